@@ -1,0 +1,55 @@
+//! The page-cache side of the contract: which files, and what is remembered for a thread.
+
+/// Most files of all models together.
+pub const MAX_FILES: u32 = 1024;
+
+/// Bytes of a page, as the kernel side counts them.
+pub const PAGE_BYTES: u64 = 4096;
+
+/// A file as the page-cache tracepoints name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct FileKey {
+    /// Inode number (`i_ino`).
+    pub inode: u64,
+    /// The file system's device (`s_dev`) in the kernel's encoding, major << 20 | minor.
+    pub device: u64,
+}
+
+/// What the kernel side needs to know of a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct FileSlot {
+    /// Bit of the first page in the bitmap of evicted pages; a multiple of 64.
+    pub first_bit: u64,
+    /// Pages of the file at the start of the run.
+    pub pages: u64,
+    /// Slot of the file in the per-file counters.
+    pub file: u32,
+    /// Keeps the size a multiple of eight.
+    pub reserved: u32,
+}
+
+/// The last page-cache event of a thread, to tell a first-touch hit from the end of a miss.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct ThreadTouch {
+    /// One of [`touch`].
+    pub kind: u32,
+    /// Slot of the file.
+    pub file: u32,
+    /// The page that faulted, or the first page of the window that was mapped.
+    pub first_page: u64,
+    /// The page that faulted, or the last page of the window.
+    pub last_page: u64,
+}
+
+/// Kinds of [`ThreadTouch`].
+pub mod touch {
+    /// The thread faulted on a page; the `map_pages` that follows completes that fault.
+    pub const FAULT: u32 = 1;
+    /// The thread mapped a window, and this was counted as a tentative hit.
+    pub const TENTATIVE_HIT: u32 = 2;
+    /// The thread mapped a window as the end of a fault.
+    pub const MAPPED: u32 = 3;
+}

@@ -1,0 +1,30 @@
+//! A read of the model on its way through the device, as the kernel side remembers it.
+
+/// State of a [`RequestSlot`].
+pub mod state {
+    /// No request, or one that is not the model's.
+    pub const FREE: u32 = 0;
+    /// Handed to the driver.
+    pub const ISSUED: u32 = 1;
+    /// Given back by the driver, and not yet issued again.
+    pub const REQUEUED: u32 = 2;
+}
+
+/// One read in flight. The table is indexed by device, hardware queue and tag: a tag names one request
+/// until it has completed, so no hash map is needed on this path.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct RequestSlot {
+    /// Address of the kernel's `struct request`.
+    pub request: u64,
+    /// `CLOCK_MONOTONIC` at the first issue, in nanoseconds.
+    pub issue_time_ns: u64,
+    /// First sector that has not completed.
+    pub next_sector: u64,
+    /// Sector after the last one of the request.
+    pub end_sector: u64,
+    /// One of [`state`].
+    pub state: u32,
+    /// Slot of the device.
+    pub device: u32,
+}

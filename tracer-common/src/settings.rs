@@ -1,0 +1,161 @@
+//! What the loader fixes before load. The kernel side sees it as constants: the verifier removes what
+//! they switch off and takes member offsets as if they had been compiled in.
+
+/// A device whose requests are looked at, in a map of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct DeviceFilter {
+    /// Major number of the whole disk.
+    pub major: u32,
+    /// First minor number of the whole disk.
+    pub first_minor: u32,
+    /// First of its extents in the extent table.
+    pub first_extent: u32,
+    /// Number of its extents.
+    pub extents: u32,
+    /// First of its slots in the request table.
+    pub first_slot: u32,
+    /// Tags to a hardware queue.
+    pub tags: u32,
+    /// Hardware queues.
+    pub hardware_queues: u32,
+    /// Keeps the size a multiple of eight.
+    pub reserved: u32,
+}
+
+/// Offsets, in bytes, of the members that the programs read, from the running kernel's BTF.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct MemberOffsets {
+    /// `request.q`.
+    pub request_queue: u32,
+    /// `request.mq_hctx`.
+    pub request_hardware_context: u32,
+    /// `request.cmd_flags`.
+    pub request_command_flags: u32,
+    /// `request.tag`.
+    pub request_tag: u32,
+    /// `request.internal_tag`.
+    pub request_internal_tag: u32,
+    /// `request.__data_len`.
+    pub request_data_length: u32,
+    /// `request.__sector`.
+    pub request_sector: u32,
+    /// `request.deadline`.
+    pub request_deadline: u32,
+    /// `request_queue.disk`.
+    pub queue_disk: u32,
+    /// `gendisk.major`.
+    pub disk_major: u32,
+    /// `gendisk.first_minor`.
+    pub disk_first_minor: u32,
+    /// `blk_mq_hw_ctx.queue_num`.
+    pub hardware_context_number: u32,
+    /// `folio.flags`.
+    pub folio_flags: u32,
+    /// `folio._flags_1`: the order of a large folio is in its lowest byte.
+    pub folio_flags_1: u32,
+    /// `folio.mapping`.
+    pub folio_mapping: u32,
+    /// `folio.index`.
+    pub folio_index: u32,
+    /// `address_space.host`.
+    pub mapping_host: u32,
+    /// `inode.i_ino`.
+    pub inode_number: u32,
+    /// `inode.i_sb`.
+    pub inode_superblock: u32,
+    /// `super_block.s_dev`.
+    pub superblock_device: u32,
+    /// `task_struct.flags`.
+    pub task_flags: u32,
+    /// Keeps the size a multiple of eight.
+    pub reserved: u32,
+}
+
+/// Values of the running kernel's enumerators.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct KernelConstants {
+    /// `REQ_OP_READ`.
+    pub operation_read: u32,
+    /// `REQ_OP_WRITE`.
+    pub operation_write: u32,
+    /// `REQ_OP_FLUSH`.
+    pub operation_flush: u32,
+    /// `REQ_OP_DISCARD`.
+    pub operation_discard: u32,
+    /// 1 << `__REQ_META`.
+    pub flag_metadata: u32,
+    /// 1 << `__REQ_RAHEAD`.
+    pub flag_readahead: u32,
+    /// 1 << `__REQ_SYNC`.
+    pub flag_synchronous: u32,
+    /// `PG_head`: bit number in the flags of a folio.
+    pub bit_head: u32,
+    /// Position of the request among the arguments of `block_rq_issue` and `block_rq_requeue`: 0, or 1
+    /// where the queue comes first (before Linux 5.11).
+    pub request_argument: u32,
+    /// Keeps the size a multiple of eight.
+    pub reserved: u32,
+}
+
+/// All of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Settings {
+    /// Number of valid entries in the map of [`DeviceFilter`]s, at most
+    /// [`crate::extent::MAX_DEVICES`].
+    pub device_count: u32,
+    /// Unread bytes in the ring buffer from which on a record wakes the reader; below, the reader comes
+    /// by itself every few milliseconds.
+    pub wake_above_bytes: u32,
+    /// Member offsets.
+    pub members: MemberOffsets,
+    /// Enumerators.
+    pub constants: KernelConstants,
+}
+
+impl MemberOffsets {
+    /// All zero, as the programs are compiled with.
+    pub const ZERO: Self = Self {
+        request_queue: 0,
+        request_hardware_context: 0,
+        request_command_flags: 0,
+        request_tag: 0,
+        request_internal_tag: 0,
+        request_data_length: 0,
+        request_sector: 0,
+        request_deadline: 0,
+        queue_disk: 0,
+        disk_major: 0,
+        disk_first_minor: 0,
+        hardware_context_number: 0,
+        folio_flags: 0,
+        folio_flags_1: 0,
+        folio_mapping: 0,
+        folio_index: 0,
+        mapping_host: 0,
+        inode_number: 0,
+        inode_superblock: 0,
+        superblock_device: 0,
+        task_flags: 0,
+        reserved: 0,
+    };
+}
+
+impl KernelConstants {
+    /// All zero, as the programs are compiled with.
+    pub const ZERO: Self = Self {
+        operation_read: 0,
+        operation_write: 0,
+        operation_flush: 0,
+        operation_discard: 0,
+        flag_metadata: 0,
+        flag_readahead: 0,
+        flag_synchronous: 0,
+        bit_head: 0,
+        request_argument: 0,
+        reserved: 0,
+    };
+}

@@ -1,0 +1,142 @@
+//! Members of kernel structs, at the offsets that the loader took from the kernel's BTF.
+//!
+//! In a `tp_btf` program the arguments are typed pointers: a plain load at a member's offset is checked by
+//! the verifier against the kernel's BTF, so a wrong offset is refused at load and not read in silence. A
+//! load through a null pointer gives 0.
+
+use crate::settings::setting;
+
+/// Loads a `T` at `offset` bytes from `base`.
+#[inline(always)]
+fn load<T: Copy>(base: *const u8, offset: u32) -> T {
+    // SAFETY: the verifier accepts this only where `base` is a typed kernel pointer with a member of this
+    // size at this offset, and handles the fault of a stale pointer.
+    unsafe { core::ptr::read_volatile(base.add(offset as usize).cast::<T>()) }
+}
+
+/// `struct request`.
+#[derive(Clone, Copy)]
+pub struct Request(pub *const u8);
+
+impl Request {
+    /// The address, as an identity.
+    #[inline(always)]
+    pub fn address(self) -> u64 {
+        self.0 as u64
+    }
+
+    /// Operation and flags.
+    #[inline(always)]
+    pub fn command_flags(self) -> u32 {
+        load(self.0, setting!(members.request_command_flags))
+    }
+
+    /// First sector that has not completed.
+    #[inline(always)]
+    pub fn sector(self) -> u64 {
+        load(self.0, setting!(members.request_sector))
+    }
+
+    /// Bytes that have not completed.
+    #[inline(always)]
+    pub fn bytes(self) -> u32 {
+        load(self.0, setting!(members.request_data_length))
+    }
+
+    /// Whether it was issued before: `blk_mq_rq_ctx_init` clears the deadline, `blk_add_timer` sets it
+    /// right after the tracepoint of the first issue (`block/blk-mq.c`, `blk_mq_start_request`).
+    #[inline(always)]
+    pub fn was_issued_before(self) -> bool {
+        load::<u64>(self.0, setting!(members.request_deadline)) != 0
+    }
+
+    /// Major and first minor number of the disk.
+    #[inline(always)]
+    pub fn disk(self) -> (u32, u32) {
+        let queue: *const u8 = load(self.0, setting!(members.request_queue));
+        let disk: *const u8 = load(queue, setting!(members.queue_disk));
+        (
+            load(disk, setting!(members.disk_major)),
+            load(disk, setting!(members.disk_first_minor)),
+        )
+    }
+
+    /// Number of the hardware queue.
+    #[inline(always)]
+    pub fn hardware_queue(self) -> u32 {
+        let context: *const u8 = load(self.0, setting!(members.request_hardware_context));
+        load(context, setting!(members.hardware_context_number))
+    }
+
+    /// The tag that stays with the request until it is freed: the scheduler's where there is one, since
+    /// the driver's is given back at a requeue. Negative where there is none.
+    #[inline(always)]
+    pub fn lasting_tag(self) -> i32 {
+        let internal: i32 = load(self.0, setting!(members.request_internal_tag));
+        if internal >= 0 {
+            internal
+        } else {
+            load(self.0, setting!(members.request_tag))
+        }
+    }
+}
+
+/// `struct folio`.
+#[derive(Clone, Copy)]
+pub struct Folio(pub *const u8);
+
+impl Folio {
+    /// The file's mapping.
+    #[inline(always)]
+    pub fn mapping(self) -> Mapping {
+        Mapping(load(self.0, setting!(members.folio_mapping)))
+    }
+
+    /// Number of its first page in the file.
+    #[inline(always)]
+    pub fn index(self) -> u64 {
+        load(self.0, setting!(members.folio_index))
+    }
+
+    /// Pages: 2^order. `folio_order()` in `include/linux/mm.h`: 0 without the head flag, else the lowest
+    /// byte of the second page's flags.
+    #[inline(always)]
+    pub fn pages(self) -> u64 {
+        let flags: u64 = load(self.0, setting!(members.folio_flags));
+        if (flags >> setting!(constants.bit_head)) & 1 == 0 {
+            return 1;
+        }
+        let order: u8 = load(self.0, setting!(members.folio_flags_1));
+        1 << (order & 31)
+    }
+}
+
+/// `struct address_space`.
+#[derive(Clone, Copy)]
+pub struct Mapping(pub *const u8);
+
+impl Mapping {
+    /// Inode number and the file system's device.
+    #[inline(always)]
+    pub fn file(self) -> tracer_common::page::FileKey {
+        let inode: *const u8 = load(self.0, setting!(members.mapping_host));
+        let superblock: *const u8 = load(inode, setting!(members.inode_superblock));
+        let device: u32 = load(superblock, setting!(members.superblock_device));
+        tracer_common::page::FileKey {
+            inode: load(inode, setting!(members.inode_number)),
+            device: u64::from(device),
+        }
+    }
+}
+
+/// `struct task_struct`.
+#[derive(Clone, Copy)]
+pub struct Task(pub *const u8);
+
+impl Task {
+    /// The `PF_*` flags.
+    #[inline(always)]
+    pub fn flags(self) -> u32 {
+        load(self.0, setting!(members.task_flags))
+    }
+}

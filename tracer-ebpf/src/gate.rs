@@ -1,0 +1,12 @@
+//! Events count only while the gate is open: it opens after the last program was attached and closes
+//! before the maps are read, so that all programs see the same window.
+
+use crate::maps::GATE;
+
+/// Whether events count.
+#[inline(always)]
+pub fn is_open() -> bool {
+    // SAFETY: an aligned word of the map; the loader changes it while programs run, so it is volatile.
+    GATE.get_ptr(0)
+        .is_some_and(|gate| unsafe { core::ptr::read_volatile(gate) } != 0)
+}

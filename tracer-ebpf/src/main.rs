@@ -1,0 +1,89 @@
+//! The eBPF programs of the tracer: one file a topic.
+//!
+//! All are BTF-enabled raw tracepoints (`tp_btf`): a program on a perf-attached classic tracepoint is
+//! skipped when it fires while another such program runs on that CPU. Each looks at the gate first, then
+//! filters by device or by file, and only then does anything that costs.
+#![no_std]
+#![no_main]
+#![feature(core_intrinsics)]
+#![allow(internal_features)]
+
+mod atomic;
+mod bitmap;
+mod block;
+mod emit;
+mod field;
+mod filter;
+mod gate;
+mod maps;
+mod page_cache;
+mod settings;
+mod walk;
+
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+
+/// A read, or another request, is handed to the driver.
+#[btf_tracepoint(function = "block_rq_issue")]
+pub fn block_rq_issue(context: BtfTracePointContext) -> i32 {
+    block::issue(&context);
+    0
+}
+
+/// A request, or a part of it, came back from the driver.
+#[btf_tracepoint(function = "block_rq_complete")]
+pub fn block_rq_complete(context: BtfTracePointContext) -> i32 {
+    block::complete(&context);
+    0
+}
+
+/// The driver refused a request, which goes back to the queue.
+#[btf_tracepoint(function = "block_rq_requeue")]
+pub fn block_rq_requeue(context: BtfTracePointContext) -> i32 {
+    block::requeue(&context);
+    0
+}
+
+/// A folio entered the page cache.
+#[btf_tracepoint(function = "mm_filemap_add_to_page_cache")]
+pub fn filemap_add(context: BtfTracePointContext) -> i32 {
+    page_cache::insert(context.arg(0));
+    0
+}
+
+/// A folio left the page cache.
+#[btf_tracepoint(function = "mm_filemap_delete_from_page_cache")]
+pub fn filemap_delete(context: BtfTracePointContext) -> i32 {
+    page_cache::evict(context.arg(0));
+    0
+}
+
+/// A page fault reached the file's fault handler. It fires before the look-up.
+#[btf_tracepoint(function = "mm_filemap_fault")]
+pub fn filemap_fault(context: BtfTracePointContext) -> i32 {
+    page_cache::fault(context.arg(0), context.arg(1));
+    0
+}
+
+/// A page fault mapped what was cached around it.
+#[btf_tracepoint(function = "mm_filemap_map_pages")]
+pub fn filemap_map_pages(context: BtfTracePointContext) -> i32 {
+    page_cache::map_pages(context.arg(0), context.arg(1), context.arg(2));
+    0
+}
+
+/// `read()` or the like looked pages up.
+#[btf_tracepoint(function = "mm_filemap_get_pages")]
+pub fn filemap_get_pages(context: BtfTracePointContext) -> i32 {
+    page_cache::lookup(context.arg(0));
+    0
+}
+
+#[panic_handler]
+fn panic(_information: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+/// Some helpers are for programs with a GPL-compatible licence only.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -1,0 +1,132 @@
+//! The maps. Sizes marked 1 are set by the loader.
+
+use aya_ebpf::{
+    macros::map,
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
+};
+use tracer_common::{
+    counters::{
+        CompleteCounters, DeviceCompleteCounters, DeviceIssueCounters, EvictionCounters,
+        FaultCounters, InsertCounters, IssueCounters, LookupCounters, LostRecords,
+        MapPagesCounters, RequeueCounters,
+    },
+    extent::{Extent, MAX_DEVICES, MAX_MODELS},
+    latency::LATENCY_BUCKETS,
+    page::{FileKey, FileSlot, MAX_FILES, ThreadTouch},
+    request::RequestSlot,
+    settings::DeviceFilter,
+};
+
+use crate::walk::Walk;
+
+const DEVICES: u32 = MAX_DEVICES as u32;
+const MODELS: u32 = MAX_MODELS as u32;
+
+/// 1 while events count.
+#[map(name = "GATE")]
+pub static GATE: Array<u32> = Array::with_max_entries(1, 0);
+
+/// Devices whose requests are looked at.
+#[map(name = "DEVICES")]
+pub static DEVICE_FILTERS: Array<DeviceFilter> = Array::with_max_entries(DEVICES, 0);
+
+/// Where the models lie, sorted by device and start.
+#[map(name = "EXTENTS")]
+pub static EXTENTS: Array<Extent> = Array::with_max_entries(1, 0);
+
+/// Reads in flight, by device, hardware queue and tag.
+#[map(name = "REQUESTS")]
+pub static REQUESTS: Array<RequestSlot> = Array::with_max_entries(1, 0);
+
+/// End of each model's last read on each device, exchanged at every read.
+#[map(name = "LAST_ENDS")]
+pub static LAST_ENDS: Array<u64> = Array::with_max_entries(MODELS * DEVICES, 0);
+
+/// One bit for each sector of the models' extents that was read without error.
+#[map(name = "UNIQUE_SECTORS")]
+pub static UNIQUE_SECTORS: Array<u64> = Array::with_max_entries(1, 0);
+
+/// By model.
+#[map(name = "MODEL_ISSUES")]
+pub static MODEL_ISSUES: PerCpuArray<IssueCounters> = PerCpuArray::with_max_entries(MODELS, 0);
+
+/// By model.
+#[map(name = "MODEL_COMPLETES")]
+pub static MODEL_COMPLETES: PerCpuArray<CompleteCounters> =
+    PerCpuArray::with_max_entries(MODELS, 0);
+
+/// By model.
+#[map(name = "MODEL_REQUEUES")]
+pub static MODEL_REQUEUES: PerCpuArray<RequeueCounters> = PerCpuArray::with_max_entries(MODELS, 0);
+
+/// Latency from first issue to last completion, by model and bucket.
+#[map(name = "LATENCIES")]
+pub static LATENCIES: PerCpuArray<u64> =
+    PerCpuArray::with_max_entries(MODELS * LATENCY_BUCKETS as u32, 0);
+
+/// By device.
+#[map(name = "DEVICE_ISSUES")]
+pub static DEVICE_ISSUES: PerCpuArray<DeviceIssueCounters> =
+    PerCpuArray::with_max_entries(DEVICES, 0);
+
+/// By device.
+#[map(name = "DEVICE_DONE")]
+pub static DEVICE_COMPLETES: PerCpuArray<DeviceCompleteCounters> =
+    PerCpuArray::with_max_entries(DEVICES, 0);
+
+/// The records.
+#[map(name = "RECORDS")]
+pub static RECORDS: RingBuf = RingBuf::with_byte_size(4096, 0);
+
+/// Records that found no room.
+#[map(name = "LOST_RECORDS")]
+pub static LOST_RECORDS: PerCpuArray<LostRecords> = PerCpuArray::with_max_entries(1, 0);
+
+/// Work space of a walk over extents, one for each program that walks.
+#[map(name = "WALKS")]
+pub static WALKS: PerCpuArray<Walk> = PerCpuArray::with_max_entries(3, 0);
+
+/// The files whose page-cache events count.
+#[map(name = "FILES")]
+pub static FILES: HashMap<FileKey, FileSlot> = HashMap::with_max_entries(MAX_FILES, 0);
+
+/// One bit for each page of the files: evicted in this run and not inserted since.
+#[map(name = "EVICTED_PAGES")]
+pub static EVICTED_PAGES: Array<u64> = Array::with_max_entries(1, 0);
+
+/// By file.
+#[map(name = "INSERTS")]
+pub static INSERTS: PerCpuArray<InsertCounters> = PerCpuArray::with_max_entries(1, 0);
+
+/// By file.
+#[map(name = "EVICTIONS")]
+pub static EVICTIONS: PerCpuArray<EvictionCounters> = PerCpuArray::with_max_entries(1, 0);
+
+/// By file.
+#[map(name = "FAULTS")]
+pub static FAULTS: PerCpuArray<FaultCounters> = PerCpuArray::with_max_entries(1, 0);
+
+/// By file.
+#[map(name = "MAP_PAGES")]
+pub static MAP_PAGES: PerCpuArray<MapPagesCounters> = PerCpuArray::with_max_entries(1, 0);
+
+/// By file.
+#[map(name = "LOOKUPS")]
+pub static LOOKUPS: PerCpuArray<LookupCounters> = PerCpuArray::with_max_entries(1, 0);
+
+/// Last page-cache event of a thread, by thread id.
+#[map(name = "THREAD_TOUCHES")]
+pub static THREAD_TOUCHES: LruHashMap<u32, ThreadTouch> = LruHashMap::with_max_entries(16384, 0);
+
+/// The value of a per-CPU or plain array, to be changed in place.
+macro_rules! value {
+    ($map:expr, $index:expr) => {
+        // SAFETY: the pointer comes from the map and lives as long as the program runs; a per-CPU value
+        // has one writing program, which the kernel does not run inside itself.
+        match $map.get_ptr_mut($index) {
+            Some(pointer) => unsafe { &mut *pointer },
+            None => return,
+        }
+    };
+}
+pub(crate) use value;

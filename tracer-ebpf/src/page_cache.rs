@@ -1,0 +1,163 @@
+//! What the page cache does with the model's files.
+
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated::bpf_get_current_task_btf};
+use tracer_common::{
+    counters::EvictionAgent,
+    page::{FileSlot, ThreadTouch, touch},
+};
+
+use crate::{
+    bitmap,
+    field::{Folio, Mapping, Task},
+    gate,
+    maps::{
+        EVICTIONS, FAULTS, FILES, INSERTS, LOOKUPS, MAP_PAGES, THREAD_TOUCHES, value,
+    },
+};
+
+/// `mm_filemap_add_to_page_cache`.
+#[inline(always)]
+pub fn insert(folio: *const u8) {
+    let folio = Folio(folio);
+    let Some(file) = traced_file(folio.mapping()) else {
+        return;
+    };
+    let counters = value!(INSERTS, file.file);
+    let (index, pages) = (folio.index(), folio.pages());
+    counters.folios += 1;
+    counters.pages += pages;
+    if index < file.pages {
+        counters.reinserted_pages += bitmap::take_evicted(file.first_bit + index, pages);
+    } else {
+        counters.pages_beyond_end += pages;
+    }
+}
+
+/// `mm_filemap_delete_from_page_cache`.
+#[inline(always)]
+pub fn evict(folio: *const u8) {
+    let folio = Folio(folio);
+    let Some(file) = traced_file(folio.mapping()) else {
+        return;
+    };
+    let counters = value!(EVICTIONS, file.file);
+    let (index, pages) = (folio.index(), folio.pages());
+    counters.folios += 1;
+    counters.pages[agent() as usize] += pages;
+    if index < file.pages {
+        bitmap::mark_evicted(file.first_bit + index, pages);
+    }
+}
+
+/// `mm_filemap_fault`.
+#[inline(always)]
+pub fn fault(mapping: *const u8, page: u64) {
+    let Some(file) = traced_file(Mapping(mapping)) else {
+        return;
+    };
+    let counters = value!(FAULTS, file.file);
+    counters.faults += 1;
+    let thread = bpf_get_current_pid_tgid() as u32;
+    if let Some(touch) = last_touch(thread)
+        && touch.kind == touch::TENTATIVE_HIT
+        && covers(touch, file, page, page)
+    {
+        counters.retracted_hits += 1;
+    }
+    remember(thread, touch::FAULT, file, page, page);
+}
+
+/// `mm_filemap_map_pages`.
+#[inline(always)]
+pub fn map_pages(mapping: *const u8, first_page: u64, last_page: u64) {
+    let Some(file) = traced_file(Mapping(mapping)) else {
+        return;
+    };
+    let counters = value!(MAP_PAGES, file.file);
+    counters.events += 1;
+    let thread = bpf_get_current_pid_tgid() as u32;
+    let ends_a_fault = last_touch(thread).is_some_and(|touch| {
+        touch.kind == touch::FAULT && covers(touch, file, first_page, last_page)
+    });
+    let kind = if ends_a_fault {
+        touch::MAPPED
+    } else {
+        counters.tentative_hits += 1;
+        touch::TENTATIVE_HIT
+    };
+    remember(thread, kind, file, first_page, last_page);
+}
+
+/// `mm_filemap_get_pages`.
+#[inline(always)]
+pub fn lookup(mapping: *const u8) {
+    let Some(file) = traced_file(Mapping(mapping)) else {
+        return;
+    };
+    value!(LOOKUPS, file.file).lookups += 1;
+}
+
+/// The file, where the gate is open and the file is one of the models'.
+#[inline(always)]
+fn traced_file(mapping: Mapping) -> Option<&'static FileSlot> {
+    if !gate::is_open() {
+        return None;
+    }
+    // SAFETY: a value of a map whose entries are not removed while programs run.
+    FILES
+        .get_ptr(mapping.file())
+        .map(|slot| unsafe { &*slot })
+}
+
+/// Bits of `task_struct.flags` (`include/linux/sched.h`; unchanged from Linux 5.10 to 7.3).
+mod task_flag {
+    /// Allocates from reserves, since it reclaims.
+    pub const MEMALLOC: u32 = 0x0000_0800;
+    /// kswapd.
+    pub const KSWAPD: u32 = 0x0002_0000;
+    /// A kernel thread.
+    pub const KERNEL_THREAD: u32 = 0x0020_0000;
+}
+
+/// Who is removing a folio: reclaim sets `PF_MEMALLOC` (`memalloc_noreclaim_save` in `mm/vmscan.c`),
+/// truncation and invalidation do not.
+#[inline(always)]
+fn agent() -> EvictionAgent {
+    // SAFETY: no arguments; the current task is always there.
+    let flags = Task(unsafe { bpf_get_current_task_btf() }.cast()).flags();
+    if flags & task_flag::KSWAPD != 0 {
+        EvictionAgent::Kswapd
+    } else if flags & task_flag::MEMALLOC == 0 {
+        EvictionAgent::Invalidation
+    } else if flags & task_flag::KERNEL_THREAD != 0 {
+        EvictionAgent::KernelThread
+    } else {
+        EvictionAgent::DirectReclaim
+    }
+}
+
+#[inline(always)]
+fn last_touch(thread: u32) -> Option<&'static ThreadTouch> {
+    // SAFETY: a value of the map; only events of this very thread write it.
+    THREAD_TOUCHES
+        .get_ptr(thread)
+        .map(|touch| unsafe { &*touch })
+}
+
+#[inline(always)]
+fn remember(thread: u32, kind: u32, file: &FileSlot, first_page: u64, last_page: u64) {
+    let touch = ThreadTouch {
+        kind,
+        file: file.file,
+        first_page,
+        last_page,
+    };
+    // A full table only costs a first-touch hit its proof; the figure stays a lower bound.
+    let _ = THREAD_TOUCHES.insert(thread, touch, 0);
+}
+
+/// Whether a touch's window has a page in `first_page..=last_page` of the file.
+#[inline(always)]
+fn covers(touch: &ThreadTouch, file: &FileSlot, first_page: u64, last_page: u64) -> bool {
+    touch.file == file.file && touch.first_page <= last_page && first_page <= touch.last_page
+}

@@ -1,0 +1,228 @@
+//! What the kernel side counted, read from its maps after the gate has closed.
+
+use anyhow::{Context as _, anyhow};
+use aya::{
+    Ebpf, Pod,
+    maps::{Array, PerCpuArray},
+};
+use tracer_common::{
+    counters::{
+        CompleteCounters, CounterBlock, DeviceCompleteCounters, DeviceIssueCounters,
+        EvictionCounters, FaultCounters, InsertCounters, IssueCounters, LookupCounters,
+        LostRecords, MapPagesCounters, RequeueCounters,
+    },
+    extent::{Extent, MAX_DEVICES},
+    latency::LATENCY_BUCKETS,
+    record::NO_PREVIOUS_END,
+    request::{RequestSlot, state},
+};
+
+/// A value of the contract, for aya's maps.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub(super) struct Plain<T: Copy>(pub T);
+
+// SAFETY: only used with the repr(C) types of tracer-common, which have no padding and accept any bytes.
+unsafe impl<T: Copy + 'static> Pod for Plain<T> {}
+
+/// Everything of one model.
+#[derive(Clone, Debug, Default)]
+pub struct ModelAggregates {
+    /// From `block_rq_issue`.
+    pub issues: IssueCounters,
+    /// From `block_rq_complete`.
+    pub completes: CompleteCounters,
+    /// From `block_rq_requeue`.
+    pub requeues: RequeueCounters,
+    /// Reads by latency bucket (`tracer_common::latency`).
+    pub latency_buckets: Vec<u64>,
+    /// Distinct bytes that arrived without error.
+    pub unique_bytes: u64,
+    /// End of the last read by device slot; None where the model was not read on that device.
+    pub last_ends: Vec<Option<u64>>,
+}
+
+/// Everything of one file in the page cache. None where the kernel lacks the tracepoint.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FileAggregates {
+    /// Inserts.
+    pub inserts: Option<InsertCounters>,
+    /// Evictions.
+    pub evictions: Option<EvictionCounters>,
+    /// Faults.
+    pub faults: Option<FaultCounters>,
+    /// Fault-around events.
+    pub map_pages: Option<MapPagesCounters>,
+    /// Look-ups.
+    pub lookups: Option<LookupCounters>,
+}
+
+/// Everything that the kernel side counted in one window.
+#[derive(Clone, Debug, Default)]
+pub struct Aggregates {
+    /// By model slot.
+    pub models: Vec<ModelAggregates>,
+    /// By file slot.
+    pub files: Vec<FileAggregates>,
+    /// By device slot: issues and completions.
+    pub devices: Vec<(DeviceIssueCounters, DeviceCompleteCounters)>,
+    /// Reads of a model that were in flight, or requeued, when the gate closed.
+    pub unfinished: Vec<RequestSlot>,
+    /// Records that found no room in the ring buffer.
+    pub lost_records: LostRecords,
+}
+
+/// How much of each kind to read.
+pub(super) struct Sizes<'a> {
+    pub models: usize,
+    pub files: usize,
+    pub devices: usize,
+    pub request_slots: u32,
+    pub extents: &'a [Extent],
+    /// By position in `super::programs::PROGRAMS`.
+    pub attached: &'a dyn Fn(&str) -> bool,
+}
+
+pub(super) fn read(ebpf: &Ebpf, sizes: &Sizes<'_>) -> anyhow::Result<Aggregates> {
+    let unique = unique_bytes(ebpf, sizes)?;
+    let latencies = per_cpu_words(ebpf, "LATENCIES", sizes.models * LATENCY_BUCKETS)?;
+    let last_ends = array::<u64>(ebpf, "LAST_ENDS")?;
+    let mut models = Vec::with_capacity(sizes.models);
+    for model in 0..sizes.models {
+        let slot = slot_number(model)?;
+        let first_bucket = model * LATENCY_BUCKETS;
+        let mut ends = Vec::with_capacity(sizes.devices);
+        for device in 0..sizes.devices {
+            let end = last_ends.get(&slot_number(model * MAX_DEVICES + device)?, 0)?.0;
+            ends.push((end != NO_PREVIOUS_END).then_some(end));
+        }
+        models.push(ModelAggregates {
+            issues: sum_at(ebpf, "MODEL_ISSUES", slot)?,
+            completes: sum_at(ebpf, "MODEL_COMPLETES", slot)?,
+            requeues: sum_at(ebpf, "MODEL_REQUEUES", slot)?,
+            latency_buckets: latencies
+                .get(first_bucket..first_bucket + LATENCY_BUCKETS)
+                .map(<[u64]>::to_vec)
+                .unwrap_or_default(),
+            unique_bytes: unique.get(model).copied().unwrap_or_default(),
+            last_ends: ends,
+        });
+    }
+    let mut files = Vec::with_capacity(sizes.files);
+    for file in 0..sizes.files {
+        let slot = slot_number(file)?;
+        files.push(FileAggregates {
+            inserts: observed(sizes, "filemap_add", || sum_at(ebpf, "INSERTS", slot))?,
+            evictions: observed(sizes, "filemap_delete", || sum_at(ebpf, "EVICTIONS", slot))?,
+            faults: observed(sizes, "filemap_fault", || sum_at(ebpf, "FAULTS", slot))?,
+            map_pages: observed(sizes, "filemap_map_pages", || sum_at(ebpf, "MAP_PAGES", slot))?,
+            lookups: observed(sizes, "filemap_get_pages", || sum_at(ebpf, "LOOKUPS", slot))?,
+        });
+    }
+    let mut devices = Vec::with_capacity(sizes.devices);
+    for device in 0..sizes.devices {
+        let slot = slot_number(device)?;
+        devices.push((
+            sum_at(ebpf, "DEVICE_ISSUES", slot)?,
+            sum_at(ebpf, "DEVICE_DONE", slot)?,
+        ));
+    }
+    let requests = array::<RequestSlot>(ebpf, "REQUESTS")?;
+    let mut unfinished = Vec::new();
+    for slot in 0..sizes.request_slots {
+        let request = requests.get(&slot, 0)?.0;
+        if request.state != state::FREE {
+            unfinished.push(request);
+        }
+    }
+    Ok(Aggregates {
+        models,
+        files,
+        devices,
+        unfinished,
+        lost_records: sum_at(ebpf, "LOST_RECORDS", 0)?,
+    })
+}
+
+/// Runs `read` where the program was attached.
+fn observed<T>(
+    sizes: &Sizes<'_>,
+    program: &str,
+    read: impl FnOnce() -> anyhow::Result<T>,
+) -> anyhow::Result<Option<T>> {
+    if (sizes.attached)(program) {
+        read().map(Some)
+    } else {
+        Ok(None)
+    }
+}
+
+/// Distinct bytes by model: the bits of its extents, without what lies beyond a file's end.
+fn unique_bytes(ebpf: &Ebpf, sizes: &Sizes<'_>) -> anyhow::Result<Vec<u64>> {
+    let bitmap = array::<u64>(ebpf, "UNIQUE_SECTORS")?;
+    let mut bytes = vec![0u64; sizes.models];
+    for extent in sizes.extents {
+        let sectors = extent.end_sector - extent.start_sector;
+        let (from, to) = (extent.first_bit, extent.first_bit + sectors);
+        let mut set = 0u64;
+        let mut last_is_set = false;
+        let mut bit = from;
+        while bit < to {
+            let word = bitmap.get(&u32::try_from(bit / 64)?, 0)?.0;
+            let end_of_word = (bit / 64 + 1) * 64;
+            let bits = end_of_word.min(to) - bit;
+            let mask = (u64::MAX >> (64 - bits)) << (bit % 64);
+            set += u64::from((word & mask).count_ones());
+            last_is_set = word >> ((to - 1) % 64) & 1 == 1;
+            bit += bits;
+        }
+        if let Some(sum) = bytes.get_mut(usize::from(extent.model)) {
+            *sum += set * tracer_common::gap::SECTOR_BYTES;
+            if last_is_set {
+                *sum -= u64::from(extent.beyond_end_bytes);
+            }
+        }
+    }
+    Ok(bytes)
+}
+
+fn slot_number(slot: usize) -> anyhow::Result<u32> {
+    u32::try_from(slot).context("more slots than a map has")
+}
+
+fn array<'a, T: Copy + 'static>(
+    ebpf: &'a Ebpf,
+    name: &str,
+) -> anyhow::Result<Array<&'a aya::maps::MapData, Plain<T>>> {
+    let map = ebpf
+        .map(name)
+        .ok_or_else(|| anyhow!("the eBPF object has no map {name}"))?;
+    Ok(Array::try_from(map)?)
+}
+
+fn per_cpu<'a, T: Copy + 'static>(
+    ebpf: &'a Ebpf,
+    name: &str,
+) -> anyhow::Result<PerCpuArray<&'a aya::maps::MapData, Plain<T>>> {
+    let map = ebpf
+        .map(name)
+        .ok_or_else(|| anyhow!("the eBPF object has no map {name}"))?;
+    Ok(PerCpuArray::try_from(map)?)
+}
+
+/// Sum over CPUs of the counter block in a slot.
+fn sum_at<T: CounterBlock + 'static>(ebpf: &Ebpf, name: &str, slot: u32) -> anyhow::Result<T> {
+    let mut sum = T::default();
+    for value in per_cpu::<T>(ebpf, name)?.get(&slot, 0)?.iter() {
+        sum.add(&value.0);
+    }
+    Ok(sum)
+}
+
+/// Sums over CPUs of the first `count` words of a per-CPU array.
+fn per_cpu_words(ebpf: &Ebpf, name: &str, count: usize) -> anyhow::Result<Vec<u64>> {
+    let map = per_cpu::<u64>(ebpf, name)?;
+    (0..count)
+        .map(|slot| Ok(map.get(&slot_number(slot)?, 0)?.iter().map(|value| value.0).sum()))
+        .collect()
+}

@@ -1,0 +1,19 @@
+//! The running kernel: what it offers, its types, the programs in it and what they report.
+//!
+//! The only room that names aya. It hands out plain values of `tracer-common` and never interprets them.
+
+mod aggregates;
+mod losses;
+mod preflight;
+mod programs;
+mod records;
+mod session;
+mod types;
+
+pub use aggregates::{Aggregates, FileAggregates, ModelAggregates};
+pub use losses::{ProgramRun, RunTimeStatistics};
+pub use preflight::{Requirement, RequirementState, requirements};
+pub use programs::{PROGRAMS, TracedEvent};
+pub use records::{DecodeError, Record, decode};
+pub use session::{FilterTables, Session, SessionOptions, WAKE_INTERVAL};
+pub use types::{KernelTypes, TypesError};

@@ -1,0 +1,255 @@
+//! What the tracer needs of this machine, whether it is there, and how to get it. `tracer doctor` prints
+//! the list; every other command refuses with the same words before it touches anything.
+
+use std::path::Path;
+
+use aya::{maps::MapType, programs::ProgramType};
+
+use super::{KernelTypes, programs::PROGRAMS};
+
+/// Whether a requirement is met.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RequirementState {
+    /// There, with what was found.
+    Present(String),
+    /// Not there, but a run only loses the figure that it is for.
+    Reduced(String),
+    /// Not there, and nothing runs without it.
+    Missing {
+        /// What was found instead.
+        found: String,
+        /// How to get it.
+        remedy: String,
+    },
+}
+
+/// One thing that the tracer needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Requirement {
+    /// What it is.
+    pub name: String,
+    /// Whether it is there.
+    pub state: RequirementState,
+}
+
+impl Requirement {
+    /// Whether nothing runs without it and it is not there.
+    #[must_use]
+    pub const fn is_missing(&self) -> bool {
+        matches!(self.state, RequirementState::Missing { .. })
+    }
+
+    /// It is there.
+    #[must_use]
+    pub fn present(name: impl Into<String>, found: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            state: RequirementState::Present(found.into()),
+        }
+    }
+
+    /// A figure is lost.
+    #[must_use]
+    pub fn reduced(name: impl Into<String>, lost: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            state: RequirementState::Reduced(lost.into()),
+        }
+    }
+
+    /// It is not there.
+    #[must_use]
+    pub fn missing(
+        name: impl Into<String>,
+        found: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            state: RequirementState::Missing {
+                found: found.into(),
+                remedy: remedy.into(),
+            },
+        }
+    }
+}
+
+/// Checks the machine.
+#[must_use]
+pub fn requirements() -> Vec<Requirement> {
+    let privileges = privileges();
+    let privileged = !privileges.is_missing();
+    let mut list = vec![privileges];
+    list.push(tracefs());
+    match KernelTypes::of_running_kernel() {
+        Ok(types) => {
+            list.push(Requirement::present(
+                "kernel types (BTF)",
+                super::types::KERNEL_BTF,
+            ));
+            list.extend(tracepoints(&types));
+            list.push(members(&types));
+        }
+        Err(error) => list.push(Requirement::missing(
+            "kernel types (BTF)",
+            error.to_string(),
+            "boot a kernel with CONFIG_DEBUG_INFO_BTF=y",
+        )),
+    }
+    if privileged {
+        list.push(supported(
+            "tracing programs (tp_btf)",
+            aya::sys::is_program_supported(ProgramType::Tracing).map_err(|error| error.to_string()),
+            "boot a kernel from 5.5 on with CONFIG_BPF_SYSCALL=y",
+        ));
+        list.push(supported(
+            "eBPF ring buffer",
+            aya::sys::is_map_supported(MapType::RingBuf).map_err(|error| error.to_string()),
+            "boot a kernel from 5.8 on with CONFIG_BPF_SYSCALL=y",
+        ));
+    } else {
+        for name in ["tracing programs (tp_btf)", "eBPF ring buffer"] {
+            list.push(Requirement::reduced(
+                name,
+                "cannot be checked without the rights above",
+            ));
+        }
+    }
+    list.push(memlock_limit());
+    list
+}
+
+/// Capabilities that loading and attaching the programs takes (`kernel/bpf/syscall.c`), by number.
+const CAPABILITIES: [(&str, u32); 2] = [("CAP_BPF", 39), ("CAP_PERFMON", 38)];
+/// Covers both.
+const CAP_SYS_ADMIN: u32 = 21;
+
+fn privileges() -> Requirement {
+    const NAME: &str = "rights";
+    let effective = procfs::process::Process::myself()
+        .and_then(|process| process.status())
+        .map(|status| status.capeff);
+    let root = nix::unistd::geteuid().is_root();
+    match effective {
+        Ok(capabilities) => {
+            let has = |number: u32| capabilities >> number & 1 == 1;
+            let lacking: Vec<&str> = CAPABILITIES
+                .iter()
+                .filter(|(_, number)| !has(*number) && !has(CAP_SYS_ADMIN))
+                .map(|(name, _)| *name)
+                .collect();
+            if !root {
+                Requirement::missing(
+                    NAME,
+                    "not root",
+                    "run it as root: `cargo xtask run …` does that with sudo, or `sudo tracer …`",
+                )
+            } else if lacking.is_empty() {
+                Requirement::present(NAME, "root")
+            } else {
+                Requirement::missing(
+                    NAME,
+                    format!("root, but without {}", lacking.join(" and ")),
+                    "a container or service has dropped them: give it CAP_BPF and CAP_PERFMON (or CAP_SYS_ADMIN), or run on the host",
+                )
+            }
+        }
+        Err(error) => Requirement::missing(
+            NAME,
+            format!("/proc/self/status cannot be read: {error}"),
+            "mount proc: mount -t proc proc /proc",
+        ),
+    }
+}
+
+/// The programs attach through BTF and read no format files, so tracefs is a convenience only.
+fn tracefs() -> Requirement {
+    const NAME: &str = "tracefs";
+    for folder in ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"] {
+        if Path::new(folder).join("events").is_dir() {
+            return Requirement::present(NAME, folder);
+        }
+    }
+    Requirement::reduced(
+        NAME,
+        "not mounted (or not readable for you); the tracer attaches without it, only the format files of the tracepoints cannot be shown: mount -t tracefs tracefs /sys/kernel/tracing",
+    )
+}
+
+fn tracepoints(types: &KernelTypes) -> Vec<Requirement> {
+    PROGRAMS
+        .iter()
+        .map(|event| {
+            let name = format!("tracepoint {}:{}", event.subsystem, event.tracepoint);
+            match types.tracepoint_arguments(event.tracepoint) {
+                Some(arguments) => {
+                    Requirement::present(name, format!("{arguments} arguments: {}", event.purpose))
+                }
+                None if event.required => Requirement::missing(
+                    name,
+                    format!("not in this kernel; needed for {}", event.purpose),
+                    "boot a kernel with CONFIG_TRACEPOINTS=y and CONFIG_BLOCK=y",
+                ),
+                None => Requirement::reduced(
+                    name,
+                    format!("not in this kernel: no figure of {}", event.purpose),
+                ),
+            }
+        })
+        .collect()
+}
+
+fn members(types: &KernelTypes) -> Requirement {
+    const NAME: &str = "fields that the programs read";
+    match types.members().and(types.constants().map(|_| ())) {
+        Ok(()) => Requirement::present(NAME, "all found in the kernel's types"),
+        Err(error) => Requirement::missing(
+            NAME,
+            error.to_string(),
+            "run the tracer on a kernel that docs/KERNELS.md lists",
+        ),
+    }
+}
+
+fn supported(name: &str, answer: Result<bool, String>, remedy: &str) -> Requirement {
+    match answer {
+        Ok(true) => Requirement::present(name, "supported"),
+        Ok(false) => Requirement::missing(name, "not supported by this kernel", remedy),
+        Err(error) => Requirement::missing(
+            name,
+            error,
+            "check the kernel's lockdown mode and sysctl kernel.unprivileged_bpf_disabled",
+        ),
+    }
+}
+
+fn memlock_limit() -> Requirement {
+    use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
+    const NAME: &str = "limit of locked memory";
+    match getrlimit(Resource::RLIMIT_MEMLOCK) {
+        Ok((soft, _)) if soft == RLIM_INFINITY => Requirement::present(NAME, "none"),
+        Ok((soft, _)) => Requirement::present(
+            NAME,
+            format!(
+                "{} KiB; raised for the tracer, which as root may",
+                soft / 1024
+            ),
+        ),
+        Err(error) => Requirement::reduced(NAME, format!("cannot be read: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Requirement, supported};
+
+    #[test]
+    fn an_unsupported_feature_is_missing_with_a_remedy() {
+        assert!(supported("x", Ok(false), "boot another").is_missing());
+        assert!(supported("x", Err("EPERM".into()), "boot another").is_missing());
+        assert_eq!(
+            supported("x", Ok(true), "boot another"),
+            Requirement::present("x", "supported")
+        );
+    }
+}

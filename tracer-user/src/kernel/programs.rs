@@ -1,0 +1,77 @@
+//! The programs and the tracepoints that they sit on.
+
+/// A program of the eBPF object and its tracepoint.
+#[derive(Clone, Copy, Debug)]
+pub struct TracedEvent {
+    /// Name of the program in the object.
+    pub program: &'static str,
+    /// Name of the tracepoint.
+    pub tracepoint: &'static str,
+    /// Its folder below `events/` in tracefs.
+    pub subsystem: &'static str,
+    /// Whether a run makes no sense without it. The others give figures that are null where the kernel
+    /// has no such tracepoint.
+    pub required: bool,
+    /// What it is for, in a few words.
+    pub purpose: &'static str,
+}
+
+/// Every program. Completions come before issues, so that no completion of the window is missed.
+pub const PROGRAMS: [TracedEvent; 8] = [
+    TracedEvent {
+        program: "block_rq_complete",
+        tracepoint: "block_rq_complete",
+        subsystem: "block",
+        required: true,
+        purpose: "bytes that arrived, latency",
+    },
+    TracedEvent {
+        program: "block_rq_requeue",
+        tracepoint: "block_rq_requeue",
+        subsystem: "block",
+        required: true,
+        purpose: "reads that will be issued again",
+    },
+    TracedEvent {
+        program: "block_rq_issue",
+        tracepoint: "block_rq_issue",
+        subsystem: "block",
+        required: true,
+        purpose: "reads",
+    },
+    TracedEvent {
+        program: "filemap_add",
+        tracepoint: "mm_filemap_add_to_page_cache",
+        subsystem: "filemap",
+        required: true,
+        purpose: "page-cache inserts",
+    },
+    TracedEvent {
+        program: "filemap_delete",
+        tracepoint: "mm_filemap_delete_from_page_cache",
+        subsystem: "filemap",
+        required: true,
+        purpose: "page-cache evictions",
+    },
+    TracedEvent {
+        program: "filemap_fault",
+        tracepoint: "mm_filemap_fault",
+        subsystem: "filemap",
+        required: false,
+        purpose: "page faults on the model (Linux 6.12 and later)",
+    },
+    TracedEvent {
+        program: "filemap_map_pages",
+        tracepoint: "mm_filemap_map_pages",
+        subsystem: "filemap",
+        required: false,
+        purpose: "first-touch hits (Linux 6.12 and later)",
+    },
+    TracedEvent {
+        program: "filemap_get_pages",
+        tracepoint: "mm_filemap_get_pages",
+        subsystem: "filemap",
+        required: false,
+        purpose: "look-ups by read() (Linux 6.12 and later)",
+    },
+];

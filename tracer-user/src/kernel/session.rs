@@ -1,0 +1,432 @@
+//! One loaded and attached set of programs: gate, ring buffer, read-out.
+
+use std::io;
+
+use anyhow::{Context as _, anyhow, bail};
+use aya::{
+    Btf, Ebpf, EbpfLoader,
+    maps::{Array, HashMap, MapData, RingBuf},
+    programs::BtfTracePoint,
+};
+use aya_log::EbpfLogger;
+use tokio::io::{Interest, unix::AsyncFd};
+use tracer_common::{
+    extent::{Extent, MAX_DEVICES, MAX_EXTENTS, MAX_MODELS},
+    page::{FileKey, FileSlot, MAX_FILES},
+    record::NO_PREVIOUS_END,
+    settings::{DeviceFilter, Settings},
+};
+
+use super::{
+    KernelTypes, Record,
+    aggregates::{self, Aggregates, Plain, Sizes},
+    decode,
+    losses::{self, ProgramRun},
+    programs::PROGRAMS,
+};
+
+/// The eBPF object that the build script made.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf"));
+
+/// How often the reader of the ring buffer should come by itself.
+pub const WAKE_INTERVAL: std::time::Duration = std::time::Duration::from_millis(20);
+
+/// What the programs look at.
+#[derive(Clone, Debug, Default)]
+pub struct FilterTables {
+    /// Traced devices; `first_extent` and `extents` point into [`FilterTables::extents`].
+    pub devices: Vec<DeviceFilter>,
+    /// Extents of all models, sorted by device and start, not overlapping.
+    pub extents: Vec<Extent>,
+    /// Number of models.
+    pub models: usize,
+    /// The files, as the page-cache tracepoints name them, and their sizes in pages; the position is the
+    /// file's slot.
+    pub files: Vec<(FileKey, u64)>,
+}
+
+impl FilterTables {
+    /// The first thing in the tables that the programs could not work with: their binary search wants
+    /// sorted extents that do not overlap.
+    fn fault(&self) -> Option<String> {
+        if self.devices.len() > MAX_DEVICES {
+            return Some(format!(
+                "the models lie on {} devices; at most {MAX_DEVICES} can be traced together",
+                self.devices.len()
+            ));
+        }
+        if self.models > MAX_MODELS {
+            return Some(format!(
+                "{} models; at most {MAX_MODELS} can be traced together",
+                self.models
+            ));
+        }
+        if self.files.len() > MAX_FILES as usize || self.extents.len() > MAX_EXTENTS as usize {
+            return Some(format!(
+                "{} files with {} extents; at most {MAX_FILES} files with {MAX_EXTENTS} extents can be traced together",
+                self.files.len(),
+                self.extents.len()
+            ));
+        }
+        for device in &self.devices {
+            let first = device.first_extent as usize;
+            let own = self
+                .extents
+                .get(first..first + device.extents as usize)
+                .unwrap_or_default();
+            for (one, next) in own.iter().zip(own.iter().skip(1)) {
+                if one.end_sector > next.start_sector {
+                    return Some(format!(
+                        "two pieces of the models' files share the sectors {} – {} (a reflinked copy, or one file given twice); trace one of them at a time",
+                        next.start_sector,
+                        one.end_sector.min(next.end_sector)
+                    ));
+                }
+            }
+        }
+        None
+    }
+}
+
+/// How to load.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionOptions {
+    /// Size of the ring buffer: a power of two, at least a page.
+    pub ring_buffer_bytes: u32,
+    /// Whether the eBPF side's diagnostics are on.
+    pub diagnostics: bool,
+    /// Whether to measure the programs' run time, which costs about 50 ns a call.
+    pub measure_overhead: bool,
+}
+
+/// Loaded and attached programs. Dropping it detaches and frees all of them.
+pub struct Session {
+    ebpf: Ebpf,
+    tables: FilterTables,
+    request_slots: u32,
+    attached: Vec<&'static str>,
+    ring: AsyncFd<RingBuf<MapData>>,
+    logger: Option<EbpfLogger<&'static dyn log::Log>>,
+    statistics: Option<std::os::fd::OwnedFd>,
+}
+
+impl Session {
+    /// Loads and attaches every program that this kernel has a tracepoint for. The gate is closed.
+    ///
+    /// # Errors
+    /// A kernel without a required type, tracepoint or right; a table that is too large.
+    pub fn start(tables: FilterTables, options: SessionOptions) -> anyhow::Result<Self> {
+        if let Some(fault) = tables.fault() {
+            bail!(fault);
+        }
+        raise_memlock_limit();
+        let types = KernelTypes::of_running_kernel()?;
+        let settings = Settings {
+            device_count: u32::try_from(tables.devices.len())?,
+            wake_above_bytes: options.ring_buffer_bytes / 4,
+            members: types.members()?,
+            constants: types.constants()?,
+        };
+        let statistics = options
+            .measure_overhead
+            .then(|| aya::sys::enable_stats(aya::sys::Stats::RunTime))
+            .transpose()
+            .context("cannot switch on the kernel's run-time statistics of eBPF programs")?;
+        let request_slots = tables
+            .devices
+            .iter()
+            .map(|device| device.first_slot + device.tags * device.hardware_queues)
+            .max()
+            .unwrap_or_default();
+        let unique_words = words_for(
+            tables
+                .extents
+                .iter()
+                .map(|extent| extent.first_bit + (extent.end_sector - extent.start_sector))
+                .max()
+                .unwrap_or_default(),
+        )?;
+        let (file_slots, page_words) = file_slots(&tables.files)?;
+        let files = u32::try_from(tables.files.len())?.max(1);
+        let log_level: u8 = if options.diagnostics { u8::MAX } else { 0 };
+        let btf = Btf::from_sys_fs()?;
+        let mut ebpf = EbpfLoader::new()
+            .btf(Some(&btf))
+            .override_global("SETTINGS", &Plain(settings), true)
+            .override_global("AYA_LOG_LEVEL", &log_level, false)
+            .map_max_entries("EXTENTS", u32::try_from(tables.extents.len())?.max(1))
+            .map_max_entries("REQUESTS", request_slots.max(1))
+            .map_max_entries("UNIQUE_SECTORS", unique_words.max(1))
+            .map_max_entries("EVICTED_PAGES", page_words.max(1))
+            .map_max_entries("RECORDS", options.ring_buffer_bytes)
+            .map_max_entries("INSERTS", files)
+            .map_max_entries("EVICTIONS", files)
+            .map_max_entries("FAULTS", files)
+            .map_max_entries("MAP_PAGES", files)
+            .map_max_entries("LOOKUPS", files)
+            .load(OBJECT)
+            .context("the kernel refused the eBPF object")?;
+
+        fill_tables(&mut ebpf, &tables, &file_slots)?;
+        let logger = options
+            .diagnostics
+            .then(|| EbpfLogger::init(&mut ebpf))
+            .transpose()
+            .context("cannot open the eBPF side's log")?;
+        let attached = attach(&mut ebpf, &btf, &types)?;
+        let ring = ebpf
+            .take_map("RECORDS")
+            .ok_or_else(|| anyhow!("the eBPF object has no map RECORDS"))?;
+        // SAFETY: the ring buffer owns the map's descriptor and neither closes nor replaces it before it is
+        // dropped together with the registration.
+        let ring =
+            unsafe { AsyncFd::register_with_interest(RingBuf::try_from(ring)?, Interest::READABLE) }
+                .context("cannot poll the ring buffer")?;
+        Ok(Self {
+            ebpf,
+            tables,
+            request_slots,
+            attached,
+            ring,
+            logger,
+            statistics,
+        })
+    }
+
+    /// Events count from now on.
+    ///
+    /// # Errors
+    /// The map could not be written.
+    pub fn open_gate(&mut self) -> anyhow::Result<()> {
+        self.set_gate(1)
+    }
+
+    /// No event counts any more; when this returns, every program that had passed the gate has finished.
+    ///
+    /// # Errors
+    /// The map could not be written.
+    pub fn close_gate(&mut self) -> anyhow::Result<()> {
+        self.set_gate(0)?;
+        // Programs run inside RCU read sections; MEMBARRIER_CMD_GLOBAL is synchronize_rcu()
+        // (kernel/sched/membarrier.c).
+        const MEMBARRIER_CMD_GLOBAL: libc::c_int = 1;
+        // SAFETY: no memory is handed over.
+        let result = unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) };
+        if result != 0 {
+            // Not built in, or nohz_full: programs take microseconds.
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    fn set_gate(&mut self, value: u32) -> anyhow::Result<()> {
+        let map = self
+            .ebpf
+            .map_mut("GATE")
+            .ok_or_else(|| anyhow!("the eBPF object has no map GATE"))?;
+        Array::<_, u32>::try_from(map)?.set(0, value, 0)?;
+        Ok(())
+    }
+
+    /// Waits until the ring buffer is filling up. Records that come slowly do not wake: call
+    /// [`Session::drain`] every [`WAKE_INTERVAL`] as well.
+    ///
+    /// # Errors
+    /// What epoll says.
+    pub async fn filling(&self) -> io::Result<()> {
+        self.ring.readable().await?.clear_ready();
+        Ok(())
+    }
+
+    /// Hands every record that is there to `take`, in the order of the ring buffer. Returns their number.
+    ///
+    /// # Errors
+    /// Bytes that are no record.
+    pub fn drain(&mut self, mut take: impl FnMut(Record)) -> anyhow::Result<u64> {
+        let mut count = 0;
+        let ring = self.ring.get_mut();
+        while let Some(item) = ring.next() {
+            take(decode(&item)?);
+            count += 1;
+        }
+        if let Some(logger) = &mut self.logger {
+            logger.flush();
+        }
+        Ok(count)
+    }
+
+    /// Reads what the kernel side counted. Only after [`Session::close_gate`] do the figures belong
+    /// together.
+    ///
+    /// # Errors
+    /// A map that cannot be read.
+    pub fn aggregates(&self) -> anyhow::Result<Aggregates> {
+        aggregates::read(
+            &self.ebpf,
+            &Sizes {
+                models: self.tables.models,
+                files: self.tables.files.len(),
+                devices: self.tables.devices.len(),
+                request_slots: self.request_slots,
+                extents: &self.tables.extents,
+                attached: &|program| self.attached.contains(&program),
+            },
+        )
+    }
+
+    /// What the kernel counted for each program: skipped events, and its run time where that is measured.
+    ///
+    /// # Errors
+    /// The program's information cannot be read.
+    pub fn program_runs(&self) -> anyhow::Result<Vec<ProgramRun>> {
+        self.attached
+            .iter()
+            .map(|name| {
+                let program = self
+                    .ebpf
+                    .program(name)
+                    .ok_or_else(|| anyhow!("the eBPF object has no program {name}"))?;
+                losses::of_program(name, program, self.statistics.is_some())
+                    .with_context(|| format!("cannot read the counters of program {name}"))
+            })
+            .collect()
+    }
+}
+
+/// Attaches what this kernel has; returns the names of the programs.
+fn attach(ebpf: &mut Ebpf, btf: &Btf, types: &KernelTypes) -> anyhow::Result<Vec<&'static str>> {
+    let mut attached = Vec::with_capacity(PROGRAMS.len());
+    for event in PROGRAMS {
+        if types.tracepoint_arguments(event.tracepoint).is_none() {
+            if event.required {
+                bail!("this kernel has no tracepoint {}", event.tracepoint);
+            }
+            continue;
+        }
+        let program: &mut BtfTracePoint = ebpf
+            .program_mut(event.program)
+            .map(<&mut BtfTracePoint>::try_from)
+            .ok_or_else(|| anyhow!("the eBPF object has no program {}", event.program))??;
+        program
+            .load(event.tracepoint, btf)
+            .with_context(|| format!("the kernel refused program {}", event.program))?;
+        attached.push(event.program);
+    }
+    for name in &attached {
+        let program: &mut BtfTracePoint = ebpf
+            .program_mut(name)
+            .map(<&mut BtfTracePoint>::try_from)
+            .ok_or_else(|| anyhow!("the eBPF object has no program {name}"))??;
+        program
+            .attach()
+            .with_context(|| format!("cannot attach program {name}"))?;
+    }
+    Ok(attached)
+}
+
+fn fill_tables(
+    ebpf: &mut Ebpf,
+    tables: &FilterTables,
+    file_slots: &[(FileKey, FileSlot)],
+) -> anyhow::Result<()> {
+    fill(ebpf, "DEVICES", &tables.devices)?;
+    fill(ebpf, "EXTENTS", &tables.extents)?;
+    fill(ebpf, "LAST_ENDS", &[NO_PREVIOUS_END; MAX_MODELS * MAX_DEVICES])?;
+    let map = ebpf
+        .map_mut("FILES")
+        .ok_or_else(|| anyhow!("the eBPF object has no map FILES"))?;
+    let mut files: HashMap<_, Plain<FileKey>, Plain<FileSlot>> = HashMap::try_from(map)?;
+    for (key, slot) in file_slots {
+        files.insert(Plain(*key), Plain(*slot), 0)?;
+    }
+    Ok(())
+}
+
+fn fill<T: Copy + 'static>(ebpf: &mut Ebpf, name: &str, values: &[T]) -> anyhow::Result<()> {
+    let map = ebpf
+        .map_mut(name)
+        .ok_or_else(|| anyhow!("the eBPF object has no map {name}"))?;
+    let mut array = Array::<_, Plain<T>>::try_from(map)?;
+    for (slot, value) in values.iter().enumerate() {
+        array.set(u32::try_from(slot)?, Plain(*value), 0)?;
+    }
+    Ok(())
+}
+
+/// 64-bit words for so many bits.
+fn words_for(bits: u64) -> anyhow::Result<u32> {
+    u32::try_from(bits.div_ceil(64)).context("the models are too large for one bitmap")
+}
+
+/// Gives each file its part of the bitmap of evicted pages; returns the words of all parts together.
+fn file_slots(files: &[(FileKey, u64)]) -> anyhow::Result<(Vec<(FileKey, FileSlot)>, u32)> {
+    let mut first_bit = 0u64;
+    let mut slots = Vec::with_capacity(files.len());
+    for (file, (key, pages)) in files.iter().enumerate() {
+        slots.push((
+            *key,
+            FileSlot {
+                first_bit,
+                pages: *pages,
+                file: u32::try_from(file)?,
+                reserved: 0,
+            },
+        ));
+        // A large folio can reach beyond the end of the file, up to its own size.
+        const LARGEST_FOLIO_PAGES: u64 = 4096;
+        first_bit += (pages + LARGEST_FOLIO_PAGES).next_multiple_of(64);
+    }
+    Ok((slots, words_for(first_bit)?))
+}
+
+/// Before Linux 5.11 maps count against the limit of locked memory. Where it cannot be raised, loading
+/// fails with the kernel's own error.
+fn raise_memlock_limit() {
+    use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
+    let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FilterTables, file_slots};
+    use tracer_common::{extent::Extent, page::FileKey, settings::DeviceFilter};
+
+    fn extent(start_sector: u64, end_sector: u64) -> Extent {
+        Extent {
+            start_sector,
+            end_sector,
+            first_bit: 0,
+            beyond_end_bytes: 0,
+            model: 0,
+            file: 0,
+        }
+    }
+
+    #[test]
+    fn overlapping_extents_are_refused_with_their_place() {
+        let mut tables = FilterTables {
+            devices: vec![DeviceFilter {
+                extents: 2,
+                ..Default::default()
+            }],
+            extents: vec![extent(0, 8), extent(8, 16)],
+            models: 1,
+            files: Vec::new(),
+        };
+        assert_eq!(tables.fault(), None);
+        tables.extents = vec![extent(0, 9), extent(8, 16)];
+        assert!(tables.fault().is_some_and(|fault| fault.contains("8 – 9")));
+    }
+
+    #[test]
+    fn bitmap_parts_are_word_aligned_and_apart() {
+        let key = |inode| FileKey { inode, device: 1 };
+        let (slots, words) = file_slots(&[(key(1), 3), (key(2), 100)]).expect("small");
+        let [(_, first), (_, second)] = slots.as_slice() else {
+            panic!("two files");
+        };
+        assert_eq!(first.first_bit % 64 + second.first_bit % 64, 0);
+        assert!(second.first_bit >= first.first_bit + first.pages + 4096);
+        assert!(u64::from(words) * 64 >= second.first_bit + second.pages + 4096);
+    }
+}

@@ -1,0 +1,239 @@
+//! Member offsets and enumerators from the kernel's BTF.
+//!
+//! Rust emits no CO-RE relocations, so the loader looks up what the programs need and hands it to them as
+//! constants. Nothing here depends on a version number: what a kernel lacks is named.
+
+use std::path::Path;
+
+use btf_rs::{Btf, Type};
+use tracer_common::settings::{KernelConstants, MemberOffsets};
+
+/// Where the kernel publishes its types.
+pub const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// Why the kernel's types could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TypesError {
+    /// No BTF, or none that can be read.
+    #[error(
+        "cannot read the kernel's types from {path}: {source}; the tracer needs a kernel built with CONFIG_DEBUG_INFO_BTF=y (every current distribution kernel is)"
+    )]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// What the parser said.
+        source: btf_rs::Error,
+    },
+    /// A type that this kernel does not have.
+    #[error("this kernel's BTF has no {kind} `{name}`; {hint}")]
+    MissingType {
+        /// `struct`, `enum` or `tracepoint`.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// What that means.
+        hint: &'static str,
+    },
+    /// A member that this kernel's type does not have.
+    #[error("this kernel's `struct {structure}` has no member `{member}` that the tracer could read")]
+    MissingMember {
+        /// The struct.
+        structure: &'static str,
+        /// The member.
+        member: &'static str,
+    },
+}
+
+const UNSUPPORTED: &str = "this kernel is not supported yet";
+
+/// The kernel's types.
+pub struct KernelTypes {
+    btf: Btf,
+}
+
+impl KernelTypes {
+    /// Reads the running kernel's BTF.
+    ///
+    /// # Errors
+    /// [`TypesError::Unreadable`] where there is none.
+    pub fn of_running_kernel() -> Result<Self, TypesError> {
+        Self::from_path(Path::new(KERNEL_BTF))
+    }
+
+    /// Reads BTF from a file.
+    ///
+    /// # Errors
+    /// [`TypesError::Unreadable`] where there is none.
+    pub fn from_path(path: &Path) -> Result<Self, TypesError> {
+        Btf::from_file(path)
+            .map(|btf| Self { btf })
+            .map_err(|source| TypesError::Unreadable {
+                path: path.display().to_string(),
+                source,
+            })
+    }
+
+    /// Number of arguments of a tracepoint, without the context that comes first: the parameters of
+    /// `btf_trace_<name>`. None where the kernel has no such tracepoint.
+    #[must_use]
+    pub fn tracepoint_arguments(&self, name: &str) -> Option<usize> {
+        let types = self
+            .btf
+            .resolve_types_by_name(&format!("btf_trace_{name}"))
+            .ok()?;
+        types.into_iter().find_map(|candidate| {
+            let Type::Typedef(definition) = candidate else {
+                return None;
+            };
+            self.btf
+                .chained_type_iter(&definition)
+                .find_map(|target| match target {
+                    Type::FuncProto(prototype) => Some(prototype.parameters.len().saturating_sub(1)),
+                    _ => None,
+                })
+        })
+    }
+
+    /// Offsets of the members that the programs read.
+    ///
+    /// # Errors
+    /// The first member or struct that this kernel lacks.
+    pub fn members(&self) -> Result<MemberOffsets, TypesError> {
+        Ok(MemberOffsets {
+            request_queue: self.member("request", "q")?,
+            request_hardware_context: self.member("request", "mq_hctx")?,
+            request_command_flags: self.member("request", "cmd_flags")?,
+            request_tag: self.member("request", "tag")?,
+            request_internal_tag: self.member("request", "internal_tag")?,
+            request_data_length: self.member("request", "__data_len")?,
+            request_sector: self.member("request", "__sector")?,
+            request_deadline: self.member("request", "deadline")?,
+            queue_disk: self.member("request_queue", "disk")?,
+            disk_major: self.member("gendisk", "major")?,
+            disk_first_minor: self.member("gendisk", "first_minor")?,
+            hardware_context_number: self.member("blk_mq_hw_ctx", "queue_num")?,
+            folio_flags: self.member("folio", "flags")?,
+            folio_flags_1: self.member("folio", "_flags_1")?,
+            folio_mapping: self.member("folio", "mapping")?,
+            folio_index: self.member("folio", "index")?,
+            mapping_host: self.member("address_space", "host")?,
+            inode_number: self.member("inode", "i_ino")?,
+            inode_superblock: self.member("inode", "i_sb")?,
+            superblock_device: self.member("super_block", "s_dev")?,
+            task_flags: self.member("task_struct", "flags")?,
+            reserved: 0,
+        })
+    }
+
+    /// Values of the enumerators that the programs compare with.
+    ///
+    /// # Errors
+    /// The first enumerator that this kernel lacks.
+    pub fn constants(&self) -> Result<KernelConstants, TypesError> {
+        // Linux 6.1 renamed req_opf to req_op.
+        let operations = ["req_op", "req_opf"];
+        let flags = ["req_flag_bits"];
+        let arguments = self
+            .tracepoint_arguments("block_rq_issue")
+            .ok_or_else(|| TypesError::MissingType {
+                kind: "tracepoint",
+                name: "block_rq_issue".to_owned(),
+                hint: "the tracer needs CONFIG_BLOCK and CONFIG_TRACEPOINTS",
+            })?;
+        Ok(KernelConstants {
+            operation_read: self.enumerator(&operations, "REQ_OP_READ")?,
+            operation_write: self.enumerator(&operations, "REQ_OP_WRITE")?,
+            operation_flush: self.enumerator(&operations, "REQ_OP_FLUSH")?,
+            operation_discard: self.enumerator(&operations, "REQ_OP_DISCARD")?,
+            flag_metadata: 1 << self.enumerator(&flags, "__REQ_META")?,
+            flag_readahead: 1 << self.enumerator(&flags, "__REQ_RAHEAD")?,
+            flag_synchronous: 1 << self.enumerator(&flags, "__REQ_SYNC")?,
+            bit_head: self.enumerator(&["pageflags"], "PG_head")?,
+            // (rq) since Linux 5.11, (q, rq) before; commit a54895fa057c.
+            request_argument: u32::from(arguments > 1),
+            reserved: 0,
+        })
+    }
+
+    /// Byte offset of a member, also of one inside anonymous structs and unions.
+    fn member(&self, structure: &'static str, member: &'static str) -> Result<u32, TypesError> {
+        let types = self
+            .btf
+            .resolve_types_by_name(structure)
+            .unwrap_or_default();
+        let mut found = false;
+        for candidate in types {
+            if let Type::Struct(definition) = candidate {
+                found = true;
+                if let Some(bits) = self.member_bits(&definition, member) {
+                    if bits % 8 == 0 {
+                        return Ok(bits / 8);
+                    }
+                }
+            }
+        }
+        if found {
+            Err(TypesError::MissingMember { structure, member })
+        } else {
+            Err(TypesError::MissingType {
+                kind: "struct",
+                name: structure.to_owned(),
+                hint: UNSUPPORTED,
+            })
+        }
+    }
+
+    fn member_bits(&self, structure: &btf_rs::Struct, wanted: &str) -> Option<u32> {
+        structure.members.iter().find_map(|member| {
+            let name = self.btf.resolve_name(member).unwrap_or_default();
+            if name == wanted {
+                return Some(member.bit_offset());
+            }
+            if !name.is_empty() {
+                return None;
+            }
+            match self.btf.resolve_chained_type(member).ok()? {
+                Type::Struct(inner) | Type::Union(inner) => self
+                    .member_bits(&inner, wanted)
+                    .map(|bits| member.bit_offset() + bits),
+                _ => None,
+            }
+        })
+    }
+
+    fn enumerator(&self, names: &[&str], wanted: &str) -> Result<u32, TypesError> {
+        for name in names {
+            for candidate in self.btf.resolve_types_by_name(name).unwrap_or_default() {
+                let Type::Enum(definition) = candidate else {
+                    continue;
+                };
+                for member in &definition.members {
+                    if self.btf.resolve_name(member).is_ok_and(|own| own == wanted) {
+                        return Ok(member.val());
+                    }
+                }
+            }
+        }
+        Err(TypesError::MissingType {
+            kind: "enumerator",
+            name: wanted.to_owned(),
+            hint: UNSUPPORTED,
+        })
+    }
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::{KernelTypes, TypesError};
+    use std::path::Path;
+
+    #[test]
+    fn a_file_that_is_no_btf_is_named() {
+        let Err(error) = KernelTypes::from_path(Path::new("/dev/null")) else {
+            panic!("an empty file is no BTF");
+        };
+        assert!(matches!(error, TypesError::Unreadable { .. }));
+        assert!(error.to_string().contains("/dev/null"));
+    }
+}

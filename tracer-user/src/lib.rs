@@ -1,0 +1,2 @@
+//! Traces how an LLM inference process reads its weights from storage.
+pub mod kernel;
