@@ -111,6 +111,8 @@ counter_block! {
         metadata_bytes: u64,
         /// First issues of reads that touch an extent of a model.
         model_reads: u64,
+        /// Bytes of the models in them.
+        model_bytes: u64,
         /// Re-issues of reads.
         read_reissues: u64,
         /// The model's reads without a slot for the time of their issue: their completions cannot be

@@ -146,6 +146,7 @@ pub fn issue(context: &BtfTracePointContext) {
             counters.reissues += 1;
         } else {
             counters.reads += 1;
+            device_counters.model_bytes += part.bytes;
             let last_end = value!(
                 LAST_ENDS,
                 (model * MAX_DEVICES) as u32 + (device_slot & (MAX_DEVICES as u32 - 1))

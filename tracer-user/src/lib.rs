@@ -1,2 +1,14 @@
 //! Traces how an LLM inference process reads its weights from storage.
+//!
+//! One idea holds it together: one stream of reads, many sources, one set of accumulators, many views.
+//! `docs/ARCHITECTURE.md` has the rooms and the arrows between them.
+pub mod cli;
+pub mod engine;
 pub mod kernel;
+pub mod model;
+pub mod record;
+pub mod report;
+pub mod run;
+pub mod stats;
+pub mod storage;
+pub mod target;

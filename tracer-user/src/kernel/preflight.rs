@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use aya::{maps::MapType, programs::ProgramType};
+use aya::maps::MapType;
 
 use super::{KernelTypes, programs::PROGRAMS};
 
@@ -89,6 +89,7 @@ pub fn requirements() -> Vec<Requirement> {
             ));
             list.extend(tracepoints(&types));
             list.push(members(&types));
+            list.push(loops(&types));
         }
         Err(error) => list.push(Requirement::missing(
             "kernel types (BTF)",
@@ -98,22 +99,15 @@ pub fn requirements() -> Vec<Requirement> {
     }
     if privileged {
         list.push(supported(
-            "tracing programs (tp_btf)",
-            aya::sys::is_program_supported(ProgramType::Tracing).map_err(|error| error.to_string()),
-            "boot a kernel from 5.5 on with CONFIG_BPF_SYSCALL=y",
-        ));
-        list.push(supported(
             "eBPF ring buffer",
             aya::sys::is_map_supported(MapType::RingBuf).map_err(|error| error.to_string()),
             "boot a kernel from 5.8 on with CONFIG_BPF_SYSCALL=y",
         ));
     } else {
-        for name in ["tracing programs (tp_btf)", "eBPF ring buffer"] {
-            list.push(Requirement::reduced(
-                name,
-                "cannot be checked without the rights above",
-            ));
-        }
+        list.push(Requirement::reduced(
+            "eBPF ring buffer",
+            "cannot be checked without the rights above",
+        ));
     }
     list.push(memlock_limit());
     list
@@ -208,6 +202,16 @@ fn members(types: &KernelTypes) -> Requirement {
             error.to_string(),
             "run the tracer on a kernel that docs/KERNELS.md lists",
         ),
+    }
+}
+
+/// The programs walk over extents and bitmaps with `bpf_loop`.
+fn loops(types: &KernelTypes) -> Requirement {
+    const NAME: &str = "eBPF helper bpf_loop";
+    if types.has_function("bpf_loop") {
+        Requirement::present(NAME, "in the kernel's types")
+    } else {
+        Requirement::missing(NAME, "not in this kernel", "boot a kernel from 5.17 on")
     }
 }
 

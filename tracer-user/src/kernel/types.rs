@@ -94,6 +94,14 @@ impl KernelTypes {
         })
     }
 
+    /// Whether the kernel has a function of this name.
+    #[must_use]
+    pub fn has_function(&self, name: &str) -> bool {
+        self.btf
+            .resolve_types_by_name(name)
+            .is_ok_and(|types| types.iter().any(|found| matches!(found, Type::Func(_))))
+    }
+
     /// Offsets of the members that the programs read.
     ///
     /// # Errors

@@ -1,0 +1,211 @@
+//! The command line, as clap sees it.
+
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+
+/// Traces how an LLM inference process reads its weights from storage: every read that reaches the block
+/// device, and what the page cache does with the model's files.
+#[derive(Debug, Parser)]
+#[command(name = "tracer", version, about, max_term_width = 100, after_help = EXIT_CODES)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit status: that of the engine for `launch` (128 + n where signal n ended it); \
+0 for the others; 125 where the tracer itself failed, 126 where the engine's program cannot be run, \
+127 where there is none, 2 for a wrong command line.";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start an engine and trace it to its end.
+    Launch(LaunchArguments),
+    /// Trace a process that runs already.
+    Attach(AttachArguments),
+    /// Make a model with random weights, run the built-in engine on it under memory pressure, and explain
+    /// the table.
+    Demo(DemoArguments),
+    /// Say for each thing that the tracer needs whether it is there, and how to get it.
+    Doctor(DoctorArguments),
+    /// Run the built-in engine, which multiplies with real weights and writes no sense.
+    Engine(EngineArguments),
+    /// Write a GGUF model with random weights that llama.cpp loads.
+    MakeModel(MakeModelArguments),
+    /// Lock memory away; started by `launch --lock`.
+    #[command(hide = true, name = "balloon-helper")]
+    BalloonHelper {
+        /// Bytes to lock.
+        bytes: u64,
+    },
+}
+
+/// How to trace, for every command that traces.
+#[derive(Clone, Debug, Args)]
+pub struct TraceArguments {
+    /// Where to write run.json, report.md and the engine's output [default: a new folder in tracer-runs/].
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Size of the ring buffer between kernel and tracer: a power of two, at least one page.
+    #[arg(long, value_name = "SIZE", default_value = "16M", value_parser = super::size::ring_buffer)]
+    pub ring_buffer: u32,
+    /// Measure the run time of the eBPF programs too (costs about 50 ns a call, for every eBPF program of
+    /// this machine).
+    #[arg(long)]
+    pub measure_overhead: bool,
+    /// Print the diagnostics of the eBPF side.
+    #[arg(long)]
+    pub diagnostics: bool,
+}
+
+/// What to do to the memory before the engine starts.
+#[derive(Clone, Debug, Default, Args)]
+pub struct PressureArguments {
+    /// Lock so much memory away, so that the rest of the machine is short of it.
+    #[arg(long, value_name = "SIZE", value_parser = super::size::bytes)]
+    pub lock: Option<u64>,
+    /// Give the engine a memory cgroup of its own with this limit; its model's files start uncached.
+    #[arg(long, value_name = "SIZE", value_parser = super::size::bytes)]
+    pub memory_max: Option<u64>,
+    /// Drop the whole machine's page cache before the start.
+    #[arg(long)]
+    pub drop_caches: bool,
+    /// Drop only the model's files from the page cache before the start.
+    #[arg(long)]
+    pub evict_model: bool,
+}
+
+/// `tracer launch`.
+#[derive(Debug, Args)]
+pub struct LaunchArguments {
+    /// A file of the model; of a split model, any of its files. May be given several times.
+    #[arg(long, value_name = "FILE", required = true)]
+    pub model: Vec<PathBuf>,
+    /// Pressure on the memory.
+    #[command(flatten)]
+    pub pressure: PressureArguments,
+    /// How to trace.
+    #[command(flatten)]
+    pub trace: TraceArguments,
+    /// The engine and its arguments.
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+/// `tracer attach`.
+#[derive(Debug, Args)]
+pub struct AttachArguments {
+    /// The process.
+    #[arg(long)]
+    pub pid: i32,
+    /// A file of the model [default: the .gguf and .safetensors files that the process has mapped or open].
+    #[arg(long, value_name = "FILE")]
+    pub model: Vec<PathBuf>,
+    /// Stop after this time, such as 30s or 5m [default: at the end of the process, or at Ctrl-C].
+    #[arg(long, value_name = "TIME", value_parser = super::size::duration)]
+    pub duration: Option<Duration>,
+    /// How to trace.
+    #[command(flatten)]
+    pub trace: TraceArguments,
+}
+
+/// `tracer demo`.
+#[derive(Debug, Args)]
+pub struct DemoArguments {
+    /// Where the model and the runs are kept; a second demo uses the model again.
+    #[arg(long, value_name = "DIR", default_value = "tracer-demo")]
+    pub directory: PathBuf,
+    /// Size of the model.
+    #[arg(long, value_name = "SIZE", default_value = "594M", value_parser = super::size::bytes)]
+    pub model_size: u64,
+    /// Memory for the engine and the model's pages [default: two thirds of the model].
+    #[arg(long, value_name = "SIZE", value_parser = super::size::bytes)]
+    pub memory_max: Option<u64>,
+    /// Tokens to generate.
+    #[arg(long, default_value_t = 24)]
+    pub tokens: u32,
+    /// Threads of the engine.
+    #[arg(long, default_value_t = 2)]
+    pub threads: u32,
+    /// How to trace.
+    #[command(flatten)]
+    pub trace: TraceArguments,
+}
+
+/// `tracer doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArguments {
+    /// A model whose file system and device to look at as well.
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+}
+
+/// `tracer engine`.
+#[derive(Debug, Args)]
+pub struct EngineArguments {
+    /// The model: a file that `tracer make-model` wrote.
+    #[arg(long, value_name = "FILE")]
+    pub model: PathBuf,
+    /// Tokens to generate.
+    #[arg(long, default_value_t = 24)]
+    pub tokens: u32,
+    /// Tokens of the prompt.
+    #[arg(long, default_value_t = 8)]
+    pub prompt_tokens: u32,
+    /// Threads.
+    #[arg(long, default_value_t = 2)]
+    pub threads: u32,
+    /// Map the file without reading it whole while loading.
+    #[arg(long)]
+    pub lazy: bool,
+    /// Seed of the sampler.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Write the experts that the router picked to this file.
+    #[arg(long, value_name = "FILE")]
+    pub expert_log: Option<PathBuf>,
+    /// Give the mapping's pages back before each step.
+    #[arg(long)]
+    pub zap_before_step: bool,
+}
+
+/// `tracer make-model`.
+#[derive(Debug, Args)]
+pub struct MakeModelArguments {
+    /// The file to write.
+    pub path: PathBuf,
+    /// Its size, about.
+    #[arg(long, value_name = "SIZE", default_value = "594M", value_parser = super::size::bytes)]
+    pub size: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Arguments, Command};
+    use clap::{CommandFactory as _, Parser as _};
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn all_after_the_dashes_is_the_engines() {
+        let parsed = Arguments::try_parse_from([
+            "tracer", "launch", "--model", "m.gguf", "--", "llama-cli", "-m", "m.gguf", "--lock", "x",
+        ])
+        .map(|arguments| arguments.command);
+        let Ok(Command::Launch(launch)) = parsed else {
+            panic!("{parsed:?}");
+        };
+        assert_eq!(launch.command.len(), 5);
+        assert_eq!(launch.pressure.lock, None);
+    }
+
+    #[test]
+    fn a_launch_without_an_engine_is_refused() {
+        assert!(Arguments::try_parse_from(["tracer", "launch", "--model", "m"]).is_err());
+    }
+}

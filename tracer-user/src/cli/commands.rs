@@ -1,0 +1,144 @@
+//! One function a command: arguments in, calls out.
+
+use std::{io::IsTerminal as _, path::PathBuf, time::SystemTime};
+
+use anyhow::Context as _;
+use nix::sys::signal::Signal;
+
+use crate::{
+    kernel::{SessionOptions, requirements},
+    report,
+    run::{
+        AttachOptions, ConditionsRequest, FinishedRun, LaunchOptions, TraceOptions, describe,
+        run_attach, run_launch,
+    },
+    target::SignalWatch,
+};
+
+use super::arguments::{
+    Arguments, AttachArguments, Command, DoctorArguments, LaunchArguments, TraceArguments,
+};
+
+/// Executes a command line; returns the status to exit with. Call it before any other thread is started: it
+/// takes over SIGINT and SIGTERM.
+///
+/// # Errors
+/// What kept the command from running.
+pub fn execute(arguments: Arguments) -> anyhow::Result<i32> {
+    match arguments.command {
+        Command::Launch(arguments) => launch(arguments),
+        Command::Attach(arguments) => attach(arguments),
+        Command::Doctor(arguments) => doctor(&arguments),
+        Command::Demo(_) | Command::Engine(_) | Command::MakeModel(_) | Command::BalloonHelper { .. } => {
+            anyhow::bail!("not yet")
+        }
+    }
+}
+
+fn launch(arguments: LaunchArguments) -> anyhow::Result<i32> {
+    let options = LaunchOptions {
+        models: arguments.model,
+        command: arguments.command,
+        conditions: ConditionsRequest {
+            lock_bytes: arguments.pressure.lock,
+            memory_max_bytes: arguments.pressure.memory_max,
+            drop_caches: arguments.pressure.drop_caches,
+            evict_model: arguments.pressure.evict_model,
+        },
+        trace: trace_options(arguments.trace, "launch"),
+    };
+    let signals = signals()?;
+    show(runtime()?.block_on(run_launch(options, signals))?)
+}
+
+fn attach(arguments: AttachArguments) -> anyhow::Result<i32> {
+    let options = AttachOptions {
+        pid: arguments.pid,
+        models: arguments.model,
+        duration: arguments.duration,
+        trace: trace_options(arguments.trace, "attach"),
+    };
+    let signals = signals()?;
+    show(runtime()?.block_on(run_attach(options, signals))?)
+}
+
+fn doctor(_arguments: &DoctorArguments) -> anyhow::Result<i32> {
+    let requirements = requirements();
+    for requirement in &requirements {
+        println!("{}", describe(requirement));
+    }
+    Ok(i32::from(requirements.iter().any(|requirement| requirement.is_missing())))
+}
+
+/// Ctrl-C and termination as data, before any thread is there that could take them.
+fn signals() -> anyhow::Result<SignalWatch> {
+    SignalWatch::new(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP])
+        .context("cannot take over the handling of signals")
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("cannot start the asynchronous runtime")
+}
+
+fn trace_options(arguments: TraceArguments, what: &str) -> TraceOptions {
+    TraceOptions {
+        directory: arguments.out.unwrap_or_else(|| default_directory(what)),
+        session: SessionOptions {
+            ring_buffer_bytes: arguments.ring_buffer,
+            diagnostics: arguments.diagnostics,
+            measure_overhead: arguments.measure_overhead,
+        },
+    }
+}
+
+/// A new folder for each run: time and process id.
+fn default_directory(what: &str) -> PathBuf {
+    let time: String = humantime::format_rfc3339_seconds(SystemTime::now())
+        .to_string()
+        .replace(':', "");
+    PathBuf::from("tracer-runs").join(format!("{time}-{what}-{}", std::process::id()))
+}
+
+/// Prints the table and says where the record is.
+fn show(run: FinishedRun) -> anyhow::Result<i32> {
+    let columns = std::io::stdout()
+        .is_terminal()
+        .then(terminal_columns)
+        .flatten();
+    print_ignoring_a_closed_pipe(&report::terminal(&run.record, columns))?;
+    match run.write_error {
+        Some(error) => return Err(error),
+        None => eprintln!(
+            "tracer: run.json, report.md and the engine's output are in {}",
+            run.directory.display()
+        ),
+    }
+    Ok(run.exit_code)
+}
+
+/// A reader that has seen enough (`tracer … | head`) is no failure.
+fn print_ignoring_a_closed_pipe(text: &str) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(error).context("cannot print the table")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn terminal_columns() -> Option<u16> {
+    let mut size = libc::winsize {
+        ws_row: 0,
+        ws_col: 0,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    // SAFETY: TIOCGWINSZ writes a winsize to the pointer it is given.
+    let result = unsafe { libc::ioctl(libc::STDOUT_FILENO, libc::TIOCGWINSZ, &raw mut size) };
+    (result == 0 && size.ws_col > 0).then_some(size.ws_col)
+}

@@ -1,0 +1,8 @@
+//! Arguments → calls. No logic.
+
+mod arguments;
+mod commands;
+mod size;
+
+pub use arguments::Arguments;
+pub use commands::execute;

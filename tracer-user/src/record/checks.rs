@@ -1,0 +1,70 @@
+//! A self-check: two roads to one figure.
+
+use serde::{Deserialize, Serialize};
+
+/// Two roads to one figure, and whether they agree.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Check {
+    /// What is compared.
+    pub name: String,
+    /// Whether the sides agree; null where a side could not be observed.
+    pub holds: Option<bool>,
+    /// One side, with its road.
+    pub left: String,
+    /// The other side, with its road.
+    pub right: String,
+}
+
+impl Check {
+    /// Compares two counts.
+    #[must_use]
+    pub fn equal(name: impl Into<String>, left: (&str, u64), right: (&str, u64)) -> Self {
+        Self {
+            name: name.into(),
+            holds: Some(left.1 == right.1),
+            left: format!("{}: {}", left.0, left.1),
+            right: format!("{}: {}", right.0, right.1),
+        }
+    }
+
+    /// A count within bounds, both included.
+    #[must_use]
+    pub fn within(name: impl Into<String>, left: (&str, u64), right: (&str, u64, u64)) -> Self {
+        let (road, low, high) = right;
+        Self {
+            name: name.into(),
+            holds: Some(low <= left.1 && left.1 <= high),
+            left: format!("{}: {}", left.0, left.1),
+            right: if low == high {
+                format!("{road}: {low}")
+            } else {
+                format!("{road}: {low} to {high}")
+            },
+        }
+    }
+
+    /// Something that could not be compared.
+    #[must_use]
+    pub fn unobserved(name: impl Into<String>, left: impl Into<String>, why: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            holds: None,
+            left: left.into(),
+            right: why.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Check;
+
+    #[test]
+    fn bounds_are_included_and_a_difference_is_a_violation() {
+        assert_eq!(Check::equal("x", ("a", 1), ("b", 2)).holds, Some(false));
+        assert_eq!(Check::within("x", ("a", 5), ("b", 5, 5)).holds, Some(true));
+        assert_eq!(Check::within("x", ("a", 4), ("b", 5, 9)).holds, Some(false));
+        assert_eq!(Check::within("x", ("a", 10), ("b", 5, 9)).holds, Some(false));
+        assert_eq!(Check::unobserved("x", "a", "no counter").holds, None);
+    }
+}

@@ -1,0 +1,10 @@
+//! Finished records → terminal table and Markdown. Reads records only, never a live object.
+
+mod figures;
+mod markdown;
+mod terminal;
+mod units;
+
+pub use markdown::markdown;
+pub use terminal::terminal;
+pub use units::{bytes, rate};

@@ -1,0 +1,417 @@
+//! Observations → the record of a run. Counts come from the kernel's aggregates, which lose nothing; order,
+//! time and sizes come from the stream.
+
+use std::collections::BTreeSet;
+
+use tracer_common::counters::{EvictionAgent, Operation};
+
+use crate::{
+    kernel::{Aggregates, FileAggregates, ModelAggregates, ProgramRun},
+    record::{
+        BandwidthRecord, CacheRecord, Check, DeviceRecord, DistanceBucket, EvictionsByAgent,
+        GapClassRecord, GapsRecord, LatencyRecord, LossRecord, ModelFileRecord, ModelIdentity,
+        ModelRecord, OrderRecord, OverheadRecord, ProcessShareRecord, ProgramOverhead, ReadsRecord,
+        RunRecord, SizeCount,
+    },
+    stats::{ModelFigures, Nanos},
+};
+
+use super::{
+    checks::{self, Unfinished},
+    moments::ResidencyMoment,
+    stream::FinishedStream,
+    subject::{Subject, SubjectModel},
+    window::ClosedWindow,
+};
+
+/// Residency of the models over the run.
+#[derive(Clone, Debug, Default)]
+pub struct ResidencyCourse {
+    /// Before the start.
+    pub before: ResidencyMoment,
+    /// When loading ended, where that was noticed.
+    pub load_end: Option<ResidencyMoment>,
+    /// When the engine printed its timings, where that was noticed.
+    pub last_token: Option<ResidencyMoment>,
+    /// After the end.
+    pub after: ResidencyMoment,
+}
+
+/// Fills in everything of a record that comes from the window.
+pub fn fill(
+    record: &mut RunRecord,
+    subject: &Subject,
+    window: ClosedWindow,
+    course: &ResidencyCourse,
+    engine_process_ids: &BTreeSet<u32>,
+) {
+    let ClosedWindow {
+        stream,
+        aggregates,
+        programs,
+        opened_nanos,
+        closed_nanos,
+        opening,
+        closing,
+        tracer_cpu,
+    } = window;
+    let stream = stream.finish(Nanos(closed_nanos));
+    let lost = aggregates.lost_records;
+    let lost_records = lost.issues + lost.completions + lost.requeues;
+    record.time.wall_s = closed_nanos.saturating_sub(opened_nanos) as f64 / 1e9;
+    record.checks = checks::of_stream(&aggregates, &stream);
+    record.checks.push(checks::of_programs(&programs));
+    let several = subject.models.len() > 1;
+    let mut models = Vec::with_capacity(subject.models.len());
+    for (slot, model) in subject.models.iter().enumerate() {
+        let (Some(kernel), Some(figures), Some(buckets), Ok(number)) = (
+            aggregates.models.get(slot),
+            stream.models.get(slot),
+            stream.latency_buckets.get(slot),
+            u16::try_from(slot),
+        ) else {
+            continue;
+        };
+        let unfinished = checks::unfinished(&aggregates, &stream.locator, number);
+        let prefix = if several {
+            format!("{}: ", model.name)
+        } else {
+            String::new()
+        };
+        record.checks.extend(checks::of_model(
+            &prefix,
+            kernel,
+            figures,
+            buckets,
+            unfinished,
+            lost_records,
+        ));
+        models.push(ModelRecord {
+            model: identity(subject, model),
+            reads: reads(subject, model, kernel, figures, unfinished, engine_process_ids, &stream),
+            gaps: gaps(kernel, figures),
+            bandwidth: BandwidthRecord {
+                average_bytes_per_s: figures.bandwidth.average_bytes_per_s,
+                busy_bytes_per_s: figures.bandwidth.busy_bytes_per_s,
+                peak_bytes_per_s: figures.bandwidth.peak_bytes_per_s,
+                busy_s: Some(figures.bandwidth.busy_s),
+            },
+            latency_us: LatencyRecord {
+                p50: figures.latency_us.p50,
+                p90: figures.latency_us.p90,
+                p99: figures.latency_us.p99,
+                max: figures.latency_us.max,
+                count: figures.latency_us.count,
+                untimed: aggregates
+                    .devices
+                    .iter()
+                    .map(|(_, completes)| completes.unmatched)
+                    .sum(),
+            },
+            cache: cache(model, &aggregates, course, slot),
+        });
+    }
+    for (slot, disk) in subject.disks.iter().enumerate() {
+        if let (Some(opening), Some(closing)) = (opening.get(slot), closing.get(slot)) {
+            record.checks.extend(checks::of_device(
+                &disk.name,
+                slot,
+                &aggregates,
+                opening,
+                closing,
+                disk.queue.iostats,
+            ));
+            let statistics = checks::statistics_window(opening, closing);
+            record.devices.push(device(subject, slot, &aggregates, statistics));
+        }
+    }
+    let moved = subject.moved_files();
+    record.checks.push(Check {
+        name: "the models' extents are the same after the run".to_owned(),
+        holds: Some(moved.is_empty()),
+        left: "extents before".to_owned(),
+        right: if moved.is_empty() {
+            "the same after".to_owned()
+        } else {
+            format!("moved or rewritten during the run: {moved:?}")
+        },
+    });
+    record.loss = losses(&aggregates, &programs);
+    record.overhead = overhead(&programs, &stream, tracer_cpu.as_secs_f64());
+    record.complete = lost_records == 0 && record.violations().next().is_none();
+    if several {
+        record.models = models;
+    } else {
+        record.single = models.into_iter().next();
+    }
+}
+
+fn identity(subject: &Subject, model: &SubjectModel) -> ModelIdentity {
+    let mut identity = ModelIdentity {
+        path: model.name.clone(),
+        ..ModelIdentity::default()
+    };
+    for file in subject.files_of(model) {
+        identity.size_bytes += file.extents.size_bytes;
+        identity.data_bytes += file.extents.size_bytes - file.extents.holes_bytes;
+        identity.extents += file.extents.physical_extent_count;
+        identity.filesystem.clone_from(&file.filesystem);
+        identity.files.push(ModelFileRecord {
+            path: file.path.display().to_string(),
+            size_bytes: file.extents.size_bytes,
+            inode: file.key.inode,
+            extents: file.extents.physical_extent_count,
+        });
+    }
+    identity
+}
+
+fn ratio(numerator: u64, denominator: u64) -> Option<f64> {
+    (denominator > 0).then(|| numerator as f64 / denominator as f64)
+}
+
+fn reads(
+    subject: &Subject,
+    model: &SubjectModel,
+    kernel: &ModelAggregates,
+    figures: &ModelFigures,
+    unfinished: Unfinished,
+    engine_process_ids: &BTreeSet<u32>,
+    stream: &FinishedStream,
+) -> ReadsRecord {
+    let total_bytes = kernel
+        .issues
+        .issued_bytes
+        .saturating_sub(kernel.requeues.requeued_bytes);
+    let (mut size_bytes, mut data_bytes) = (0, 0);
+    for file in subject.files_of(model) {
+        size_bytes += file.extents.size_bytes;
+        data_bytes += file.extents.size_bytes - file.extents.holes_bytes;
+    }
+    let own = figures
+        .processes
+        .iter()
+        .filter(|process| engine_process_ids.contains(&process.process_id));
+    let mut share = ProcessShareRecord::default();
+    for process in own {
+        share.count += process.reads;
+        share.bytes += process.bytes;
+    }
+    let streamed: u64 = figures.processes.iter().map(|process| process.bytes).sum();
+    share.share = ratio(share.bytes, streamed);
+    ReadsRecord {
+        count: kernel.issues.reads,
+        total_bytes,
+        unique_bytes: kernel.unique_bytes,
+        coverage: ratio(kernel.unique_bytes, data_bytes),
+        amplification: ratio(total_bytes, kernel.unique_bytes),
+        reread_factor: ratio(total_bytes, size_bytes),
+        completed_bytes: kernel.completes.completed_bytes,
+        failed: kernel.completes.failed_reads,
+        failed_bytes: kernel.completes.failed_bytes,
+        in_flight: unfinished.in_flight,
+        in_flight_bytes: unfinished.in_flight_bytes,
+        requeues: kernel.requeues.requeues,
+        reissues: kernel.issues.reissues,
+        readahead: (subject.models.len() == 1).then_some(stream.counts.readahead),
+        writes: kernel.issues.writes,
+        write_bytes: kernel.issues.write_bytes,
+        sizes: figures
+            .request_sizes
+            .iter()
+            .map(|size| SizeCount {
+                bytes: u64::from(size.request_bytes),
+                count: size.reads,
+            })
+            .collect(),
+        process_share: share,
+    }
+}
+
+fn gaps(kernel: &ModelAggregates, figures: &ModelFigures) -> GapsRecord {
+    let count: u64 = kernel.issues.gaps.iter().sum();
+    let classes = figures.gaps.classes();
+    let [sequential, small, medium, large, backward] = std::array::from_fn(|slot| {
+        let gaps = kernel.issues.gaps[slot];
+        GapClassRecord {
+            count: gaps,
+            share: ratio(gaps, count),
+            share_of_bytes: classes[slot].1.bytes_share,
+        }
+    });
+    let order = &figures.gaps_file_order;
+    GapsRecord {
+        sequential,
+        small,
+        medium,
+        large,
+        backward,
+        count,
+        backward_overlapping: figures.backward_overlap.overlapping,
+        file_order: OrderRecord {
+            sequential: order.sequential.count,
+            small: order.small.count,
+            medium: order.medium.count,
+            large: order.large.count,
+            backward: order.backward.count,
+        },
+        stream_sequential_share: figures.gaps_stream_aware.sequential.share,
+        distances: figures
+            .distances
+            .iter()
+            .map(|point| DistanceBucket {
+                from_bytes: point.from_sectors.saturating_mul(512),
+                to_bytes: point.to_sectors.saturating_mul(512),
+                count: point.count,
+                cumulative_share: point.cumulative_share,
+                mean_queue_depth: point.mean_queue_depth,
+            })
+            .collect(),
+        mean_queue_depth: figures.queue_depth.mean,
+        largest_queue_depth: figures.queue_depth.max,
+    }
+}
+
+/// Sum of one figure over a model's files; None where one of them was not observed.
+fn observed_sum(
+    model: &SubjectModel,
+    aggregates: &Aggregates,
+    pick: impl Fn(&FileAggregates) -> Option<u64>,
+) -> Option<u64> {
+    model
+        .files
+        .iter()
+        .map(|file| aggregates.files.get(*file).and_then(&pick))
+        .sum()
+}
+
+fn cache(
+    model: &SubjectModel,
+    aggregates: &Aggregates,
+    course: &ResidencyCourse,
+    slot: usize,
+) -> CacheRecord {
+    let resident =
+        |moment: &ResidencyMoment| moment.bytes.get(slot).copied().flatten();
+    let (before, after) = (resident(&course.before), resident(&course.after));
+    let agent = |agent: EvictionAgent| {
+        observed_sum(model, aggregates, |file| {
+            file.evictions.map(|evictions| evictions.pages[agent as usize])
+        })
+    };
+    let by_agent = || {
+        Some(EvictionsByAgent {
+            kswapd: agent(EvictionAgent::Kswapd)?,
+            direct_reclaim: agent(EvictionAgent::DirectReclaim)?,
+            kernel_thread: agent(EvictionAgent::KernelThread)?,
+            invalidation: agent(EvictionAgent::Invalidation)?,
+        })
+    };
+    CacheRecord {
+        delta_bytes: before
+            .zip(after)
+            .map(|(before, after)| after.cast_signed() - before.cast_signed()),
+        before_bytes: before,
+        load_end_bytes: course.load_end.as_ref().and_then(resident),
+        last_token_bytes: course.last_token.as_ref().and_then(resident),
+        after_bytes: after,
+        residency_method: course
+            .after
+            .methods
+            .get(slot)
+            .cloned()
+            .unwrap_or_default(),
+        inserts: observed_sum(model, aggregates, |file| file.inserts.map(|inserts| inserts.pages)),
+        evictions: observed_sum(model, aggregates, |file| {
+            file.evictions.map(|evictions| evictions.pages.iter().sum())
+        }),
+        evictions_by_agent: by_agent(),
+        refaults: observed_sum(model, aggregates, |file| {
+            file.inserts.map(|inserts| inserts.reinserted_pages)
+        }),
+        faults: observed_sum(model, aggregates, |file| file.faults.map(|faults| faults.faults)),
+        lookups: observed_sum(model, aggregates, |file| {
+            file.lookups.map(|lookups| lookups.lookups)
+        }),
+        first_touch_hits: observed_sum(model, aggregates, |file| {
+            let (map_pages, faults) = (file.map_pages?, file.faults?);
+            Some(map_pages.tentative_hits.saturating_sub(faults.retracted_hits))
+        }),
+    }
+}
+
+fn device(
+    subject: &Subject,
+    slot: usize,
+    aggregates: &Aggregates,
+    statistics: Option<(u64, u64)>,
+) -> DeviceRecord {
+    let Some(disk) = subject.disks.get(slot) else {
+        return DeviceRecord::default();
+    };
+    let (issues, _) = aggregates.devices.get(slot).copied().unwrap_or_default();
+    let of = |operation: Operation| {
+        (
+            issues.requests[operation as usize],
+            issues.bytes[operation as usize],
+        )
+    };
+    let (reads, read_bytes) = of(Operation::Read);
+    let (writes, write_bytes) = of(Operation::Write);
+    DeviceRecord {
+        name: disk.name.clone(),
+        number: disk.device.to_string(),
+        device_model: disk.model.clone(),
+        scheduler: disk.queue.scheduler.clone(),
+        read_ahead_kb: disk.queue.read_ahead_kib,
+        max_sectors_kb: disk.queue.max_sectors_kib,
+        rotational: disk.queue.rotational,
+        reads,
+        read_bytes,
+        other_reads: reads.saturating_sub(issues.model_reads),
+        other_read_bytes: read_bytes.saturating_sub(issues.model_bytes),
+        metadata_reads: issues.metadata_reads,
+        writes,
+        write_bytes,
+        flushes: of(Operation::Flush).0,
+        discards: of(Operation::Discard).0,
+        other_requests: of(Operation::Other).0,
+        statistics_sectors_read: statistics
+            .filter(|(low, high)| low == high)
+            .map(|(low, _)| low),
+    }
+}
+
+fn losses(aggregates: &Aggregates, programs: &[ProgramRun]) -> LossRecord {
+    let lost = &aggregates.lost_records;
+    let over_devices = |pick: fn(&tracer_common::counters::DeviceIssueCounters) -> u64| {
+        aggregates.devices.iter().map(|(issues, _)| pick(issues)).sum()
+    };
+    LossRecord {
+        ring_buffer_records: lost.issues + lost.completions + lost.requeues,
+        ring_buffer_issues: lost.issues,
+        ring_buffer_completions: lost.completions,
+        ring_buffer_requeues: lost.requeues,
+        recursion_misses: programs.iter().map(|run| run.recursion_misses).sum(),
+        missed_completions: over_devices(|issues| issues.missed_completions),
+        untimed_reads: over_devices(|issues| issues.untimed_reads),
+    }
+}
+
+fn overhead(programs: &[ProgramRun], stream: &FinishedStream, tracer_cpu_s: f64) -> OverheadRecord {
+    OverheadRecord {
+        tracer_cpu_s,
+        ring_buffer_records: stream.counts.total(),
+        programs: programs
+            .iter()
+            .filter_map(|run| {
+                let run_time = run.run_time?;
+                Some(ProgramOverhead {
+                    program: run.program.to_owned(),
+                    calls: run_time.calls,
+                    total_ns: u64::try_from(run_time.time.as_nanos()).unwrap_or(u64::MAX),
+                })
+            })
+            .collect(),
+    }
+}

@@ -1,0 +1,124 @@
+//! `tracer attach`: trace a process that runs already, and leave it as it was.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::bail;
+use tokio::time;
+
+use crate::{
+    kernel::Session,
+    record::ExitRecord,
+    target::{Caller, ObservedProcess, OpenModels, SignalWatch},
+};
+
+use super::{
+    directory::RunDirectory,
+    engine_watch::EngineWatch,
+    subject::{RequestedModel, Subject},
+    tracing::{
+        FinishedRun, Prepared, TraceOptions, Wake, conclude, poll_signals, require_machine, watch_until,
+    },
+};
+
+/// What to attach to, and how.
+#[derive(Clone, Debug)]
+pub struct AttachOptions {
+    /// The process.
+    pub pid: i32,
+    /// A file of each model; empty: those that the process has mapped or open.
+    pub models: Vec<PathBuf>,
+    /// How long; None: to the end of the process.
+    pub duration: Option<Duration>,
+    /// How to trace.
+    pub trace: TraceOptions,
+}
+
+/// Traces a running process for a time, to its end, or until a signal.
+///
+/// # Errors
+/// Whatever keeps the tracing from starting; nothing has been touched then.
+pub async fn run_attach(options: AttachOptions, signals: SignalWatch) -> anyhow::Result<FinishedRun> {
+    require_machine()?;
+    let caller = Caller::of_this_process()?;
+    let process = ObservedProcess::open(options.pid)?;
+    let mut notes = Vec::new();
+    let requested: Vec<RequestedModel> = if options.models.is_empty() {
+        let found = OpenModels::find(&process)?;
+        notes.extend(found.refused.iter().map(ToString::to_string));
+        if found.models.is_empty() {
+            let refused = notes.join("; ");
+            bail!(
+                "process {} ({}) has no model file mapped or open{}; name one with --model",
+                options.pid,
+                process.identity().command_name,
+                if refused.is_empty() {
+                    String::new()
+                } else {
+                    format!(" that can be traced ({refused})")
+                }
+            );
+        }
+        found.models.into_iter().map(RequestedModel::from_process).collect()
+    } else {
+        options
+            .models
+            .iter()
+            .map(|model| RequestedModel::from_path(model))
+            .collect::<anyhow::Result<_>>()?
+    };
+    let subject = Subject::open(requested)?;
+    let tables = subject.tables()?;
+    let directory = RunDirectory::create(&options.trace.directory, &caller)?;
+    let session = Session::start(tables, options.trace.session)?;
+    let faults_before = process.faults().ok();
+    let command = process.identity().command_line.clone();
+    let opened = Prepared {
+        caller,
+        subject,
+        directory,
+        session,
+        signals: poll_signals(signals)?,
+    }
+    .open()?;
+
+    let mut watch = EngineWatch::new(process);
+    let deadline = options.duration.map(|duration| time::Instant::now() + duration);
+    let wake = watch_until(&mut watch, &opened, deadline).await?;
+    let faults_after = watch.process().faults().ok();
+    let (mut record, directory, caller) = opened.finish(&mut watch, "attach", command).await?;
+    record.notes.extend(notes);
+    record.notes.push(
+        "attached to a running process: what it read before the window is in none of the figures".to_owned(),
+    );
+    if let (Some(before), Some(after)) = (faults_before, faults_after) {
+        record.process.major_faults = after.major.checked_sub(before.major);
+        record.process.minor_faults = after.minor.checked_sub(before.minor);
+    }
+    let asked = options
+        .duration
+        .map(|duration| format!(" of {}", humantime::format_duration(duration)))
+        .unwrap_or_default();
+    let (description, partial_reason) = match wake {
+        Wake::Ended => (
+            "The process ended while it was traced",
+            options
+                .duration
+                .map(|_| format!("the process ended after {:.1} s{asked}", record.time.wall_s)),
+        ),
+        Wake::Signal(received) => (
+            "The process runs on",
+            Some(format!(
+                "stopped by {} after {:.1} s{asked}",
+                received.signal, record.time.wall_s
+            )),
+        ),
+        Wake::TimeUp => ("The process runs on", None),
+    };
+    record.exit = ExitRecord {
+        description: description.to_owned(),
+        ..ExitRecord::default()
+    };
+    record.partial = partial_reason.is_some();
+    record.partial_reason = partial_reason;
+    Ok(conclude(record, directory, &caller, 0))
+}

@@ -1,0 +1,142 @@
+//! The folder of a run: made before anything is touched, filled at the end, owned by the calling user.
+
+use std::{
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+
+use crate::{record::RunRecord, report, target::Caller};
+
+/// The record of the run.
+const RECORD: &str = "run.json";
+/// The report.
+const REPORT: &str = "report.md";
+
+/// The folder of one run.
+#[derive(Debug)]
+pub struct RunDirectory {
+    path: PathBuf,
+    created: Vec<PathBuf>,
+    kept: bool,
+}
+
+impl RunDirectory {
+    /// Makes the folder, and those above it, for the calling user. Dropped without a record written, folders
+    /// that were made here and are empty are removed again.
+    ///
+    /// # Errors
+    /// The folder holds a run already, or cannot be written.
+    pub fn create(path: &Path, caller: &Caller) -> anyhow::Result<Self> {
+        if path.join(RECORD).exists() {
+            bail!(
+                "{} already holds the record of a run; choose another folder with --out",
+                path.display()
+            );
+        }
+        let mut missing: Vec<PathBuf> = Vec::new();
+        let mut ancestor = Some(path);
+        while let Some(folder) = ancestor.filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
+            missing.push(folder.to_owned());
+            ancestor = folder.parent();
+        }
+        let mut directory = Self {
+            path: path.to_owned(),
+            created: Vec::new(),
+            kept: false,
+        };
+        for folder in missing.into_iter().rev() {
+            fs::create_dir(&folder).with_context(|| {
+                format!("cannot make the folder {}; choose another with --out", folder.display())
+            })?;
+            directory.created.push(folder.clone());
+            caller
+                .give_path(&folder)
+                .with_context(|| format!("cannot hand {} to its user", folder.display()))?;
+        }
+        if !path.is_dir() {
+            bail!("{} is not a folder; choose another with --out", path.display());
+        }
+        tempfile::tempfile_in(path)
+            .with_context(|| format!("cannot write to {}; choose another folder with --out", path.display()))?;
+        Ok(directory)
+    }
+
+    /// Its path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes the record and the report: to a temporary file, synced, renamed, so that a reader finds a whole
+    /// file or none.
+    ///
+    /// # Errors
+    /// A full disk, a folder that went away.
+    pub fn write(&mut self, record: &RunRecord, caller: &Caller) -> anyhow::Result<()> {
+        let mut json = serde_json::to_vec_pretty(record).context("cannot write the record as JSON")?;
+        json.push(b'\n');
+        self.write_file(REPORT, report::markdown(record).as_bytes(), caller)?;
+        self.write_file(RECORD, &json, caller)?;
+        self.kept = true;
+        Ok(())
+    }
+
+    fn write_file(&self, name: &str, content: &[u8], caller: &Caller) -> anyhow::Result<()> {
+        let path = self.path.join(name);
+        let write = || -> std::io::Result<()> {
+            let mut file = tempfile::NamedTempFile::new_in(&self.path)?;
+            file.write_all(content)?;
+            file.as_file().sync_all()?;
+            // A temporary file is for its owner only; a report is an ordinary file.
+            fs::set_permissions(
+                file.path(),
+                std::os::unix::fs::PermissionsExt::from_mode(0o644),
+            )?;
+            caller.give_file(file.as_file())?;
+            file.persist(&path)?;
+            Ok(())
+        };
+        write().with_context(|| format!("cannot write {}; the figures above are all there is", path.display()))
+    }
+}
+
+impl Drop for RunDirectory {
+    fn drop(&mut self) {
+        if self.kept {
+            return;
+        }
+        for folder in self.created.iter().rev() {
+            // Only empty folders go: whatever the engine has written stays.
+            if fs::remove_dir(folder).is_err() {
+                break;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RunDirectory;
+    use crate::{record::RunRecord, target::Caller};
+
+    #[test]
+    fn an_unused_folder_goes_and_a_record_is_never_overwritten() {
+        let caller = Caller::of_this_process().expect("the test's own user");
+        let scratch = tempfile::tempdir().expect("scratch");
+        let path = scratch.path().join("a ä/b");
+        drop(RunDirectory::create(&path, &caller).expect("new folder"));
+        assert!(!scratch.path().join("a ä").exists());
+
+        let mut directory = RunDirectory::create(&path, &caller).expect("new folder");
+        directory
+            .write(&RunRecord::default(), &caller)
+            .expect("writable");
+        drop(directory);
+        assert!(path.join("run.json").exists() && path.join("report.md").exists());
+        let error = RunDirectory::create(&path, &caller).expect_err("holds a run");
+        assert!(error.to_string().contains("already holds"));
+    }
+}

@@ -1,0 +1,250 @@
+//! The engine while it runs: memory samples, descendants, the log, and what is looked at when loading ends
+//! and when the last token is there.
+
+use std::{
+    collections::BTreeSet,
+    os::fd::OwnedFd,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use crate::{
+    record::{
+        EngineRecord, MappingRecord, MappingsRecord, PeakMemoryRecord, ProcessRecord, RollupRecord,
+    },
+    target::{
+        Certainty, EngineLogParser, EngineMark, MappingTable, MarkKind, MemorySample, MemoryUse,
+        ObservedProcess, OutputLine, PeakMemory, memory_rollup,
+    },
+};
+
+use super::{moments::ResidencyMoment, moments::residency_now, subject::Subject};
+
+/// Mappings that the report lists.
+const LARGEST_MAPPINGS: usize = 12;
+
+/// A mark with its time.
+#[derive(Clone, Copy, Debug)]
+pub struct TimedMark {
+    /// What and how certain.
+    pub mark: EngineMark,
+    /// `CLOCK_MONOTONIC`, nanoseconds.
+    pub at_nanos: u64,
+}
+
+/// The engine's log, fed by the threads that copy its output.
+#[derive(Default)]
+struct Log {
+    parser: EngineLogParser,
+    marks: Vec<TimedMark>,
+    said_timings: bool,
+}
+
+/// The engine's log, shared with those threads.
+#[derive(Clone, Default)]
+pub struct SharedLog(Arc<Mutex<Log>>);
+
+impl SharedLog {
+    /// Takes in one line of output.
+    pub fn line(&self, line: &OutputLine) {
+        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mark) = log.parser.line(line.stream, &line.bytes) {
+            log.marks.push(TimedMark {
+                mark,
+                at_nanos: line.monotonic_nanos,
+            });
+        }
+        log.said_timings = log.said_timings || log.parser.timings().is_some();
+    }
+
+    /// The best mark of a load's end so far.
+    fn load_end(&self) -> Option<TimedMark> {
+        let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        log.marks
+            .iter()
+            .filter(|timed| timed.mark.kind == MarkKind::LoadEnd)
+            .max_by_key(|timed| (timed.mark.certainty, timed.at_nanos))
+            .copied()
+    }
+
+    fn said_timings(&self) -> bool {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .said_timings
+    }
+
+    /// What the engine said of itself, with the load's end counted from the opening of the gate.
+    #[must_use]
+    pub fn engine(&self, opened_nanos: u64) -> (EngineRecord, Vec<String>) {
+        let load_end = self.load_end();
+        let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut record = EngineRecord {
+            load_end_s: load_end
+                .map(|timed| timed.at_nanos.saturating_sub(opened_nanos) as f64 / 1e9),
+            load_end_mark: load_end.map(|timed| {
+                let certainty = match timed.mark.certainty {
+                    Certainty::Exact => "at that moment",
+                    Certainty::Close => "right after it",
+                    Certainty::UpperBound => "some time after it",
+                };
+                format!("{} (printed {certainty})", timed.mark.basis)
+            }),
+            ..EngineRecord::default()
+        };
+        let mut notes = Vec::new();
+        if let Some(timings) = log.parser.timings() {
+            record.source = serde_json::to_value(timings.source)
+                .ok()
+                .and_then(|value| value.as_str().map(str::to_owned));
+            record.tokens_per_s = timings.tokens_per_second;
+            record.load_s = timings.load_seconds;
+            record.prompt_s = timings.prompt_seconds;
+            record.prompt_tokens = timings.prompt_tokens;
+            record.prompt_tokens_per_s = timings.prompt_tokens_per_second;
+            record.eval_s = timings.eval_seconds;
+            record.eval_tokens = timings.eval_tokens;
+            record.total_s = timings.total_seconds;
+            notes.extend(timings.disagreements.iter().map(ToString::to_string));
+        }
+        (record, notes)
+    }
+}
+
+/// What was seen of the engine.
+pub struct EngineWatch {
+    process: ObservedProcess,
+    /// The engine and its descendants, by process id.
+    pub process_ids: BTreeSet<u32>,
+    peak: PeakMemory,
+    at_load_end: Option<(String, MappingTable, Option<MemoryUse>)>,
+    latest: Option<(MappingTable, Option<MemoryUse>)>,
+    samples: u64,
+    /// Residency when loading ended.
+    pub load_end: Option<ResidencyMoment>,
+    /// Residency when the engine printed its timings.
+    pub last_token: Option<ResidencyMoment>,
+}
+
+/// Samples between two looks at all mappings, which cost much more than a sample.
+const SAMPLES_PER_MAPPING_TABLE: u64 = 10;
+
+impl EngineWatch {
+    /// Watches a process.
+    #[must_use]
+    pub fn new(process: ObservedProcess) -> Self {
+        let own = u32::try_from(process.pid()).ok();
+        Self {
+            process,
+            process_ids: own.into_iter().collect(),
+            peak: PeakMemory::default(),
+            at_load_end: None,
+            latest: None,
+            samples: 0,
+            load_end: None,
+            last_token: None,
+        }
+    }
+
+    /// The process.
+    #[must_use]
+    pub const fn process(&self) -> &ObservedProcess {
+        &self.process
+    }
+
+    /// Becomes readable when the process has ended.
+    ///
+    /// # Errors
+    /// No descriptor left.
+    pub fn exit_descriptor(&self) -> std::io::Result<OwnedFd> {
+        self.process.exit_descriptor().try_clone_to_owned()
+    }
+
+    /// Looks at the process, and at the page cache if the log says that a phase has ended. An engine that has
+    /// just ended gives nothing, and what was seen before stays.
+    pub fn sample(&mut self, log: &SharedLog, subject: &Subject) {
+        if let Ok(sample) = MemorySample::read(&self.process) {
+            self.peak.add(&sample);
+        }
+        if let Ok(descendants) = self.process.descendants() {
+            self.process_ids
+                .extend(descendants.into_iter().filter_map(|pid| u32::try_from(pid).ok()));
+        }
+        if self.load_end.is_none()
+            && let Some(timed) = log.load_end()
+        {
+            self.load_end = Some(residency_now(subject));
+            if let Some((table, rollup)) = self.look_at_mappings() {
+                let when = format!("at the end of loading (log: {})", timed.mark.basis);
+                self.at_load_end = Some((when, table, rollup));
+            }
+        }
+        if self.last_token.is_none() && log.said_timings() {
+            self.last_token = Some(residency_now(subject));
+        }
+        if self.at_load_end.is_none() && self.samples % SAMPLES_PER_MAPPING_TABLE == 0 {
+            self.latest = self.look_at_mappings().or(self.latest.take());
+        }
+        self.samples += 1;
+    }
+
+    fn look_at_mappings(&self) -> Option<(MappingTable, Option<MemoryUse>)> {
+        let table = MappingTable::read(&self.process, LARGEST_MAPPINGS).ok()?;
+        // A process that is ending has no mappings left.
+        if table.largest.is_empty() {
+            return None;
+        }
+        Some((table, memory_rollup(&self.process).ok()))
+    }
+
+    /// The record of the process, without its faults.
+    #[must_use]
+    pub fn record(&self) -> ProcessRecord {
+        let taken = self
+            .at_load_end
+            .as_ref()
+            .map(|(when, table, rollup)| (when.clone(), table, rollup))
+            .or_else(|| {
+                self.latest.as_ref().map(|(table, rollup)| {
+                    let when = "at the last look before the end (no line of the log marked the end of loading)";
+                    (when.to_owned(), table, rollup)
+                })
+            });
+        ProcessRecord {
+            pid: u32::try_from(self.process.pid()).unwrap_or_default(),
+            major_faults: None,
+            minor_faults: None,
+            peak: self.peak.at_peak.as_ref().map(|peak| PeakMemoryRecord {
+                rss_bytes: peak.rss_bytes,
+                anonymous_bytes: peak.anonymous_bytes,
+                file_bytes: peak.file_bytes,
+                shared_memory_bytes: peak.shared_memory_bytes,
+                page_table_bytes: peak.page_table_bytes,
+            }),
+            peak_rss_bytes: self.peak.rss_high_water_bytes,
+            rollup: taken.as_ref().and_then(|(_, _, rollup)| {
+                rollup.as_ref().map(|rollup| RollupRecord {
+                    rss_bytes: rollup.rss_bytes,
+                    pss_bytes: rollup.pss_bytes,
+                    anonymous_bytes: rollup.anonymous_bytes,
+                    locked_bytes: rollup.locked_bytes,
+                })
+            }),
+            mappings: taken.map(|(taken_at, table, _)| MappingsRecord {
+                taken_at,
+                largest: table
+                    .largest
+                    .iter()
+                    .map(|row| MappingRecord {
+                        address: format!("{:x}", row.start),
+                        permissions: row.permissions.clone(),
+                        size_bytes: row.end.saturating_sub(row.start),
+                        rss_bytes: row.memory.rss_bytes,
+                        anonymous_bytes: row.memory.anonymous_bytes,
+                        locked_bytes: row.memory.locked_bytes,
+                        path: row.name.clone(),
+                    })
+                    .collect(),
+            }),
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! `tracer launch`: start an engine, trace it to its end.
+
+use std::{ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use nix::sys::signal::Signal;
+use tokio::time;
+
+use crate::{
+    kernel::Session,
+    record::ExitRecord,
+    target::{
+        Caller, EngineExit, EngineSignals, ExitKind, LaunchRequest, ObservedProcess, OutputLine,
+        SignalWatch, launch, resolve_program,
+    },
+};
+
+use super::{
+    conditions::{Conditions, ConditionsRequest},
+    directory::RunDirectory,
+    engine_watch::EngineWatch,
+    subject::{RequestedModel, Subject},
+    tracing::{
+        FinishedRun, Opened, Prepared, TraceOptions, Wake, conclude, poll_signals, require_machine, watch_until,
+    },
+};
+
+/// What to launch, and how.
+#[derive(Clone, Debug)]
+pub struct LaunchOptions {
+    /// A file of each model.
+    pub models: Vec<PathBuf>,
+    /// Program and arguments.
+    pub command: Vec<OsString>,
+    /// What to do to the memory first.
+    pub conditions: ConditionsRequest,
+    /// How to trace.
+    pub trace: TraceOptions,
+}
+
+/// How long a stopped engine may take before it is asked more firmly.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Starts the engine and traces it to its end.
+///
+/// # Errors
+/// Whatever keeps the run from starting; nothing has been touched then.
+pub async fn run_launch(options: LaunchOptions, signals: SignalWatch) -> anyhow::Result<FinishedRun> {
+    require_machine()?;
+    let caller = Caller::of_this_process()?;
+    // Looked up now, so that a wrong name is said before anything is touched.
+    resolve_program(&options.command, &caller)?;
+    let requested = options
+        .models
+        .iter()
+        .map(|model| RequestedModel::from_path(model))
+        .collect::<anyhow::Result<_>>()?;
+    let subject = Subject::open(requested)?;
+    let session_tables = subject.tables()?;
+    let directory = RunDirectory::create(&options.trace.directory, &caller)?;
+    let conditions = Conditions::apply(&options.conditions, &subject)?;
+    let session = Session::start(session_tables, options.trace.session)?;
+    let opened = Prepared {
+        caller,
+        subject,
+        directory,
+        session,
+        signals: poll_signals(signals)?,
+    }
+    .open()?;
+
+    let log = opened.log.clone();
+    let mut request = LaunchRequest::new(
+        &options.command,
+        &opened.caller,
+        Arc::new(move |line: OutputLine| log.line(&line)),
+    );
+    request.output_directory = Some(opened.directory.path());
+    request.cgroup_procs = conditions.cgroup_descriptors()?;
+    let engine = launch(request)?;
+    let mut watch = EngineWatch::new(
+        ObservedProcess::open(engine.pid()).context("cannot look at the engine that was just started")?,
+    );
+    let partial_reason = follow(&mut watch, &opened, &engine.signals()).await?;
+    let command = options
+        .command
+        .iter()
+        .map(|argument| argument.to_string_lossy().into_owned())
+        .collect();
+    let (mut record, directory, caller) = opened.finish(&mut watch, "launch", command).await?;
+    let exit = tokio::task::spawn_blocking(move || engine.wait())
+        .await
+        .context("the thread that waits for the engine panicked")?
+        .context("cannot wait for the engine")?;
+    record.partial = partial_reason.is_some();
+    record.partial_reason = partial_reason;
+    record.time.engine_user_s = Some(exit.user_seconds);
+    record.time.engine_system_s = Some(exit.system_seconds);
+    record.process.major_faults = Some(exit.major_faults);
+    record.process.minor_faults = Some(exit.minor_faults);
+    record.exit = describe_exit(exit.kind);
+    record.notes.extend(output_notes(&exit));
+    record.pressure = conditions.record();
+    if let Some(kills) = record.pressure.cgroup.as_ref().and_then(|cgroup| cgroup.oom_kills)
+        && kills > 0
+    {
+        record.notes.push(format!(
+            "the kernel killed {kills} of the engine's processes for lack of memory in its cgroup; give it more with --memory-max"
+        ));
+    }
+    Ok(conclude(record, directory, &caller, exit.kind.conventional_code()))
+}
+
+/// Follows the engine to its end. Returns why it was stopped, where it was.
+async fn follow(
+    watch: &mut EngineWatch,
+    opened: &Opened,
+    engine: &EngineSignals,
+) -> anyhow::Result<Option<String>> {
+    let mut reason = None;
+    let mut deadline = None;
+    let mut firmness = 0;
+    loop {
+        match watch_until(watch, opened, deadline).await? {
+            Wake::Ended => return Ok(reason),
+            Wake::Signal(received) => {
+                reason = reason.or_else(|| {
+                    Some(format!("stopped by {} before the engine's end", received.signal))
+                });
+                if firmness > 0 {
+                    // The second time the user is in a hurry.
+                    engine.kill()?;
+                } else if !received.from_terminal {
+                    // From the terminal the engine, in the same process group, has got it as well.
+                    match received.signal {
+                        Signal::SIGINT => engine.interrupt()?,
+                        _ => engine.terminate()?,
+                    }
+                }
+                firmness = 1;
+                deadline = Some(time::Instant::now() + PATIENCE);
+            }
+            Wake::TimeUp => {
+                if firmness == 1 {
+                    engine.terminate()?;
+                } else {
+                    engine.kill()?;
+                }
+                firmness += 1;
+                deadline = Some(time::Instant::now() + PATIENCE);
+            }
+        }
+    }
+}
+
+fn describe_exit(kind: ExitKind) -> ExitRecord {
+    match kind {
+        ExitKind::Code(code) => ExitRecord {
+            code: Some(code),
+            signal: None,
+            description: format!("The engine exited with status {code}"),
+        },
+        ExitKind::Signal { number: signal, .. } => ExitRecord {
+            code: None,
+            signal: Some(signal),
+            description: format!(
+                "The engine was ended by signal {signal}{}",
+                Signal::try_from(signal).map_or_else(|_| String::new(), |signal| format!(" ({signal})"))
+            ),
+        },
+    }
+}
+
+/// What became of the copies of the engine's output.
+fn output_notes(exit: &EngineExit) -> Vec<String> {
+    let mut notes = Vec::new();
+    for output in &exit.outputs {
+        for (what, error) in [
+            ("could not be passed on", &output.passthrough_error),
+            ("is not kept whole", &output.file_error),
+            ("was not read to its end", &output.read_error),
+        ] {
+            if let Some(error) = error {
+                notes.push(format!("the engine's {:?} {what}: {error}", output.stream));
+            }
+        }
+    }
+    notes
+}

@@ -1,0 +1,127 @@
+//! (disk, sectors) → parts of models: the user side's own way, independent of the kernel side's table.
+
+use tracer_common::gap::SECTOR_BYTES;
+
+use crate::{
+    stats::{FilePosition, FileRange},
+    storage::{DeviceExtents, Sector},
+};
+
+/// What of a range of sectors belongs to one model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Slot of the model.
+    pub model: u16,
+    /// First sector of the model in the range.
+    pub start_sector: u64,
+    /// Sector after the model's last one in the range.
+    pub end_sector: u64,
+    /// Bytes of the model in the range.
+    pub bytes: u64,
+    /// The same as pieces of files, in the order of the sectors.
+    pub ranges: Vec<FileRange>,
+}
+
+impl Part {
+    /// Where the part lies, if it is one piece of one file.
+    #[must_use]
+    pub fn file_position(&self) -> Option<FilePosition> {
+        let first = self.ranges.first()?;
+        let mut end_offset_bytes = first.offset_bytes;
+        for range in &self.ranges {
+            if range.file != first.file || range.offset_bytes != end_offset_bytes {
+                return None;
+            }
+            end_offset_bytes += range.length_bytes;
+        }
+        Some(FilePosition {
+            file: first.file,
+            offset_bytes: first.offset_bytes,
+            end_offset_bytes,
+        })
+    }
+}
+
+/// Where a file's slot and its model's slot are, by position in a layout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// Slot of the model.
+    pub model: u16,
+    /// Slot of the file.
+    pub file: u16,
+}
+
+/// The files of one partition.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    /// Their extents on the whole disk.
+    pub extents: DeviceExtents,
+    /// Whose they are, in the order in which the files were given to [`Layout::extents`].
+    pub owners: Vec<Owner>,
+}
+
+/// Finds the parts of models in ranges of sectors.
+#[derive(Clone, Debug, Default)]
+pub struct Locator {
+    /// By slot of the disk.
+    pub disks: Vec<Vec<Layout>>,
+}
+
+impl Locator {
+    /// Parts of models in `bytes` bytes from a sector on, one for each model that the range touches.
+    #[must_use]
+    pub fn parts(&self, disk: u8, sector: u64, bytes: u64) -> Vec<Part> {
+        let mut parts: Vec<Part> = Vec::new();
+        let Some(layouts) = self.disks.get(usize::from(disk)) else {
+            return parts;
+        };
+        for layout in layouts {
+            for overlap in layout
+                .extents
+                .overlaps(Sector(sector), bytes / SECTOR_BYTES)
+            {
+                let Some(owner) = layout.owners.get(overlap.file) else {
+                    continue;
+                };
+                if overlap.bytes_within_file == 0 {
+                    continue;
+                }
+                let start_sector = overlap.sector.0;
+                // A file's last block is read whole; what lies beyond the file's end is not the model's.
+                let end_sector =
+                    start_sector + overlap.bytes_within_file.div_ceil(SECTOR_BYTES);
+                let range = FileRange {
+                    file: owner.file,
+                    offset_bytes: overlap.file_offset.0,
+                    length_bytes: overlap.bytes_within_file,
+                };
+                match parts.iter_mut().find(|part| part.model == owner.model) {
+                    Some(part) => {
+                        part.start_sector = part.start_sector.min(start_sector);
+                        part.end_sector = part.end_sector.max(end_sector);
+                        part.bytes += range.length_bytes;
+                        part.ranges.push(range);
+                    }
+                    None => parts.push(Part {
+                        model: owner.model,
+                        start_sector,
+                        end_sector,
+                        bytes: range.length_bytes,
+                        ranges: vec![range],
+                    }),
+                }
+            }
+        }
+        parts
+    }
+
+    /// Bytes of one model in a range.
+    #[must_use]
+    pub fn bytes_of(&self, model: u16, disk: u8, from_sector: u64, to_sector: u64) -> u64 {
+        self.parts(disk, from_sector, to_sector.saturating_sub(from_sector) * SECTOR_BYTES)
+            .iter()
+            .filter(|part| part.model == model)
+            .map(|part| part.bytes)
+            .sum()
+    }
+}

@@ -1,0 +1,22 @@
+//! One traced run, start to finish, and its record on disk.
+
+mod assemble;
+mod attach;
+mod checks;
+mod conditions;
+mod directory;
+mod engine_watch;
+mod launch;
+mod locate;
+mod machine;
+mod moments;
+mod stream;
+mod subject;
+mod tracing;
+mod window;
+
+pub use attach::{AttachOptions, run_attach};
+pub use conditions::ConditionsRequest;
+pub use launch::{LaunchOptions, run_launch};
+pub use subject::{RequestedModel, Subject};
+pub use tracing::{FinishedRun, TraceOptions, describe, require_machine};

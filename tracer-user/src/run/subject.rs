@@ -1,0 +1,346 @@
+//! What is traced: models, their files, where these lie, and the tables for both sides made from that.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+use tracer_common::{
+    extent::Extent,
+    gap::SECTOR_BYTES,
+    page::{FileKey, PAGE_BYTES},
+    settings::DeviceFilter,
+};
+
+use crate::{
+    kernel::FilterTables,
+    stats::FileData,
+    storage::{
+        BlockDevice, DeviceExtents, ExtentsFingerprint, FileExtents, Mapping, Sector, map_file,
+    },
+    target::{ModelFiles, OpenModel},
+};
+
+use super::locate::{Layout, Locator, Owner};
+
+/// A model that was asked for.
+#[derive(Clone, Debug)]
+pub struct RequestedModel {
+    /// What to call it.
+    pub name: String,
+    /// Its files: the path to show and the path to open.
+    pub files: Vec<(PathBuf, PathBuf)>,
+}
+
+impl RequestedModel {
+    /// A model by one of its files.
+    ///
+    /// # Errors
+    /// See [`crate::target::ModelFileError`].
+    pub fn from_path(path: &Path) -> anyhow::Result<Self> {
+        let files = ModelFiles::from_path(path)?;
+        Ok(Self {
+            name: match files.files.as_slice() {
+                [only] => only.display().to_string(),
+                _ => files.display_name,
+            },
+            files: files
+                .files
+                .into_iter()
+                .map(|file| (file.clone(), file))
+                .collect(),
+        })
+    }
+
+    /// A model that a process has open.
+    #[must_use]
+    pub fn from_process(model: OpenModel) -> Self {
+        let name = match model.files.as_slice() {
+            [only] => only.path_in_process.display().to_string(),
+            _ => model.display_name,
+        };
+        Self {
+            name,
+            files: model
+                .files
+                .into_iter()
+                .map(|file| (file.path_in_process, file.openable_path))
+                .collect(),
+        }
+    }
+}
+
+/// A file of a model.
+#[derive(Debug)]
+pub struct SubjectFile {
+    /// Path to show.
+    pub path: PathBuf,
+    /// The file, open for reading.
+    pub open: File,
+    /// Its extents when the run began.
+    pub extents: FileExtents,
+    /// Name of its file system.
+    pub filesystem: String,
+    /// How the page-cache tracepoints name it.
+    pub key: FileKey,
+    /// Slot of its disk.
+    pub disk: usize,
+    partition_start: Sector,
+    fingerprint: ExtentsFingerprint,
+}
+
+/// A model.
+#[derive(Clone, Debug)]
+pub struct SubjectModel {
+    /// What to call it.
+    pub name: String,
+    /// Slots of its files.
+    pub files: Vec<usize>,
+}
+
+/// Everything that is traced.
+#[derive(Debug)]
+pub struct Subject {
+    /// Models.
+    pub models: Vec<SubjectModel>,
+    /// Files of all models.
+    pub files: Vec<SubjectFile>,
+    /// Whole disks that the files lie on.
+    pub disks: Vec<BlockDevice>,
+}
+
+impl Subject {
+    /// Opens the files and finds where they lie.
+    ///
+    /// # Errors
+    /// A file that cannot be opened or whose sectors cannot be told; one file in two models.
+    pub fn open(requested: Vec<RequestedModel>) -> anyhow::Result<Self> {
+        let mut subject = Self {
+            models: Vec::new(),
+            files: Vec::new(),
+            disks: Vec::new(),
+        };
+        for model in requested {
+            let mut slots = Vec::with_capacity(model.files.len());
+            for (path, openable) in model.files {
+                slots.push(subject.add_file(path, &openable)?);
+            }
+            subject.models.push(SubjectModel {
+                name: model.name,
+                files: slots,
+            });
+        }
+        Ok(subject)
+    }
+
+    fn add_file(&mut self, path: PathBuf, openable: &Path) -> anyhow::Result<usize> {
+        let placed = match map_file(openable)
+            .with_context(|| format!("cannot find the device of {}", path.display()))?
+        {
+            Mapping::Mapped(placed) => *placed,
+            Mapping::Unmappable(reason) => {
+                bail!("the sectors of {} cannot be told: {reason}", path.display())
+            }
+        };
+        // Behind an overlay this is the layer's file, which is what the kernel reads and caches.
+        let open = File::open(&placed.path)
+            .with_context(|| format!("cannot open the model file {}", path.display()))?;
+        let extents = FileExtents::of(&open)
+            .with_context(|| format!("cannot find the extents of {}", path.display()))?;
+        let key = FileKey {
+            inode: placed.inode,
+            device: u64::from(placed.file_system.mount.device.0),
+        };
+        if let Some(twice) = self.files.iter().find(|file| file.key == key) {
+            bail!(
+                "{} and {} are the same file; name it once",
+                twice.path.display(),
+                path.display()
+            );
+        }
+        let disk = match self
+            .disks
+            .iter()
+            .position(|disk| disk.device == placed.disk.device)
+        {
+            Some(slot) => slot,
+            None => {
+                self.disks.push(placed.disk);
+                self.disks.len() - 1
+            }
+        };
+        self.files.push(SubjectFile {
+            path,
+            open,
+            filesystem: placed.file_system.name().to_owned(),
+            key,
+            disk,
+            partition_start: placed.partition_start,
+            fingerprint: extents.fingerprint(),
+            extents,
+        });
+        Ok(self.files.len() - 1)
+    }
+
+    /// Files of one model.
+    pub fn files_of(&self, model: &SubjectModel) -> impl Iterator<Item = &SubjectFile> {
+        model.files.iter().filter_map(|file| self.files.get(*file))
+    }
+
+    /// Files whose extents are no longer what they were when the run began.
+    #[must_use]
+    pub fn moved_files(&self) -> Vec<&Path> {
+        self.files
+            .iter()
+            .filter(|file| {
+                !FileExtents::of(&file.open)
+                    .is_ok_and(|extents| extents.fingerprint() == file.fingerprint)
+            })
+            .map(|file| file.path.as_path())
+            .collect()
+    }
+
+    /// What there is to read, by model and file.
+    #[must_use]
+    pub fn file_data(&self) -> Vec<Vec<FileData>> {
+        self.models
+            .iter()
+            .map(|model| {
+                self.files_of(model)
+                    .map(|file| FileData {
+                        size_bytes: file.extents.size_bytes,
+                        hole_bytes: file.extents.holes_bytes,
+                    })
+                    .collect()
+            })
+            .collect()
+    }
+
+    /// Who owns a file: its model, and its place in it.
+    fn owner(&self, slot: usize) -> anyhow::Result<Owner> {
+        for (model, subject) in self.models.iter().enumerate() {
+            if let Some(place) = subject.files.iter().position(|file| *file == slot) {
+                return Ok(Owner {
+                    model: u16::try_from(model)?,
+                    file: u16::try_from(place)?,
+                });
+            }
+        }
+        bail!("a file without a model")
+    }
+
+    /// The user side's way from sectors to files.
+    ///
+    /// # Errors
+    /// A file that shares blocks with itself.
+    pub fn locator(&self) -> anyhow::Result<Locator> {
+        let mut locator = Locator::default();
+        for (slot, disk) in self.disks.iter().enumerate() {
+            let mut layouts: Vec<(Sector, Vec<usize>)> = Vec::new();
+            for (file, subject) in self.files.iter().enumerate() {
+                if subject.disk != slot {
+                    continue;
+                }
+                match layouts
+                    .iter_mut()
+                    .find(|(start, _)| *start == subject.partition_start)
+                {
+                    Some((_, files)) => files.push(file),
+                    None => layouts.push((subject.partition_start, vec![file])),
+                }
+            }
+            let mut placed = Vec::with_capacity(layouts.len());
+            for (start, files) in layouts {
+                let extents = files
+                    .iter()
+                    .filter_map(|file| self.files.get(*file))
+                    .map(|file| &file.extents);
+                placed.push(Layout {
+                    extents: DeviceExtents::new(disk.device, start, extents)?,
+                    owners: files
+                        .iter()
+                        .map(|file| self.owner(*file))
+                        .collect::<anyhow::Result<_>>()?,
+                });
+            }
+            locator.disks.push(placed);
+        }
+        Ok(locator)
+    }
+
+    /// The kernel side's tables, made from the extents directly and not through the locator, so that each
+    /// side checks the other.
+    ///
+    /// # Errors
+    /// Numbers that do not fit the tables.
+    pub fn tables(&self) -> anyhow::Result<FilterTables> {
+        let mut tables = FilterTables {
+            models: self.models.len(),
+            ..FilterTables::default()
+        };
+        let mut first_bit = 0;
+        let mut first_slot = 0;
+        for (slot, disk) in self.disks.iter().enumerate() {
+            let mut extents = Vec::new();
+            for (file_slot, file) in self.files.iter().enumerate() {
+                if file.disk == slot {
+                    let owner = self.owner(file_slot)?;
+                    push_extents(&mut extents, file, owner, u16::try_from(file_slot)?);
+                }
+            }
+            extents.sort_unstable_by_key(|extent| extent.start_sector);
+            for extent in &mut extents {
+                extent.first_bit = first_bit;
+                first_bit += extent.end_sector - extent.start_sector;
+            }
+            let hardware_queues = u32::try_from(disk.queue.hardware_queue_count.max(1))?;
+            let tags = disk.queue.nr_requests.max(disk.queue.max_tags).unwrap_or(1024);
+            let tags = u32::try_from(tags.max(1))?;
+            tables.devices.push(DeviceFilter {
+                major: disk.device.major(),
+                first_minor: disk.device.minor(),
+                first_extent: u32::try_from(tables.extents.len())?,
+                extents: u32::try_from(extents.len())?,
+                first_slot,
+                tags,
+                hardware_queues,
+                reserved: 0,
+            });
+            first_slot += tags * hardware_queues;
+            tables.extents.append(&mut extents);
+        }
+        tables.files = self
+            .files
+            .iter()
+            .map(|file| (file.key, file.extents.size_bytes.div_ceil(PAGE_BYTES)))
+            .collect();
+        Ok(tables)
+    }
+}
+
+/// The extents of one file on its disk, cut at the sector in which the file ends.
+fn push_extents(extents: &mut Vec<Extent>, file: &SubjectFile, owner: Owner, file_slot: u16) {
+    for extent in &file.extents.extents {
+        let inside_bytes = file
+            .extents
+            .size_bytes
+            .saturating_sub(extent.file_offset_bytes)
+            .min(extent.length_bytes);
+        if inside_bytes == 0 {
+            continue;
+        }
+        let start_sector = file.partition_start.0 + extent.physical_bytes / SECTOR_BYTES;
+        let sectors = inside_bytes.div_ceil(SECTOR_BYTES);
+        // Below 512: the difference of a size and the same size rounded up to a sector.
+        let beyond_end_bytes = (sectors * SECTOR_BYTES - inside_bytes) as u32;
+        extents.push(Extent {
+            start_sector,
+            end_sector: start_sector + sectors,
+            first_bit: 0,
+            beyond_end_bytes,
+            model: owner.model,
+            file: file_slot,
+        });
+    }
+}

@@ -1,0 +1,241 @@
+//! What launch and attach have in common: preflight, the session, the watch, the record.
+
+use std::{
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
+
+use anyhow::{Context as _, bail};
+use tokio::{io::unix::AsyncFd, time};
+
+use crate::{
+    kernel::{Requirement, RequirementState, Session, SessionOptions, requirements},
+    record::{RunRecord, SCHEMA_VERSION},
+    stats::Nanos,
+    target::{Caller, ReceivedSignal, SignalWatch, monotonic_nanos},
+};
+
+use super::{
+    assemble::{self, ResidencyCourse},
+    directory::RunDirectory,
+    engine_watch::{EngineWatch, SharedLog},
+    machine::{MemoryState, kernel_release},
+    moments::residency_now,
+    stream::Stream,
+    subject::Subject,
+    window::Window,
+};
+
+/// How to trace.
+#[derive(Clone, Debug)]
+pub struct TraceOptions {
+    /// Folder of the run.
+    pub directory: PathBuf,
+    /// How to load the programs.
+    pub session: SessionOptions,
+}
+
+/// A run that is over.
+#[derive(Debug)]
+pub struct FinishedRun {
+    /// Its record.
+    pub record: RunRecord,
+    /// Status that the tracer should exit with.
+    pub exit_code: i32,
+    /// Where the record was written.
+    pub directory: PathBuf,
+    /// Why the record could not be written, where that is so.
+    pub write_error: Option<anyhow::Error>,
+}
+
+/// How often the engine is looked at.
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Refuses to go on where something is missing, in the words of `tracer doctor`.
+///
+/// # Errors
+/// What is missing and how to get it.
+pub fn require_machine() -> anyhow::Result<()> {
+    let missing: Vec<String> = requirements()
+        .iter()
+        .filter(|requirement| requirement.is_missing())
+        .map(describe)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "something that the tracer needs is missing (`tracer doctor` shows all of it):\n{}",
+        missing.join("\n")
+    );
+}
+
+/// One requirement in a line: the same words here and in `tracer doctor`.
+#[must_use]
+pub fn describe(requirement: &Requirement) -> String {
+    match &requirement.state {
+        RequirementState::Present(found) => format!("  ok       {}: {found}", requirement.name),
+        RequirementState::Reduced(lost) => format!("  reduced  {}: {lost}", requirement.name),
+        RequirementState::Missing { found, remedy } => {
+            format!("  MISSING  {}: {found}\n           → {remedy}", requirement.name)
+        }
+    }
+}
+
+/// Signals that tokio can wait for.
+pub(super) fn poll_signals(signals: SignalWatch) -> anyhow::Result<AsyncFd<SignalWatch>> {
+    // SAFETY: the watch owns its descriptor and keeps it open until it is dropped with the registration.
+    unsafe { AsyncFd::register(signals) }.context("cannot wait for signals")
+}
+
+/// Everything that is ready before the engine starts or is found.
+pub(super) struct Prepared {
+    pub caller: Caller,
+    pub subject: Subject,
+    pub directory: RunDirectory,
+    pub session: Session,
+    pub signals: AsyncFd<SignalWatch>,
+}
+
+/// A window with what was seen before it.
+pub(super) struct Opened {
+    pub caller: Caller,
+    pub subject: Subject,
+    pub directory: RunDirectory,
+    pub signals: AsyncFd<SignalWatch>,
+    pub log: SharedLog,
+    window: Window,
+    course: ResidencyCourse,
+    memory: MemoryState,
+    started_at: SystemTime,
+}
+
+impl Prepared {
+    /// Looks at the page cache and the memory, and opens the gate.
+    pub fn open(self) -> anyhow::Result<Opened> {
+        let course = ResidencyCourse {
+            before: residency_now(&self.subject),
+            ..ResidencyCourse::default()
+        };
+        let memory = MemoryState::now();
+        let stream = Stream::new(
+            self.subject.locator()?,
+            self.subject.file_data(),
+            Nanos(monotonic_nanos()),
+        );
+        let started_at = SystemTime::now();
+        let window = Window::open(self.session, stream, self.subject.disks.clone())?;
+        Ok(Opened {
+            caller: self.caller,
+            subject: self.subject,
+            directory: self.directory,
+            signals: self.signals,
+            log: SharedLog::default(),
+            window,
+            course,
+            memory,
+            started_at,
+        })
+    }
+}
+
+impl Opened {
+    /// Closes the gate and makes the record of all that was observed.
+    pub async fn finish(
+        mut self,
+        watch: &mut EngineWatch,
+        mode: &str,
+        command: Vec<String>,
+    ) -> anyhow::Result<(RunRecord, RunDirectory, Caller)> {
+        watch.sample(&self.log, &self.subject);
+        let opened_nanos = self.window.opened_nanos();
+        let closed = self.window.close().await?;
+        self.course.after = residency_now(&self.subject);
+        self.course.load_end = watch.load_end.take();
+        self.course.last_token = watch.last_token.take();
+        let mut record = RunRecord {
+            schema_version: SCHEMA_VERSION,
+            tracer_version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at: humantime::format_rfc3339_millis(self.started_at).to_string(),
+            kernel: kernel_release(),
+            mode: mode.to_owned(),
+            command,
+            memory: self.memory.until(&MemoryState::now()),
+            process: watch.record(),
+            ..RunRecord::default()
+        };
+        assemble::fill(
+            &mut record,
+            &self.subject,
+            closed,
+            &self.course,
+            &watch.process_ids,
+        );
+        let (engine, notes) = self.log.engine(opened_nanos);
+        record.engine = engine;
+        record.notes.extend(notes);
+        Ok((record, self.directory, self.caller))
+    }
+}
+
+/// Writes the record; a folder that cannot be written any more does not take the figures away.
+pub(super) fn conclude(
+    record: RunRecord,
+    mut directory: RunDirectory,
+    caller: &Caller,
+    exit_code: i32,
+) -> FinishedRun {
+    let write_error = directory.write(&record, caller).err();
+    FinishedRun {
+        directory: directory.path().to_owned(),
+        record,
+        exit_code,
+        write_error,
+    }
+}
+
+/// What ended a wait.
+pub(super) enum Wake {
+    /// The process has ended.
+    Ended,
+    /// A signal came to the tracer.
+    Signal(ReceivedSignal),
+    /// The time is up.
+    TimeUp,
+}
+
+/// Looks at the engine again and again until something happens.
+pub(super) async fn watch_until(
+    watch: &mut EngineWatch,
+    opened: &Opened,
+    deadline: Option<time::Instant>,
+) -> anyhow::Result<Wake> {
+    // SAFETY: an owned descriptor, open until the registration is dropped with it.
+    let exit = unsafe { AsyncFd::register(watch.exit_descriptor()?) }?;
+    let mut interval = time::interval(SAMPLE_INTERVAL);
+    interval.set_missed_tick_behavior(time::MissedTickBehavior::Skip);
+    let time_up = async {
+        match deadline {
+            Some(deadline) => time::sleep_until(deadline).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::pin!(time_up);
+    loop {
+        tokio::select! {
+            readable = exit.readable() => {
+                readable?.retain_ready();
+                return Ok(Wake::Ended);
+            }
+            readable = opened.signals.readable() => {
+                let mut readable = readable?;
+                match readable.get_inner().next()? {
+                    Some(signal) => return Ok(Wake::Signal(signal)),
+                    None => readable.clear_ready(),
+                }
+            }
+            () = &mut time_up => return Ok(Wake::TimeUp),
+            _ = interval.tick() => watch.sample(&opened.log, &opened.subject),
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! The traced window: from the opening of the gate to its closing, with the devices' own counters on both
+//! sides, and the task that reads the ring buffer meanwhile.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::{sync::oneshot, task::JoinHandle, time};
+
+use crate::{
+    kernel::{Aggregates, ProgramRun, Session, WAKE_INTERVAL},
+    storage::{BlockDevice, DeviceStatistics, Sysfs},
+    target::monotonic_nanos,
+};
+
+use super::stream::Stream;
+
+/// A device's own counters around one side of the gate. The gate's true moment lies between the two.
+#[derive(Clone, Debug)]
+pub struct Bracket {
+    /// Before the gate was moved.
+    pub before: Option<DeviceStatistics>,
+    /// After it was moved.
+    pub after: Option<DeviceStatistics>,
+}
+
+/// A window whose gate is open.
+pub struct Window {
+    reader: JoinHandle<anyhow::Result<(Session, Stream)>>,
+    stop: oneshot::Sender<()>,
+    disks: Vec<BlockDevice>,
+    opening: Vec<Bracket>,
+    opened_nanos: u64,
+    cpu_at_open: Duration,
+}
+
+/// A window whose gate has closed, with all that was observed.
+pub struct ClosedWindow {
+    /// The stream of records, accumulated.
+    pub stream: Stream,
+    /// What the kernel side counted.
+    pub aggregates: Aggregates,
+    /// What the kernel counted for each program.
+    pub programs: Vec<ProgramRun>,
+    /// `CLOCK_MONOTONIC` of the opening, nanoseconds.
+    pub opened_nanos: u64,
+    /// `CLOCK_MONOTONIC` of the closing, nanoseconds.
+    pub closed_nanos: u64,
+    /// The devices' counters around the opening, by disk slot.
+    pub opening: Vec<Bracket>,
+    /// The devices' counters around the closing, by disk slot.
+    pub closing: Vec<Bracket>,
+    /// CPU time of the tracer's process in the window.
+    pub tracer_cpu: Duration,
+}
+
+/// How often the counters are read again where other traffic moves them while the gate moves.
+const BRACKET_ATTEMPTS: u32 = 20;
+
+impl Window {
+    /// Opens the gate and begins to read the ring buffer.
+    ///
+    /// # Errors
+    /// The gate could not be opened.
+    pub fn open(mut session: Session, stream: Stream, disks: Vec<BlockDevice>) -> anyhow::Result<Self> {
+        // Opened and found moving, the gate cannot be closed again without losing the window's start, so a
+        // quiet moment is waited for first; on a device that never rests the bracket stays open.
+        for _ in 0..BRACKET_ATTEMPTS {
+            let first = statistics(&disks);
+            std::thread::sleep(Duration::from_millis(2));
+            if first == statistics(&disks) {
+                break;
+            }
+        }
+        let before = statistics(&disks);
+        session.open_gate()?;
+        let opened_nanos = monotonic_nanos();
+        let after = statistics(&disks);
+        let cpu_at_open = own_cpu_time();
+        let (stop, stopped) = oneshot::channel();
+        let reader = tokio::spawn(read(session, stream, stopped));
+        Ok(Self {
+            reader,
+            stop,
+            disks,
+            opening: brackets(before, after),
+            opened_nanos,
+            cpu_at_open,
+        })
+    }
+
+    /// `CLOCK_MONOTONIC` of the opening, nanoseconds.
+    #[must_use]
+    pub const fn opened_nanos(&self) -> u64 {
+        self.opened_nanos
+    }
+
+    /// Closes the gate, reads the rest of the ring buffer and the kernel's maps.
+    ///
+    /// # Errors
+    /// A record that is none, a map that cannot be read.
+    pub async fn close(self) -> anyhow::Result<ClosedWindow> {
+        // The reader may have stopped with an error, which comes out of the join.
+        let _ = self.stop.send(());
+        let (mut session, mut stream) = self
+            .reader
+            .await
+            .context("the reader of the ring buffer panicked")??;
+        let before = statistics(&self.disks);
+        session.close_gate()?;
+        let closed_nanos = monotonic_nanos();
+        let after = statistics(&self.disks);
+        session.drain(|record| stream.take(record))?;
+        let tracer_cpu = own_cpu_time().saturating_sub(self.cpu_at_open);
+        Ok(ClosedWindow {
+            aggregates: session.aggregates()?,
+            programs: session.program_runs()?,
+            stream,
+            opened_nanos: self.opened_nanos,
+            closed_nanos,
+            opening: self.opening,
+            closing: brackets(before, after),
+            tracer_cpu,
+        })
+    }
+}
+
+/// Reads the ring buffer until it is told to stop.
+async fn read(
+    mut session: Session,
+    mut stream: Stream,
+    mut stopped: oneshot::Receiver<()>,
+) -> anyhow::Result<(Session, Stream)> {
+    let mut interval = time::interval(WAKE_INTERVAL);
+    interval.set_missed_tick_behavior(time::MissedTickBehavior::Skip);
+    loop {
+        tokio::select! {
+            _ = &mut stopped => return Ok((session, stream)),
+            filling = session.filling() => filling.context("cannot wait for the ring buffer")?,
+            _ = interval.tick() => {}
+        }
+        session.drain(|record| stream.take(record))?;
+    }
+}
+
+fn statistics(disks: &[BlockDevice]) -> Vec<Option<DeviceStatistics>> {
+    let sysfs = Sysfs::default();
+    disks
+        .iter()
+        .map(|disk| sysfs.statistics(disk.device).ok())
+        .collect()
+}
+
+fn brackets(
+    before: Vec<Option<DeviceStatistics>>,
+    after: Vec<Option<DeviceStatistics>>,
+) -> Vec<Bracket> {
+    before
+        .into_iter()
+        .zip(after)
+        .map(|(before, after)| Bracket { before, after })
+        .collect()
+}
+
+fn own_cpu_time() -> Duration {
+    use nix::sys::{
+        resource::{UsageWho, getrusage},
+        time::TimeValLike as _,
+    };
+    getrusage(UsageWho::RUSAGE_SELF).map_or(Duration::ZERO, |usage| {
+        let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+        Duration::from_micros(micros.unsigned_abs())
+    })
+}

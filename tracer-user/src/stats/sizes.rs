@@ -1,0 +1,90 @@
+//! Sizes of requests, exactly: how many reads of how many bytes.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Reads by the size of the whole request at its first issue. Mergeable.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RequestSizes {
+    reads: BTreeMap<u32, u64>,
+}
+
+impl RequestSizes {
+    /// Counts one read.
+    pub fn record(&mut self, request_bytes: u32) {
+        *self.reads.entry(request_bytes).or_default() += 1;
+    }
+
+    /// Adds another part of the stream.
+    pub fn merge(&mut self, other: &Self) {
+        for (bytes, reads) in &other.reads {
+            let own = self.reads.entry(*bytes).or_default();
+            *own = own.saturating_add(*reads);
+        }
+    }
+
+    /// Sizes and their counts, ascending by size.
+    #[must_use]
+    pub fn figures(&self) -> Vec<SizeCount> {
+        self.reads
+            .iter()
+            .map(|(bytes, reads)| SizeCount {
+                request_bytes: *bytes,
+                reads: *reads,
+            })
+            .collect()
+    }
+}
+
+/// Reads of one size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SizeCount {
+    /// Bytes of the whole request.
+    pub request_bytes: u32,
+    /// Reads.
+    pub reads: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RequestSizes, SizeCount};
+    use proptest::prelude::*;
+
+    fn counted(sizes: &[u32]) -> RequestSizes {
+        let mut counts = RequestSizes::default();
+        sizes.iter().for_each(|size| counts.record(*size));
+        counts
+    }
+
+    #[test]
+    fn every_size_is_kept() {
+        let figures = counted(&[131_072, 4096, 131_072]).figures();
+        assert_eq!(
+            figures,
+            [
+                SizeCount {
+                    request_bytes: 4096,
+                    reads: 1
+                },
+                SizeCount {
+                    request_bytes: 131_072,
+                    reads: 2
+                }
+            ]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn split_anywhere_and_merged_it_is_the_same(
+            sizes in prop::collection::vec(0u32..20, 0..100), at: prop::sample::Index,
+        ) {
+            let (first, second) = sizes.split_at(at.index(sizes.len() + 1));
+            let mut merged = counted(first);
+            merged.merge(&counted(second));
+            prop_assert_eq!(&merged, &counted(&sizes));
+            prop_assert_eq!(merged.figures().iter().map(|s| s.reads).sum::<u64>(), sizes.len() as u64);
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! The traced process: who asked for it, how it is started, what it is and what it says.
+//!
+//! This room knows processes and an engine's output, no eBPF, no storage and no report. A process is either started
+//! here as the calling user ([`launch`]) or found by its pid ([`ObservedProcess`]); in both cases its memory and its
+//! model files are read from `/proc`, and its own words about time from its output ([`EngineLogParser`]).
+
+mod bench_json;
+mod caller;
+mod child_setup;
+mod engine_mark;
+mod exit;
+mod launch;
+mod mappings;
+mod memory;
+mod model_files;
+mod open_models;
+mod output;
+mod process;
+mod program;
+mod signals;
+mod timing_line;
+mod timings;
+
+pub use caller::{
+    CALLER_PID_VARIABLE, Caller, CallerError, Environment, EnvironmentSource, OwnIds,
+};
+pub use child_setup::SetupStep;
+pub use engine_mark::{Certainty, EngineMark, MarkKind};
+pub use exit::{EngineExit, ExitKind};
+pub use launch::{LINGER, LaunchError, LaunchRequest, LaunchedProcess, OnLine, launch};
+pub use mappings::{Mapping, MappingName, MappingRow, MappingTable, MemoryUse, NameRow};
+pub use memory::{MemorySample, PeakMemory, memory_rollup};
+pub use model_files::{ModelFileError, ModelFiles};
+pub use open_models::{OpenModel, OpenModelFile, OpenModels, RefusedFile, RefusedReason};
+pub use output::{LONGEST_PIECE_BYTES, OutputLine, OutputReport, OutputStream, monotonic_nanos};
+pub use process::{FaultCounts, ObservedProcess, ProcessError, ProcessIdentity, pidfd_open};
+pub use program::{ProgramError, resolve as resolve_program};
+pub use signals::{EngineSignals, ReceivedSignal, SignalWatch};
+pub use timings::{EngineLogParser, EngineTimings, RateDisagreement, TimingSource, WorkKind};
