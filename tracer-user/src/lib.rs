@@ -6,6 +6,7 @@ pub mod cli;
 pub mod engine;
 pub mod kernel;
 pub mod model;
+pub mod pressure;
 pub mod record;
 pub mod report;
 pub mod run;

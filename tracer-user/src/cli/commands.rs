@@ -6,17 +6,19 @@ use anyhow::Context as _;
 use nix::sys::signal::Signal;
 
 use crate::{
-    kernel::{SessionOptions, requirements},
-    report,
+    engine::{self, EngineOptions, LoadMode, RandomModelShape},
+    kernel::{Requirement, SessionOptions},
+    pressure, report,
     run::{
-        AttachOptions, ConditionsRequest, FinishedRun, LaunchOptions, TraceOptions, describe,
-        run_attach, run_launch,
+        AttachOptions, ConditionsRequest, DemoOptions, FinishedRun, LaunchOptions, TraceOptions,
+        bytes_progress, describe, examine, run_attach, run_demo, run_launch,
     },
     target::SignalWatch,
 };
 
 use super::arguments::{
-    Arguments, AttachArguments, Command, DoctorArguments, LaunchArguments, TraceArguments,
+    Arguments, AttachArguments, Command, DemoArguments, DoctorArguments, EngineArguments,
+    LaunchArguments, MakeModelArguments, TraceArguments,
 };
 
 /// Executes a command line; returns the status to exit with. Call it before any other thread is started: it
@@ -29,9 +31,10 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<i32> {
         Command::Launch(arguments) => launch(arguments),
         Command::Attach(arguments) => attach(arguments),
         Command::Doctor(arguments) => doctor(&arguments),
-        Command::Demo(_) | Command::Engine(_) | Command::MakeModel(_) | Command::BalloonHelper { .. } => {
-            anyhow::bail!("not yet")
-        }
+        Command::Demo(arguments) => demo(arguments),
+        Command::Engine(arguments) => engine(arguments),
+        Command::MakeModel(arguments) => make_model(&arguments),
+        Command::BalloonHelper { bytes } => pressure::helper_main(bytes),
     }
 }
 
@@ -62,12 +65,54 @@ fn attach(arguments: AttachArguments) -> anyhow::Result<i32> {
     show(runtime()?.block_on(run_attach(options, signals))?)
 }
 
-fn doctor(_arguments: &DoctorArguments) -> anyhow::Result<i32> {
-    let requirements = requirements();
-    for requirement in &requirements {
-        println!("{}", describe(requirement));
+fn demo(arguments: DemoArguments) -> anyhow::Result<i32> {
+    let mut trace = arguments.trace;
+    if trace.out.is_none() {
+        trace.out = Some(arguments.directory.join(default_directory("demo")));
     }
-    Ok(i32::from(requirements.iter().any(|requirement| requirement.is_missing())))
+    let options = DemoOptions {
+        directory: arguments.directory,
+        model_size_bytes: arguments.model_size,
+        memory_max_bytes: arguments.memory_max,
+        tokens: arguments.tokens,
+        threads: arguments.threads,
+        trace: trace_options(trace, "demo"),
+    };
+    let signals = signals()?;
+    show(runtime()?.block_on(run_demo(options, signals))?)
+}
+
+fn doctor(arguments: &DoctorArguments) -> anyhow::Result<i32> {
+    let requirements = examine(arguments.model.as_deref());
+    let lines: Vec<String> = requirements.iter().map(describe).collect();
+    print_ignoring_a_closed_pipe(&(lines.join("\n") + "\n"))?;
+    Ok(i32::from(requirements.iter().any(Requirement::is_missing)))
+}
+
+fn engine(arguments: EngineArguments) -> anyhow::Result<i32> {
+    engine::run(&EngineOptions {
+        model: arguments.model,
+        tokens: arguments.tokens,
+        prompt_tokens: arguments.prompt_tokens,
+        threads: usize::try_from(arguments.threads)?,
+        load_mode: if arguments.lazy {
+            LoadMode::Mmap
+        } else {
+            LoadMode::Populate
+        },
+        seed: Some(arguments.seed),
+        expert_log: arguments.expert_log,
+        zap_before_step: arguments.zap_before_step,
+    })?;
+    Ok(0)
+}
+
+fn make_model(arguments: &MakeModelArguments) -> anyhow::Result<i32> {
+    let shape = RandomModelShape::for_size(arguments.size)?;
+    let progress = bytes_progress(shape.file_size_bytes(), "writing a model with random weights");
+    shape.write(&arguments.path, |written| progress.set_position(written))?;
+    progress.finish_and_clear();
+    Ok(0)
 }
 
 /// Ctrl-C and termination as data, before any thread is there that could take them.

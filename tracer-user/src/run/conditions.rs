@@ -1,8 +1,21 @@
 //! The conditions of a run: what is done to the memory before the engine starts, and undone afterwards.
+//!
+//! The two kinds of pressure are different experiments. The balloon takes memory from the whole machine, so
+//! that kswapd and every task's direct reclaim work; the cgroup limits the engine alone. A page that was
+//! cached before is charged to whoever read it first, so a cgroup run starts with the model uncached.
 
 use std::os::fd::OwnedFd;
 
-use crate::record::PressureRecord;
+use anyhow::{Context as _, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::{
+    pressure::{
+        Balloon, CgroupVersion, DropCaches, MemoryCgroup, MemoryLimits, drop_caches, evict_file,
+        largest_balloon, remove_leftovers,
+    },
+    record::{CgroupRecord, PressureRecord},
+};
 
 use super::subject::Subject;
 
@@ -20,16 +33,134 @@ pub struct ConditionsRequest {
 }
 
 /// Conditions in force; dropping them undoes what can be undone.
-pub struct Conditions {}
+#[derive(Debug, Default)]
+pub struct Conditions {
+    balloon: Option<Balloon>,
+    cgroup: Option<MemoryCgroup>,
+    record: PressureRecord,
+    notes: Vec<String>,
+}
 
 impl Conditions {
-    pub fn apply(_request: &ConditionsRequest, _subject: &Subject) -> anyhow::Result<Self> {
-        Ok(Self {})
+    /// Says what cannot be done, before anything is touched.
+    ///
+    /// # Errors
+    /// More memory to lock than fits.
+    pub fn check(request: &ConditionsRequest) -> anyhow::Result<()> {
+        if let Some(bytes) = request.lock_bytes {
+            let capacity = largest_balloon().context("cannot tell how much memory could be locked")?;
+            if bytes > capacity.fits_bytes {
+                bail!(
+                    "cannot lock {} away: {} would fit ({}); choose a smaller --lock",
+                    crate::report::bytes(bytes),
+                    crate::report::bytes(capacity.fits_bytes),
+                    capacity.limited_by
+                );
+            }
+        }
+        Ok(())
     }
+
+    /// Brings the conditions about: caches first, so that the balloon need not push them out.
+    ///
+    /// # Errors
+    /// What could not be done; what had been done is undone.
+    pub fn apply(request: &ConditionsRequest, subject: &Subject) -> anyhow::Result<Self> {
+        let mut conditions = Self::default();
+        if request.drop_caches {
+            drop_caches(DropCaches::PageCache)?;
+            conditions.record.dropped_caches = true;
+        }
+        if request.evict_model || request.memory_max_bytes.is_some() {
+            for file in &subject.files {
+                evict_file(&file.evictable_path)?;
+            }
+            conditions.record.evicted_model = true;
+        }
+        if let Some(bytes) = request.lock_bytes {
+            conditions.inflate(bytes)?;
+        }
+        if let Some(max_bytes) = request.memory_max_bytes {
+            for failed in remove_leftovers()?.failed {
+                conditions
+                    .notes
+                    .push(format!("a cgroup that a dead tracer left behind stays: {failed}"));
+            }
+            conditions.cgroup = Some(MemoryCgroup::create(&MemoryLimits {
+                max_bytes,
+                high_bytes: None,
+            })?);
+        }
+        Ok(conditions)
+    }
+
+    fn inflate(&mut self, bytes: u64) -> anyhow::Result<()> {
+        let tracer = std::env::current_exe().context("cannot find the tracer's own program")?;
+        let progress = bytes_progress(bytes, "locking memory");
+        let balloon = Balloon::inflate(&tracer, bytes, |locked| progress.set_position(locked))?;
+        progress.finish_and_clear();
+        self.record.locked_bytes = balloon.verify()?;
+        self.balloon = Some(balloon);
+        Ok(())
+    }
+
+    /// What the engine writes itself into before it starts.
+    ///
+    /// # Errors
+    /// The cgroup went away.
     pub fn cgroup_descriptors(&self) -> anyhow::Result<Vec<OwnedFd>> {
-        Ok(Vec::new())
+        let descriptor = self
+            .cgroup
+            .as_ref()
+            .map(MemoryCgroup::open_procs)
+            .transpose()?;
+        Ok(descriptor.into_iter().map(OwnedFd::from).collect())
     }
-    pub fn record(&self) -> PressureRecord {
-        PressureRecord::default()
+
+    /// Takes the last readings and undoes everything. Returns the record and what a reader should know.
+    #[must_use]
+    pub fn end(mut self) -> (PressureRecord, Vec<String>) {
+        if let Some(balloon) = self.balloon.take() {
+            // Whether the memory was locked to the end is part of the result.
+            if let Err(error) = balloon.deflate() {
+                self.notes
+                    .push(format!("the memory was not locked to the end of the run: {error}"));
+            }
+        }
+        if let Some(cgroup) = self.cgroup.take() {
+            let memory = cgroup.memory().ok();
+            self.record.cgroup = Some(CgroupRecord {
+                version: match cgroup.version() {
+                    CgroupVersion::V1 => 1,
+                    CgroupVersion::V2 => 2,
+                },
+                limit_bytes: cgroup.max_bytes(),
+                peak_bytes: memory.as_ref().and_then(|memory| memory.peak_bytes),
+                oom_kills: memory.as_ref().and_then(|memory| memory.oom_kills),
+                workingset_refault_file: memory
+                    .as_ref()
+                    .and_then(|memory| memory.workingset_refault_file_pages),
+            });
+            if let Err(error) = cgroup.remove() {
+                self.notes.push(format!("the engine's cgroup stays behind: {error}"));
+            }
+        }
+        (self.record, self.notes)
     }
+}
+
+/// A progress bar over bytes; hidden where standard error is no terminal.
+#[must_use]
+pub fn bytes_progress(total_bytes: u64, what: &'static str) -> ProgressBar {
+    let progress = ProgressBar::new(total_bytes).with_message(what);
+    // The template is a constant; where it were wrong, the plain bar would do.
+    if let Ok(style) =
+        ProgressStyle::with_template("{msg} {wide_bar} {binary_bytes} of {binary_total_bytes}, {eta} left")
+    {
+        progress.set_style(style);
+    }
+    if progress.is_hidden() {
+        eprintln!("tracer: {what}, {}", crate::report::bytes(total_bytes));
+    }
+    progress
 }

@@ -57,6 +57,7 @@ pub async fn run_launch(options: LaunchOptions, signals: SignalWatch) -> anyhow:
         .collect::<anyhow::Result<_>>()?;
     let subject = Subject::open(requested)?;
     let session_tables = subject.tables()?;
+    Conditions::check(&options.conditions)?;
     let directory = RunDirectory::create(&options.trace.directory, &caller)?;
     let conditions = Conditions::apply(&options.conditions, &subject)?;
     let session = Session::start(session_tables, options.trace.session)?;
@@ -100,7 +101,9 @@ pub async fn run_launch(options: LaunchOptions, signals: SignalWatch) -> anyhow:
     record.process.minor_faults = Some(exit.minor_faults);
     record.exit = describe_exit(exit.kind);
     record.notes.extend(output_notes(&exit));
-    record.pressure = conditions.record();
+    let (pressure, notes) = conditions.end();
+    record.pressure = pressure;
+    record.notes.extend(notes);
     if let Some(kills) = record.pressure.cgroup.as_ref().and_then(|cgroup| cgroup.oom_kills)
         && kills > 0
     {

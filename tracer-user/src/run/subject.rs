@@ -76,6 +76,8 @@ impl RequestedModel {
 pub struct SubjectFile {
     /// Path to show.
     pub path: PathBuf,
+    /// Path under which it can be opened and evicted: of the layer's file, behind an overlay.
+    pub evictable_path: PathBuf,
     /// The file, open for reading.
     pub open: File,
     /// Its extents when the run began.
@@ -173,6 +175,7 @@ impl Subject {
         self.files.push(SubjectFile {
             path,
             open,
+            evictable_path: placed.path,
             filesystem: placed.file_system.name().to_owned(),
             key,
             disk,

@@ -56,13 +56,17 @@ pub enum UnmappableReason {
     #[error("{0} keeps files in memory: nothing is read from storage")]
     InMemory(String),
     /// The layer's file is not known.
-    #[error("the file is reached through overlayfs and its real file was not found: {0}; give the path of the file outside the overlay, or put it in a volume")]
+    #[error(
+        "the file is reached through overlayfs and its real file was not found: {0}; give the path of the file outside the overlay, or put it in a volume"
+    )]
     Overlay(String),
     /// btrfs, bcachefs, zfs: extents are addresses of a volume over several devices.
     #[error("{0} reports addresses of its volume, not of a disk; copy the file to ext4 or xfs")]
     VolumeAddresses(String),
     /// NFS, SMB, FUSE, 9p, …
-    #[error("{0} gets its data from elsewhere (a server, a host, another process): there is no local disk to trace; copy the file to a local one")]
+    #[error(
+        "{0} gets its data from elsewhere (a server, a host, another process): there is no local disk to trace; copy the file to a local one"
+    )]
     Remote(String),
     /// A device number with major 0 for another reason.
     #[error("{file_system} has no block device of its own (device {device})")]
@@ -76,7 +80,9 @@ pub enum UnmappableReason {
     #[error("the file system is mounted with DAX: reads bypass page cache and block layer")]
     DirectAccess,
     /// XFS real-time section.
-    #[error("the file lies on the real-time device of its XFS, whose place is not reported; copy it into a directory without the rtinherit flag")]
+    #[error(
+        "the file lies on the real-time device of its XFS, whose place is not reported; copy it into a directory without the rtinherit flag"
+    )]
     RealtimeDevice,
     /// No request ever names the device.
     #[error("{} is bio-based, {kind}: it has no requests of its own{}", device.name, beneath(device))]
@@ -89,7 +95,11 @@ pub enum UnmappableReason {
 }
 
 fn beneath(device: &BlockDevice) -> String {
-    if device.lower_devices.is_empty() { String::new() } else { format!(", and lies on {}", device.lower_devices.join(", ")) }
+    if device.lower_devices.is_empty() {
+        String::new()
+    } else {
+        format!(", and lies on {}", device.lower_devices.join(", "))
+    }
 }
 
 /// Where a file's extents lie.
@@ -123,8 +133,16 @@ pub fn map_file(path: &Path) -> Result<Mapping, MappingError> {
 /// Overlays on overlays: the kernel allows two (`FILESYSTEM_MAX_STACK_DEPTH`).
 const MAX_OVERLAY_DEPTH: u32 = 2;
 
-fn map_with(sysfs: &Sysfs, path: &Path, through_overlay: bool, overlays_left: u32) -> Result<Mapping, MappingError> {
-    let unopenable = |source| MappingError::Unopenable { path: path.to_owned(), source };
+fn map_with(
+    sysfs: &Sysfs,
+    path: &Path,
+    through_overlay: bool,
+    overlays_left: u32,
+) -> Result<Mapping, MappingError> {
+    let unopenable = |source| MappingError::Unopenable {
+        path: path.to_owned(),
+        source,
+    };
     let path = path.canonicalize().map_err(unopenable)?;
     // Looked at before it is opened: opening a FIFO waits for its writer.
     let metadata = path.metadata().map_err(unopenable)?;
@@ -132,11 +150,15 @@ fn map_with(sysfs: &Sysfs, path: &Path, through_overlay: bool, overlays_left: u3
         return Err(MappingError::NotARegularFile(path));
     }
     let file = File::open(&path).map_err(unopenable)?;
-    let file_system =
-        FileSystem::of(&file).map_err(|source| MappingError::FileSystem { path: path.clone(), source })?;
+    let file_system = FileSystem::of(&file).map_err(|source| MappingError::FileSystem {
+        path: path.clone(),
+        source,
+    })?;
     if file_system.is_overlay() {
         if overlays_left == 0 {
-            return Ok(Mapping::Unmappable(UnmappableReason::Overlay("too many overlays on one another".to_owned())));
+            return Ok(Mapping::Unmappable(UnmappableReason::Overlay(
+                "too many overlays on one another".to_owned(),
+            )));
         }
         return match overlay::layer_file(&path, &file, &file_system) {
             Ok(layer) => map_with(sysfs, &layer, true, overlays_left - 1),
@@ -152,7 +174,10 @@ fn map_with(sysfs: &Sysfs, path: &Path, through_overlay: bool, overlays_left: u3
     let placement = sysfs.placement(file_system.st_dev)?;
     let disk = sysfs.disk(placement.disk)?;
     if let DriverKind::BioBased(kind) = disk.driver_kind {
-        return Ok(Mapping::Unmappable(UnmappableReason::BioBased { kind, device: Box::new(disk) }));
+        return Ok(Mapping::Unmappable(UnmappableReason::BioBased {
+            kind,
+            device: Box::new(disk),
+        }));
     }
     Ok(Mapping::Mapped(Box::new(FileDevice {
         inode: metadata.ino(),
@@ -170,19 +195,28 @@ fn map_with(sysfs: &Sysfs, path: &Path, through_overlay: bool, overlays_left: u3
 fn unmappable_file_system(file_system: &FileSystem) -> Option<UnmappableReason> {
     let name = file_system.name().to_owned();
     let is_remote = || {
-        ["nfs", "nfs4", "cifs", "smb3", "9p", "virtiofs", "ceph", "afs", "gfs2", "ocfs2", "lustre", "vboxsf"]
-            .contains(&name.as_str())
+        [
+            "nfs", "nfs4", "cifs", "smb3", "9p", "virtiofs", "ceph", "afs", "gfs2", "ocfs2",
+            "lustre", "vboxsf",
+        ]
+        .contains(&name.as_str())
             || name == "fuse"
             || name.starts_with("fuse.")
     };
     match name.as_str() {
-        "tmpfs" | "ramfs" | "hugetlbfs" | "devtmpfs" | "rootfs" => Some(UnmappableReason::InMemory(name)),
+        "tmpfs" | "ramfs" | "hugetlbfs" | "devtmpfs" | "rootfs" => {
+            Some(UnmappableReason::InMemory(name))
+        }
         "btrfs" | "bcachefs" | "zfs" => Some(UnmappableReason::VolumeAddresses(name)),
         _ if is_remote() => Some(UnmappableReason::Remote(name)),
-        _ if file_system.st_dev.is_anonymous() => {
-            Some(UnmappableReason::NoDevice { file_system: name, device: file_system.st_dev })
-        }
-        _ if ["dax", "dax=always"].iter().any(|option| file_system.mount.has_super_option(option)) => {
+        _ if file_system.st_dev.is_anonymous() => Some(UnmappableReason::NoDevice {
+            file_system: name,
+            device: file_system.st_dev,
+        }),
+        _ if ["dax", "dax=always"]
+            .iter()
+            .any(|option| file_system.mount.has_super_option(option)) =>
+        {
             Some(UnmappableReason::DirectAccess)
         }
         _ => None,
@@ -202,7 +236,13 @@ fn is_on_realtime_device(file: &File) -> bool {
     }
     let mut attributes = ExtendedAttributes::default();
     // SAFETY: the ioctl writes one `struct fsxattr` of 28 bytes, which `attributes` is.
-    let result = unsafe { libc::ioctl(file.as_raw_fd(), FS_IOC_FSGETXATTR as _, &raw mut attributes) };
+    let result = unsafe {
+        libc::ioctl(
+            file.as_raw_fd(),
+            FS_IOC_FSGETXATTR as _,
+            &raw mut attributes,
+        )
+    };
     result == 0 && attributes.flags & FS_XFLAG_REALTIME != 0
 }
 
@@ -223,26 +263,58 @@ mod tests {
     }
 
     fn file_system(mountinfo: &str) -> FileSystem {
-        let mount = MountTable::parse(mountinfo.as_bytes()).unwrap().mounts.remove(0);
-        FileSystem { magic: 0, block_bytes: 4096, st_dev: mount.device, mount }
+        let mount = MountTable::parse(mountinfo.as_bytes())
+            .unwrap()
+            .mounts
+            .remove(0);
+        FileSystem {
+            magic: 0,
+            block_bytes: 4096,
+            st_dev: mount.device,
+            mount,
+        }
     }
 
     #[test]
     fn file_systems_without_a_disk_are_named() {
         let reason = |line: &str| unmappable_file_system(&file_system(line));
-        assert!(matches!(reason("1 2 0:30 / /m rw - tmpfs tmpfs rw"), Some(UnmappableReason::InMemory(_))));
-        assert!(matches!(reason("1 2 0:30 / /m rw - btrfs /dev/sda rw"), Some(UnmappableReason::VolumeAddresses(_))));
-        assert!(matches!(reason("1 2 0:30 / /m rw - nfs4 server:/ rw"), Some(UnmappableReason::Remote(_))));
-        assert!(matches!(reason("1 2 0:30 / /m rw - fuse.sshfs host: rw"), Some(UnmappableReason::Remote(_))));
-        assert!(matches!(reason("1 2 0:30 / /m rw - foofs foo rw"), Some(UnmappableReason::NoDevice { .. })));
-        assert!(matches!(reason("1 2 8:1 / /m rw - ext4 /dev/sda1 rw,dax=always"), Some(UnmappableReason::DirectAccess)));
+        assert!(matches!(
+            reason("1 2 0:30 / /m rw - tmpfs tmpfs rw"),
+            Some(UnmappableReason::InMemory(_))
+        ));
+        assert!(matches!(
+            reason("1 2 0:30 / /m rw - btrfs /dev/sda rw"),
+            Some(UnmappableReason::VolumeAddresses(_))
+        ));
+        assert!(matches!(
+            reason("1 2 0:30 / /m rw - nfs4 server:/ rw"),
+            Some(UnmappableReason::Remote(_))
+        ));
+        assert!(matches!(
+            reason("1 2 0:30 / /m rw - fuse.sshfs host: rw"),
+            Some(UnmappableReason::Remote(_))
+        ));
+        assert!(matches!(
+            reason("1 2 0:30 / /m rw - foofs foo rw"),
+            Some(UnmappableReason::NoDevice { .. })
+        ));
+        assert!(matches!(
+            reason("1 2 8:1 / /m rw - ext4 /dev/sda1 rw,dax=always"),
+            Some(UnmappableReason::DirectAccess)
+        ));
         assert!(reason("1 2 8:1 / /m rw - ext4 /dev/sda1 rw,dax=inode").is_none());
     }
 
     #[test]
     fn directories_and_missing_files_are_errors() {
-        assert!(matches!(map_file(Path::new("/")), Err(MappingError::NotARegularFile(_))));
-        assert!(matches!(map_file(Path::new("/nowhere/at/all")), Err(MappingError::Unopenable { .. })));
+        assert!(matches!(
+            map_file(Path::new("/")),
+            Err(MappingError::NotARegularFile(_))
+        ));
+        assert!(matches!(
+            map_file(Path::new("/nowhere/at/all")),
+            Err(MappingError::Unopenable { .. })
+        ));
     }
 
     #[test]
@@ -250,7 +322,10 @@ mod tests {
         let Ok(file) = tempfile::NamedTempFile::new_in("/dev/shm") else {
             return eprintln!("skipped: no /dev/shm to write to");
         };
-        assert!(matches!(map_file(file.path()).unwrap(), Mapping::Unmappable(UnmappableReason::InMemory(_))));
+        assert!(matches!(
+            map_file(file.path()).unwrap(),
+            Mapping::Unmappable(UnmappableReason::InMemory(_))
+        ));
     }
 
     /// Writes a file in pieces with another file's blocks between them, and finds every byte of it where the mapping
@@ -259,7 +334,9 @@ mod tests {
         let path = disk.mount_point().join("model.bin");
         let other = File::create(disk.mount_point().join("other.bin")).unwrap();
         let file = File::create(&path).unwrap();
-        let content: Vec<u8> = (0..300_001_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        let content: Vec<u8> = (0..300_001_u32)
+            .map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8)
+            .collect();
         for (index, piece) in content.chunks(65536).enumerate() {
             file.write_all_at(piece, index as u64 * 65536).unwrap();
             file.sync_all().unwrap();
@@ -274,7 +351,8 @@ mod tests {
         assert_eq!(device.file_system.name(), disk.file_system_type());
         assert_eq!(device.file_system.mount.mount_point, disk.mount_point());
         let extents = FileExtents::of(&File::open(&device.path).unwrap()).unwrap();
-        let layout = DeviceExtents::new(device.disk.device, device.partition_start, [&extents]).unwrap();
+        let layout =
+            DeviceExtents::new(device.disk.device, device.partition_start, [&extents]).unwrap();
         disk.settle();
         let image = File::open(disk.image()).unwrap();
         let mut found = vec![0_u8; content.len()];
@@ -282,11 +360,16 @@ mod tests {
         for overlap in layout.overlaps(Sector(0), device.disk.size_sectors) {
             let length = usize::try_from(overlap.bytes_within_file).unwrap();
             let at = usize::try_from(overlap.file_offset.0).unwrap();
-            image.read_exact_at(&mut found[at..at + length], overlap.sector.0 * SECTOR_BYTES).unwrap();
+            image
+                .read_exact_at(&mut found[at..at + length], overlap.sector.0 * SECTOR_BYTES)
+                .unwrap();
             bytes += length;
         }
         assert_eq!(bytes, content.len());
-        assert!(found == content, "the image holds other bytes at the extents' place");
+        assert!(
+            found == content,
+            "the image holds other bytes at the extents' place"
+        );
     }
 
     #[test]
@@ -312,7 +395,9 @@ mod tests {
 
     #[test]
     fn a_file_behind_an_overlay_is_found_in_its_layer() {
-        let Some(disk) = TestDisk::new("ext4", 64 << 20, false) else { return };
+        let Some(disk) = TestDisk::new("ext4", 64 << 20, false) else {
+            return;
+        };
         let Some(merged) = disk.overlay() else { return };
         let lower = disk.mount_point().join("lower/models/model.bin");
         let device = mapped(&merged.join("models/model.bin"));
@@ -322,8 +407,16 @@ mod tests {
         assert_eq!(device.disk.name, disk.disk_name());
         // A layer's file that is no longer the same one must not be taken for it.
         let copied_up = merged.join("models/model.bin");
-        std::fs::OpenOptions::new().append(true).open(&copied_up).unwrap().write_all(b"more").unwrap();
+        std::fs::OpenOptions::new()
+            .append(true)
+            .open(&copied_up)
+            .unwrap()
+            .write_all(b"more")
+            .unwrap();
         let device = mapped(&copied_up);
-        assert_eq!(device.path, disk.mount_point().join("upper/models/model.bin"));
+        assert_eq!(
+            device.path,
+            disk.mount_point().join("upper/models/model.bin")
+        );
     }
 }

@@ -10,7 +10,9 @@ use super::units::{FileOffset, KernelDevice, SECTOR_BYTES, Sector};
 pub enum DeviceExtentsError {
     /// Two offsets of one file lie in the same blocks (a file that shares blocks with itself, by deduplication).
     /// A read of them cannot be given one offset, and its bytes would count twice.
-    #[error("file {file}: offsets {first} and {second} lie in the same blocks of the disk (deduplicated within the file); copy the file without sharing (cp --reflink=never)")]
+    #[error(
+        "file {file}: offsets {first} and {second} lie in the same blocks of the disk (deduplicated within the file); copy the file without sharing (cp --reflink=never)"
+    )]
     OverlapWithinFile {
         /// Index of the file, in the order in which files were given.
         file: usize,
@@ -86,11 +88,23 @@ impl DeviceExtents {
                 let start = Sector::at_byte(extent.physical_bytes)
                     .and_then(|sector| partition_start.checked_add(sector.0))
                     .filter(|_| extent.length_bytes.is_multiple_of(SECTOR_BYTES));
-                let end = start.and_then(|start| start.checked_add(extent.length_bytes / SECTOR_BYTES));
-                let (Some(start), Some(end)) = (start, end.filter(|end| end.start_byte().is_some())) else {
-                    return Err(DeviceExtentsError::BeyondDevice { file, offset: file_offset });
+                let end =
+                    start.and_then(|start| start.checked_add(extent.length_bytes / SECTOR_BYTES));
+                let (Some(start), Some(end)) =
+                    (start, end.filter(|end| end.start_byte().is_some()))
+                else {
+                    return Err(DeviceExtentsError::BeyondDevice {
+                        file,
+                        offset: file_offset,
+                    });
                 };
-                runs.push(Run { start, end, file, file_offset, shared: extent.shared });
+                runs.push(Run {
+                    start,
+                    end,
+                    file,
+                    file_offset,
+                    shared: extent.shared,
+                });
             }
         }
         runs.sort_unstable_by_key(|run| (run.file, run.start));
@@ -115,7 +129,12 @@ impl DeviceExtents {
                 Some(*furthest)
             })
             .collect();
-        Ok(Self { device, sizes_bytes, runs, furthest_ends })
+        Ok(Self {
+            device,
+            sizes_bytes,
+            runs,
+            furthest_ends,
+        })
     }
 
     /// The whole disk whose sectors these are: the device that block events name.
@@ -125,29 +144,46 @@ impl DeviceExtents {
 
     /// Parts of the `length_sectors` from `start` that belong to files, by sector. What is in none of them is the
     /// device's other traffic.
-    pub fn overlaps(&self, start: Sector, length_sectors: u64) -> impl Iterator<Item = Overlap> + '_ {
+    pub fn overlaps(
+        &self,
+        start: Sector,
+        length_sectors: u64,
+    ) -> impl Iterator<Item = Overlap> + '_ {
         let end = Sector(start.0.saturating_add(length_sectors));
-        let first = self.furthest_ends.partition_point(|furthest| *furthest <= start);
-        self.runs.iter().skip(first).take_while(move |run| run.start < end).filter_map(move |run| {
-            let (from, to) = (run.start.max(start), run.end.min(end));
-            let length_sectors = to.sectors_since(from).filter(|length| *length > 0)?;
-            let file_offset = run.file_offset.checked_add(from.sectors_since(run.start)?.checked_mul(SECTOR_BYTES)?)?;
-            let left_bytes = self.sizes_bytes.get(run.file)?.saturating_sub(file_offset.0);
-            Some(Overlap {
-                file: run.file,
-                sector: from,
-                length_sectors,
-                file_offset,
-                bytes_within_file: left_bytes.min(length_sectors.saturating_mul(SECTOR_BYTES)),
-                shared: run.shared,
+        let first = self
+            .furthest_ends
+            .partition_point(|furthest| *furthest <= start);
+        self.runs
+            .iter()
+            .skip(first)
+            .take_while(move |run| run.start < end)
+            .filter_map(move |run| {
+                let (from, to) = (run.start.max(start), run.end.min(end));
+                let length_sectors = to.sectors_since(from).filter(|length| *length > 0)?;
+                let file_offset = run
+                    .file_offset
+                    .checked_add(from.sectors_since(run.start)?.checked_mul(SECTOR_BYTES)?)?;
+                let left_bytes = self
+                    .sizes_bytes
+                    .get(run.file)?
+                    .saturating_sub(file_offset.0);
+                Some(Overlap {
+                    file: run.file,
+                    sector: from,
+                    length_sectors,
+                    file_offset,
+                    bytes_within_file: left_bytes.min(length_sectors.saturating_mul(SECTOR_BYTES)),
+                    shared: run.shared,
+                })
             })
-        })
     }
 
     /// Sector ranges (start, length in sectors), sorted by start: what the kernel side filters by. Ranges of different
     /// files may overlap.
     pub fn sector_ranges(&self) -> impl ExactSizeIterator<Item = (Sector, u64)> + '_ {
-        self.runs.iter().map(|run| (run.start, run.end.0 - run.start.0))
+        self.runs
+            .iter()
+            .map(|run| (run.start, run.end.0 - run.start.0))
     }
 }
 
@@ -185,7 +221,13 @@ mod tests {
                 shared: false,
             })
             .collect();
-        FileExtents { size_bytes, physical_extent_count: extents.len() as u64, extents, holes_bytes: 0, unwritten_bytes: 0 }
+        FileExtents {
+            size_bytes,
+            physical_extent_count: extents.len() as u64,
+            extents,
+            holes_bytes: 0,
+            unwritten_bytes: 0,
+        }
     }
 
     #[test]
@@ -194,10 +236,21 @@ mod tests {
         let layout = DeviceExtents::new(DISK, Sector(1000), [&model]).unwrap();
         let found: Vec<_> = layout.overlaps(Sector(1090), 15).collect();
         assert_eq!(found.len(), 1);
-        assert_eq!((found[0].sector, found[0].length_sectors, found[0].file_offset), (Sector(1100), 5, FileOffset(8 * 512)));
+        assert_eq!(
+            (
+                found[0].sector,
+                found[0].length_sectors,
+                found[0].file_offset
+            ),
+            (Sector(1100), 5, FileOffset(8 * 512))
+        );
         assert_eq!(layout.overlaps(Sector(1108), 92).count(), 0);
         assert_eq!(layout.overlaps(Sector(1107), 94).count(), 2);
-        assert_eq!(layout.overlaps(Sector(100), 8).count(), 0, "the partition's start must be added");
+        assert_eq!(
+            layout.overlaps(Sector(100), 8).count(),
+            0,
+            "the partition's start must be added"
+        );
         assert_eq!(layout.overlaps(Sector(1100), 0).count(), 0);
         assert_eq!(layout.overlaps(Sector(u64::MAX), u64::MAX).count(), 0);
     }
@@ -207,17 +260,29 @@ mod tests {
         let model = file(1000, &[(0, 100, 8)]);
         let layout = DeviceExtents::new(DISK, Sector(0), [&model]).unwrap();
         let found: Vec<_> = layout.overlaps(Sector(101), 7).collect();
-        assert_eq!((found[0].length_sectors, found[0].bytes_within_file), (7, 488));
+        assert_eq!(
+            (found[0].length_sectors, found[0].bytes_within_file),
+            (7, 488)
+        );
     }
 
     #[test]
     fn sharing_between_files_is_marked_and_within_a_file_refused() {
-        let (one, two) = (file(64 * 512, &[(0, 100, 64)]), file(8 * 512, &[(0, 120, 8)]));
+        let (one, two) = (
+            file(64 * 512, &[(0, 100, 64)]),
+            file(8 * 512, &[(0, 120, 8)]),
+        );
         let layout = DeviceExtents::new(DISK, Sector(0), [&one, &two]).unwrap();
         let found: Vec<_> = layout.overlaps(Sector(120), 8).collect();
-        assert_eq!(found.iter().map(|o| (o.file, o.shared)).collect::<Vec<_>>(), [(0, true), (1, true)]);
+        assert_eq!(
+            found.iter().map(|o| (o.file, o.shared)).collect::<Vec<_>>(),
+            [(0, true), (1, true)]
+        );
         // Found behind the shorter run too, although that one ends before.
-        assert_eq!(layout.overlaps(Sector(150), 1).next().unwrap().file_offset, FileOffset(50 * 512));
+        assert_eq!(
+            layout.overlaps(Sector(150), 1).next().unwrap().file_offset,
+            FileOffset(50 * 512)
+        );
         let twice = file(16 * 512, &[(0, 100, 8), (8, 104, 8)]);
         assert!(matches!(
             DeviceExtents::new(DISK, Sector(0), [&twice]),
@@ -230,31 +295,33 @@ mod tests {
 
     fn arbitrary_file() -> impl Strategy<Value = FileExtents> {
         // Lengths and gaps on the device; the order in the file is shuffled by a key.
-        prop::collection::vec((1u64..20, 0u64..10, any::<u32>()), 0..12).prop_flat_map(|pieces| {
-            let total: u64 = pieces.iter().map(|(length, ..)| length).sum();
-            (Just(pieces), 0..=(total * 512))
-        }).prop_map(|(pieces, cut_bytes)| {
-            let mut physical = 0;
-            let mut placed: Vec<_> = pieces
-                .iter()
-                .map(|(length, gap, key)| {
-                    let start = physical + gap;
-                    physical = start + length;
-                    (*key, start, *length)
-                })
-                .collect();
-            placed.sort_unstable();
-            let mut offset = 0;
-            let extents: Vec<_> = placed
-                .into_iter()
-                .map(|(_, start, length)| {
-                    let extent = (offset, start, length);
-                    offset += length + 1; // a hole of one sector between extents
-                    extent
-                })
-                .collect();
-            file((offset * 512).saturating_sub(cut_bytes), &extents)
-        })
+        prop::collection::vec((1u64..20, 0u64..10, any::<u32>()), 0..12)
+            .prop_flat_map(|pieces| {
+                let total: u64 = pieces.iter().map(|(length, ..)| length).sum();
+                (Just(pieces), 0..=(total * 512))
+            })
+            .prop_map(|(pieces, cut_bytes)| {
+                let mut physical = 0;
+                let mut placed: Vec<_> = pieces
+                    .iter()
+                    .map(|(length, gap, key)| {
+                        let start = physical + gap;
+                        physical = start + length;
+                        (*key, start, *length)
+                    })
+                    .collect();
+                placed.sort_unstable();
+                let mut offset = 0;
+                let extents: Vec<_> = placed
+                    .into_iter()
+                    .map(|(_, start, length)| {
+                        let extent = (offset, start, length);
+                        offset += length + 1; // a hole of one sector between extents
+                        extent
+                    })
+                    .collect();
+                file((offset * 512).saturating_sub(cut_bytes), &extents)
+            })
     }
 
     proptest! {

@@ -44,12 +44,16 @@ impl FileSystem {
     pub fn of(file: &File) -> Result<Self, FileSystemError> {
         let statistics = nix::sys::statfs::fstatfs(file).map_err(io::Error::from)?;
         // The C library's type of the magic number differs by target and may be signed: 32 bits are its width.
-        #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss, clippy::cast_possible_truncation)]
+        #[allow(
+            clippy::unnecessary_cast,
+            clippy::cast_sign_loss,
+            clippy::cast_possible_truncation
+        )]
         let magic = u64::from(statistics.filesystem_type().0 as u32);
         let volume = nix::sys::statvfs::fstatvfs(file).map_err(io::Error::from)?;
         Ok(Self {
             magic,
-            block_bytes: u64::from(volume.fragment_size()),
+            block_bytes: volume.fragment_size(),
             st_dev: KernelDevice::from_st_dev(file.metadata()?.dev())?,
             mount: MountTable::read()?.of_file(file)?.clone(),
         })

@@ -6,6 +6,7 @@
 
 mod device;
 mod device_extents;
+mod device_statistics;
 mod extents;
 mod filesystem;
 mod mount_table;
@@ -16,14 +17,17 @@ mod units;
 
 pub use device::{FileDevice, Mapping, MappingError, UnmappableReason, map_file};
 pub use device_extents::{DeviceExtents, DeviceExtentsError, Overlap};
+pub use device_statistics::DeviceStatistics;
 pub use extents::{ExtentRecord, ExtentsError, ExtentsFingerprint, FileExtent, FileExtents};
 pub use filesystem::{FileSystem, FileSystemError, OVERLAYFS_MAGIC};
 pub use mount_table::{Mount, MountTable, MountTableError};
 pub use residency::{
     Residency, ResidencyMethod, ResidentPages, UnobservedReason, residency, residency_of_range,
 };
-pub use sysfs::{BlockDevice, DeviceStatistics, DriverKind, QueueFacts, Sysfs, SysfsError};
+pub use sysfs::{BlockDevice, DriverKind, QueueFacts, Sysfs, SysfsError};
 pub use units::{FileOffset, KernelDevice, KernelDeviceError, SECTOR_BYTES, Sector};
 
 #[cfg(test)]
 mod test_disk;
+#[cfg(test)]
+pub(crate) use residency::{CACHES_IN_USE, keep_caches};

@@ -30,7 +30,9 @@ pub enum MountTableError {
     #[error("cannot make sense of this line of /proc/self/mountinfo: {0:?}")]
     Malformed(String),
     /// The mount that a file is on is not in the table: unmounted meanwhile, or outside this process's root.
-    #[error("mount {0} is not in /proc/self/mountinfo (unmounted meanwhile, or the file was opened in another mount namespace)")]
+    #[error(
+        "mount {0} is not in /proc/self/mountinfo (unmounted meanwhile, or the file was opened in another mount namespace)"
+    )]
     UnknownMount(u64),
 }
 
@@ -59,7 +61,11 @@ pub struct Mount {
 impl Mount {
     fn parse(line: &[u8]) -> Option<Self> {
         let mut fields = line.split(|byte| *byte == b' ');
-        let mut text = || fields.next().and_then(|field| std::str::from_utf8(field).ok());
+        let mut text = || {
+            fields
+                .next()
+                .and_then(|field| std::str::from_utf8(field).ok())
+        };
         let id = text()?.parse().ok()?;
         let _parent: u64 = text()?.parse().ok()?;
         let device = text()?.parse().ok()?;
@@ -70,13 +76,25 @@ impl Mount {
         let file_system_type = std::str::from_utf8(fields.next()?).ok()?.to_owned();
         let source = unescape(fields.next()?);
         let super_options = options(fields.next()?);
-        Some(Self { id, device, root, mount_point, mount_options, file_system_type, source, super_options })
+        Some(Self {
+            id,
+            device,
+            root,
+            mount_point,
+            mount_options,
+            file_system_type,
+            source,
+            super_options,
+        })
     }
 
     /// Values of the file-system option `name`, in their order.
     pub fn super_option_values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a OsStr> {
         self.super_options.iter().filter_map(move |option| {
-            let value = option.as_bytes().strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+            let value = option
+                .as_bytes()
+                .strip_prefix(name.as_bytes())?
+                .strip_prefix(b"=")?;
             Some(OsStr::from_bytes(value))
         })
     }
@@ -98,7 +116,10 @@ impl MountTable {
     /// Reads the table as it is now.
     pub fn read() -> Result<Self, MountTableError> {
         let path = "/proc/self/mountinfo";
-        let bytes = std::fs::read(path).map_err(|source| MountTableError::Unreadable { path: path.to_owned(), source })?;
+        let bytes = std::fs::read(path).map_err(|source| MountTableError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
         Self::parse(&bytes)
     }
 
@@ -108,7 +129,9 @@ impl MountTable {
             .split(|byte| *byte == b'\n')
             .filter(|line| !line.is_empty())
             .map(|line| {
-                Mount::parse(line).ok_or_else(|| MountTableError::Malformed(String::from_utf8_lossy(line).into_owned()))
+                Mount::parse(line).ok_or_else(|| {
+                    MountTableError::Malformed(String::from_utf8_lossy(line).into_owned())
+                })
             })
             .collect::<Result<_, _>>()?;
         Ok(Self { mounts })
@@ -118,19 +141,29 @@ impl MountTable {
     /// directory. From `mnt_id` in /proc/self/fdinfo (Linux 3.15).
     pub fn of_file(&self, file: &File) -> Result<&Mount, MountTableError> {
         let path = format!("/proc/self/fdinfo/{}", file.as_raw_fd());
-        let unreadable = |source| MountTableError::Unreadable { path: path.clone(), source };
+        let unreadable = |source| MountTableError::Unreadable {
+            path: path.clone(),
+            source,
+        };
         let text = std::fs::read_to_string(&path).map_err(unreadable)?;
         let id = text
             .lines()
             .find_map(|line| line.strip_prefix("mnt_id:"))
             .and_then(|id| id.trim().parse().ok())
             .ok_or_else(|| unreadable(io::Error::other("no mnt_id in it")))?;
-        self.mounts.iter().find(|mount| mount.id == id).ok_or(MountTableError::UnknownMount(id))
+        self.mounts
+            .iter()
+            .find(|mount| mount.id == id)
+            .ok_or(MountTableError::UnknownMount(id))
     }
 }
 
 fn options(field: &[u8]) -> Vec<OsString> {
-    field.split(|byte| *byte == b',').filter(|option| !option.is_empty()).map(unescape).collect()
+    field
+        .split(|byte| *byte == b',')
+        .filter(|option| !option.is_empty())
+        .map(unescape)
+        .collect()
 }
 
 /// Undoes `seq_escape`: a backslash and three octal digits stand for a byte (space, tab, newline, backslash, `#`, and in
@@ -168,10 +201,16 @@ mod tests {
         assert_eq!(first.mount_point, PathBuf::from("/my models"));
         assert_eq!(first.source, "/dev/ro\\ot");
         assert_eq!(first.device.to_string(), "98:0");
-        assert_eq!((first.root.to_str(), first.file_system_type.as_str()), (Some("/mnt1"), "ext3"));
+        assert_eq!(
+            (first.root.to_str(), first.file_system_type.as_str()),
+            (Some("/mnt1"), "ext3")
+        );
         assert_eq!(first.mount_options, ["rw", "noatime"]);
         let second = &table.mounts[1];
-        assert_eq!(second.super_option_values("lowerdir+").collect::<Vec<_>>(), ["/a,b", "/c"]);
+        assert_eq!(
+            second.super_option_values("lowerdir+").collect::<Vec<_>>(),
+            ["/a,b", "/c"]
+        );
         assert_eq!(second.super_option_values("lowerdir").count(), 0);
         assert!(second.has_super_option("rw") && !second.has_super_option("upperdir"));
     }

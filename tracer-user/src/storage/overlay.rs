@@ -16,27 +16,47 @@ use super::mount_table::Mount;
 
 /// The layer's file that `file`, opened at the canonical `path` through overlay, stands for; or why it is not known.
 /// Proof: the same size, time of last modification, and (not empty) the same extents, which FIEMAP hands through.
-pub(super) fn layer_file(path: &Path, file: &File, file_system: &FileSystem) -> Result<PathBuf, String> {
+pub(super) fn layer_file(
+    path: &Path,
+    file: &File,
+    file_system: &FileSystem,
+) -> Result<PathBuf, String> {
     let mount = &file_system.mount;
-    let inside = path
-        .strip_prefix(&mount.mount_point)
-        .map_err(|_| format!("{} is not below its mount point {}", path.display(), mount.mount_point.display()))?;
-    let inside = mount.root.strip_prefix("/").unwrap_or(&mount.root).join(inside);
+    let inside = path.strip_prefix(&mount.mount_point).map_err(|_| {
+        format!(
+            "{} is not below its mount point {}",
+            path.display(),
+            mount.mount_point.display()
+        )
+    })?;
+    let inside = mount
+        .root
+        .strip_prefix("/")
+        .unwrap_or(&mount.root)
+        .join(inside);
     let upper_extents = FileExtents::of(file).map_err(|error| error.to_string())?;
     let upper = file.metadata().map_err(|error| error.to_string())?;
     if upper_extents.extents.is_empty() {
-        return Err("the file has no data on disk by which it could be recognised in a layer".to_owned());
+        return Err(
+            "the file has no data on disk by which it could be recognised in a layer".to_owned(),
+        );
     }
     let layers = layers(mount);
     for layer in &layers {
         let candidate = layer.join(&inside);
-        let Ok(found) = candidate.symlink_metadata() else { continue };
+        let Ok(found) = candidate.symlink_metadata() else {
+            continue;
+        };
         if !found.is_file() || found.len() != upper.len() {
             continue;
         }
         let same_time = (found.mtime(), found.mtime_nsec()) == (upper.mtime(), upper.mtime_nsec());
-        let extents = File::open(&candidate).ok().and_then(|layer_file| FileExtents::of(&layer_file).ok());
-        if same_time && extents.is_some_and(|extents| extents.fingerprint() == upper_extents.fingerprint()) {
+        let extents = File::open(&candidate)
+            .ok()
+            .and_then(|layer_file| FileExtents::of(&layer_file).ok());
+        if same_time
+            && extents.is_some_and(|extents| extents.fingerprint() == upper_extents.fingerprint())
+        {
             return Ok(candidate);
         }
     }
@@ -49,7 +69,10 @@ pub(super) fn layer_file(path: &Path, file: &File, file_system: &FileSystem) -> 
 
 /// Directories of the layers, topmost first.
 fn layers(mount: &Mount) -> Vec<PathBuf> {
-    let mut layers: Vec<PathBuf> = mount.super_option_values("upperdir").map(PathBuf::from).collect();
+    let mut layers: Vec<PathBuf> = mount
+        .super_option_values("upperdir")
+        .map(PathBuf::from)
+        .collect();
     for value in mount.super_option_values("lowerdir") {
         layers.extend(split_layers(value.as_bytes()));
     }
@@ -71,10 +94,17 @@ fn split_layers(value: &[u8]) -> Vec<PathBuf> {
                 }
             }
             b':' => layers.push(Vec::new()),
-            byte => layers.last_mut().into_iter().for_each(|last| last.push(byte)),
+            byte => layers
+                .last_mut()
+                .into_iter()
+                .for_each(|last| last.push(byte)),
         }
     }
-    layers.into_iter().filter(|layer| !layer.is_empty()).map(|layer| PathBuf::from(OsString::from_vec(layer))).collect()
+    layers
+        .into_iter()
+        .filter(|layer| !layer.is_empty())
+        .map(|layer| PathBuf::from(OsString::from_vec(layer)))
+        .collect()
 }
 
 #[cfg(test)]
@@ -89,7 +119,12 @@ mod tests {
               3 2 0:51 / /p rw - overlay overlay ro,lowerdir+=/x:y,lowerdir+=/z,datadir+=/d\n",
         )
         .unwrap();
-        let paths = |index: usize| layers(&table.mounts[index]).iter().map(|p| p.display().to_string()).collect::<Vec<_>>();
+        let paths = |index: usize| {
+            layers(&table.mounts[index])
+                .iter()
+                .map(|p| p.display().to_string())
+                .collect::<Vec<_>>()
+        };
         assert_eq!(paths(0), ["/u", "/a:b", "/c", "/data"]);
         assert_eq!(paths(1), ["/x:y", "/z", "/d"]);
     }

@@ -51,7 +51,9 @@ impl ResidentPages {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnobservedReason {
     /// Neither call would tell the truth.
-    #[error("this kernel lets only a file's owner, or who may write it, see what is cached (mincore tells others that everything is); run as root or as the owner")]
+    #[error(
+        "this kernel lets only a file's owner, or who may write it, see what is cached (mincore tells others that everything is); run as root or as the owner"
+    )]
     NotPermitted,
     /// The file system keeps nothing in the page cache that the calls could see.
     #[error("{0} does not support looking into the page cache")]
@@ -96,7 +98,9 @@ pub fn residency_of_range(file: &File, range: Range<u64>) -> io::Result<Residenc
             Err(error) => match error.raw_os_error() {
                 Some(libc::ENOSYS | libc::EPERM) => {}
                 Some(libc::EOPNOTSUPP) => {
-                    return Ok(Residency::Unobserved(UnobservedReason::NotSupported(file_system.name().to_owned())));
+                    return Ok(Residency::Unobserved(UnobservedReason::NotSupported(
+                        file_system.name().to_owned(),
+                    )));
                 }
                 _ => return Err(error),
             },
@@ -107,9 +111,9 @@ pub fn residency_of_range(file: &File, range: Range<u64>) -> io::Result<Residenc
     }
     match mincore(file, &range) {
         Ok(pages) => Ok(Residency::Observed(pages)),
-        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {
-            Ok(Residency::Unobserved(UnobservedReason::NotSupported(file_system.name().to_owned())))
-        }
+        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(Residency::Unobserved(
+            UnobservedReason::NotSupported(file_system.name().to_owned()),
+        )),
         Err(error) => Err(error),
     }
 }
@@ -122,7 +126,11 @@ fn page_bytes() -> u64 {
 
 /// Whole pages that `range` touches, as page numbers.
 fn pages_of(range: &Range<u64>, page_bytes: u64) -> Range<u64> {
-    if range.is_empty() { 0..0 } else { range.start / page_bytes..range.end.div_ceil(page_bytes) }
+    if range.is_empty() {
+        0..0
+    } else {
+        range.start / page_bytes..range.end.div_ceil(page_bytes)
+    }
 }
 
 /// cachestat(2): the same number on every architecture but alpha (include/uapi/asm-generic/unistd.h).
@@ -149,10 +157,21 @@ fn cachestat(file: &File, range: &Range<u64>) -> io::Result<ResidentPages> {
     let pages = pages_of(range, page_bytes);
     let mut answer = Cachestat::default();
     // A length of 0 would mean "to the end", and count pages that large folios hold beyond the end of the file.
-    let asked = CachestatRange { offset: range.start, length: range.end.saturating_sub(range.start) };
+    let asked = CachestatRange {
+        offset: range.start,
+        length: range.end.saturating_sub(range.start),
+    };
     if asked.length > 0 {
         // SAFETY: the two pointers are to structures of the layout in include/uapi/linux/mman.h, alive over the call.
-        let result = unsafe { libc::syscall(SYS_CACHESTAT, file.as_raw_fd(), &raw const asked, &raw mut answer, 0) };
+        let result = unsafe {
+            libc::syscall(
+                SYS_CACHESTAT,
+                file.as_raw_fd(),
+                &raw const asked,
+                &raw mut answer,
+                0,
+            )
+        };
         if result != 0 {
             return Err(io::Error::last_os_error());
         }
@@ -177,7 +196,12 @@ fn mincore_is_truthful(file: &File) -> io::Result<bool> {
         return Ok(true);
     }
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-    let access = nix::unistd::faccessat(nix::fcntl::AT_FDCWD, path.as_str(), nix::unistd::AccessFlags::W_OK, nix::fcntl::AtFlags::AT_EACCESS);
+    let access = nix::unistd::faccessat(
+        nix::fcntl::AT_FDCWD,
+        path.as_str(),
+        nix::unistd::AccessFlags::W_OK,
+        nix::fcntl::AtFlags::AT_EACCESS,
+    );
     Ok(access.is_ok())
 }
 
@@ -194,10 +218,21 @@ fn mincore(file: &File, range: &Range<u64>) -> io::Result<ResidentPages> {
         let too_large = |_| io::Error::from(io::ErrorKind::OutOfMemory);
         let length = usize::try_from(count * page_bytes).map_err(too_large)?;
         // SAFETY: the mapping is never read through, so that a change or cut of the file by others cannot be seen.
-        let mapping = unsafe { MmapOptions::new().offset(first * page_bytes).len(length).map(file) }?;
+        let mapping = unsafe {
+            MmapOptions::new()
+                .offset(first * page_bytes)
+                .len(length)
+                .map(file)
+        }?;
         let mut vector = vec![0_u8; usize::try_from(count).map_err(too_large)?];
         // SAFETY: address and length are the mapping's; the vector has one byte for each of its pages.
-        let result = unsafe { libc::mincore(mapping.as_ptr().cast_mut().cast(), length, vector.as_mut_ptr()) };
+        let result = unsafe {
+            libc::mincore(
+                mapping.as_ptr().cast_mut().cast(),
+                length,
+                vector.as_mut_ptr(),
+            )
+        };
         if result != 0 {
             return Err(io::Error::last_os_error());
         }
@@ -222,7 +257,9 @@ pub(crate) static CACHES_IN_USE: std::sync::RwLock<()> = std::sync::RwLock::new(
 
 #[cfg(test)]
 pub(crate) fn keep_caches() -> std::sync::RwLockReadGuard<'static, ()> {
-    CACHES_IN_USE.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    CACHES_IN_USE
+        .read()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -232,15 +269,19 @@ mod tests {
     use std::io::Write;
     use std::os::unix::fs::FileExt;
 
+    fn advise(file: &File, advice: libc::c_int) {
+        // SAFETY: posix_fadvise takes a descriptor and numbers.
+        let result = unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, advice) };
+        assert_eq!(result, 0);
+    }
+
     fn evict(file: &File) {
         file.sync_all().unwrap();
-        // SAFETY: posix_fadvise takes a descriptor and numbers.
-        assert_eq!(unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) }, 0);
+        advise(file, libc::POSIX_FADV_DONTNEED);
     }
 
     fn without_readahead(file: &File) {
-        // SAFETY: as above.
-        assert_eq!(unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_RANDOM) }, 0);
+        advise(file, libc::POSIX_FADV_RANDOM);
     }
 
     fn cachestat_or_skip(file: &File, range: Range<u64>) -> Option<ResidentPages> {
@@ -265,10 +306,23 @@ mod tests {
             file.read_exact_at(&mut byte, page * 4096).unwrap();
         }
         let size = file.metadata().unwrap().len();
-        for range in [0..size, 0..4 * 4096, 4 * 4096 - 1..4 * 4096 + 1, 409_600..size, 5 * 4096..50 * 4096, 7..7] {
-            let Some(seen) = cachestat_or_skip(&file, range.clone()) else { return };
+        for range in [
+            0..size,
+            0..4 * 4096,
+            4 * 4096 - 1..4 * 4096 + 1,
+            409_600..size,
+            5 * 4096..50 * 4096,
+            7..7,
+        ] {
+            let Some(seen) = cachestat_or_skip(&file, range.clone()) else {
+                return;
+            };
             let other = mincore(&file, &range).unwrap();
-            assert_eq!((seen.resident_pages, seen.range_pages), (other.resident_pages, other.range_pages), "{range:?}");
+            assert_eq!(
+                (seen.resident_pages, seen.range_pages),
+                (other.resident_pages, other.range_pages),
+                "{range:?}"
+            );
         }
         let whole = residency(&file).unwrap();
         let whole = whole.observed().unwrap();
@@ -279,7 +333,9 @@ mod tests {
     fn written_pages_are_dirty_until_synced() {
         let _caches = keep_caches();
         let mut file = tempfile::tempfile_in("/var/tmp").unwrap();
-        let Some(empty) = cachestat_or_skip(&file, 0..0) else { return };
+        let Some(empty) = cachestat_or_skip(&file, 0..0) else {
+            return;
+        };
         assert_eq!((empty.range_pages, empty.resident_pages), (0, 0));
         file.write_all(&[1; 64 * 4096]).unwrap();
         file.sync_all().unwrap();
@@ -295,15 +351,27 @@ mod tests {
         let _caches = keep_caches();
         let mut file = tempfile::tempfile_in("/var/tmp").unwrap();
         file.write_all(&[1; 10_000]).unwrap();
-        let pages = *residency_of_range(&file, 0..u64::MAX).unwrap().observed().unwrap();
+        let pages = *residency_of_range(&file, 0..u64::MAX)
+            .unwrap()
+            .observed()
+            .unwrap();
         assert_eq!((pages.range_pages, pages.resident_pages), (3, 3));
-        assert_eq!(residency_of_range(&file, 50_000..60_000).unwrap().observed().unwrap().range_pages, 0);
+        assert_eq!(
+            residency_of_range(&file, 50_000..60_000)
+                .unwrap()
+                .observed()
+                .unwrap()
+                .range_pages,
+            0
+        );
     }
 
     #[test]
     fn through_overlay_the_layers_pages_are_seen() {
         let _caches = keep_caches();
-        let Some(disk) = TestDisk::new("ext4", 64 << 20, false) else { return };
+        let Some(disk) = TestDisk::new("ext4", 64 << 20, false) else {
+            return;
+        };
         let Some(merged) = disk.overlay() else { return };
         let file = File::open(merged.join("models/model.bin")).unwrap();
         evict(&file);
@@ -321,7 +389,11 @@ mod tests {
             return eprintln!("skipped: needs root to become a stranger");
         }
         let path = tempfile::NamedTempFile::new_in("/var/tmp").unwrap();
-        std::fs::set_permissions(path.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+        std::fs::set_permissions(
+            path.path(),
+            std::os::unix::fs::PermissionsExt::from_mode(0o644),
+        )
+        .unwrap();
         let file = File::open(path.path()).unwrap();
         assert!(mincore_is_truthful(&file).unwrap());
         // Credentials are a thread's at this level, so that other tests keep theirs.

@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
+use super::device_statistics::DeviceStatistics;
 use super::units::{KernelDevice, Sector};
 
 /// Why sysfs does not tell about a device.
@@ -92,80 +93,6 @@ pub struct BlockDevice {
     pub queue: QueueFacts,
 }
 
-/// The kernel's own counters of a device (Documentation/block/stat.rst). They wrap with the kernel's word size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DeviceStatistics {
-    /// Reads completed (requests, or bios on bio-based devices).
-    pub reads_completed: u64,
-    /// Reads merged into queued ones.
-    pub reads_merged: u64,
-    /// Sectors of 512 B read.
-    pub sectors_read: u64,
-    /// Milliseconds that reads took, summed.
-    pub read_milliseconds: u64,
-    /// Writes completed.
-    pub writes_completed: u64,
-    /// Writes merged.
-    pub writes_merged: u64,
-    /// Sectors of 512 B written.
-    pub sectors_written: u64,
-    /// Milliseconds that writes took, summed.
-    pub write_milliseconds: u64,
-    /// In flight at this moment.
-    pub in_flight: u64,
-    /// Milliseconds during which anything was in flight.
-    pub busy_milliseconds: u64,
-    /// Milliseconds times requests in flight.
-    pub queue_milliseconds: u64,
-    /// Discards completed (from 4.18).
-    pub discards_completed: Option<u64>,
-    /// Sectors discarded (from 4.18).
-    pub sectors_discarded: Option<u64>,
-    /// Flushes completed (from 5.5).
-    pub flushes_completed: Option<u64>,
-}
-
-impl FromStr for DeviceStatistics {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let numbers: Vec<u64> = text.split_ascii_whitespace().map(|n| n.parse().map_err(|_| ())).collect::<Result<_, _>>()?;
-        let [
-            reads_completed,
-            reads_merged,
-            sectors_read,
-            read_milliseconds,
-            writes_completed,
-            writes_merged,
-            sectors_written,
-            write_milliseconds,
-            in_flight,
-            busy_milliseconds,
-            queue_milliseconds,
-            rest @ ..,
-        ] = numbers.as_slice()
-        else {
-            return Err(());
-        };
-        Ok(Self {
-            reads_completed: *reads_completed,
-            reads_merged: *reads_merged,
-            sectors_read: *sectors_read,
-            read_milliseconds: *read_milliseconds,
-            writes_completed: *writes_completed,
-            writes_merged: *writes_merged,
-            sectors_written: *sectors_written,
-            write_milliseconds: *write_milliseconds,
-            in_flight: *in_flight,
-            busy_milliseconds: *busy_milliseconds,
-            queue_milliseconds: *queue_milliseconds,
-            discards_completed: rest.first().copied(),
-            sectors_discarded: rest.get(2).copied(),
-            flushes_completed: rest.get(4).copied(),
-        })
-    }
-}
-
 /// A block device's place: the disk itself or a partition of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Placement {
@@ -206,11 +133,21 @@ impl Sysfs {
         let directory = self.directory(device)?;
         let name = base_name(&directory);
         if !exists(&directory.join("partition"))? {
-            return Ok(Placement { disk: device, start: Sector(0), is_partition: false, name });
+            return Ok(Placement {
+                disk: device,
+                start: Sector(0),
+                is_partition: false,
+                name,
+            });
         }
         let start = Sector(number(&directory.join("start"))?);
         let parent = directory.parent().unwrap_or(&directory);
-        Ok(Placement { disk: parsed(&parent.join("dev"))?, start, is_partition: true, name })
+        Ok(Placement {
+            disk: parsed(&parent.join("dev"))?,
+            start,
+            is_partition: true,
+            name,
+        })
     }
 
     /// Facts of a whole disk (not of a partition).
@@ -231,7 +168,9 @@ impl Sysfs {
             max_sectors_kib: optional_number(&queue.join("max_sectors_kb"))?,
             rotational: optional_flag(&queue.join("rotational"))?,
             iostats: optional_flag(&queue.join("iostats"))?,
-            hardware_queue_count: hardware_queues.as_ref().map_or(0, |queues| queues.len() as u64),
+            hardware_queue_count: hardware_queues
+                .as_ref()
+                .map_or(0, |queues| queues.len() as u64),
             max_tags,
         };
         let driver_kind = match hardware_queues {
@@ -239,10 +178,11 @@ impl Sysfs {
             None => DriverKind::BioBased(bio_based_kind(&directory, &name)?),
         };
         // Not trimmed further than the newline: a path may end in a space.
-        let backing_file = optional_bytes(&directory.join("loop/backing_file"))?.map(|mut bytes| {
-            bytes.pop_if(|last| *last == b'\n');
-            PathBuf::from(OsString::from_vec(bytes))
-        });
+        let backing_file =
+            optional_bytes(&directory.join("loop/backing_file"))?.map(|mut bytes| {
+                bytes.pop_if(|last| *last == b'\n');
+                PathBuf::from(OsString::from_vec(bytes))
+            });
         let mut lower_devices: Vec<String> = entries(&directory.join("slaves"))?
             .unwrap_or_default()
             .iter()
@@ -266,7 +206,9 @@ impl Sysfs {
     pub fn statistics(&self, device: KernelDevice) -> Result<DeviceStatistics, SysfsError> {
         let path = self.directory(device)?.join("stat");
         let content = required(&path)?;
-        content.parse().map_err(|()| SysfsError::Malformed { path, content })
+        content
+            .parse()
+            .map_err(|()| SysfsError::Malformed { path, content })
     }
 }
 
@@ -279,41 +221,69 @@ fn bio_based_kind(directory: &Path, name: &str) -> Result<&'static str, SysfsErr
     }
     let by_prefix = [
         ("zram", "zram (compressed memory)"),
-        ("nvme", "NVMe multipath head; requests carry the hidden path's device"),
+        (
+            "nvme",
+            "NVMe multipath head; requests carry the hidden path's device",
+        ),
         ("pmem", "persistent memory"),
         ("ram", "RAM disk"),
         ("bcache", "bcache"),
         ("drbd", "DRBD"),
     ];
-    Ok(by_prefix.iter().find(|(prefix, _)| name.starts_with(prefix)).map_or("driver without requests", |(_, kind)| kind))
+    Ok(by_prefix
+        .iter()
+        .find(|(prefix, _)| name.starts_with(prefix))
+        .map_or("driver without requests", |(_, kind)| kind))
 }
 
 /// `none [mq-deadline] kyber` → `mq-deadline`. A lone name without brackets is in use as well.
 fn active_scheduler(text: &str) -> Option<String> {
     let mut words = text.split_ascii_whitespace();
-    let bracketed = words.clone().find_map(|word| word.strip_prefix('[')?.strip_suffix(']'));
-    bracketed.or_else(|| words.next().filter(|_| words.next().is_none())).map(str::to_owned)
+    let bracketed = words
+        .clone()
+        .find_map(|word| word.strip_prefix('[')?.strip_suffix(']'));
+    bracketed
+        .or_else(|| words.next().filter(|_| words.next().is_none()))
+        .map(str::to_owned)
 }
 
 fn base_name(directory: &Path) -> String {
     // sysfs writes the '/' of a device's name (cciss/c0d0) as '!'.
-    directory.file_name().map_or_else(String::new, |name| String::from_utf8_lossy(name.as_bytes()).replace('!', "/"))
+    directory.file_name().map_or_else(String::new, |name| {
+        String::from_utf8_lossy(name.as_bytes()).replace('!', "/")
+    })
 }
 
 fn exists(path: &Path) -> Result<bool, SysfsError> {
-    path.try_exists().map_err(|source| SysfsError::Unreadable { path: path.to_owned(), source })
+    path.try_exists().map_err(|source| SysfsError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Whether an error means that the kernel has no such file, or that it says nothing for this device.
 fn is_absent(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR | libc::EINVAL | libc::ENXIO | libc::ENODEV | libc::EOPNOTSUPP))
+    matches!(
+        error.raw_os_error(),
+        Some(
+            libc::ENOENT
+                | libc::ENOTDIR
+                | libc::EINVAL
+                | libc::ENXIO
+                | libc::ENODEV
+                | libc::EOPNOTSUPP
+        )
+    )
 }
 
 fn optional_bytes(path: &Path) -> Result<Option<Vec<u8>>, SysfsError> {
     match std::fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if is_absent(&error) => Ok(None),
-        Err(source) => Err(SysfsError::Unreadable { path: path.to_owned(), source }),
+        Err(source) => Err(SysfsError::Unreadable {
+            path: path.to_owned(),
+            source,
+        }),
     }
 }
 
@@ -322,11 +292,17 @@ fn optional(path: &Path) -> Result<Option<String>, SysfsError> {
 }
 
 fn required(path: &Path) -> Result<String, SysfsError> {
-    optional(path)?.ok_or_else(|| SysfsError::Unreadable { path: path.to_owned(), source: io::ErrorKind::NotFound.into() })
+    optional(path)?.ok_or_else(|| SysfsError::Unreadable {
+        path: path.to_owned(),
+        source: io::ErrorKind::NotFound.into(),
+    })
 }
 
 fn parse_content<T: FromStr>(path: &Path, content: String) -> Result<T, SysfsError> {
-    content.parse().map_err(|_| SysfsError::Malformed { path: path.to_owned(), content })
+    content.parse().map_err(|_| SysfsError::Malformed {
+        path: path.to_owned(),
+        content,
+    })
 }
 
 fn parsed<T: FromStr>(path: &Path) -> Result<T, SysfsError> {
@@ -338,7 +314,9 @@ fn number(path: &Path) -> Result<u64, SysfsError> {
 }
 
 fn optional_number(path: &Path) -> Result<Option<u64>, SysfsError> {
-    optional(path)?.map(|content| parse_content(path, content)).transpose()
+    optional(path)?
+        .map(|content| parse_content(path, content))
+        .transpose()
 }
 
 fn optional_flag(path: &Path) -> Result<Option<bool>, SysfsError> {
@@ -347,7 +325,10 @@ fn optional_flag(path: &Path) -> Result<Option<bool>, SysfsError> {
 
 /// Names of a directory's subdirectories; `None` if there is no such directory.
 fn entries(path: &Path) -> Result<Option<Vec<OsString>>, SysfsError> {
-    let unreadable = |source| SysfsError::Unreadable { path: path.to_owned(), source };
+    let unreadable = |source| SysfsError::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
     match std::fs::read_dir(path) {
         Ok(directory) => directory
             .map(|entry| entry.map(|entry| entry.file_name()).map_err(unreadable))
@@ -396,10 +377,21 @@ mod tests {
         let (_tree, sysfs) = nvme_tree();
         let (disk, partition) = ("259:0".parse().unwrap(), "259:2".parse().unwrap());
         let placement = sysfs.placement(partition).unwrap();
-        assert_eq!(placement, Placement { disk, start: Sector(1_050_624), is_partition: true, name: "nvme0n1p2".into() });
+        assert_eq!(
+            placement,
+            Placement {
+                disk,
+                start: Sector(1_050_624),
+                is_partition: true,
+                name: "nvme0n1p2".into()
+            }
+        );
         assert_eq!(sysfs.placement(disk).unwrap().start, Sector(0));
         let found = sysfs.disk(disk).unwrap();
-        assert_eq!((found.name.as_str(), found.logical_block_bytes), ("nvme0n1", 4096));
+        assert_eq!(
+            (found.name.as_str(), found.logical_block_bytes),
+            ("nvme0n1", 4096)
+        );
         assert_eq!(found.queue.hardware_queue_count, 2);
         assert_eq!(found.queue.max_tags, Some(1023));
         assert_eq!(found.queue.nr_requests, None, "what is not there is not 0");
@@ -412,27 +404,33 @@ mod tests {
     fn a_device_that_is_not_there_is_named() {
         let (_tree, sysfs) = nvme_tree();
         let error = sysfs.disk("8:16".parse().unwrap()).unwrap_err();
-        assert!(matches!(error, SysfsError::NoSuchDevice { .. }) && error.to_string().contains("8:16"));
+        assert!(
+            matches!(error, SysfsError::NoSuchDevice { .. }) && error.to_string().contains("8:16")
+        );
     }
 
     #[test]
     fn nonsense_in_a_number_is_an_error_and_not_absent() {
         let (tree, sysfs) = nvme_tree();
-        write(tree.path().join("devices/pci/nvme0/nvme0n1/queue/nr_requests"), "many\n");
-        assert!(matches!(sysfs.disk("259:0".parse().unwrap()), Err(SysfsError::Malformed { .. })));
+        write(
+            tree.path()
+                .join("devices/pci/nvme0/nvme0n1/queue/nr_requests"),
+            "many\n",
+        );
+        assert!(matches!(
+            sysfs.disk("259:0".parse().unwrap()),
+            Err(SysfsError::Malformed { .. })
+        ));
     }
 
     #[test]
-    fn schedulers_and_statistics_of_all_lengths() {
-        assert_eq!(active_scheduler("none [mq-deadline] kyber bfq").as_deref(), Some("mq-deadline"));
+    fn the_scheduler_in_brackets_is_in_use() {
+        assert_eq!(
+            active_scheduler("none [mq-deadline] kyber bfq").as_deref(),
+            Some("mq-deadline")
+        );
         assert_eq!(active_scheduler("none").as_deref(), Some("none"));
         assert_eq!(active_scheduler("a b"), None);
-        let eleven: DeviceStatistics = "1 2 3 4 5 6 7 8 9 10 11".parse().unwrap();
-        assert_eq!((eleven.sectors_read, eleven.in_flight, eleven.flushes_completed), (3, 9, None));
-        let seventeen: DeviceStatistics = "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17".parse().unwrap();
-        assert_eq!((seventeen.discards_completed, seventeen.sectors_discarded, seventeen.flushes_completed), (Some(12), Some(14), Some(16)));
-        assert!("1 2 3".parse::<DeviceStatistics>().is_err());
-        assert!("1 2 x 4 5 6 7 8 9 10 11".parse::<DeviceStatistics>().is_err());
     }
 
     #[test]
@@ -441,6 +439,9 @@ mod tests {
             return eprintln!("skipped: this machine has no zram0");
         };
         let found = Sysfs::default().disk(text.trim().parse().unwrap()).unwrap();
-        assert!(matches!(found.driver_kind, DriverKind::BioBased(kind) if kind.starts_with("zram")), "{found:?}");
+        assert!(
+            matches!(found.driver_kind, DriverKind::BioBased(kind) if kind.starts_with("zram")),
+            "{found:?}"
+        );
     }
 }

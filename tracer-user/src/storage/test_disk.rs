@@ -21,17 +21,27 @@ pub(crate) struct TestDisk {
 }
 
 fn run(program: &str, arguments: &[&str]) -> Result<String, String> {
-    let output = Command::new(program).args(arguments).output().map_err(|error| format!("{program}: {error}"))?;
+    let output = Command::new(program)
+        .args(arguments)
+        .output()
+        .map_err(|error| format!("{program}: {error}"))?;
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     } else {
-        Err(format!("{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr)))
+        Err(format!(
+            "{program} {arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        ))
     }
 }
 
 impl TestDisk {
     /// A mounted disk of `size_bytes`, or `None` with the reason printed where it cannot be made here.
-    pub(crate) fn new(file_system_type: &'static str, size_bytes: u64, partition: bool) -> Option<Self> {
+    pub(crate) fn new(
+        file_system_type: &'static str,
+        size_bytes: u64,
+        partition: bool,
+    ) -> Option<Self> {
         let skip = |reason: &str| {
             eprintln!("skipped: no test disk with {file_system_type}: {reason}");
             None
@@ -40,10 +50,20 @@ impl TestDisk {
             return skip("needs root");
         }
         // /var/tmp, because /tmp may be a tmpfs that takes no direct I/O.
-        let directory = tempfile::Builder::new().prefix("tracer-test-disk").tempdir_in("/var/tmp").unwrap();
+        let directory = tempfile::Builder::new()
+            .prefix("tracer-test-disk")
+            .tempdir_in("/var/tmp")
+            .unwrap();
         let image = directory.path().join("image");
         File::create(&image).unwrap().set_len(size_bytes).unwrap();
-        let mut disk = Self { image, directory, loop_device: None, file_system_type, mounts: std::cell::RefCell::default(), partition };
+        let mut disk = Self {
+            image,
+            directory,
+            loop_device: None,
+            file_system_type,
+            mounts: std::cell::RefCell::default(),
+            partition,
+        };
         fs::create_dir(disk.mount_point()).unwrap();
         match disk.attach(size_bytes) {
             Ok(()) => Some(disk),
@@ -58,14 +78,29 @@ impl TestDisk {
         let mut volume = device.clone();
         if self.partition {
             let sectors = (size_bytes / 512 - PARTITION_START).to_string();
-            run("addpart", &[&device, "1", &PARTITION_START.to_string(), &sectors])?;
+            run(
+                "addpart",
+                &[&device, "1", &PARTITION_START.to_string(), &sectors],
+            )?;
             volume = format!("{device}p1");
         }
         let mkfs = format!("mkfs.{}", self.file_system_type);
-        let quick: &[&str] = if self.file_system_type == "ext4" { &["-q", "-F", "-b", "4096"] } else { &["-q", "-f"] };
+        let quick: &[&str] = if self.file_system_type == "ext4" {
+            &["-q", "-F", "-b", "4096"]
+        } else {
+            &["-q", "-f"]
+        };
         run(&mkfs, &[quick, &[volume.as_str()]].concat())?;
         let target = self.mount_point();
-        run("mount", &["-t", self.file_system_type, &volume, &target.display().to_string()])?;
+        run(
+            "mount",
+            &[
+                "-t",
+                self.file_system_type,
+                &volume,
+                &target.display().to_string(),
+            ],
+        )?;
         self.mounts.borrow_mut().push(target);
         Ok(())
     }
@@ -83,7 +118,11 @@ impl TestDisk {
     }
 
     pub(crate) fn disk_name(&self) -> String {
-        self.loop_device.as_deref().unwrap().trim_start_matches("/dev/").to_owned()
+        self.loop_device
+            .as_deref()
+            .unwrap()
+            .trim_start_matches("/dev/")
+            .to_owned()
     }
 
     pub(crate) fn partition_start(&self) -> Sector {
@@ -112,7 +151,17 @@ impl TestDisk {
             at("work").display()
         );
         let merged = at("merged");
-        match run("mount", &["-t", "overlay", "overlay", "-o", &options, &merged.display().to_string()]) {
+        match run(
+            "mount",
+            &[
+                "-t",
+                "overlay",
+                "overlay",
+                "-o",
+                &options,
+                &merged.display().to_string(),
+            ],
+        ) {
             Ok(_) => {
                 self.mounts.borrow_mut().push(merged.clone());
                 Some(merged)
@@ -128,9 +177,18 @@ impl TestDisk {
 impl Drop for TestDisk {
     fn drop(&mut self) {
         for mount in self.mounts.borrow().iter().rev() {
-            if let Err(error) = run("umount", &[&mount.display().to_string()]) {
-                eprintln!("{error}");
-                let _ = run("umount", &["--lazy", &mount.display().to_string()]);
+            let mount = mount.display().to_string();
+            // A child that another test is just forking holds our open files until it execs.
+            let unmounted = (0..40).any(|_| {
+                let result = run("umount", &[&mount]);
+                if result.is_err() {
+                    std::thread::sleep(std::time::Duration::from_millis(25));
+                }
+                result.is_ok()
+            });
+            if !unmounted {
+                eprintln!("{mount} is still in use; it goes when its user does");
+                let _ = run("umount", &["--lazy", &mount]);
             }
         }
         if let Some(device) = &self.loop_device {

@@ -17,7 +17,9 @@ pub struct Sector(pub u64);
 impl Sector {
     /// The sector that begins at `bytes` from the start of the device; `None` if `bytes` is no multiple of 512.
     pub fn at_byte(bytes: u64) -> Option<Self> {
-        bytes.is_multiple_of(SECTOR_BYTES).then_some(Self(bytes / SECTOR_BYTES))
+        bytes
+            .is_multiple_of(SECTOR_BYTES)
+            .then_some(Self(bytes / SECTOR_BYTES))
     }
 
     /// Byte address of the sector's start; `None` where it does not fit 64 bits.
@@ -79,7 +81,9 @@ impl fmt::Display for FileOffset {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum KernelDeviceError {
     /// The major or minor number does not fit the kernel's 12 + 20 bits.
-    #[error("device {major}:{minor} does not fit the kernel's dev_t (major below 4096, minor below 1048576)")]
+    #[error(
+        "device {major}:{minor} does not fit the kernel's dev_t (major below 4096, minor below 1048576)"
+    )]
     OutOfRange {
         /// Major number given.
         major: u64,
@@ -168,15 +172,38 @@ mod tests {
         let device = KernelDevice::new(259, 300).unwrap();
         assert_eq!(device.0, 259 << 20 | 300);
         assert_ne!(u64::from(device.0), device.to_st_dev());
-        assert_eq!(KernelDevice::from_st_dev(device.to_st_dev()).unwrap(), device);
+        assert_eq!(
+            KernelDevice::from_st_dev(device.to_st_dev()).unwrap(),
+            device
+        );
     }
 
     #[test]
     fn text_that_is_no_device_number_is_refused() {
-        for text in ["", ":", "254", "254:", ":0", "254:0:0", " 254:0", "+1:2", "-1:2", "0x1:2", "4096:0", "1:1048576", "99999999999999999999:0"] {
-            assert!(text.parse::<KernelDevice>().is_err(), "{text:?} was accepted");
+        for text in [
+            "",
+            ":",
+            "254",
+            "254:",
+            ":0",
+            "254:0:0",
+            " 254:0",
+            "+1:2",
+            "-1:2",
+            "0x1:2",
+            "4096:0",
+            "1:1048576",
+            "99999999999999999999:0",
+        ] {
+            assert!(
+                text.parse::<KernelDevice>().is_err(),
+                "{text:?} was accepted"
+            );
         }
-        assert_eq!("254:0".parse::<KernelDevice>().unwrap().to_string(), "254:0");
+        assert_eq!(
+            "254:0".parse::<KernelDevice>().unwrap().to_string(),
+            "254:0"
+        );
     }
 
     #[test]
@@ -186,7 +213,10 @@ mod tests {
         assert_eq!(Sector(u64::MAX).start_byte(), None);
         assert_eq!(Sector(3).sectors_since(Sector(5)), None);
         assert_eq!(Sector(3).distance_from(Sector(5)), -2);
-        assert_eq!(Sector(0).distance_from(Sector(u64::MAX)), -i128::from(u64::MAX));
+        assert_eq!(
+            Sector(0).distance_from(Sector(u64::MAX)),
+            -i128::from(u64::MAX)
+        );
     }
 
     proptest! {

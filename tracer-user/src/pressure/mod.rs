@@ -1,0 +1,21 @@
+//! Taking memory away from an engine, and seeing how much is left.
+//!
+//! Two means, because they press differently: [`Balloon`] locks memory of the whole machine away (what the experiment
+//! did with mlock), [`MemoryCgroup`] limits the engine alone. [`drop_caches`] and [`evict_file`] make a cold start.
+
+mod balloon;
+mod caches;
+mod cgroup;
+mod memory;
+
+pub use balloon::{
+    BALLOON_SUBCOMMAND, Balloon, BalloonCapacity, BalloonError, helper_main, largest_balloon,
+};
+pub use caches::{
+    CachesError, DropCaches, EvictError, MappingProcess, drop_caches, evict_file, processes_mapping,
+};
+pub use cgroup::{
+    CgroupError, CgroupMemory, CgroupVersion, Leftovers, MemoryCgroup, MemoryLimits,
+    memory_cgroup_version, own_memory_headroom_bytes, remove_leftovers,
+};
+pub use memory::{MemoryError, MemoryPressure, PressureShare, SystemMemory};

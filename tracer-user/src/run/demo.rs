@@ -1,0 +1,112 @@
+//! `tracer demo`: a model with random weights, the built-in engine on it in a memory cgroup, and the table.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use anyhow::{Context as _, bail};
+
+use crate::{
+    engine::RandomModelShape,
+    storage::{Mapping, map_file},
+    target::{Caller, SignalWatch},
+};
+
+use super::{
+    conditions::{ConditionsRequest, bytes_progress},
+    launch::{LaunchOptions, run_launch},
+    tracing::{FinishedRun, TraceOptions, require_machine},
+};
+
+/// What to show.
+#[derive(Clone, Debug)]
+pub struct DemoOptions {
+    /// Where the model is kept.
+    pub directory: PathBuf,
+    /// Size of the model, about, bytes.
+    pub model_size_bytes: u64,
+    /// Limit of the engine's memory cgroup, bytes; None: two thirds of the model.
+    pub memory_max_bytes: Option<u64>,
+    /// Tokens to generate.
+    pub tokens: u32,
+    /// Threads of the engine.
+    pub threads: u32,
+    /// How to trace.
+    pub trace: TraceOptions,
+}
+
+/// Tokens of the demo's prompt.
+const PROMPT_TOKENS: u32 = 4;
+
+/// Makes the model unless it is there, and traces the built-in engine on it.
+///
+/// # Errors
+/// Whatever keeps the model from being made or the run from starting.
+pub async fn run_demo(options: DemoOptions, signals: SignalWatch) -> anyhow::Result<FinishedRun> {
+    require_machine()?;
+    let caller = Caller::of_this_process()?;
+    let model = prepare_model(&options, &caller)?;
+    let size_bytes = model.metadata().map(|metadata| metadata.len())?;
+    let memory_max_bytes = options.memory_max_bytes.unwrap_or(size_bytes / 3 * 2);
+    eprintln!(
+        "tracer: running the built-in engine on {} with {} of memory for it and the model's pages",
+        model.display(),
+        crate::report::bytes(memory_max_bytes)
+    );
+    let tracer = std::env::current_exe().context("cannot find the tracer's own program")?;
+    let mut command: Vec<OsString> = vec![tracer.into(), "engine".into(), "--model".into()];
+    command.push(model.clone().into());
+    for (flag, value) in [
+        ("--tokens", options.tokens),
+        ("--prompt-tokens", PROMPT_TOKENS),
+        ("--threads", options.threads),
+    ] {
+        command.push(flag.into());
+        command.push(value.to_string().into());
+    }
+    let launch = LaunchOptions {
+        models: vec![model],
+        command,
+        conditions: ConditionsRequest {
+            memory_max_bytes: Some(memory_max_bytes),
+            ..ConditionsRequest::default()
+        },
+        trace: options.trace,
+    };
+    run_launch(launch, signals).await
+}
+
+fn prepare_model(options: &DemoOptions, caller: &Caller) -> anyhow::Result<PathBuf> {
+    let shape = RandomModelShape::for_size(options.model_size_bytes)?;
+    if !options.directory.is_dir() {
+        std::fs::create_dir_all(&options.directory).with_context(|| {
+            format!("cannot make the folder {}; choose another with --directory", options.directory.display())
+        })?;
+        caller.give_path(&options.directory)?;
+    }
+    // Found out before minutes go into writing a model that cannot be traced.
+    if let Mapping::Unmappable(reason) = map_file_of_directory(&options.directory)? {
+        bail!(
+            "a model in {} could not be traced: {reason}; choose another folder with --directory",
+            options.directory.display()
+        );
+    }
+    let size_bytes = shape.file_size_bytes();
+    let model = options
+        .directory
+        .join(format!("random-moe-{}m.gguf", size_bytes >> 20));
+    if shape.matches(&model)? {
+        eprintln!("tracer: using the model {} again", model.display());
+        return Ok(model);
+    }
+    let progress = bytes_progress(size_bytes, "writing a model with random weights");
+    shape.write(&model, |written| progress.set_position(written))?;
+    progress.finish_and_clear();
+    caller.give_path(&model)?;
+    Ok(model)
+}
+
+/// What a file in this folder would be mapped to.
+fn map_file_of_directory(directory: &std::path::Path) -> anyhow::Result<Mapping> {
+    let probe = tempfile::NamedTempFile::new_in(directory)
+        .with_context(|| format!("cannot write to {}; choose another folder with --directory", directory.display()))?;
+    Ok(map_file(probe.path())?)
+}
