@@ -47,6 +47,10 @@ counter_block! {
         gaps: [u64; GAP_CLASSES],
         /// Reads that are the first on their device and have no gap.
         first_reads: u64,
+        /// Reads whose completion no program saw; the next use of their tag shows that they were done.
+        unseen_completions: u64,
+        /// Bytes of the model in those that had not been seen to arrive.
+        unseen_bytes: u64,
         /// Write requests that touch the model's extents.
         writes: u64,
         /// Bytes of the model in those.
@@ -115,11 +119,13 @@ counter_block! {
         model_bytes: u64,
         /// Re-issues of reads.
         read_reissues: u64,
-        /// The model's reads without a slot for the time of their issue: their completions cannot be
-        /// matched.
+        /// Reads without a slot for the time of their issue: their completions cannot be matched.
         untimed_reads: u64,
-        /// A first issue found its tag still taken by a read whose completion was never seen.
-        missed_completions: u64,
+        /// Reads whose completion no program saw: a first issue found their tag still taken. The kernel
+        /// skips a tracing program when it would interrupt another one on the same CPU.
+        unseen_completions: u64,
+        /// Bytes of those that had not been seen to arrive.
+        unseen_bytes: u64,
         /// A first issue found its tag still taken by a read that had been requeued and was merged into
         /// another one.
         absorbed_after_requeue: u64,

@@ -1,8 +1,8 @@
-//! A read of the model on its way through the device, as the kernel side remembers it.
+//! A read on its way through a traced device, as the kernel side remembers it.
 
 /// State of a [`RequestSlot`].
 pub mod state {
-    /// No request, or one that is not the model's.
+    /// No read.
     pub const FREE: u32 = 0;
     /// Handed to the driver.
     pub const ISSUED: u32 = 1;
@@ -11,7 +11,8 @@ pub mod state {
 }
 
 /// One read in flight. The table is indexed by device, hardware queue and tag: a tag names one request
-/// until it has completed, so no hash map is needed on this path.
+/// until it has completed, so no hash map is needed on this path. All reads of the device are in it, so that
+/// a completion that no program saw is noticed when its tag is used again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct RequestSlot {

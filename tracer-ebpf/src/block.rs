@@ -63,15 +63,54 @@ pub fn issue(context: &BtfTracePointContext) {
 
     let sector = request.sector();
     let end_sector = sector + u64::from(bytes) / SECTOR_BYTES;
-    let Some(walk) = walk::over(space::ISSUE, device, sector, end_sector, false) else {
-        return;
-    };
     if operation == Operation::Write {
-        if !reissue {
+        if !reissue && let Some(walk) = walk::over(space::ISSUE, device, sector, end_sector, false) {
             count_write(walk);
         }
         return;
     }
+
+    // SAFETY: no arguments.
+    let time_ns = unsafe { bpf_ktime_get_ns() };
+    match slot_of(request, device) {
+        Some(slot) if reissue => {
+            if slot.state == state::FREE || slot.request != request.address() {
+                // First issued before the gate opened: not a read of this window.
+                debug!(context, "re-issue of a request from before the window");
+                return;
+            }
+            slot.state = state::ISSUED;
+            slot.next_sector = sector;
+            slot.end_sector = end_sector;
+        }
+        Some(slot) => {
+            if slot.state == state::ISSUED {
+                device_counters.unseen_completions += 1;
+                device_counters.unseen_bytes +=
+                    (slot.end_sector - slot.next_sector) * SECTOR_BYTES;
+                count_unseen(device, slot);
+            } else if slot.state == state::REQUEUED {
+                device_counters.absorbed_after_requeue += 1;
+            }
+            *slot = RequestSlot {
+                request: request.address(),
+                issue_time_ns: time_ns,
+                next_sector: sector,
+                end_sector,
+                state: state::ISSUED,
+                device: device_slot,
+            };
+        }
+        None => {
+            device_counters.untimed_reads += 1;
+            if reissue {
+                return;
+            }
+        }
+    }
+    let Some(walk) = walk::over(space::ISSUE, device, sector, end_sector, false) else {
+        return;
+    };
 
     let mut flags = 0;
     if metadata {
@@ -83,8 +122,11 @@ pub fn issue(context: &BtfTracePointContext) {
     if command_flags & setting!(constants.flag_synchronous) != 0 {
         flags |= issue_flag::SYNCHRONOUS;
     }
-    // SAFETY: no arguments.
-    let time_ns = unsafe { bpf_ktime_get_ns() };
+    if reissue {
+        flags |= issue_flag::REISSUE;
+    } else {
+        device_counters.model_reads += 1;
+    }
     let process_and_thread = bpf_get_current_pid_tgid();
     let mut record = IssueRecord {
         kind: kind::ISSUE,
@@ -99,40 +141,6 @@ pub fn issue(context: &BtfTracePointContext) {
         bytes,
         process_id: (process_and_thread >> 32) as u32,
     };
-
-    let slot = slot_of(request, device);
-    if reissue {
-        record.flags |= issue_flag::REISSUE;
-        let Some(slot) = slot else { return };
-        if slot.state == state::FREE || slot.request != request.address() {
-            // First issued before the gate opened: not a read of this window.
-            debug!(context, "re-issue of a request from before the window");
-            return;
-        }
-        slot.state = state::ISSUED;
-        slot.next_sector = sector;
-        slot.end_sector = end_sector;
-    } else {
-        device_counters.model_reads += 1;
-        match slot {
-            Some(slot) => {
-                if slot.state == state::ISSUED {
-                    device_counters.missed_completions += 1;
-                } else if slot.state == state::REQUEUED {
-                    device_counters.absorbed_after_requeue += 1;
-                }
-                *slot = RequestSlot {
-                    request: request.address(),
-                    issue_time_ns: time_ns,
-                    next_sector: sector,
-                    end_sector,
-                    state: state::ISSUED,
-                    device: device_slot,
-                };
-            }
-            None => device_counters.untimed_reads += 1,
-        }
-    }
     let lost = value!(LOST_RECORDS, 0);
     for model in 0..MAX_MODELS {
         if walk.touched & (1 << model) == 0 {
@@ -333,6 +341,21 @@ fn advance(slot: &mut RequestSlot, request: Request, bytes: u32, end_sector: u64
         slot.next_sector = end_sector;
     }
     last
+}
+
+/// A read came back and no program saw it: counts its rest, and its sectors as read.
+#[inline(always)]
+fn count_unseen(device: &DeviceFilter, slot: &RequestSlot) {
+    let Some(walk) = walk::over(space::ISSUE, device, slot.next_sector, slot.end_sector, true) else {
+        return;
+    };
+    for model in 0..MAX_MODELS {
+        if walk.touched & (1 << model) != 0 {
+            let counters = value!(MODEL_ISSUES, model as u32);
+            counters.unseen_completions += 1;
+            counters.unseen_bytes += walk.parts[model].bytes;
+        }
+    }
 }
 
 #[inline(always)]

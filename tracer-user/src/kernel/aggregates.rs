@@ -66,8 +66,10 @@ pub struct Aggregates {
     pub files: Vec<FileAggregates>,
     /// By device slot: issues and completions.
     pub devices: Vec<(DeviceIssueCounters, DeviceCompleteCounters)>,
-    /// Reads of a model that were in flight, or requeued, when the gate closed.
+    /// Reads, of models and others, that were in flight or requeued when the gate closed.
     pub unfinished: Vec<RequestSlot>,
+    /// Reads that a device had finished when the gate closed, although no program saw their completion.
+    pub unseen_at_end: Vec<RequestSlot>,
     /// Records that found no room in the ring buffer.
     pub lost_records: LostRecords,
 }
@@ -79,12 +81,17 @@ pub(super) struct Sizes<'a> {
     pub devices: usize,
     pub request_slots: u32,
     pub extents: &'a [Extent],
-    /// By position in `super::programs::PROGRAMS`.
+    /// By device: its part of the extents.
+    pub extents_by_device: Vec<std::ops::Range<usize>>,
+    /// By device: it had nothing in flight when the gate closed.
+    pub idle: &'a [bool],
+    /// Whether a program was attached.
     pub attached: &'a dyn Fn(&str) -> bool,
 }
 
 pub(super) fn read(ebpf: &Ebpf, sizes: &Sizes<'_>) -> anyhow::Result<Aggregates> {
-    let unique = unique_bytes(ebpf, sizes)?;
+    let (unfinished, unseen_at_end) = open_requests(ebpf, sizes)?;
+    let unique = unique_bytes(ebpf, sizes, &unseen_at_end)?;
     let latencies = per_cpu_words(ebpf, "LATENCIES", sizes.models * LATENCY_BUCKETS)?;
     let last_ends = array::<u64>(ebpf, "LAST_ENDS")?;
     let mut models = Vec::with_capacity(sizes.models);
@@ -127,19 +134,12 @@ pub(super) fn read(ebpf: &Ebpf, sizes: &Sizes<'_>) -> anyhow::Result<Aggregates>
             sum_at(ebpf, "DEVICE_DONE", slot)?,
         ));
     }
-    let requests = array::<RequestSlot>(ebpf, "REQUESTS")?;
-    let mut unfinished = Vec::new();
-    for slot in 0..sizes.request_slots {
-        let request = requests.get(&slot, 0)?.0;
-        if request.state != state::FREE {
-            unfinished.push(request);
-        }
-    }
     Ok(Aggregates {
         models,
         files,
         devices,
         unfinished,
+        unseen_at_end,
         lost_records: sum_at(ebpf, "LOST_RECORDS", 0)?,
     })
 }
@@ -157,29 +157,71 @@ fn observed<T>(
     }
 }
 
-/// Distinct bytes by model: the bits of its extents, without what lies beyond a file's end.
-fn unique_bytes(ebpf: &Ebpf, sizes: &Sizes<'_>) -> anyhow::Result<Vec<u64>> {
+/// Requests that were never seen to end: those that are unfinished, and those that an idle device must have
+/// finished.
+fn open_requests(
+    ebpf: &Ebpf,
+    sizes: &Sizes<'_>,
+) -> anyhow::Result<(Vec<RequestSlot>, Vec<RequestSlot>)> {
+    let requests = array::<RequestSlot>(ebpf, "REQUESTS")?;
+    let (mut unfinished, mut unseen) = (Vec::new(), Vec::new());
+    for slot in 0..sizes.request_slots {
+        let request = requests.get(&slot, 0)?.0;
+        let idle = sizes.idle.get(request.device as usize).copied().unwrap_or(false);
+        match request.state {
+            state::FREE => {}
+            state::ISSUED if idle => unseen.push(request),
+            _ => unfinished.push(request),
+        }
+    }
+    Ok((unfinished, unseen))
+}
+
+/// Distinct bytes by model: the bits of its extents, and the sectors of reads that were not seen to end but
+/// did, without what lies beyond a file's end.
+fn unique_bytes(
+    ebpf: &Ebpf,
+    sizes: &Sizes<'_>,
+    unseen: &[RequestSlot],
+) -> anyhow::Result<Vec<u64>> {
     let bitmap = array::<u64>(ebpf, "UNIQUE_SECTORS")?;
     let mut bytes = vec![0u64; sizes.models];
-    for extent in sizes.extents {
-        let sectors = extent.end_sector - extent.start_sector;
-        let (from, to) = (extent.first_bit, extent.first_bit + sectors);
-        let mut set = 0u64;
-        let mut last_is_set = false;
-        let mut bit = from;
-        while bit < to {
-            let word = bitmap.get(&u32::try_from(bit / 64)?, 0)?.0;
-            let end_of_word = (bit / 64 + 1) * 64;
-            let bits = end_of_word.min(to) - bit;
-            let mask = (u64::MAX >> (64 - bits)) << (bit % 64);
-            set += u64::from((word & mask).count_ones());
-            last_is_set = word >> ((to - 1) % 64) & 1 == 1;
-            bit += bits;
-        }
-        if let Some(sum) = bytes.get_mut(usize::from(extent.model)) {
-            *sum += set * tracer_common::gap::SECTOR_BYTES;
-            if last_is_set {
-                *sum -= u64::from(extent.beyond_end_bytes);
+    for (device, extents) in sizes.extents_by_device.iter().enumerate() {
+        for extent in sizes.extents.get(extents.clone()).unwrap_or_default() {
+            let sectors = extent.end_sector - extent.start_sector;
+            let mut words = Vec::new();
+            for word in extent.first_bit / 64..=(extent.first_bit + sectors - 1) / 64 {
+                words.push(bitmap.get(&u32::try_from(word)?, 0)?.0);
+            }
+            let first_bit = extent.first_bit % 64;
+            let bit = |index: u64| {
+                words
+                    .get((index / 64) as usize)
+                    .is_some_and(|word| word >> (index % 64) & 1 == 1)
+            };
+            let own_unseen: Vec<&RequestSlot> = unseen
+                .iter()
+                .filter(|slot| {
+                    slot.device as usize == device
+                        && slot.next_sector < extent.end_sector
+                        && slot.end_sector > extent.start_sector
+                })
+                .collect();
+            let mut set = 0u64;
+            let mut last_is_set = false;
+            for sector in 0..sectors {
+                let absolute = extent.start_sector + sector;
+                last_is_set = bit(first_bit + sector)
+                    || own_unseen
+                        .iter()
+                        .any(|slot| (slot.next_sector..slot.end_sector).contains(&absolute));
+                set += u64::from(last_is_set);
+            }
+            if let Some(sum) = bytes.get_mut(usize::from(extent.model)) {
+                *sum += set * tracer_common::gap::SECTOR_BYTES;
+                if last_is_set {
+                    *sum -= u64::from(extent.beyond_end_bytes);
+                }
             }
         }
     }

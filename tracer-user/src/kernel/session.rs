@@ -256,11 +256,12 @@ impl Session {
     }
 
     /// Reads what the kernel side counted. Only after [`Session::close_gate`] do the figures belong
-    /// together.
+    /// together. `idle` says of each device whether it had nothing in flight at that moment: a request that
+    /// was not seen to end has then ended all the same.
     ///
     /// # Errors
     /// A map that cannot be read.
-    pub fn aggregates(&self) -> anyhow::Result<Aggregates> {
+    pub fn aggregates(&self, idle: &[bool]) -> anyhow::Result<Aggregates> {
         aggregates::read(
             &self.ebpf,
             &Sizes {
@@ -269,6 +270,16 @@ impl Session {
                 devices: self.tables.devices.len(),
                 request_slots: self.request_slots,
                 extents: &self.tables.extents,
+                extents_by_device: self
+                    .tables
+                    .devices
+                    .iter()
+                    .map(|device| {
+                        let first = device.first_extent as usize;
+                        first..first + device.extents as usize
+                    })
+                    .collect(),
+                idle,
                 attached: &|program| self.attached.contains(&program),
             },
         )

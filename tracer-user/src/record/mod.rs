@@ -234,9 +234,12 @@ pub struct LossRecord {
     pub ring_buffer_requeues: u64,
     /// Events for which the kernel skipped a program. Null where this kernel does not count them.
     pub recursion_misses: Option<u64>,
-    /// Completions that were never seen.
-    pub missed_completions: u64,
-    /// Reads whose tag lies outside the table, so that their completion cannot be matched.
+    /// Reads of the traced devices whose completion no program saw: the kernel skips a tracing program that
+    /// would interrupt another one on the same CPU, and does not always count it as a recursion miss. They
+    /// are noticed when their tag is used again, or when the device is idle at the end, so that counts,
+    /// bytes and unique bytes stay exact; they have no latency and are in no bandwidth.
+    pub unseen_completions: u64,
+    /// Reads whose tag lies outside the table, so that their completions cannot be matched.
     pub untimed_reads: u64,
 }
 

@@ -382,6 +382,11 @@ fn loss_rows(record: &RunRecord) -> Vec<Row> {
             "events that the kernel did not hand to a program",
         ),
         row(
+            "unseen completions",
+            count(loss.unseen_completions),
+            "reads whose end no program saw; noticed by their tag, so that they count all the same",
+        ),
+        row(
             "tracer's own CPU time",
             seconds(Some(record.overhead.tracer_cpu_s)),
             "user-space side, during the window",

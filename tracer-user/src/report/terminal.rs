@@ -68,6 +68,13 @@ pub(super) fn verdict(record: &RunRecord) -> String {
             record.loss.ring_buffer_records
         );
     }
+    if record.loss.unseen_completions > 0 {
+        let _ = writeln!(
+            text,
+            "INCOMPLETE: the kernel did not show {} completions to any program (it skips one that would interrupt another); reads, bytes and unique bytes are exact all the same, latency and bandwidth miss them.",
+            record.loss.unseen_completions
+        );
+    }
     if record.partial {
         let _ = writeln!(
             text,

@@ -138,7 +138,9 @@ pub fn fill(
     });
     record.loss = losses(&aggregates, &programs);
     record.overhead = overhead(&programs, &stream, tracer_cpu.as_secs_f64());
-    record.complete = lost_records == 0 && record.violations().next().is_none();
+    record.complete = lost_records == 0
+        && record.loss.unseen_completions == 0
+        && record.violations().next().is_none();
     if several {
         record.models = models;
     } else {
@@ -393,7 +395,8 @@ fn losses(aggregates: &Aggregates, programs: &[ProgramRun]) -> LossRecord {
         ring_buffer_completions: lost.completions,
         ring_buffer_requeues: lost.requeues,
         recursion_misses: programs.iter().map(|run| run.recursion_misses).sum(),
-        missed_completions: over_devices(|issues| issues.missed_completions),
+        unseen_completions: over_devices(|issues| issues.unseen_completions)
+            + aggregates.unseen_at_end.len() as u64,
         untimed_reads: over_devices(|issues| issues.untimed_reads),
     }
 }

@@ -111,8 +111,12 @@ impl Window {
         let after = statistics(&self.disks);
         session.drain(|record| stream.take(record))?;
         let tracer_cpu = own_cpu_time().saturating_sub(self.cpu_at_open);
+        let idle: Vec<bool> = after
+            .iter()
+            .map(|statistics| statistics.as_ref().is_some_and(|device| device.in_flight == 0))
+            .collect();
         Ok(ClosedWindow {
-            aggregates: session.aggregates()?,
+            aggregates: session.aggregates(&idle)?,
             programs: session.program_runs()?,
             stream,
             opened_nanos: self.opened_nanos,

@@ -288,13 +288,16 @@ impl ModelAccumulator {
                 "bytes issued = completed + failed + in flight",
                 requests.total_bytes(),
                 requests.accounted_bytes(),
-            ),
+            )
+            .needing_every_completion(),
             Law::equal(
                 "reads = completed + failed + in flight + waiting + absorbed + ended outside",
                 requests.reads,
                 requests.accounted_reads(),
-            ),
-            Law::equal("missed events of requests = 0", requests.missed_events(), 0),
+            )
+            .needing_every_completion(),
+            Law::equal("missed events of requests = 0", requests.missed_events(), 0)
+                .needing_every_completion(),
             Law::equal(
                 "bytes of file ranges = bytes completed",
                 file_bytes,

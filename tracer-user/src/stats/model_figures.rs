@@ -131,6 +131,8 @@ pub struct Law {
     pub left: u64,
     /// Right side.
     pub right: u64,
+    /// It is expected to fail where completions were missed.
+    pub needs_every_completion: bool,
 }
 
 impl Law {
@@ -142,6 +144,16 @@ impl Law {
             holds: left == right,
             left,
             right,
+            needs_every_completion: false,
+        }
+    }
+
+    /// The same law, marked as one that fails where completions were missed.
+    #[must_use]
+    pub fn needing_every_completion(self) -> Self {
+        Self {
+            needs_every_completion: true,
+            ..self
         }
     }
 
@@ -153,6 +165,7 @@ impl Law {
             holds: left <= right,
             left,
             right,
+            needs_every_completion: false,
         }
     }
 }
