@@ -395,16 +395,22 @@ mod tests {
                 ..
             })
         ));
-        if nix::unistd::Uid::effective().is_root() {
-            eprintln!("skipped: root may read a file without permission bits");
-        } else {
-            use std::os::unix::fs::PermissionsExt;
-            std::fs::set_permissions(path("m.GGUF"), PermissionsExt::from_mode(0o000))
-                .expect("mode");
-            assert!(matches!(
-                ModelFiles::from_path(&path("m.GGUF")),
-                Err(ModelFileError::PermissionDenied { .. })
-            ));
-        }
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(path(""), PermissionsExt::from_mode(0o755)).expect("mode");
+        std::fs::set_permissions(path("m.GGUF"), PermissionsExt::from_mode(0o000)).expect("mode");
+        // root may read anything; the identity for file access belongs to a thread and goes with it.
+        let refused = std::thread::spawn({
+            let file = path("m.GGUF");
+            move || {
+                nix::unistd::setfsuid(nix::unistd::Uid::from_raw(65534));
+                ModelFiles::from_path(&file)
+            }
+        })
+        .join()
+        .expect("no panic");
+        assert!(matches!(
+            refused,
+            Err(ModelFileError::PermissionDenied { .. })
+        ));
     }
 }
