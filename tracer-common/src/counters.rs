@@ -150,7 +150,7 @@ counter_block! {
     /// Records that found no room in the ring buffer, by the program that wanted to write them. One
     /// program writes one field of its own block.
     LostRecords {
-        /// Records of issues.
+        /// Records of issues, and of reads that ended unseen.
         issues: u64,
         /// Records of completions.
         completions: u64,

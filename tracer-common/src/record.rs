@@ -11,6 +11,8 @@ pub mod kind {
     pub const COMPLETE: u8 = 2;
     /// [`super::RequeueRecord`].
     pub const REQUEUE: u8 = 3;
+    /// [`super::UnseenRecord`].
+    pub const UNSEEN: u8 = 4;
 }
 
 /// Bits of [`IssueRecord::flags`].
@@ -107,7 +109,26 @@ pub struct RequeueRecord {
     pub sector: u64,
 }
 
+/// A read has ended and no program saw it: its tag names another read now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct UnseenRecord {
+    /// [`kind::UNSEEN`].
+    pub kind: u8,
+    /// Slot of the device.
+    pub device: u8,
+    /// Zero.
+    pub reserved: u16,
+    /// Zero.
+    pub reserved_too: u32,
+    /// `CLOCK_MONOTONIC` when it was noticed, nanoseconds: the read ended some time before.
+    pub time_ns: u64,
+    /// Address of the kernel's `struct request`.
+    pub request: u64,
+}
+
 // No padding: the sizes are the sums of the fields.
 const _: () = assert!(size_of::<IssueRecord>() == 4 + 4 + 8 * 4 + 4 + 4);
 const _: () = assert!(size_of::<CompleteRecord>() == 4 + 4 + 8 * 3);
 const _: () = assert!(size_of::<RequeueRecord>() == 4 + 4 + 8 * 3);
+const _: () = assert!(size_of::<UnseenRecord>() == 4 + 4 + 8 * 2);

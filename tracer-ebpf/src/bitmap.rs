@@ -127,7 +127,9 @@ fn set(bitmap: &Array<u64>, word: u64, bits: u64) {
 fn clear(bitmap: &Array<u64>, word: u64, bits: u64) -> u64 {
     match bitmap.get_ptr_mut(word as u32) {
         // SAFETY: an aligned word of the map.
-        Some(pointer) => u64::from((unsafe { atomic::clear_bits(pointer, bits) } & bits).count_ones()),
+        Some(pointer) => {
+            u64::from((unsafe { atomic::clear_bits(pointer, bits) } & bits).count_ones())
+        }
         None => 0,
     }
 }

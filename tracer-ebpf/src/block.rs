@@ -11,8 +11,8 @@ use tracer_common::{
     gap::{GapClass, SECTOR_BYTES},
     latency::{LATENCY_BUCKETS, latency_bucket},
     record::{
-        CompleteRecord, IssueRecord, NO_PREVIOUS_END, RequeueRecord, complete_flag, issue_flag,
-        kind,
+        CompleteRecord, IssueRecord, NO_PREVIOUS_END, RequeueRecord, UnseenRecord, complete_flag,
+        issue_flag, kind,
     },
     request::{RequestSlot, state},
     settings::DeviceFilter,
@@ -64,7 +64,8 @@ pub fn issue(context: &BtfTracePointContext) {
     let sector = request.sector();
     let end_sector = sector + u64::from(bytes) / SECTOR_BYTES;
     if operation == Operation::Write {
-        if !reissue && let Some(walk) = walk::over(space::ISSUE, device, sector, end_sector, false) {
+        if !reissue && let Some(walk) = walk::over(space::ISSUE, device, sector, end_sector, false)
+        {
             count_write(walk);
         }
         return;
@@ -86,9 +87,8 @@ pub fn issue(context: &BtfTracePointContext) {
         Some(slot) => {
             if slot.state == state::ISSUED {
                 device_counters.unseen_completions += 1;
-                device_counters.unseen_bytes +=
-                    (slot.end_sector - slot.next_sector) * SECTOR_BYTES;
-                count_unseen(device, slot);
+                device_counters.unseen_bytes += (slot.end_sector - slot.next_sector) * SECTOR_BYTES;
+                count_unseen(device, device_slot, slot, time_ns);
             } else if slot.state == state::REQUEUED {
                 device_counters.absorbed_after_requeue += 1;
             }
@@ -165,7 +165,10 @@ pub fn issue(context: &BtfTracePointContext) {
             if previous_end == NO_PREVIOUS_END {
                 counters.first_reads += 1;
             } else {
-                count_gap(&mut counters.gaps, GapClass::of(part.start_sector, previous_end));
+                count_gap(
+                    &mut counters.gaps,
+                    GapClass::of(part.start_sector, previous_end),
+                );
             }
         }
         emit(record, &mut lost.issues);
@@ -345,8 +348,14 @@ fn advance(slot: &mut RequestSlot, request: Request, bytes: u32, end_sector: u64
 
 /// A read came back and no program saw it: counts its rest, and its sectors as read.
 #[inline(always)]
-fn count_unseen(device: &DeviceFilter, slot: &RequestSlot) {
-    let Some(walk) = walk::over(space::ISSUE, device, slot.next_sector, slot.end_sector, true) else {
+fn count_unseen(device: &DeviceFilter, device_slot: u32, slot: &RequestSlot, time_ns: u64) {
+    let Some(walk) = walk::over(
+        space::ISSUE,
+        device,
+        slot.next_sector,
+        slot.end_sector,
+        true,
+    ) else {
         return;
     };
     for model in 0..MAX_MODELS {
@@ -356,6 +365,18 @@ fn count_unseen(device: &DeviceFilter, slot: &RequestSlot) {
             counters.unseen_bytes += walk.parts[model].bytes;
         }
     }
+    let lost = value!(LOST_RECORDS, 0);
+    emit(
+        UnseenRecord {
+            kind: kind::UNSEEN,
+            device: device_slot as u8,
+            reserved: 0,
+            reserved_too: 0,
+            time_ns,
+            request: slot.request,
+        },
+        &mut lost.issues,
+    );
 }
 
 #[inline(always)]

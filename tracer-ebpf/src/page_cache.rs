@@ -10,9 +10,7 @@ use crate::{
     bitmap,
     field::{Folio, Mapping, Task},
     gate,
-    maps::{
-        EVICTIONS, FAULTS, FILES, INSERTS, LOOKUPS, MAP_PAGES, THREAD_TOUCHES, value,
-    },
+    maps::{EVICTIONS, FAULTS, FILES, INSERTS, LOOKUPS, MAP_PAGES, THREAD_TOUCHES, value},
 };
 
 /// `mm_filemap_add_to_page_cache`.
@@ -104,9 +102,7 @@ fn traced_file(mapping: Mapping) -> Option<&'static FileSlot> {
         return None;
     }
     // SAFETY: a value of a map whose entries are not removed while programs run.
-    FILES
-        .get_ptr(mapping.file())
-        .map(|slot| unsafe { &*slot })
+    FILES.get_ptr(mapping.file()).map(|slot| unsafe { &*slot })
 }
 
 /// Bits of `task_struct.flags` (`include/linux/sched.h`; unchanged from Linux 5.10 to 7.3).

@@ -64,7 +64,13 @@ pub fn lint() -> anyhow::Result<()> {
     check(
         "documentation",
         cargo()
-            .args(["doc", "--workspace", "--exclude", "tracer-ebpf", "--no-deps"])
+            .args([
+                "doc",
+                "--workspace",
+                "--exclude",
+                "tracer-ebpf",
+                "--no-deps",
+            ])
             .env("RUSTDOCFLAGS", "--deny warnings"),
     )?;
     if failed.is_empty() {

@@ -99,7 +99,9 @@ mod tests {
     fn help_for_the_engine_is_not_help_for_the_tracer() {
         let arguments = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
         assert!(needs_no_root(&arguments("launch --help")));
-        assert!(!needs_no_root(&arguments("launch --model m -- engine --help")));
+        assert!(!needs_no_root(&arguments(
+            "launch --model m -- engine --help"
+        )));
         assert!(!needs_no_root(&arguments("doctor")));
     }
 }

@@ -29,7 +29,13 @@ pub fn setup() -> anyhow::Result<()> {
 fn components() -> anyhow::Result<()> {
     let toolchain = pinned_toolchain()?;
     let listed = Command::new("rustup")
-        .args(["component", "list", "--installed", "--toolchain", &toolchain])
+        .args([
+            "component",
+            "list",
+            "--installed",
+            "--toolchain",
+            &toolchain,
+        ])
         .output();
     let installed = match listed {
         Ok(output) if output.status.success() => {
@@ -79,7 +85,14 @@ fn linker() -> anyhow::Result<()> {
     step(
         &format!("building bpf-linker {LINKER_VERSION} into target/tools (about a minute)"),
         cargo()
-            .args(["install", "bpf-linker", "--locked", "--force", "--version", LINKER_VERSION])
+            .args([
+                "install",
+                "bpf-linker",
+                "--locked",
+                "--force",
+                "--version",
+                LINKER_VERSION,
+            ])
             .arg("--root")
             .arg(tools())
             // Its own build directory: `cargo install` would otherwise share ours.

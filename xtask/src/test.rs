@@ -59,7 +59,14 @@ pub fn test(strict: bool, filters: &[OsString]) -> anyhow::Result<i32> {
 /// begins with `skipped:`, which the test runner hides and `strict` looks for.
 fn unit_tests(strict: bool) -> anyhow::Result<i32> {
     let mut command = cargo();
-    command.args(["test", "--workspace", "--exclude", "tests", "--exclude", "tracer-ebpf"]);
+    command.args([
+        "test",
+        "--workspace",
+        "--exclude",
+        "tests",
+        "--exclude",
+        "tracer-ebpf",
+    ]);
     if !strict {
         let status = command.status().context("cannot run cargo test")?;
         return Ok(conventional(status));
@@ -95,7 +102,14 @@ fn is_skip(line: &str) -> bool {
 /// Builds the tests on the real kernel and finds their binary.
 fn kernel_tests() -> anyhow::Result<PathBuf> {
     let output = cargo()
-        .args(["test", "--release", "--package", "tests", "--no-run", "--message-format=json"])
+        .args([
+            "test",
+            "--release",
+            "--package",
+            "tests",
+            "--no-run",
+            "--message-format=json",
+        ])
         .stderr(Stdio::inherit())
         .output()
         .context("cannot build the tests")?;
@@ -127,7 +141,9 @@ fn real_engine() -> anyhow::Result<PathBuf> {
     }
     step(
         "making a Python environment for the real engine",
-        Command::new("python3").args([OsStr::new("-m"), OsStr::new("venv")]).arg(&environment),
+        Command::new("python3")
+            .args([OsStr::new("-m"), OsStr::new("venv")])
+            .arg(&environment),
     )?;
     step(
         &format!("installing {ENGINE_PACKAGE}"),
@@ -138,7 +154,8 @@ fn real_engine() -> anyhow::Result<PathBuf> {
 }
 
 fn write_stamp(stamp: &Path) -> anyhow::Result<()> {
-    std::fs::write(stamp, ENGINE_PACKAGE).with_context(|| format!("cannot write {}", stamp.display()))
+    std::fs::write(stamp, ENGINE_PACKAGE)
+        .with_context(|| format!("cannot write {}", stamp.display()))
 }
 
 #[cfg(test)]

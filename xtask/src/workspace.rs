@@ -36,7 +36,10 @@ pub fn target_directory() -> anyhow::Result<PathBuf> {
         .output()
         .context("cannot run cargo metadata")?;
     if !output.status.success() {
-        bail!("cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr));
+        bail!(
+            "cargo metadata failed: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     let metadata: serde_json::Value =
         serde_json::from_slice(&output.stdout).context("cargo metadata is no JSON")?;
@@ -73,7 +76,10 @@ mod tests {
 
     #[test]
     fn the_channel_is_read() {
-        assert_eq!(channel("[toolchain]\nchannel = \"1.95.0\"\n"), Some("1.95.0"));
+        assert_eq!(
+            channel("[toolchain]\nchannel = \"1.95.0\"\n"),
+            Some("1.95.0")
+        );
         assert_eq!(channel("[toolchain]\n"), None);
     }
 

@@ -194,7 +194,16 @@ mod tests {
     #[test]
     fn all_after_the_dashes_is_the_engines() {
         let parsed = Arguments::try_parse_from([
-            "tracer", "launch", "--model", "m.gguf", "--", "llama-cli", "-m", "m.gguf", "--lock", "x",
+            "tracer",
+            "launch",
+            "--model",
+            "m.gguf",
+            "--",
+            "llama-cli",
+            "-m",
+            "m.gguf",
+            "--lock",
+            "x",
         ])
         .map(|arguments| arguments.command);
         let Ok(Command::Launch(launch)) = parsed else {

@@ -109,7 +109,10 @@ fn engine(arguments: EngineArguments) -> anyhow::Result<i32> {
 
 fn make_model(arguments: &MakeModelArguments) -> anyhow::Result<i32> {
     let shape = RandomModelShape::for_size(arguments.size)?;
-    let progress = bytes_progress(shape.file_size_bytes(), "writing a model with random weights");
+    let progress = bytes_progress(
+        shape.file_size_bytes(),
+        "writing a model with random weights",
+    );
     shape.write(&arguments.path, |written| progress.set_position(written))?;
     progress.finish_and_clear();
     Ok(0)

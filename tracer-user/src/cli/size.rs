@@ -10,7 +10,10 @@ pub fn bytes(text: &str) -> Result<u64, String> {
         .unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let unit = unit.trim().to_ascii_uppercase();
-    let unit = unit.strip_suffix("IB").or(unit.strip_suffix('B')).unwrap_or(&unit);
+    let unit = unit
+        .strip_suffix("IB")
+        .or(unit.strip_suffix('B'))
+        .unwrap_or(&unit);
     let shift = match unit {
         "" => 0,
         "K" => 10,
@@ -40,13 +43,16 @@ pub fn ring_buffer(text: &str) -> Result<u32, String> {
         .ok()
         .filter(|bytes| bytes.is_power_of_two() && (4096..=1 << 30).contains(bytes))
         .ok_or_else(|| {
-            format!("{text:?} is no size of a ring buffer: a power of two from 4K to 1G, such as 16M")
+            format!(
+                "{text:?} is no size of a ring buffer: a power of two from 4K to 1G, such as 16M"
+            )
         })
 }
 
 /// A time such as `30s` or `5m`.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|error| format!("{error}; write a time such as 30s or 5m"))
+    humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; write a time such as 30s or 5m"))
 }
 
 #[cfg(test)]

@@ -100,7 +100,9 @@ pub(super) fn read(ebpf: &Ebpf, sizes: &Sizes<'_>) -> anyhow::Result<Aggregates>
         let first_bucket = model * LATENCY_BUCKETS;
         let mut ends = Vec::with_capacity(sizes.devices);
         for device in 0..sizes.devices {
-            let end = last_ends.get(&slot_number(model * MAX_DEVICES + device)?, 0)?.0;
+            let end = last_ends
+                .get(&slot_number(model * MAX_DEVICES + device)?, 0)?
+                .0;
             ends.push((end != NO_PREVIOUS_END).then_some(end));
         }
         models.push(ModelAggregates {
@@ -122,7 +124,9 @@ pub(super) fn read(ebpf: &Ebpf, sizes: &Sizes<'_>) -> anyhow::Result<Aggregates>
             inserts: observed(sizes, "filemap_add", || sum_at(ebpf, "INSERTS", slot))?,
             evictions: observed(sizes, "filemap_delete", || sum_at(ebpf, "EVICTIONS", slot))?,
             faults: observed(sizes, "filemap_fault", || sum_at(ebpf, "FAULTS", slot))?,
-            map_pages: observed(sizes, "filemap_map_pages", || sum_at(ebpf, "MAP_PAGES", slot))?,
+            map_pages: observed(sizes, "filemap_map_pages", || {
+                sum_at(ebpf, "MAP_PAGES", slot)
+            })?,
             lookups: observed(sizes, "filemap_get_pages", || sum_at(ebpf, "LOOKUPS", slot))?,
         });
     }
@@ -167,7 +171,11 @@ fn open_requests(
     let (mut unfinished, mut unseen) = (Vec::new(), Vec::new());
     for slot in 0..sizes.request_slots {
         let request = requests.get(&slot, 0)?.0;
-        let idle = sizes.idle.get(request.device as usize).copied().unwrap_or(false);
+        let idle = sizes
+            .idle
+            .get(request.device as usize)
+            .copied()
+            .unwrap_or(false);
         match request.state {
             state::FREE => {}
             state::ISSUED if idle => unseen.push(request),
@@ -265,6 +273,12 @@ fn sum_at<T: CounterBlock + 'static>(ebpf: &Ebpf, name: &str, slot: u32) -> anyh
 fn per_cpu_words(ebpf: &Ebpf, name: &str, count: usize) -> anyhow::Result<Vec<u64>> {
     let map = per_cpu::<u64>(ebpf, name)?;
     (0..count)
-        .map(|slot| Ok(map.get(&slot_number(slot)?, 0)?.iter().map(|value| value.0).sum()))
+        .map(|slot| {
+            Ok(map
+                .get(&slot_number(slot)?, 0)?
+                .iter()
+                .map(|value| value.0)
+                .sum())
+        })
         .collect()
 }

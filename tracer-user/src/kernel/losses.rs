@@ -34,10 +34,8 @@ pub(super) fn of_program(
     run_time_measured: bool,
 ) -> io::Result<ProgramRun> {
     let descriptor = program.fd().map_err(io::Error::other)?;
-    let information = std::fs::read_to_string(format!(
-        "/proc/self/fdinfo/{}",
-        descriptor.as_fd_number()
-    ))?;
+    let information =
+        std::fs::read_to_string(format!("/proc/self/fdinfo/{}", descriptor.as_fd_number()))?;
     let run_time = if run_time_measured {
         let information = program.info().map_err(io::Error::other)?;
         Some(RunTimeStatistics {
@@ -81,6 +79,9 @@ mod tests {
         let text = "prog_type:\t26\nrun_cnt:\t0\nrecursion_misses:\t76\nverified_insns:\t40\n";
         assert_eq!(fdinfo_value(text, "recursion_misses"), Some(76));
         assert_eq!(fdinfo_value("prog_type:\t26\n", "recursion_misses"), None);
-        assert_eq!(fdinfo_value("recursion_misses:\tmany\n", "recursion_misses"), None);
+        assert_eq!(
+            fdinfo_value("recursion_misses:\tmany\n", "recursion_misses"),
+            None
+        );
     }
 }

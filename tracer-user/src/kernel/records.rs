@@ -1,7 +1,7 @@
 //! Bytes of the ring buffer → records.
 
 use bytes::Buf;
-use tracer_common::record::{CompleteRecord, IssueRecord, RequeueRecord, kind};
+use tracer_common::record::{CompleteRecord, IssueRecord, RequeueRecord, UnseenRecord, kind};
 
 /// One record of the ring buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub enum Record {
     Complete(CompleteRecord),
     /// A read went back to the queue.
     Requeue(RequeueRecord),
+    /// A read has ended unseen.
+    Unseen(UnseenRecord),
 }
 
 /// Bytes that are no record: the programs and this loader are not of the same build.
@@ -49,6 +51,7 @@ pub fn decode(mut bytes: &[u8]) -> Result<Record, DecodeError> {
         kind::ISSUE => size_of::<IssueRecord>(),
         kind::COMPLETE => size_of::<CompleteRecord>(),
         kind::REQUEUE => size_of::<RequeueRecord>(),
+        kind::UNSEEN => size_of::<UnseenRecord>(),
         _ => return Err(DecodeError::UnknownKind(kind)),
     };
     if length != expected {
@@ -84,6 +87,14 @@ pub fn decode(mut bytes: &[u8]) -> Result<Record, DecodeError> {
             request: bytes.get_u64_ne(),
             sector: bytes.get_u64_ne(),
         }),
+        kind::UNSEEN => Record::Unseen(UnseenRecord {
+            kind,
+            device: bytes.get_u8(),
+            reserved: bytes.get_u16_ne(),
+            reserved_too: bytes.get_u32_ne(),
+            time_ns: bytes.get_u64_ne(),
+            request: bytes.get_u64_ne(),
+        }),
         _ => Record::Requeue(RequeueRecord {
             kind,
             device: bytes.get_u8(),
@@ -100,7 +111,7 @@ pub fn decode(mut bytes: &[u8]) -> Result<Record, DecodeError> {
 mod tests {
     use super::{DecodeError, Record, decode};
     use proptest::prelude::*;
-    use tracer_common::record::{CompleteRecord, IssueRecord, RequeueRecord, kind};
+    use tracer_common::record::{CompleteRecord, IssueRecord, RequeueRecord, UnseenRecord, kind};
 
     fn bytes_of<T: Copy>(record: &T) -> Vec<u8> {
         // SAFETY: the records are repr(C) without padding, so every byte is initialised.
@@ -129,6 +140,11 @@ mod tests {
                 bytes: halves.0, time_ns: words.0, request: words.1, sector: words.2,
             };
             prop_assert_eq!(decode(&bytes_of(&requeue)), Ok(Record::Requeue(requeue)));
+            let unseen = UnseenRecord {
+                kind: kind::UNSEEN, device: small.0, reserved: u16::from(small.1),
+                reserved_too: halves.0, time_ns: words.0, request: words.1,
+            };
+            prop_assert_eq!(decode(&bytes_of(&unseen)), Ok(Record::Unseen(unseen)));
         }
 
         #[test]
@@ -143,7 +159,11 @@ mod tests {
         assert!(matches!(decode(&[]), Err(DecodeError::WrongLength { .. })));
         assert!(matches!(
             decode(&[kind::ISSUE; 39]),
-            Err(DecodeError::WrongLength { length: 39, expected: 48, .. })
+            Err(DecodeError::WrongLength {
+                length: 39,
+                expected: 48,
+                ..
+            })
         ));
     }
 }

@@ -179,9 +179,10 @@ impl Session {
             .ok_or_else(|| anyhow!("the eBPF object has no map RECORDS"))?;
         // SAFETY: the ring buffer owns the map's descriptor and neither closes nor replaces it before it is
         // dropped together with the registration.
-        let ring =
-            unsafe { AsyncFd::register_with_interest(RingBuf::try_from(ring)?, Interest::READABLE) }
-                .context("cannot poll the ring buffer")?;
+        let ring = unsafe {
+            AsyncFd::register_with_interest(RingBuf::try_from(ring)?, Interest::READABLE)
+        }
+        .context("cannot poll the ring buffer")?;
         Ok(Self {
             ebpf,
             tables,
@@ -342,7 +343,11 @@ fn fill_tables(
 ) -> anyhow::Result<()> {
     fill(ebpf, "DEVICES", &tables.devices)?;
     fill(ebpf, "EXTENTS", &tables.extents)?;
-    fill(ebpf, "LAST_ENDS", &[NO_PREVIOUS_END; MAX_MODELS * MAX_DEVICES])?;
+    fill(
+        ebpf,
+        "LAST_ENDS",
+        &[NO_PREVIOUS_END; MAX_MODELS * MAX_DEVICES],
+    )?;
     let map = ebpf
         .map_mut("FILES")
         .ok_or_else(|| anyhow!("the eBPF object has no map FILES"))?;

@@ -35,7 +35,9 @@ pub enum TypesError {
         hint: &'static str,
     },
     /// A member that this kernel's type does not have.
-    #[error("this kernel's `struct {structure}` has no member `{member}` that the tracer could read")]
+    #[error(
+        "this kernel's `struct {structure}` has no member `{member}` that the tracer could read"
+    )]
     MissingMember {
         /// The struct.
         structure: &'static str,
@@ -88,7 +90,9 @@ impl KernelTypes {
             self.btf
                 .chained_type_iter(&definition)
                 .find_map(|target| match target {
-                    Type::FuncProto(prototype) => Some(prototype.parameters.len().saturating_sub(1)),
+                    Type::FuncProto(prototype) => {
+                        Some(prototype.parameters.len().saturating_sub(1))
+                    }
                     _ => None,
                 })
         })
@@ -141,13 +145,13 @@ impl KernelTypes {
         // Linux 6.1 renamed req_opf to req_op.
         let operations = ["req_op", "req_opf"];
         let flags = ["req_flag_bits"];
-        let arguments = self
-            .tracepoint_arguments("block_rq_issue")
-            .ok_or_else(|| TypesError::MissingType {
-                kind: "tracepoint",
-                name: "block_rq_issue".to_owned(),
-                hint: "the tracer needs CONFIG_BLOCK and CONFIG_TRACEPOINTS",
-            })?;
+        let arguments =
+            self.tracepoint_arguments("block_rq_issue")
+                .ok_or_else(|| TypesError::MissingType {
+                    kind: "tracepoint",
+                    name: "block_rq_issue".to_owned(),
+                    hint: "the tracer needs CONFIG_BLOCK and CONFIG_TRACEPOINTS",
+                })?;
         Ok(KernelConstants {
             operation_read: self.enumerator(&operations, "REQ_OP_READ")?,
             operation_write: self.enumerator(&operations, "REQ_OP_WRITE")?,
@@ -229,7 +233,6 @@ impl KernelTypes {
         })
     }
 }
-
 
 #[cfg(test)]
 mod tests {

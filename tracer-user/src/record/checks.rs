@@ -45,7 +45,11 @@ impl Check {
 
     /// Something that could not be compared.
     #[must_use]
-    pub fn unobserved(name: impl Into<String>, left: impl Into<String>, why: impl Into<String>) -> Self {
+    pub fn unobserved(
+        name: impl Into<String>,
+        left: impl Into<String>,
+        why: impl Into<String>,
+    ) -> Self {
         Self {
             name: name.into(),
             holds: None,
@@ -64,7 +68,10 @@ mod tests {
         assert_eq!(Check::equal("x", ("a", 1), ("b", 2)).holds, Some(false));
         assert_eq!(Check::within("x", ("a", 5), ("b", 5, 5)).holds, Some(true));
         assert_eq!(Check::within("x", ("a", 4), ("b", 5, 9)).holds, Some(false));
-        assert_eq!(Check::within("x", ("a", 10), ("b", 5, 9)).holds, Some(false));
+        assert_eq!(
+            Check::within("x", ("a", 10), ("b", 5, 9)).holds,
+            Some(false)
+        );
         assert_eq!(Check::unobserved("x", "a", "no counter").holds, None);
     }
 }

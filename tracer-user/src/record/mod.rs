@@ -80,7 +80,9 @@ impl RunRecord {
 
     /// Checks that do not hold.
     pub fn violations(&self) -> impl Iterator<Item = &Check> {
-        self.checks.iter().filter(|check| check.holds == Some(false))
+        self.checks
+            .iter()
+            .filter(|check| check.holds == Some(false))
     }
 }
 

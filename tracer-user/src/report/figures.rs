@@ -94,7 +94,11 @@ fn run_rows(record: &RunRecord) -> Vec<Row> {
         ),
         row(
             "prompt time",
-            format!("{}{}", seconds(engine.prompt_s), tokens(engine.prompt_tokens)),
+            format!(
+                "{}{}",
+                seconds(engine.prompt_s),
+                tokens(engine.prompt_tokens)
+            ),
             "reading the prompt, as the engine measured it",
         ),
         row(
@@ -115,7 +119,9 @@ fn read_rows(model: &ModelRecord) -> Vec<Row> {
             format!(
                 "{} ({} of {} sizes)",
                 bytes(size.bytes),
-                share(Some(size.count as f64 / reads.sizes.iter().map(|s| s.count).sum::<u64>() as f64)),
+                share(Some(
+                    size.count as f64 / reads.sizes.iter().map(|s| s.count).sum::<u64>() as f64
+                )),
                 reads.sizes.len()
             )
         });
@@ -160,7 +166,11 @@ fn read_rows(model: &ModelRecord) -> Vec<Row> {
             factor(reads.reread_factor),
             "total / model size",
         ),
-        row("commonest request", size, "what the kernel makes of read-ahead and of the engine's reads"),
+        row(
+            "commonest request",
+            size,
+            "what the kernel makes of read-ahead and of the engine's reads",
+        ),
         row(
             "issued by the engine",
             share(reads.process_share.share),
@@ -173,12 +183,20 @@ fn read_rows(model: &ModelRecord) -> Vec<Row> {
         ),
     ];
     if reads.failed > 0 {
-        rows.push(row("failed", count(reads.failed), "reads that the device could not serve"));
+        rows.push(row(
+            "failed",
+            count(reads.failed),
+            "reads that the device could not serve",
+        ));
     }
     if reads.in_flight > 0 {
         rows.push(row(
             "in flight at the end",
-            format!("{} ({})", count(reads.in_flight), bytes(reads.in_flight_bytes)),
+            format!(
+                "{} ({})",
+                count(reads.in_flight),
+                bytes(reads.in_flight_bytes)
+            ),
             "issued in the window and not finished in it",
         ));
     }
@@ -201,7 +219,11 @@ fn gap_rows(gaps: &GapsRecord) -> Vec<Row> {
         )
     };
     vec![
-        class("sequential", &gaps.sequential, "starts where the model's previous read ended"),
+        class(
+            "sequential",
+            &gaps.sequential,
+            "starts where the model's previous read ended",
+        ),
         class("small, < 128 KiB", &gaps.small, "skips forward a little"),
         class("medium, ≤ 1 MiB", &gaps.medium, "skips forward"),
         class("large, > 1 MiB", &gaps.large, "jumps forward"),
@@ -231,11 +253,14 @@ fn gap_rows(gaps: &GapsRecord) -> Vec<Row> {
 fn speed_rows(model: &ModelRecord) -> Vec<Row> {
     let bandwidth = &model.bandwidth;
     let latency = &model.latency_us;
-    let micros = |value: Option<f64>| {
-        value.map_or_else(unobserved, |value| format!("{value:.0} µs"))
-    };
+    let micros =
+        |value: Option<f64>| value.map_or_else(unobserved, |value| format!("{value:.0} µs"));
     vec![
-        row("average", rate(bandwidth.average_bytes_per_s), "over the whole window, computing included"),
+        row(
+            "average",
+            rate(bandwidth.average_bytes_per_s),
+            "over the whole window, computing included",
+        ),
         row(
             "while busy",
             format!(
@@ -247,7 +272,11 @@ fn speed_rows(model: &ModelRecord) -> Vec<Row> {
             ),
             "over the time in which a read of the model was in flight",
         ),
-        row("peak", rate(bandwidth.peak_bytes_per_s), "in the best 100 ms"),
+        row(
+            "peak",
+            rate(bandwidth.peak_bytes_per_s),
+            "in the best 100 ms",
+        ),
         row(
             "latency p50 / p90",
             format!("{} / {}", micros(latency.p50), micros(latency.p90)),
@@ -285,25 +314,61 @@ fn cache_rows(model: &ModelRecord) -> Vec<Row> {
         )
     });
     vec![
-        row("resident before", resident(cache.before_bytes), "what was cached lowers the coverage"),
-        row("resident at load end", resident(cache.load_end_bytes), "when the engine's log said that loading had ended"),
-        row("resident at last token", resident(cache.last_token_bytes), "when the engine printed its timings"),
-        row("resident after", resident(cache.after_bytes), "after the engine's end"),
+        row(
+            "resident before",
+            resident(cache.before_bytes),
+            "what was cached lowers the coverage",
+        ),
+        row(
+            "resident at load end",
+            resident(cache.load_end_bytes),
+            "when the engine's log said that loading had ended",
+        ),
+        row(
+            "resident at last token",
+            resident(cache.last_token_bytes),
+            "when the engine printed its timings",
+        ),
+        row(
+            "resident after",
+            resident(cache.after_bytes),
+            "after the engine's end",
+        ),
         row(
             "cache delta",
             cache.delta_bytes.map_or_else(unobserved, signed_bytes),
             "resident after − before",
         ),
-        row("inserts, pages", observed_count(cache.inserts), "pages that entered the page cache, read ahead or needed"),
+        row(
+            "inserts, pages",
+            observed_count(cache.inserts),
+            "pages that entered the page cache, read ahead or needed",
+        ),
         row(
             "evictions, pages",
             format!("{}{agents}", observed_count(cache.evictions)),
             "pages that left it, and who removed them",
         ),
-        row("refaults, pages", observed_count(cache.refaults), "inserted again after an eviction seen in this run: the cause of amplification"),
-        row("faults", observed_count(cache.faults), "page faults that reached the file; accesses to mapped pages are invisible"),
-        row("first-touch hits", observed_count(cache.first_touch_hits), "at least so many first touches found their page cached"),
-        row("look-ups", observed_count(cache.lookups), "by read() and the like"),
+        row(
+            "refaults, pages",
+            observed_count(cache.refaults),
+            "inserted again after an eviction seen in this run: the cause of amplification",
+        ),
+        row(
+            "faults",
+            observed_count(cache.faults),
+            "page faults that reached the file; accesses to mapped pages are invisible",
+        ),
+        row(
+            "first-touch hits",
+            observed_count(cache.first_touch_hits),
+            "at least so many first touches found their page cached",
+        ),
+        row(
+            "look-ups",
+            observed_count(cache.lookups),
+            "by read() and the like",
+        ),
     ]
 }
 
@@ -343,7 +408,11 @@ fn memory_rows(record: &RunRecord) -> Vec<Row> {
             ),
             "largest sample; the file part is the mapped model",
         ));
-        rows.push(row("page tables", observed_bytes(peak.page_table_bytes), "VmPTE at that moment"));
+        rows.push(row(
+            "page tables",
+            observed_bytes(peak.page_table_bytes),
+            "VmPTE at that moment",
+        ));
     }
     rows.push(row(
         "page faults",

@@ -7,7 +7,9 @@ use crate::record::{ModelRecord, OrderRecord, RunRecord};
 use super::{
     figures::sections,
     terminal::verdict,
-    units::{bytes, count, factor, observed_bytes, observed_count, rate, seconds, share, unobserved},
+    units::{
+        bytes, count, factor, observed_bytes, observed_count, rate, seconds, share, unobserved,
+    },
 };
 
 /// The whole report.
@@ -19,7 +21,10 @@ pub fn markdown(record: &RunRecord) -> String {
     let _ = writeln!(
         text,
         "{}, kernel {}, tracer {}. {}.\n",
-        record.started_at, record.kernel, record.tracer_version, escaped(&record.exit.description)
+        record.started_at,
+        record.kernel,
+        record.tracer_version,
+        escaped(&record.exit.description)
     );
     for line in verdict(record).lines() {
         let _ = writeln!(text, "> {}  ", escaped(line));
@@ -112,9 +117,8 @@ fn summary(text: &mut String, record: &RunRecord) {
     let rows: Vec<Vec<String>> = record
         .all_models()
         .map(|model| {
-            let latency = |value: Option<f64>| {
-                value.map_or_else(unobserved, |value| format!("{value:.0}"))
-            };
+            let latency =
+                |value: Option<f64>| value.map_or_else(unobserved, |value| format!("{value:.0}"));
             vec![
                 model.model.path.clone(),
                 rate(model.bandwidth.average_bytes_per_s),
@@ -161,11 +165,23 @@ fn gaps(text: &mut String, model: &ModelRecord) {
         }
     };
     let rows: Vec<Vec<String>> = [
-        ("sequential (gap = 0)", &gaps.sequential, order(|order| order.sequential)),
+        (
+            "sequential (gap = 0)",
+            &gaps.sequential,
+            order(|order| order.sequential),
+        ),
         ("small (< 128 KiB)", &gaps.small, order(|order| order.small)),
-        ("medium (128 KiB – 1 MiB)", &gaps.medium, order(|order| order.medium)),
+        (
+            "medium (128 KiB – 1 MiB)",
+            &gaps.medium,
+            order(|order| order.medium),
+        ),
         ("large (> 1 MiB)", &gaps.large, order(|order| order.large)),
-        ("backward (< 0)", &gaps.backward, order(|order| order.backward)),
+        (
+            "backward (< 0)",
+            &gaps.backward,
+            order(|order| order.backward),
+        ),
     ]
     .into_iter()
     .map(|(name, class, by_offset)| {
@@ -180,7 +196,13 @@ fn gaps(text: &mut String, model: &ModelRecord) {
     .collect();
     table(
         text,
-        &["gap", "reads", "share", "share of bytes", "share by file offset"],
+        &[
+            "gap",
+            "reads",
+            "share",
+            "share of bytes",
+            "share by file offset",
+        ],
         &rows,
     );
     let _ = writeln!(
@@ -207,7 +229,17 @@ fn gaps(text: &mut String, model: &ModelRecord) {
             })
             .collect();
         text.push_str("Signed distances:\n\n");
-        table(text, &["from, bytes", "to, bytes", "gaps", "cumulative", "queue depth"], &rows);
+        table(
+            text,
+            &[
+                "from, bytes",
+                "to, bytes",
+                "gaps",
+                "cumulative",
+                "queue depth",
+            ],
+            &rows,
+        );
     }
 }
 
@@ -216,7 +248,14 @@ fn cache(text: &mut String, model: &ModelRecord) {
     let _ = writeln!(text, "## Page cache of {}\n", escaped(&model.model.path));
     table(
         text,
-        &["before", "load end", "last token", "after", "delta", "of the model"],
+        &[
+            "before",
+            "load end",
+            "last token",
+            "after",
+            "delta",
+            "of the model",
+        ],
         &[vec![
             observed_bytes(cache.before_bytes),
             observed_bytes(cache.load_end_bytes),
@@ -236,7 +275,14 @@ fn cache(text: &mut String, model: &ModelRecord) {
     let _ = writeln!(text, "Residency: {}.\n", escaped(&cache.residency_method));
     table(
         text,
-        &["inserts", "evictions", "refaults", "faults", "first-touch hits", "look-ups"],
+        &[
+            "inserts",
+            "evictions",
+            "refaults",
+            "faults",
+            "first-touch hits",
+            "look-ups",
+        ],
         &[vec![
             observed_count(cache.inserts),
             observed_count(cache.evictions),
@@ -276,7 +322,11 @@ fn devices(text: &mut String, record: &RunRecord) {
                 observed_count(device.read_ahead_kb),
                 observed_count(device.max_sectors_kb),
                 format!("{} ({})", count(device.reads), bytes(device.read_bytes)),
-                format!("{} ({})", count(device.other_reads), bytes(device.other_read_bytes)),
+                format!(
+                    "{} ({})",
+                    count(device.other_reads),
+                    bytes(device.other_read_bytes)
+                ),
                 format!("{} ({})", count(device.writes), bytes(device.write_bytes)),
             ]
         })
@@ -301,7 +351,11 @@ fn mappings(text: &mut String, record: &RunRecord) {
     let Some(mappings) = &record.process.mappings else {
         return;
     };
-    let _ = writeln!(text, "## Largest mappings, {}\n", escaped(&mappings.taken_at));
+    let _ = writeln!(
+        text,
+        "## Largest mappings, {}\n",
+        escaped(&mappings.taken_at)
+    );
     let rows: Vec<Vec<String>> = mappings
         .largest
         .iter()
@@ -319,7 +373,15 @@ fn mappings(text: &mut String, record: &RunRecord) {
         .collect();
     table(
         text,
-        &["address", "mode", "size", "resident", "anonymous", "locked", "mapped"],
+        &[
+            "address",
+            "mode",
+            "size",
+            "resident",
+            "anonymous",
+            "locked",
+            "mapped",
+        ],
         &rows,
     );
 }

@@ -48,7 +48,11 @@ pub fn terminal(record: &RunRecord, columns: Option<u16>) -> String {
 /// Whether the figures can be trusted, in words.
 pub(super) fn verdict(record: &RunRecord) -> String {
     let mut text = String::new();
-    let checked = record.checks.iter().filter(|check| check.holds.is_some()).count();
+    let checked = record
+        .checks
+        .iter()
+        .filter(|check| check.holds.is_some())
+        .count();
     let violated = record.violations().count();
     if violated == 0 {
         let _ = writeln!(text, "{checked} self-checks, all hold.");
@@ -79,7 +83,10 @@ pub(super) fn verdict(record: &RunRecord) -> String {
         let _ = writeln!(
             text,
             "PARTIAL: {}",
-            record.partial_reason.as_deref().unwrap_or("the window does not cover the whole run")
+            record
+                .partial_reason
+                .as_deref()
+                .unwrap_or("the window does not cover the whole run")
         );
     }
     for note in &record.notes {
@@ -125,8 +132,18 @@ mod tests {
                 .unwrap_or_default()
                 .to_owned()
         };
-        for name in ["coverage", "amplification", "refaults", "latency p50", "tokens per second"] {
-            assert!(line(name).contains("not observed"), "{name}: {}", line(name));
+        for name in [
+            "coverage",
+            "amplification",
+            "refaults",
+            "latency p50",
+            "tokens per second",
+        ] {
+            assert!(
+                line(name).contains("not observed"),
+                "{name}: {}",
+                line(name)
+            );
         }
     }
 

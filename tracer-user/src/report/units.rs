@@ -94,7 +94,10 @@ mod tests {
     fn numbers_read_as_documented() {
         assert_eq!(bytes(511), "511 B");
         assert_eq!(bytes(1024), "1.00 KiB");
-        assert_eq!(bytes(12 * 1024 * 1024 * 1024 + 870 * 1024 * 1024), "12.85 GiB");
+        assert_eq!(
+            bytes(12 * 1024 * 1024 * 1024 + 870 * 1024 * 1024),
+            "12.85 GiB"
+        );
         assert_eq!(signed_bytes(-2048), "−2.00 KiB");
         assert_eq!(count(26_938_752), "26,938,752");
         assert_eq!(count(7), "7");

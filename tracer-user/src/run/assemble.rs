@@ -88,7 +88,15 @@ pub fn fill(
         ));
         models.push(ModelRecord {
             model: identity(subject, model),
-            reads: reads(subject, model, kernel, figures, unfinished, engine_process_ids, &stream),
+            reads: reads(
+                subject,
+                model,
+                kernel,
+                figures,
+                unfinished,
+                engine_process_ids,
+                &stream,
+            ),
             gaps: gaps(kernel, figures),
             bandwidth: BandwidthRecord {
                 average_bytes_per_s: figures.bandwidth.average_bytes_per_s,
@@ -122,7 +130,9 @@ pub fn fill(
                 disk.queue.iostats,
             ));
             let statistics = checks::statistics_window(opening, closing);
-            record.devices.push(device(subject, slot, &aggregates, statistics));
+            record
+                .devices
+                .push(device(subject, slot, &aggregates, statistics));
         }
     }
     let moved = subject.moved_files();
@@ -293,12 +303,12 @@ fn cache(
     course: &ResidencyCourse,
     slot: usize,
 ) -> CacheRecord {
-    let resident =
-        |moment: &ResidencyMoment| moment.bytes.get(slot).copied().flatten();
+    let resident = |moment: &ResidencyMoment| moment.bytes.get(slot).copied().flatten();
     let (before, after) = (resident(&course.before), resident(&course.after));
     let agent = |agent: EvictionAgent| {
         observed_sum(model, aggregates, |file| {
-            file.evictions.map(|evictions| evictions.pages[agent as usize])
+            file.evictions
+                .map(|evictions| evictions.pages[agent as usize])
         })
     };
     let by_agent = || {
@@ -317,13 +327,10 @@ fn cache(
         load_end_bytes: course.load_end.as_ref().and_then(resident),
         last_token_bytes: course.last_token.as_ref().and_then(resident),
         after_bytes: after,
-        residency_method: course
-            .after
-            .methods
-            .get(slot)
-            .cloned()
-            .unwrap_or_default(),
-        inserts: observed_sum(model, aggregates, |file| file.inserts.map(|inserts| inserts.pages)),
+        residency_method: course.after.methods.get(slot).cloned().unwrap_or_default(),
+        inserts: observed_sum(model, aggregates, |file| {
+            file.inserts.map(|inserts| inserts.pages)
+        }),
         evictions: observed_sum(model, aggregates, |file| {
             file.evictions.map(|evictions| evictions.pages.iter().sum())
         }),
@@ -331,13 +338,19 @@ fn cache(
         refaults: observed_sum(model, aggregates, |file| {
             file.inserts.map(|inserts| inserts.reinserted_pages)
         }),
-        faults: observed_sum(model, aggregates, |file| file.faults.map(|faults| faults.faults)),
+        faults: observed_sum(model, aggregates, |file| {
+            file.faults.map(|faults| faults.faults)
+        }),
         lookups: observed_sum(model, aggregates, |file| {
             file.lookups.map(|lookups| lookups.lookups)
         }),
         first_touch_hits: observed_sum(model, aggregates, |file| {
             let (map_pages, faults) = (file.map_pages?, file.faults?);
-            Some(map_pages.tentative_hits.saturating_sub(faults.retracted_hits))
+            Some(
+                map_pages
+                    .tentative_hits
+                    .saturating_sub(faults.retracted_hits),
+            )
         }),
     }
 }
@@ -387,7 +400,11 @@ fn device(
 fn losses(aggregates: &Aggregates, programs: &[ProgramRun]) -> LossRecord {
     let lost = &aggregates.lost_records;
     let over_devices = |pick: fn(&tracer_common::counters::DeviceIssueCounters) -> u64| {
-        aggregates.devices.iter().map(|(issues, _)| pick(issues)).sum()
+        aggregates
+            .devices
+            .iter()
+            .map(|(issues, _)| pick(issues))
+            .sum()
     };
     LossRecord {
         ring_buffer_records: lost.issues + lost.completions + lost.requeues,

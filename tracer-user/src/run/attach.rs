@@ -16,7 +16,8 @@ use super::{
     engine_watch::EngineWatch,
     subject::{RequestedModel, Subject},
     tracing::{
-        FinishedRun, Prepared, TraceOptions, Wake, conclude, poll_signals, require_machine, watch_until,
+        FinishedRun, Prepared, TraceOptions, Wake, conclude, poll_signals, require_machine,
+        watch_until,
     },
 };
 
@@ -37,7 +38,10 @@ pub struct AttachOptions {
 ///
 /// # Errors
 /// Whatever keeps the tracing from starting; nothing has been touched then.
-pub async fn run_attach(options: AttachOptions, signals: SignalWatch) -> anyhow::Result<FinishedRun> {
+pub async fn run_attach(
+    options: AttachOptions,
+    signals: SignalWatch,
+) -> anyhow::Result<FinishedRun> {
     require_machine()?;
     let caller = Caller::of_this_process()?;
     let process = ObservedProcess::open(options.pid)?;
@@ -58,7 +62,11 @@ pub async fn run_attach(options: AttachOptions, signals: SignalWatch) -> anyhow:
                 }
             );
         }
-        found.models.into_iter().map(RequestedModel::from_process).collect()
+        found
+            .models
+            .into_iter()
+            .map(RequestedModel::from_process)
+            .collect()
     } else {
         options
             .models
@@ -82,13 +90,16 @@ pub async fn run_attach(options: AttachOptions, signals: SignalWatch) -> anyhow:
     .open()?;
 
     let mut watch = EngineWatch::new(process);
-    let deadline = options.duration.map(|duration| time::Instant::now() + duration);
+    let deadline = options
+        .duration
+        .map(|duration| time::Instant::now() + duration);
     let wake = watch_until(&mut watch, &opened, deadline).await?;
     let faults_after = watch.process().faults().ok();
     let (mut record, directory, caller) = opened.finish(&mut watch, "attach", command).await?;
     record.notes.extend(notes);
     record.notes.push(
-        "attached to a running process: what it read before the window is in none of the figures".to_owned(),
+        "attached to a running process: what it read before the window is in none of the figures"
+            .to_owned(),
     );
     if let (Some(before), Some(after)) = (faults_before, faults_after) {
         record.process.major_faults = after.major.checked_sub(before.major);

@@ -48,7 +48,8 @@ impl Conditions {
     /// More memory to lock than fits.
     pub fn check(request: &ConditionsRequest) -> anyhow::Result<()> {
         if let Some(bytes) = request.lock_bytes {
-            let capacity = largest_balloon().context("cannot tell how much memory could be locked")?;
+            let capacity =
+                largest_balloon().context("cannot tell how much memory could be locked")?;
             if bytes > capacity.fits_bytes {
                 bail!(
                     "cannot lock {} away: {} would fit ({}); choose a smaller --lock",
@@ -82,9 +83,9 @@ impl Conditions {
         }
         if let Some(max_bytes) = request.memory_max_bytes {
             for failed in remove_leftovers()?.failed {
-                conditions
-                    .notes
-                    .push(format!("a cgroup that a dead tracer left behind stays: {failed}"));
+                conditions.notes.push(format!(
+                    "a cgroup that a dead tracer left behind stays: {failed}"
+                ));
             }
             conditions.cgroup = Some(MemoryCgroup::create(&MemoryLimits {
                 max_bytes,
@@ -123,8 +124,9 @@ impl Conditions {
         if let Some(balloon) = self.balloon.take() {
             // Whether the memory was locked to the end is part of the result.
             if let Err(error) = balloon.deflate() {
-                self.notes
-                    .push(format!("the memory was not locked to the end of the run: {error}"));
+                self.notes.push(format!(
+                    "the memory was not locked to the end of the run: {error}"
+                ));
             }
         }
         if let Some(cgroup) = self.cgroup.take() {
@@ -142,7 +144,8 @@ impl Conditions {
                     .and_then(|memory| memory.workingset_refault_file_pages),
             });
             if let Err(error) = cgroup.remove() {
-                self.notes.push(format!("the engine's cgroup stays behind: {error}"));
+                self.notes
+                    .push(format!("the engine's cgroup stays behind: {error}"));
             }
         }
         (self.record, self.notes)
@@ -154,9 +157,9 @@ impl Conditions {
 pub fn bytes_progress(total_bytes: u64, what: &'static str) -> ProgressBar {
     let progress = ProgressBar::new(total_bytes).with_message(what);
     // The template is a constant; where it were wrong, the plain bar would do.
-    if let Ok(style) =
-        ProgressStyle::with_template("{msg} {wide_bar} {binary_bytes} of {binary_total_bytes}, {eta} left")
-    {
+    if let Ok(style) = ProgressStyle::with_template(
+        "{msg} {wide_bar} {binary_bytes} of {binary_total_bytes}, {eta} left",
+    ) {
         progress.set_style(style);
     }
     if progress.is_hidden() {

@@ -78,7 +78,10 @@ fn prepare_model(options: &DemoOptions, caller: &Caller) -> anyhow::Result<PathB
     let shape = RandomModelShape::for_size(options.model_size_bytes)?;
     if !options.directory.is_dir() {
         std::fs::create_dir_all(&options.directory).with_context(|| {
-            format!("cannot make the folder {}; choose another with --directory", options.directory.display())
+            format!(
+                "cannot make the folder {}; choose another with --directory",
+                options.directory.display()
+            )
         })?;
         caller.give_path(&options.directory)?;
     }
@@ -106,7 +109,11 @@ fn prepare_model(options: &DemoOptions, caller: &Caller) -> anyhow::Result<PathB
 
 /// What a file in this folder would be mapped to.
 fn map_file_of_directory(directory: &std::path::Path) -> anyhow::Result<Mapping> {
-    let probe = tempfile::NamedTempFile::new_in(directory)
-        .with_context(|| format!("cannot write to {}; choose another folder with --directory", directory.display()))?;
+    let probe = tempfile::NamedTempFile::new_in(directory).with_context(|| {
+        format!(
+            "cannot write to {}; choose another folder with --directory",
+            directory.display()
+        )
+    })?;
     Ok(map_file(probe.path())?)
 }

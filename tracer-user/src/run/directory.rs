@@ -38,7 +38,9 @@ impl RunDirectory {
         }
         let mut missing: Vec<PathBuf> = Vec::new();
         let mut ancestor = Some(path);
-        while let Some(folder) = ancestor.filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
+        while let Some(folder) =
+            ancestor.filter(|folder| !folder.as_os_str().is_empty() && !folder.exists())
+        {
             missing.push(folder.to_owned());
             ancestor = folder.parent();
         }
@@ -49,7 +51,10 @@ impl RunDirectory {
         };
         for folder in missing.into_iter().rev() {
             fs::create_dir(&folder).with_context(|| {
-                format!("cannot make the folder {}; choose another with --out", folder.display())
+                format!(
+                    "cannot make the folder {}; choose another with --out",
+                    folder.display()
+                )
             })?;
             directory.created.push(folder.clone());
             caller
@@ -57,10 +62,17 @@ impl RunDirectory {
                 .with_context(|| format!("cannot hand {} to its user", folder.display()))?;
         }
         if !path.is_dir() {
-            bail!("{} is not a folder; choose another with --out", path.display());
+            bail!(
+                "{} is not a folder; choose another with --out",
+                path.display()
+            );
         }
-        tempfile::tempfile_in(path)
-            .with_context(|| format!("cannot write to {}; choose another folder with --out", path.display()))?;
+        tempfile::tempfile_in(path).with_context(|| {
+            format!(
+                "cannot write to {}; choose another folder with --out",
+                path.display()
+            )
+        })?;
         Ok(directory)
     }
 
@@ -76,7 +88,8 @@ impl RunDirectory {
     /// # Errors
     /// A full disk, a folder that went away.
     pub fn write(&mut self, record: &RunRecord, caller: &Caller) -> anyhow::Result<()> {
-        let mut json = serde_json::to_vec_pretty(record).context("cannot write the record as JSON")?;
+        let mut json =
+            serde_json::to_vec_pretty(record).context("cannot write the record as JSON")?;
         json.push(b'\n');
         self.write_file(REPORT, report::markdown(record).as_bytes(), caller)?;
         self.write_file(RECORD, &json, caller)?;
@@ -99,7 +112,12 @@ impl RunDirectory {
             file.persist(&path)?;
             Ok(())
         };
-        write().with_context(|| format!("cannot write {}; the figures above are all there is", path.display()))
+        write().with_context(|| {
+            format!(
+                "cannot write {}; the figures above are all there is",
+                path.display()
+            )
+        })
     }
 }
 

@@ -22,7 +22,10 @@ pub fn examine(model: Option<&Path>) -> Vec<Requirement> {
                 CgroupVersion::V2 => "version 2",
             },
         ),
-        Err(error) => Requirement::reduced("memory cgroup", format!("no --memory-max and no demo: {error}")),
+        Err(error) => Requirement::reduced(
+            "memory cgroup",
+            format!("no --memory-max and no demo: {error}"),
+        ),
     });
     if let Some(model) = model {
         list.extend(examine_model(model));
@@ -36,7 +39,11 @@ fn examine_model(path: &Path) -> Vec<Requirement> {
     let requested = match RequestedModel::from_path(path) {
         Ok(requested) => requested,
         Err(error) => {
-            return vec![Requirement::missing(FILE, format!("{error:#}"), "name a file of a model")];
+            return vec![Requirement::missing(
+                FILE,
+                format!("{error:#}"),
+                "name a file of a model",
+            )];
         }
     };
     let mut list = Vec::new();
@@ -83,7 +90,11 @@ fn examine_model(path: &Path) -> Vec<Requirement> {
                 format!("{}: {reason}", shown.display()),
                 "copy the model to ext4 or xfs on a disk or partition, and trace it there",
             )),
-            Err(error) => list.push(Requirement::missing(FILE, error.to_string(), "name a file of a model")),
+            Err(error) => list.push(Requirement::missing(
+                FILE,
+                error.to_string(),
+                "name a file of a model",
+            )),
         }
     }
     list

@@ -166,8 +166,11 @@ impl EngineWatch {
             self.peak.add(&sample);
         }
         if let Ok(descendants) = self.process.descendants() {
-            self.process_ids
-                .extend(descendants.into_iter().filter_map(|pid| u32::try_from(pid).ok()));
+            self.process_ids.extend(
+                descendants
+                    .into_iter()
+                    .filter_map(|pid| u32::try_from(pid).ok()),
+            );
         }
         if self.load_end.is_none()
             && let Some(timed) = log.load_end()

@@ -21,7 +21,8 @@ use super::{
     engine_watch::EngineWatch,
     subject::{RequestedModel, Subject},
     tracing::{
-        FinishedRun, Opened, Prepared, TraceOptions, Wake, conclude, poll_signals, require_machine, watch_until,
+        FinishedRun, Opened, Prepared, TraceOptions, Wake, conclude, poll_signals, require_machine,
+        watch_until,
     },
 };
 
@@ -45,7 +46,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// Whatever keeps the run from starting; nothing has been touched then.
-pub async fn run_launch(options: LaunchOptions, signals: SignalWatch) -> anyhow::Result<FinishedRun> {
+pub async fn run_launch(
+    options: LaunchOptions,
+    signals: SignalWatch,
+) -> anyhow::Result<FinishedRun> {
     require_machine()?;
     let caller = Caller::of_this_process()?;
     // Looked up now, so that a wrong name is said before anything is touched.
@@ -80,7 +84,8 @@ pub async fn run_launch(options: LaunchOptions, signals: SignalWatch) -> anyhow:
     request.cgroup_procs = conditions.cgroup_descriptors()?;
     let engine = launch(request)?;
     let mut watch = EngineWatch::new(
-        ObservedProcess::open(engine.pid()).context("cannot look at the engine that was just started")?,
+        ObservedProcess::open(engine.pid())
+            .context("cannot look at the engine that was just started")?,
     );
     let partial_reason = follow(&mut watch, &opened, &engine.signals()).await?;
     let command = options
@@ -104,14 +109,23 @@ pub async fn run_launch(options: LaunchOptions, signals: SignalWatch) -> anyhow:
     let (pressure, notes) = conditions.end();
     record.pressure = pressure;
     record.notes.extend(notes);
-    if let Some(kills) = record.pressure.cgroup.as_ref().and_then(|cgroup| cgroup.oom_kills)
+    if let Some(kills) = record
+        .pressure
+        .cgroup
+        .as_ref()
+        .and_then(|cgroup| cgroup.oom_kills)
         && kills > 0
     {
         record.notes.push(format!(
             "the kernel killed {kills} of the engine's processes for lack of memory in its cgroup; give it more with --memory-max"
         ));
     }
-    Ok(conclude(record, directory, &caller, exit.kind.conventional_code()))
+    Ok(conclude(
+        record,
+        directory,
+        &caller,
+        exit.kind.conventional_code(),
+    ))
 }
 
 /// Follows the engine to its end. Returns why it was stopped, where it was.
@@ -128,7 +142,10 @@ async fn follow(
             Wake::Ended => return Ok(reason),
             Wake::Signal(received) => {
                 reason = reason.or_else(|| {
-                    Some(format!("stopped by {} before the engine's end", received.signal))
+                    Some(format!(
+                        "stopped by {} before the engine's end",
+                        received.signal
+                    ))
                 });
                 if firmness > 0 {
                     // The second time the user is in a hurry.
@@ -168,7 +185,8 @@ fn describe_exit(kind: ExitKind) -> ExitRecord {
             signal: Some(signal),
             description: format!(
                 "The engine was ended by signal {signal}{}",
-                Signal::try_from(signal).map_or_else(|_| String::new(), |signal| format!(" ({signal})"))
+                Signal::try_from(signal)
+                    .map_or_else(|_| String::new(), |signal| format!(" ({signal})"))
             ),
         },
     }

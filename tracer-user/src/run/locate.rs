@@ -88,8 +88,7 @@ impl Locator {
                 }
                 let start_sector = overlap.sector.0;
                 // A file's last block is read whole; what lies beyond the file's end is not the model's.
-                let end_sector =
-                    start_sector + overlap.bytes_within_file.div_ceil(SECTOR_BYTES);
+                let end_sector = start_sector + overlap.bytes_within_file.div_ceil(SECTOR_BYTES);
                 let range = FileRange {
                     file: owner.file,
                     offset_bytes: overlap.file_offset.0,
@@ -118,10 +117,14 @@ impl Locator {
     /// Bytes of one model in a range.
     #[must_use]
     pub fn bytes_of(&self, model: u16, disk: u8, from_sector: u64, to_sector: u64) -> u64 {
-        self.parts(disk, from_sector, to_sector.saturating_sub(from_sector) * SECTOR_BYTES)
-            .iter()
-            .filter(|part| part.model == model)
-            .map(|part| part.bytes)
-            .sum()
+        self.parts(
+            disk,
+            from_sector,
+            to_sector.saturating_sub(from_sector) * SECTOR_BYTES,
+        )
+        .iter()
+        .filter(|part| part.model == model)
+        .map(|part| part.bytes)
+        .sum()
     }
 }

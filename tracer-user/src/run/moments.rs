@@ -20,7 +20,11 @@ pub fn residency_now(subject: &Subject) -> ResidencyMoment {
     for model in &subject.models {
         let mut sum = Some(0u64);
         let mut method = String::new();
-        for file in model.files.iter().filter_map(|file| subject.files.get(*file)) {
+        for file in model
+            .files
+            .iter()
+            .filter_map(|file| subject.files.get(*file))
+        {
             match residency(&file.open) {
                 Ok(Residency::Observed(pages)) => {
                     sum = sum.map(|sum| sum + pages.resident_bytes());

@@ -28,6 +28,8 @@ pub struct RecordCounts {
     pub completions: u64,
     /// Requeues.
     pub requeues: u64,
+    /// Reads that ended unseen.
+    pub unseen: u64,
     /// Issues for a model in whose extents the user side finds no part of the request.
     pub misplaced: u64,
     /// Reads that the kernel marked as read-ahead, by first issue.
@@ -38,7 +40,7 @@ impl RecordCounts {
     /// All records.
     #[must_use]
     pub const fn total(&self) -> u64 {
-        self.issues + self.completions + self.requeues
+        self.issues + self.completions + self.requeues + self.unseen
     }
 }
 
@@ -131,6 +133,12 @@ impl Stream {
                             part.map_or(&[], |part| part.ranges.as_slice()),
                         );
                     }
+                }
+            }
+            Record::Unseen(unseen) => {
+                self.counts.unseen += 1;
+                for model in &mut self.models {
+                    model.end_unseen(Nanos(unseen.time_ns), RequestId(unseen.request));
                 }
             }
             Record::Requeue(requeue) => {

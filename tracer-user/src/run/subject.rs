@@ -298,7 +298,11 @@ impl Subject {
                 first_bit += extent.end_sector - extent.start_sector;
             }
             let hardware_queues = u32::try_from(disk.queue.hardware_queue_count.max(1))?;
-            let tags = disk.queue.nr_requests.max(disk.queue.max_tags).unwrap_or(1024);
+            let tags = disk
+                .queue
+                .nr_requests
+                .max(disk.queue.max_tags)
+                .unwrap_or(1024);
             let tags = u32::try_from(tags.max(1))?;
             tables.devices.push(DeviceFilter {
                 major: disk.device.major(),

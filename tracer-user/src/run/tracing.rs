@@ -77,7 +77,10 @@ pub fn describe(requirement: &Requirement) -> String {
         RequirementState::Present(found) => format!("  ok       {}: {found}", requirement.name),
         RequirementState::Reduced(lost) => format!("  reduced  {}: {lost}", requirement.name),
         RequirementState::Missing { found, remedy } => {
-            format!("  MISSING  {}: {found}\n           → {remedy}", requirement.name)
+            format!(
+                "  MISSING  {}: {found}\n           → {remedy}",
+                requirement.name
+            )
         }
     }
 }

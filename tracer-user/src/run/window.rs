@@ -61,7 +61,11 @@ impl Window {
     ///
     /// # Errors
     /// The gate could not be opened.
-    pub fn open(mut session: Session, stream: Stream, disks: Vec<BlockDevice>) -> anyhow::Result<Self> {
+    pub fn open(
+        mut session: Session,
+        stream: Stream,
+        disks: Vec<BlockDevice>,
+    ) -> anyhow::Result<Self> {
         // Opened and found moving, the gate cannot be closed again without losing the window's start, so a
         // quiet moment is waited for first; on a device that never rests the bracket stays open.
         for _ in 0..BRACKET_ATTEMPTS {
@@ -113,7 +117,11 @@ impl Window {
         let tracer_cpu = own_cpu_time().saturating_sub(self.cpu_at_open);
         let idle: Vec<bool> = after
             .iter()
-            .map(|statistics| statistics.as_ref().is_some_and(|device| device.in_flight == 0))
+            .map(|statistics| {
+                statistics
+                    .as_ref()
+                    .is_some_and(|device| device.in_flight == 0)
+            })
             .collect();
         Ok(ClosedWindow {
             aggregates: session.aggregates(&idle)?,

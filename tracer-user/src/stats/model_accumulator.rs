@@ -7,7 +7,7 @@ use tracer_common::gap::{GAP_CLASSES, GapClass};
 use super::{
     bandwidth::{ArrivedBytes, BusyTime},
     distances::DistanceDistribution,
-    event::{FilePosition, FileRange, Nanos, ReadCompleted, ReadIssued, ReadRequeued},
+    event::{FilePosition, FileRange, Nanos, ReadCompleted, ReadIssued, ReadRequeued, RequestId},
     exchange_check::ExchangeBalance,
     exchange_order::{ExchangeLink, ExchangeOrder, Ordered},
     file_order::FileOrderGaps,
@@ -130,6 +130,12 @@ impl ModelAccumulator {
     pub fn requeue(&mut self, part: &ReadRequeued) {
         self.requests.requeue(part);
         self.busy.observe(part.time, self.requests.with_driver());
+    }
+
+    /// Takes in that a read has ended unseen some time before `noticed`.
+    pub fn end_unseen(&mut self, noticed: Nanos, request: RequestId) {
+        self.requests.end_unseen(request);
+        self.busy.observe(noticed, self.requests.with_driver());
     }
 
     /// What became of the requests so far.

@@ -117,7 +117,7 @@ impl RequestMatcher {
             issue
         } else {
             if let Some(before) = before {
-                self.end_unseen(&before);
+                self.count_unseen_end(&before);
             }
             self.counts.reads += 1;
             self.counts.readahead_reads += u64::from(read.readahead);
@@ -137,7 +137,7 @@ impl RequestMatcher {
     }
 
     /// A read whose request begins anew ended without our seeing it.
-    fn end_unseen(&mut self, read: &OpenRead) {
+    fn count_unseen_end(&mut self, read: &OpenRead) {
         if read.outstanding_bytes > 0 {
             self.counts.missed_completions += 1;
             self.counts.missing_bytes = self
@@ -148,6 +148,14 @@ impl RequestMatcher {
             self.counts.absorbed_reads += 1;
         } else {
             self.counts.ended_outside_reads += 1;
+        }
+    }
+
+    /// Takes in that a read has ended without a completion of it; a request that is not open is not ours.
+    pub fn end_unseen(&mut self, request: RequestId) {
+        if let Some(read) = self.open.remove(&request) {
+            self.with_driver -= u64::from(read.is_with_driver());
+            self.count_unseen_end(&read);
         }
     }
 

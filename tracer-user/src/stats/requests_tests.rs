@@ -357,3 +357,36 @@ fn more_bytes_than_were_outstanding_show() {
     assert_eq!(counts.excess_bytes, 512);
     assert!(!holds(&counts) && counts.total_bytes() != counts.accounted_bytes());
 }
+
+#[test]
+fn an_end_that_was_not_seen_frees_the_request_and_is_counted() {
+    let mut matcher = RequestMatcher::default();
+    let issued = |request, time| ReadIssued {
+        time: Nanos(time),
+        request: RequestId(request),
+        device: 0,
+        start_sector: 0,
+        end_sector: 8,
+        request_start_sector: 0,
+        request_bytes: 4096,
+        bytes: 4096,
+        previous_end: None,
+        file_position: None,
+        process_id: 1,
+        thread_id: 1,
+        reissue: false,
+        readahead: false,
+        metadata: false,
+        synchronous: true,
+    };
+    matcher.issue(&issued(1, 10));
+    matcher.issue(&issued(2, 20));
+    matcher.end_unseen(RequestId(1));
+    matcher.end_unseen(RequestId(9));
+    assert_eq!(matcher.with_driver(), 1);
+    let counts = matcher.counts();
+    assert_eq!((counts.missed_completions, counts.missing_bytes), (1, 4096));
+    assert_eq!((counts.in_flight_reads, counts.in_flight_bytes), (1, 4096));
+    // Its request begins anew as an ordinary read.
+    assert!(matches!(matcher.issue(&issued(1, 30)), Issue::First { .. }));
+}
