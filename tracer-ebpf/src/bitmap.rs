@@ -125,11 +125,10 @@ fn set(bitmap: &Array<u64>, word: u64, bits: u64) {
 
 #[inline(always)]
 fn clear(bitmap: &Array<u64>, word: u64, bits: u64) -> u64 {
-    match bitmap.get_ptr_mut(word as u32) {
-        // SAFETY: an aligned word of the map.
-        Some(pointer) => {
-            u64::from((unsafe { atomic::clear_bits(pointer, bits) } & bits).count_ones())
-        }
-        None => 0,
-    }
+    let Some(pointer) = bitmap.get_ptr_mut(word as u32) else {
+        return 0;
+    };
+    // SAFETY: an aligned word of the map.
+    let before = unsafe { atomic::clear_bits(pointer, bits) };
+    u64::from((before & bits).count_ones())
 }

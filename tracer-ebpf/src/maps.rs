@@ -121,9 +121,9 @@ pub static THREAD_TOUCHES: LruHashMap<u32, ThreadTouch> = LruHashMap::with_max_e
 /// The value of a per-CPU or plain array, to be changed in place.
 macro_rules! value {
     ($map:expr, $index:expr) => {
-        // SAFETY: the pointer comes from the map and lives as long as the program runs; a per-CPU value
-        // has one writing program, which the kernel does not run inside itself.
         match $map.get_ptr_mut($index) {
+            // SAFETY: the pointer comes from the map and lives as long as the program runs; a per-CPU value
+            // has one writing program, which the kernel does not run inside itself.
             Some(pointer) => unsafe { &mut *pointer },
             None => return,
         }

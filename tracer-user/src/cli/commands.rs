@@ -133,6 +133,12 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 }
 
 fn trace_options(arguments: TraceArguments, what: &str) -> TraceOptions {
+    if arguments.diagnostics {
+        // The eBPF side logs through this; a second call in one process changes nothing.
+        let _ = env_logger::Builder::new()
+            .filter_level(log::LevelFilter::Debug)
+            .try_init();
+    }
     TraceOptions {
         directory: arguments.out.unwrap_or_else(|| default_directory(what)),
         session: SessionOptions {

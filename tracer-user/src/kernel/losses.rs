@@ -1,6 +1,10 @@
 //! Events that the kernel did not hand to a program, and the programs' run time.
 
-use std::{io, os::fd::AsRawFd as _, time::Duration};
+use std::{
+    io,
+    os::fd::{AsFd as _, AsRawFd as _},
+    time::Duration,
+};
 
 use aya::programs::Program;
 
@@ -34,8 +38,10 @@ pub(super) fn of_program(
     run_time_measured: bool,
 ) -> io::Result<ProgramRun> {
     let descriptor = program.fd().map_err(io::Error::other)?;
-    let information =
-        std::fs::read_to_string(format!("/proc/self/fdinfo/{}", descriptor.as_fd_number()))?;
+    let information = std::fs::read_to_string(format!(
+        "/proc/self/fdinfo/{}",
+        descriptor.as_fd().as_raw_fd()
+    ))?;
     let run_time = if run_time_measured {
         let information = program.info().map_err(io::Error::other)?;
         Some(RunTimeStatistics {
@@ -50,17 +56,6 @@ pub(super) fn of_program(
         recursion_misses: fdinfo_value(&information, "recursion_misses"),
         run_time,
     })
-}
-
-trait DescriptorNumber {
-    fn as_fd_number(&self) -> i32;
-}
-
-impl DescriptorNumber for &aya::programs::ProgramFd {
-    fn as_fd_number(&self) -> i32 {
-        use std::os::fd::AsFd as _;
-        self.as_fd().as_raw_fd()
-    }
 }
 
 fn fdinfo_value(information: &str, key: &str) -> Option<u64> {

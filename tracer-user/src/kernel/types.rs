@@ -177,10 +177,10 @@ impl KernelTypes {
         for candidate in types {
             if let Type::Struct(definition) = candidate {
                 found = true;
-                if let Some(bits) = self.member_bits(&definition, member) {
-                    if bits % 8 == 0 {
-                        return Ok(bits / 8);
-                    }
+                if let Some(bits) = self.member_bits(&definition, member)
+                    && bits.is_multiple_of(8)
+                {
+                    return Ok(bits / 8);
                 }
             }
         }

@@ -184,7 +184,7 @@ impl EngineWatch {
         if self.last_token.is_none() && log.said_timings() {
             self.last_token = Some(residency_now(subject));
         }
-        if self.at_load_end.is_none() && self.samples % SAMPLES_PER_MAPPING_TABLE == 0 {
+        if self.at_load_end.is_none() && self.samples.is_multiple_of(SAMPLES_PER_MAPPING_TABLE) {
             self.latest = self.look_at_mappings().or(self.latest.take());
         }
         self.samples += 1;
