@@ -215,6 +215,21 @@ pub(crate) fn rate_agrees(work: &Work, time_step: f64, rate_step: f64) -> bool {
     (lowest..=highest).contains(&printed)
 }
 
+/// A server's generation as decode steps. Its count holds the first token, which comes from the prompt's last
+/// step; since 2026 its rate and its time per token are over the steps after it (`n − 1`). Where the printed
+/// rate says so, the count is brought to what the rate is over; a rate that fits neither is left to contradict.
+pub(crate) fn as_decode_steps(work: &Work, time_step: f64, rate_step: f64) -> Work {
+    let steps = Work {
+        tokens: work.tokens.map(|tokens| tokens.saturating_sub(1)),
+        ..*work
+    };
+    if !rate_agrees(work, time_step, rate_step) && rate_agrees(&steps, time_step, rate_step) {
+        steps
+    } else {
+        *work
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -233,6 +248,23 @@ mod tests {
                 }))
             ))
         );
+    }
+
+    #[test]
+    fn a_servers_count_is_brought_to_what_its_rate_is_over() {
+        let work = |tokens, printed_rate| Work {
+            milliseconds: 11959.971,
+            tokens: Some(tokens),
+            printed_rate: Some(printed_rate),
+        };
+        // 19 steps for 20 tokens, as the server of 2026-10 printed it.
+        let new = as_decode_steps(&work(20, 1.588_632_614_577_41), 0.002, 1e-3);
+        assert_eq!(new.tokens, Some(19));
+        let old = as_decode_steps(&work(20, 1.672_244), 0.002, 1e-3);
+        assert_eq!(old.tokens, Some(20));
+        let wrong = as_decode_steps(&work(20, 9.0), 0.002, 1e-3);
+        assert_eq!(wrong.tokens, Some(20));
+        assert!(!rate_agrees(&wrong, 0.002, 1e-3));
     }
 
     #[test]

@@ -17,7 +17,8 @@
 //! the server is higher.
 //!
 //! `eval_tokens` counts what the form counts: decode runs in `Perf` and `Builtin` (the first token comes from the
-//! prompt's run, so 20 tokens are 19 runs), generated tokens in `Server` and `Json`.
+//! prompt's run, so 20 tokens are 19 runs), and in `Server` and `Json` the
+//! decode runs or the generated tokens, whichever the printed rate is over.
 //!
 //! llama.cpp's `load time` ends when the first evaluation ends its start-up, so it is not the end of reading the file.
 
@@ -353,10 +354,13 @@ impl EngineLogParser {
 
     fn slot_item(&mut self, item: &TimingItem) {
         let report = self.server.get_or_insert_default();
-        if matches!(item, TimingItem::Eval(_)) {
+        if let TimingItem::Eval(work) = item {
             report.reports += 1;
+            let steps = work.map(|work| timing_line::as_decode_steps(&work, 0.01, 0.01));
+            report.add(&TimingItem::Eval(steps));
+        } else {
+            report.add(item);
         }
-        report.add(item);
     }
 
     /// Takes lines that are JSON. True if the line was part of a document.
@@ -408,6 +412,7 @@ impl EngineLogParser {
                     report.prompt.add(&work, agrees(&work));
                 }
                 if let Some(work) = timings.generation {
+                    let work = timing_line::as_decode_steps(&work, 0.002, 1e-3);
                     report.eval.add(&work, agrees(&work));
                 }
                 report
