@@ -3,7 +3,7 @@
 use clap::Parser as _;
 use tracer_user::{
     cli::{Arguments, execute},
-    target::ProgramError,
+    target::{LaunchError, ProgramError},
 };
 
 /// The tracer itself failed.
@@ -14,10 +14,17 @@ fn main() {
         Ok(status) => status,
         Err(error) => {
             eprintln!("tracer: {error:#}");
-            error
-                .downcast_ref::<ProgramError>()
-                .map_or(FAILED, ProgramError::conventional_code)
+            program_error(&error).map_or(FAILED, ProgramError::conventional_code)
         }
     };
     std::process::exit(status);
+}
+
+/// What is wrong with the engine's program, where that is what failed: found before anything was touched, or
+/// by exec itself.
+fn program_error(error: &anyhow::Error) -> Option<&ProgramError> {
+    match error.downcast_ref::<LaunchError>() {
+        Some(LaunchError::Program(program)) => Some(program),
+        _ => error.downcast_ref::<ProgramError>(),
+    }
 }

@@ -241,6 +241,8 @@ pub struct LossRecord {
     /// are noticed when their tag is used again, or when the device is idle at the end, so that counts,
     /// bytes and unique bytes stay exact; they have no latency and are in no bandwidth.
     pub unseen_completions: u64,
+    /// Of them: noticed at the end only, since the device was idle. The others gave a record of their own.
+    pub unseen_at_end: u64,
     /// Reads whose tag lies outside the table, so that their completions cannot be matched.
     pub untimed_reads: u64,
 }

@@ -70,6 +70,11 @@ pub struct ReadsRecord {
     pub failed: u64,
     /// Bytes that failed.
     pub failed_bytes: u64,
+    /// Reads whose completion no program saw ([`super::LossRecord::unseen_completions`]).
+    pub unseen: u64,
+    /// Bytes of them; they arrived, or the device would not have used their tag again, and are not part of
+    /// `completed_bytes`.
+    pub unseen_bytes: u64,
     /// Reads in flight at the end of the window.
     pub in_flight: u64,
     /// Bytes of them that had not arrived.

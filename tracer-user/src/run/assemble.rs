@@ -221,6 +221,8 @@ fn reads(
         completed_bytes: kernel.completes.completed_bytes,
         failed: kernel.completes.failed_reads,
         failed_bytes: kernel.completes.failed_bytes,
+        unseen: unfinished.unseen,
+        unseen_bytes: unfinished.unseen_bytes,
         in_flight: unfinished.in_flight,
         in_flight_bytes: unfinished.in_flight_bytes,
         requeues: kernel.requeues.requeues,
@@ -414,6 +416,7 @@ fn losses(aggregates: &Aggregates, programs: &[ProgramRun]) -> LossRecord {
         recursion_misses: programs.iter().map(|run| run.recursion_misses).sum(),
         unseen_completions: over_devices(|issues| issues.unseen_completions)
             + aggregates.unseen_at_end.len() as u64,
+        unseen_at_end: aggregates.unseen_at_end.len() as u64,
         untimed_reads: over_devices(|issues| issues.untimed_reads),
     }
 }

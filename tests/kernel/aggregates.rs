@@ -1,0 +1,106 @@
+//! The kernel's aggregates and the figures computed from the stream of records agree, in a run that has
+//! everything: threads, read-ahead, random order, writes, two models.
+
+use anyhow::{Result, ensure};
+use tests::{
+    disk::FileSystem, model_file::ModelFile, plan::ReadPlan, reader::ReadMode, tracer::TracerCall,
+};
+
+use crate::{
+    ground::{Case, FILE_SYSTEMS, Ground, Traced, case, check_content, check_sound},
+    shapes::{FILE_BYTES, PAGE_BYTES},
+};
+
+/// What a run must compare; each is part of a check's name.
+const COMPARED: [&str; 9] = [
+    "bytes issued = completed + failed + in flight",
+    "reads: aggregate = stream",
+    "unique bytes: aggregate = stream",
+    "sequential gaps: aggregate = stream",
+    "backward gaps: aggregate = stream",
+    "latency histogram: aggregate = stream",
+    "each end is a predecessor exactly once",
+    "the device's own counter",
+    "no program was skipped by the kernel",
+];
+
+pub fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for file_system in FILE_SYSTEMS {
+        cases.push(case(
+            format!("aggregates::{file_system}::equal_the_stream"),
+            move |ground, _| equal_the_stream(ground, file_system),
+        ));
+    }
+    cases.push(case("aggregates::two_models", |ground, _| {
+        two_models(ground)
+    }));
+    cases
+}
+
+fn equal_the_stream(ground: &Ground, file_system: FileSystem) -> Result<()> {
+    let disk = ground.disk(file_system)?;
+    disk.set_read_ahead_kb(128)?;
+    let file = ModelFile::contiguous(&disk, "model", FILE_BYTES)?;
+    let mut plan = ReadPlan::random(FILE_BYTES, PAGE_BYTES, 2000, 3);
+    plan.reads
+        .extend(ReadPlan::sequential(FILE_BYTES, 32 << 10).reads);
+    let reader = ground
+        .reader(&file, &plan, ReadMode::Buffered)?
+        .option_with("--threads", 4);
+    let traced = ground.trace_reader(&file, &reader)?;
+    check_content(&traced.report, &file, &plan)?;
+    check_sound(&traced.record)?;
+    let checks = traced.record.checks()?;
+    for compared in COMPARED {
+        ensure!(
+            checks.iter().any(|check| check.name.contains(compared)),
+            "the run does not compare {compared:?}: {:?}",
+            checks.iter().map(|check| &check.name).collect::<Vec<_>>()
+        );
+    }
+    ensure!(
+        traced.record.count("reads.unique_bytes")? == FILE_BYTES,
+        "the whole file was read, and unique is {}",
+        traced.record.count("reads.unique_bytes")?
+    );
+    let inserts = traced.record.count("cache.inserts")?;
+    ensure!(
+        inserts == FILE_BYTES / PAGE_BYTES,
+        "{inserts} pages were inserted into the cache"
+    );
+    let delta = traced.record.signed("cache.delta_bytes")?;
+    ensure!(
+        delta == FILE_BYTES.cast_signed(),
+        "the cache grew by {delta} bytes of the file"
+    );
+    Ok(())
+}
+
+fn two_models(ground: &Ground) -> Result<()> {
+    let disk = ground.disk(FileSystem::Ext4)?;
+    let first = ModelFile::contiguous(&disk, "first", 1 << 20)?;
+    let second = ModelFile::contiguous(&disk, "second", 2 << 20)?;
+    let plan = ReadPlan::sequential(2 << 20, PAGE_BYTES);
+    let reader = ground.reader(&second, &plan, ReadMode::Direct)?;
+    let run = TracerCall::launch(&ground.scratch, first.path())?
+        .option("--model", second.path())
+        .reader(&reader)
+        .run()?;
+    let traced = Traced::of(run)?;
+    check_sound(&traced.record)?;
+    for (model, file, bytes) in [(0, &first, 0), (1, &second, 2 << 20)] {
+        let record = traced.record.model(model)?;
+        let path = record.text("model.path")?;
+        ensure!(
+            path == file.path().to_string_lossy(),
+            "model {model} is {path}"
+        );
+        let total = record.count("reads.total_bytes")?;
+        ensure!(
+            total == bytes,
+            "{total} bytes of model {model} were read, not {bytes}"
+        );
+    }
+    Ok(())
+}

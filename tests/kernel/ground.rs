@@ -1,0 +1,258 @@
+//! What every case stands on.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use tests::{
+    disk::{DeviceStatistics, FileSystem, LoopDisk},
+    environment::{MachineLock, Scratch, clean_up_on_signals, enter_private_mount_namespace},
+    model_file::{Checksum, ModelFile},
+    plan::{ExpectedFigures, ReadPlan},
+    reader::{ReadMode, ReaderCommand, ReaderReport, RunningProgram},
+    run_record::RunRecord,
+    tracer::{TracedRun, TracerCall},
+};
+
+/// Longest that a reader may take.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// Size of the test disks.
+pub const DISK_BYTES: u64 = 400 << 20;
+
+/// Both file systems.
+pub const FILE_SYSTEMS: [FileSystem; 2] = [FileSystem::Ext4, FileSystem::Xfs];
+
+type Run = Box<dyn Fn(&Ground, &MachineLock) -> Result<()> + Send + Sync>;
+
+/// One test case.
+pub struct Case {
+    /// Its name: topic, then what is tested.
+    pub name: String,
+    /// The test. It holds the machine's lock.
+    pub run: Run,
+}
+
+/// A case.
+pub fn case(
+    name: impl Into<String>,
+    run: impl Fn(&Ground, &MachineLock) -> Result<()> + Send + Sync + 'static,
+) -> Case {
+    Case {
+        name: name.into(),
+        run: Box::new(run),
+    }
+}
+
+/// What the process prepares once.
+#[derive(Debug)]
+pub struct Ground {
+    /// Its folder.
+    pub scratch: Scratch,
+}
+
+impl Ground {
+    /// Prepares the process: before it has threads.
+    pub fn prepare() -> Result<Self> {
+        ensure!(
+            nix::unistd::geteuid().is_root(),
+            "tests on the kernel need root: `cargo xtask test` asks for it"
+        );
+        enter_private_mount_namespace()?;
+        clean_up_on_signals()?;
+        let root = match env::var_os("TRACER_TESTS_DIRECTORY") {
+            Some(directory) => PathBuf::from(directory),
+            None => {
+                // target/PROFILE/deps/kernel-HASH
+                let this = env::current_exe().context("find this binary")?;
+                let target = this
+                    .ancestors()
+                    .nth(3)
+                    .context("this binary lies in no target folder")?;
+                target.join("tests")
+            }
+        };
+        Ok(Self {
+            scratch: Scratch::new(&root)?,
+        })
+    }
+
+    /// A new disk, with its read-ahead off.
+    pub fn disk(&self, file_system: FileSystem) -> Result<LoopDisk> {
+        let disk = LoopDisk::new(&self.scratch, file_system, DISK_BYTES)?;
+        disk.set_read_ahead_kb(0)?;
+        Ok(disk)
+    }
+
+    /// A call of the reader.
+    pub fn reader(
+        &self,
+        file: &ModelFile,
+        plan: &ReadPlan,
+        mode: ReadMode,
+    ) -> Result<ReaderCommand> {
+        ReaderCommand::new(
+            Path::new(env!("CARGO_BIN_EXE_scripted_reader")),
+            &self.scratch,
+            file.path(),
+            plan,
+            mode,
+        )
+    }
+
+    /// Runs a reader without the tracer.
+    pub fn run_reader(&self, reader: &ReaderCommand) -> Result<ReaderReport> {
+        let finished = self.start_reader(reader)?.finish(LIMIT)?;
+        ReaderReport::find_in(finished.succeeded()?)
+    }
+
+    /// Starts a reader.
+    pub fn start_reader(&self, reader: &ReaderCommand) -> Result<RunningProgram> {
+        let mut command = Command::new(reader.program());
+        command.args(reader.arguments());
+        RunningProgram::start(&self.scratch, command)
+    }
+
+    /// Traces a reader of a model to its end; both must succeed.
+    pub fn trace_reader(&self, file: &ModelFile, reader: &ReaderCommand) -> Result<Traced> {
+        let run = TracerCall::launch(&self.scratch, file.path())?
+            .reader(reader)
+            .run()?;
+        Traced::of(run)
+    }
+}
+
+/// A traced reader that succeeded.
+#[derive(Debug)]
+pub struct Traced {
+    /// What the tracer says.
+    pub record: RunRecord,
+    /// What the reader says.
+    pub report: ReaderReport,
+}
+
+impl Traced {
+    /// Takes what a run of a reader left.
+    pub fn of(run: TracedRun) -> Result<Self> {
+        let output = run.finished.succeeded().context("the traced run")?;
+        Ok(Self {
+            report: ReaderReport::find_in(output)?,
+            record: run.record()?,
+        })
+    }
+}
+
+/// The reader brought what the file holds.
+pub fn check_content(report: &ReaderReport, file: &ModelFile, plan: &ReadPlan) -> Result<()> {
+    let mut checksum = Checksum::default();
+    let mut bytes = 0;
+    for read in &plan.reads {
+        let length = read
+            .length_bytes
+            .min(file.size_bytes().saturating_sub(read.offset_bytes));
+        let mut content = vec![0u8; usize::try_from(length).context("a read is too large")?];
+        file.expected_content(read.offset_bytes, &mut content);
+        checksum.add(&content);
+        bytes += length;
+    }
+    ensure!(
+        (report.reads, report.bytes) == (plan.reads.len() as u64, bytes),
+        "the reader read {report:?}, the plan is {} reads of {bytes} bytes",
+        plan.reads.len()
+    );
+    ensure!(
+        report.checksum == checksum.value(),
+        "the reader read other bytes than the file holds"
+    );
+    Ok(())
+}
+
+/// The record has exactly these figures.
+pub fn check_figures(record: &RunRecord, expected: &ExpectedFigures) -> Result<()> {
+    let mut found = ExpectedFigures {
+        reads: record.count("reads.count")?,
+        total_bytes: record.count("reads.total_bytes")?,
+        unique_bytes: record.count("reads.unique_bytes")?,
+        ..ExpectedFigures::default()
+    };
+    found.gaps.sequential = record.count("gaps.sequential.count")?;
+    found.gaps.small = record.count("gaps.small.count")?;
+    found.gaps.medium = record.count("gaps.medium.count")?;
+    found.gaps.large = record.count("gaps.large.count")?;
+    found.gaps.backward = record.count("gaps.backward.count")?;
+    ensure!(
+        found == *expected,
+        "the tracer counted\n  {found:?}\nand the plan is\n  {expected:?}"
+    );
+    for (class, count) in expected.gaps.named() {
+        let path = format!("gaps.{class}.share");
+        if expected.gaps.total() == 0 {
+            ensure!(
+                record.is_null(&path)?,
+                "{path} is not null, without any gap"
+            );
+            continue;
+        }
+        let (share, of_plan) = (
+            record.number(&path)?,
+            count as f64 / expected.gaps.total() as f64,
+        );
+        ensure!(
+            (share - of_plan).abs() < 1e-9,
+            "{path} is {share}, and the plan's is {of_plan}"
+        );
+    }
+    Ok(())
+}
+
+/// No self-check is violated, nothing was lost, and the record says so.
+///
+/// What cannot be compared is a failure too, with one exception: the kernel hides a completion now and then
+/// (an interrupt while a tracing program runs), and what needs every completion is then not observed.
+pub fn check_sound(record: &RunRecord) -> Result<()> {
+    check_no_violation(record)?;
+    ensure!(
+        record.count("loss.ring_buffer_records")? == 0,
+        "records were lost"
+    );
+    ensure!(
+        record.count("loss.recursion_misses")? == 0,
+        "a program was skipped"
+    );
+    let (complete, unseen) = (
+        record.flag("complete")?,
+        record.count("loss.unseen_completions")?,
+    );
+    ensure!(
+        complete == (unseen == 0),
+        "the record's complete is {complete}, with {unseen} unseen completions"
+    );
+    ensure!(!record.flag("partial")?, "the record calls itself partial");
+    Ok(())
+}
+
+/// No self-check is violated.
+pub fn check_no_violation(record: &RunRecord) -> Result<()> {
+    let checks = record.checks()?;
+    ensure!(!checks.is_empty(), "the record has no checks");
+    let unobserved_allowed = record.count("loss.unseen_completions")? > 0;
+    let violated: Vec<_> = checks
+        .iter()
+        .filter(|check| !check.holds.unwrap_or(unobserved_allowed))
+        .collect();
+    ensure!(
+        violated.is_empty(),
+        "checks do not hold: {violated:#?}\nlosses: {}",
+        record.value("loss")?
+    );
+    Ok(())
+}
+
+/// Sectors that a device read between two looks at its counters.
+pub fn sectors_between(before: &DeviceStatistics, after: &DeviceStatistics) -> u64 {
+    after.sectors_read - before.sectors_read
+}

@@ -1,0 +1,117 @@
+//! A ring buffer that is too small: the number of lost records is exact, and the run says that it is
+//! incomplete.
+
+use std::{fs, thread, time::Duration};
+
+use anyhow::{Context as _, Result, ensure};
+use nix::sys::signal::Signal;
+use tests::{
+    disk::FileSystem, model_file::ModelFile, plan::ReadPlan, reader::ReadMode,
+    run_record::RunRecord, tracer::TracerCall,
+};
+
+use crate::{
+    ground::{Case, Ground, case, check_figures},
+    shapes::{self, FILE_BYTES},
+};
+
+pub fn cases() -> Vec<Case> {
+    vec![case("losses::ring_buffer_too_small", |ground, _| {
+        ring_buffer_too_small(ground)
+    })]
+}
+
+fn ring_buffer_too_small(ground: &Ground) -> Result<()> {
+    let disk = ground.disk(FileSystem::Ext4)?;
+    let file = ModelFile::contiguous(&disk, "model", FILE_BYTES)?;
+    let plan = ReadPlan::random(FILE_BYTES, 16 << 10, 2000, 9);
+    let expected = shapes::expected(&plan, ReadMode::Direct, &file, &disk)?;
+    let report_path = ground.scratch.fresh_path("report");
+    let reader = ground
+        .reader(&file, &plan, ReadMode::Direct)?
+        .option("--start-on-line")
+        .option_with("--report-to", report_path.display());
+    let call = TracerCall::launch(&ground.scratch, file.path())?
+        .option("--ring-buffer", "4096")
+        .reader(&reader);
+    let directory = call.directory().to_owned();
+    let mut tracer = call.start()?;
+    let limit = Duration::from_secs(30);
+    tracer.wait_until("it has started the reader", limit, |tracer| {
+        children(tracer.process_id())
+            .iter()
+            .any(|child| holds_open(*child, file.path()))
+    })?;
+    // By then it has looked at the reader for the first time, also on a machine that is busy.
+    thread::sleep(Duration::from_millis(500));
+    // Stopped, it cannot empty the buffer: all records but the first few are lost, whatever the machine's
+    // speed.
+    tracer.signal(Signal::SIGSTOP)?;
+    tracer.send_line("go")?;
+    tracer.wait_until("the reader has read", limit, |_| report_path.exists())?;
+    tracer.signal(Signal::SIGCONT)?;
+    let finished = tracer.finish(limit)?;
+    finished.succeeded()?;
+    let record = RunRecord::load(&directory)?;
+
+    let lost = record.count("loss.ring_buffer_records")?;
+    let received = record.count("overhead.ring_buffer_records")?;
+    // An issue and an end a read, but for an end that the kernel hid and that was noticed only after the
+    // window; loop devices never requeue.
+    let emitted = 2 * expected.reads - record.count("loss.unseen_at_end")?;
+    ensure!(lost > 0, "nothing was lost");
+    ensure!(
+        lost + received == emitted,
+        "{lost} lost and {received} received are not {emitted}"
+    );
+    let classes =
+        record.count("loss.ring_buffer_issues")? + record.count("loss.ring_buffer_completions")?;
+    ensure!(
+        classes == lost,
+        "by class {classes} records were lost, in all {lost}"
+    );
+    // What the kernel counted by itself is whole.
+    check_figures(&record, &expected)?;
+    ensure!(
+        !record.flag("complete")?,
+        "the record calls itself complete"
+    );
+    for check in record.checks()? {
+        ensure!(
+            check.holds != Some(false),
+            "a loss is no wrong figure: {check:?}"
+        );
+    }
+    let report = fs::read_to_string(directory.join("report.md")).context("read report.md")?;
+    for (name, text) in [("report.md", &report), ("the table", &finished.output)] {
+        ensure!(
+            text.to_lowercase().contains("incomplete") && text.contains(&lost.to_string()),
+            "{name} does not say that it is incomplete and {lost} records were lost:\n{text}"
+        );
+    }
+    Ok(())
+}
+
+/// Children of a process.
+pub fn children(process_id: u32) -> Vec<u32> {
+    fs::read_dir(format!("/proc/{process_id}/task"))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|task| fs::read_to_string(task.path().join("children")).ok())
+        .flat_map(|text| {
+            text.split_whitespace()
+                .filter_map(|id| id.parse().ok())
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// Whether a process has a file open.
+pub fn holds_open(process_id: u32, path: &std::path::Path) -> bool {
+    fs::read_dir(format!("/proc/{process_id}/fd"))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .any(|descriptor| fs::read_link(descriptor.path()).is_ok_and(|target| target == path))
+}

@@ -1,0 +1,85 @@
+//! Tests of the tracer on the running kernel, as root: `cargo xtask test` builds this binary as the user
+//! and runs it with privileges.
+//!
+//! `TRACER_BINARY` names the tracer (default: `release/tracer` in the target folder), `TRACER_TESTS_DIRECTORY`
+//! where images go (default: `tests` in the target folder), `TRACER_TESTS_PYTHON` a Python with xllamacpp.
+//! With `TRACER_TESTS_STRICT=1` a test that cannot run here is a failure. Tests run one at a time unless
+//! `--test-threads` says otherwise, and take turns with those of other processes in any case.
+
+mod aggregates;
+mod device_counter;
+mod fixtures;
+mod fragmented;
+mod ground;
+mod known_order;
+mod lifecycle;
+mod losses;
+mod odd_files;
+mod real_engine;
+mod shapes;
+
+use std::{process::ExitCode, sync::Arc};
+
+use anyhow::Result;
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use tests::environment::{MachineLock, Unavailable};
+
+use ground::{Case, Ground};
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = arguments.test_threads.or(Some(1));
+    let cases = [
+        fixtures::cases(),
+        known_order::cases(),
+        device_counter::cases(),
+        odd_files::cases(),
+        fragmented::cases(),
+        aggregates::cases(),
+        losses::cases(),
+        lifecycle::cases(),
+        real_engine::cases(),
+    ];
+    // Listing needs no privileges, and touches nothing.
+    let ground = if arguments.list {
+        Err(anyhow::anyhow!("the cases are only listed"))
+    } else {
+        Ground::prepare()
+    };
+    let ground = Arc::new(ground.map_err(|error| format!("{error:#}")));
+    let strict = std::env::var_os("TRACER_TESTS_STRICT").is_some_and(|value| value == "1");
+    let trials = cases
+        .into_iter()
+        .flatten()
+        .map(|case| {
+            let ground = Arc::clone(&ground);
+            Trial::ignorable_test(case.name.clone(), move || run(&case, &ground, strict))
+        })
+        .collect();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    // The ground is undone here, with its last user.
+    drop(ground);
+    conclusion.exit_code()
+}
+
+fn run(case: &Case, ground: &Result<Ground, String>, strict: bool) -> Result<Completion, Failed> {
+    let result = match ground {
+        Ok(ground) => MachineLock::acquire().and_then(|lock| (case.run)(ground, &lock)),
+        Err(reason) => Err(tests::environment::unavailable(reason)),
+    };
+    match result {
+        Ok(()) => Ok(Completion::Completed),
+        Err(error) => match error.downcast_ref::<Unavailable>() {
+            Some(reason) if !strict => Ok(Completion::ignored_with(reason)),
+            Some(reason) => {
+                Err(format!("it cannot run here, and skips are failures: {reason}").into())
+            }
+            None => Err(error
+                .chain()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join("\n  since: ")
+                .into()),
+        },
+    }
+}

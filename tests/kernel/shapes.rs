@@ -1,0 +1,97 @@
+//! Reads in a known order: the same plans for the fixtures' own tests and for the tracer's.
+
+use anyhow::{Result, ensure};
+use tests::{
+    disk::LoopDisk,
+    model_file::ModelFile,
+    plan::{DeviceRequest, ExpectedFigures, ReadPlan, buffered_requests, direct_requests},
+    reader::ReadMode,
+};
+
+/// Size of the file that is read.
+pub const FILE_BYTES: u64 = 16 << 20;
+
+/// A page, which is also the block of the file systems.
+pub const PAGE_BYTES: u64 = 4096;
+
+/// An order of reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// From start to end.
+    Sequential,
+    /// From end to start.
+    Reversed,
+    /// Every boundary between two gap classes.
+    Strided,
+    /// At random, with repeats.
+    Random,
+}
+
+impl Shape {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::Sequential,
+        Self::Reversed,
+        Self::Strided,
+        Self::Random,
+    ];
+
+    /// Its name in a case's.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sequential => "sequential",
+            Self::Reversed => "reversed",
+            Self::Strided => "strided",
+            Self::Random => "random",
+        }
+    }
+
+    /// Its plan for a mode of reading.
+    pub fn plan(self, mode: ReadMode, disk: &LoopDisk) -> Result<ReadPlan> {
+        // Direct reads may start at any sector of the device; through the cache all is pages.
+        let (unit, length) = match mode {
+            ReadMode::Direct => (disk.logical_block_bytes()?, 16 << 10),
+            ReadMode::Buffered | ReadMode::Mmap => (PAGE_BYTES, PAGE_BYTES),
+        };
+        Ok(match self {
+            Self::Sequential => ReadPlan::sequential(FILE_BYTES, length),
+            Self::Reversed => ReadPlan::reversed(FILE_BYTES, length),
+            Self::Strided => ReadPlan::strided_over_gap_classes(unit, length),
+            Self::Random => ReadPlan::random(FILE_BYTES, length, 500, 20_260_101),
+        })
+    }
+}
+
+/// The requests that a plan makes of a disk.
+pub fn requests(
+    plan: &ReadPlan,
+    mode: ReadMode,
+    file: &ModelFile,
+    disk: &LoopDisk,
+) -> Result<Vec<DeviceRequest>> {
+    match mode {
+        ReadMode::Direct => direct_requests(plan, file, disk.largest_single_request_bytes()?),
+        ReadMode::Buffered | ReadMode::Mmap => Ok(buffered_requests(plan, file)),
+    }
+}
+
+/// The figures of a plan.
+pub fn expected(
+    plan: &ReadPlan,
+    mode: ReadMode,
+    file: &ModelFile,
+    disk: &LoopDisk,
+) -> Result<ExpectedFigures> {
+    Ok(ExpectedFigures::of_requests(
+        &requests(plan, mode, file, disk)?,
+        file,
+    ))
+}
+
+/// A strided plan is only worth its name if every class occurs.
+pub fn check_every_class(figures: &ExpectedFigures) -> Result<()> {
+    for (class, count) in figures.gaps.named() {
+        ensure!(count > 0, "the plan has no {class} gap: {figures:?}");
+    }
+    Ok(())
+}

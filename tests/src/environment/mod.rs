@@ -1,0 +1,17 @@
+//! What a test run does to the machine, and how it is undone whatever happens.
+//!
+//! Every change is undone by a [`Cleanup`]: when it is dropped, when a test panics, and on SIGINT or
+//! SIGTERM. After SIGKILL the kernel itself undoes most of it (mounts live in a private namespace, loop
+//! devices are detached with their last mount), and the next start undoes the rest ([`Scratch`]).
+
+mod cleanup;
+mod machine_lock;
+mod namespace;
+mod scratch;
+mod unavailable;
+
+pub use cleanup::{Cleanup, clean_up_on_signals, on_exit};
+pub use machine_lock::MachineLock;
+pub use namespace::enter_private_mount_namespace;
+pub use scratch::Scratch;
+pub use unavailable::{Unavailable, unavailable};

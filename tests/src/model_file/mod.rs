@@ -1,0 +1,11 @@
+//! Files to read: how they are made, where they lie on the device, and what of them is cached.
+
+mod build;
+mod content;
+mod extents;
+mod residency;
+
+pub use build::{FragmentedPair, ModelFile};
+pub use content::{Checksum, content_at};
+pub use extents::{Extent, extents_of};
+pub use residency::{evict, resident_pages};

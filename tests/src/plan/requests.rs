@@ -1,0 +1,76 @@
+//! The requests that reads make of a device, as far as the kernel leaves no choice.
+
+use std::collections::HashSet;
+
+use anyhow::{Result, ensure};
+
+use super::ReadPlan;
+use crate::model_file::ModelFile;
+
+/// A page of the page cache.
+const PAGE_BYTES: u64 = 4096;
+
+/// A read request on a device, bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceRequest {
+    /// Its start on the device.
+    pub start_bytes: u64,
+    /// Its length.
+    pub length_bytes: u64,
+}
+
+/// Requests of O_DIRECT reads: each read one request an extent that it touches, none for holes.
+///
+/// # Errors
+/// Where a read is larger than what is one request for certain, so that the kernel would split it
+/// (`limit_bytes`, from [`crate::disk::LoopDisk::largest_single_request_bytes`]).
+pub fn direct_requests(
+    plan: &ReadPlan,
+    file: &ModelFile,
+    limit_bytes: u64,
+) -> Result<Vec<DeviceRequest>> {
+    let mut requests = Vec::new();
+    for read in &plan.reads {
+        ensure!(
+            read.length_bytes <= limit_bytes,
+            "a read of {} bytes may be split: the device takes {limit_bytes} for certain",
+            read.length_bytes
+        );
+        requests.extend(pieces(
+            file,
+            read.offset_bytes,
+            read.offset_bytes + read.length_bytes,
+        ));
+    }
+    Ok(requests)
+}
+
+/// Requests of buffered reads of a file that is not cached, on a device whose read-ahead is 0: each page
+/// one request at its first read, none later and none for holes. (Without read-ahead
+/// `page_cache_sync_ra`, mm/readahead.c, submits each page by itself.) The file system's blocks are pages.
+#[must_use]
+pub fn buffered_requests(plan: &ReadPlan, file: &ModelFile) -> Vec<DeviceRequest> {
+    let mut cached = HashSet::new();
+    let mut requests = Vec::new();
+    for read in &plan.reads {
+        let end = (read.offset_bytes + read.length_bytes).min(file.size_bytes());
+        for page in read.offset_bytes / PAGE_BYTES..end.div_ceil(PAGE_BYTES) {
+            if cached.insert(page) {
+                requests.extend(pieces(file, page * PAGE_BYTES, (page + 1) * PAGE_BYTES));
+            }
+        }
+    }
+    requests
+}
+
+/// What a range of the file is on the device, in the file's order.
+fn pieces(file: &ModelFile, from: u64, to: u64) -> impl Iterator<Item = DeviceRequest> {
+    file.extents().iter().filter_map(move |extent| {
+        let start = from.max(extent.file_offset_bytes);
+        let end = to.min(extent.file_end_bytes());
+        (start < end).then(|| DeviceRequest {
+            start_bytes: extent.device_offset_bytes + (start - extent.file_offset_bytes),
+            length_bytes: end - start,
+        })
+    })
+}

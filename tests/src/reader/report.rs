@@ -1,0 +1,97 @@
+//! What the reader reports, one line of JSON.
+
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
+
+/// What a reader read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReaderReport {
+    /// Reads done.
+    pub reads: u64,
+    /// Bytes that they brought.
+    pub bytes: u64,
+    /// Sum of the hashes of all reads ([`crate::model_file::Checksum`]).
+    pub checksum: u64,
+    /// Times that the plan was read from its start to its end.
+    pub rounds: u64,
+    /// As whom, where asked.
+    pub identity: Option<Identity>,
+}
+
+/// As whom a process runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Effective user.
+    pub uid: u32,
+    /// Effective group.
+    pub gid: u32,
+    /// Further groups.
+    pub groups: Vec<u32>,
+    /// `CapEff` of `/proc/self/status`.
+    pub effective_capabilities: String,
+    /// `NoNewPrivs` of `/proc/self/status`.
+    pub no_new_privileges: String,
+}
+
+impl Identity {
+    /// That of this process.
+    ///
+    /// # Errors
+    /// Where `/proc/self/status` cannot be read.
+    pub fn of_this_process() -> Result<Self> {
+        let status =
+            std::fs::read_to_string("/proc/self/status").context("read /proc/self/status")?;
+        let field = |name: &str| {
+            status
+                .lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+                .map(|value| value.trim().to_owned())
+                .with_context(|| format!("/proc/self/status has no {name}"))
+        };
+        Ok(Self {
+            uid: nix::unistd::geteuid().as_raw(),
+            gid: nix::unistd::getegid().as_raw(),
+            groups: nix::unistd::getgroups()
+                .context("ask for the groups")?
+                .into_iter()
+                .map(nix::unistd::Gid::as_raw)
+                .collect(),
+            effective_capabilities: field("CapEff")?,
+            no_new_privileges: field("NoNewPrivs")?,
+        })
+    }
+}
+
+impl ReaderReport {
+    /// Finds the report in a program's output, in which other lines may stand before it.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn find_in(output: &str) -> Result<Self> {
+        output
+            .lines()
+            .rev()
+            .find_map(|line| serde_json::from_str(line).ok())
+            .with_context(|| format!("the reader's output has no report: {output:?}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ReaderReport;
+
+    #[test]
+    fn the_report_is_found_among_other_lines() {
+        let report = ReaderReport {
+            reads: 3,
+            checksum: u64::MAX,
+            ..ReaderReport::default()
+        };
+        let line = serde_json::to_string(&report).expect("plain numbers");
+        assert_eq!(
+            ReaderReport::find_in(&format!("before\n{line}\n")).expect("it is there"),
+            report
+        );
+        assert!(ReaderReport::find_in("no report").is_err());
+    }
+}
