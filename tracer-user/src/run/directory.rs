@@ -15,6 +15,9 @@ const RECORD: &str = "run.json";
 /// The report.
 const REPORT: &str = "report.md";
 
+/// Where the launcher keeps the engine's output.
+const ENGINE_OUTPUT: [&str; 2] = ["engine.stdout", "engine.stderr"];
+
 /// The folder of one run.
 #[derive(Debug)]
 pub struct RunDirectory {
@@ -125,6 +128,13 @@ impl Drop for RunDirectory {
     fn drop(&mut self) {
         if self.kept {
             return;
+        }
+        // What an engine that never came to run has left: files that nothing was written to.
+        for name in ENGINE_OUTPUT {
+            let path = self.path.join(name);
+            if fs::metadata(&path).is_ok_and(|metadata| metadata.len() == 0) {
+                let _ = fs::remove_file(&path);
+            }
         }
         for folder in self.created.iter().rev() {
             // Only empty folders go: whatever the engine has written stays.

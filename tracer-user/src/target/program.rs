@@ -96,6 +96,10 @@ pub fn resolve(command: &[OsString], caller: &Caller) -> Result<PathBuf, Program
     if program.as_bytes().contains(&b'/') {
         let path = PathBuf::from(program);
         return match path.metadata() {
+            // An access control list may allow what the bits do not, but nobody executes without any bit.
+            Ok(metadata) if metadata.is_file() && metadata.mode() & 0o111 == 0 => {
+                Err(ProgramError::NotExecutable { program: path })
+            }
             Ok(metadata) if metadata.is_file() => Ok(path),
             Ok(metadata) => Err(ProgramError::NotAFile {
                 program: path,
