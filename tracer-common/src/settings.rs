@@ -53,8 +53,9 @@ pub struct MemberOffsets {
     pub hardware_context_number: u32,
     /// `folio.flags`.
     pub folio_flags: u32,
-    /// `folio._flags_1`: the order of a large folio is in its lowest byte.
-    pub folio_flags_1: u32,
+    /// The byte that holds the order of a large folio: `folio._folio_order`, or the lowest byte of
+    /// `folio._flags_1`.
+    pub folio_order: u32,
     /// `folio.mapping`.
     pub folio_mapping: u32,
     /// `folio.index`.
@@ -132,7 +133,7 @@ impl MemberOffsets {
         disk_first_minor: 0,
         hardware_context_number: 0,
         folio_flags: 0,
-        folio_flags_1: 0,
+        folio_order: 0,
         folio_mapping: 0,
         folio_index: 0,
         mapping_host: 0,

@@ -98,15 +98,15 @@ impl Folio {
         load(self.0, setting!(members.folio_index))
     }
 
-    /// Pages: 2^order. `folio_order()` in `include/linux/mm.h`: 0 without the head flag, else the lowest
-    /// byte of the second page's flags.
+    /// Pages: 2^order. `folio_order()` in `include/linux/mm.h`: 0 without the head flag, else a byte
+    /// in the second page.
     #[inline(always)]
     pub fn pages(self) -> u64 {
         let flags: u64 = load(self.0, setting!(members.folio_flags));
         if (flags >> setting!(constants.bit_head)) & 1 == 0 {
             return 1;
         }
-        let order: u8 = load(self.0, setting!(members.folio_flags_1));
+        let order: u8 = load(self.0, setting!(members.folio_order));
         1 << (order & 31)
     }
 }

@@ -148,7 +148,8 @@ fn remember(thread: u32, kind: u32, file: &FileSlot, first_page: u64, last_page:
         first_page,
         last_page,
     };
-    // A full table only costs a first-touch hit its proof; the figure stays a lower bound.
+    // The table forgets the threads that were longest without an event. One that is forgotten between the
+    // end of a miss and its fault can leave a tentative hit too many: one in a table of 16,384 threads.
     let _ = THREAD_TOUCHES.insert(thread, touch, 0);
 }
 

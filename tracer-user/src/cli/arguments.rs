@@ -14,8 +14,9 @@ pub struct Arguments {
     pub command: Command,
 }
 
-const EXIT_CODES: &str = "Exit status: that of the engine for `launch` (128 + n where signal n ended it); \
-0 for the others; 125 where the tracer itself failed, 126 where the engine's program cannot be run, \
+const EXIT_CODES: &str = "Exit status: that of the engine for `launch` and `demo` (128 + n where signal n ended \
+it); 1 for `doctor` where something is missing; 0 for the others; 125 where the tracer itself failed or could not \
+write the record, 126 where the engine's program cannot be run, \
 127 where there is none, 2 for a wrong command line.";
 
 /// What to do.
@@ -103,7 +104,8 @@ pub struct AttachArguments {
     /// A file of the model [default: the .gguf and .safetensors files that the process has mapped or open].
     #[arg(long, value_name = "FILE")]
     pub model: Vec<PathBuf>,
-    /// Stop after this time, such as 30s or 5m [default: at the end of the process, or at Ctrl-C].
+    /// Stop after this time, such as 30s or 5m [default: at the end of the process]. Ctrl-C stops earlier, with
+    /// a report that is marked as partial.
     #[arg(long, value_name = "TIME", value_parser = super::size::duration)]
     pub duration: Option<Duration>,
     /// How to trace.

@@ -68,7 +68,7 @@ pub struct Aggregates {
     pub devices: Vec<(DeviceIssueCounters, DeviceCompleteCounters)>,
     /// Reads, of models and others, that were in flight or requeued when the gate closed.
     pub unfinished: Vec<RequestSlot>,
-    /// Reads that a device had finished when the gate closed, although no program saw their completion.
+    /// Reads that their device had finished before the gate closed, although no program saw their completion.
     pub unseen_at_end: Vec<RequestSlot>,
     /// Records that found no room in the ring buffer.
     pub lost_records: LostRecords,
@@ -83,8 +83,8 @@ pub(super) struct Sizes<'a> {
     pub extents: &'a [Extent],
     /// By device: its part of the extents.
     pub extents_by_device: Vec<std::ops::Range<usize>>,
-    /// By device: it had nothing in flight when the gate closed.
-    pub idle: &'a [bool],
+    /// By device: a moment at which it had nothing in flight.
+    pub idle_since: &'a [Option<u64>],
     /// Whether a program was attached.
     pub attached: &'a dyn Fn(&str) -> bool,
 }
@@ -171,14 +171,15 @@ fn open_requests(
     let (mut unfinished, mut unseen) = (Vec::new(), Vec::new());
     for slot in 0..sizes.request_slots {
         let request = requests.get(&slot, 0)?.0;
-        let idle = sizes
-            .idle
+        let ended = sizes
+            .idle_since
             .get(request.device as usize)
             .copied()
-            .unwrap_or(false);
+            .flatten()
+            .is_some_and(|idle_since| request.issue_time_ns < idle_since);
         match request.state {
             state::FREE => {}
-            state::ISSUED if idle => unseen.push(request),
+            state::ISSUED if ended => unseen.push(request),
             _ => unfinished.push(request),
         }
     }

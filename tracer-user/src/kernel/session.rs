@@ -257,12 +257,12 @@ impl Session {
     }
 
     /// Reads what the kernel side counted. Only after [`Session::close_gate`] do the figures belong
-    /// together. `idle` says of each device whether it had nothing in flight at that moment: a request that
-    /// was not seen to end has then ended all the same.
+    /// together. `idle_since` gives for each device a moment (`CLOCK_MONOTONIC`, nanoseconds) at which it had
+    /// nothing in flight: a request that was issued before and not seen to end has ended all the same.
     ///
     /// # Errors
     /// A map that cannot be read.
-    pub fn aggregates(&self, idle: &[bool]) -> anyhow::Result<Aggregates> {
+    pub fn aggregates(&self, idle_since: &[Option<u64>]) -> anyhow::Result<Aggregates> {
         aggregates::read(
             &self.ebpf,
             &Sizes {
@@ -280,7 +280,7 @@ impl Session {
                         first..first + device.extents as usize
                     })
                     .collect(),
-                idle,
+                idle_since,
                 attached: &|program| self.attached.contains(&program),
             },
         )

@@ -125,7 +125,10 @@ impl KernelTypes {
             disk_first_minor: self.member("gendisk", "first_minor")?,
             hardware_context_number: self.member("blk_mq_hw_ctx", "queue_num")?,
             folio_flags: self.member("folio", "flags")?,
-            folio_flags_1: self.member("folio", "_flags_1")?,
+            // Linux 6.6 moved the order into the lowest byte of `_flags_1`, which was there before.
+            folio_order: self
+                .member("folio", "_folio_order")
+                .or_else(|_| self.member("folio", "_flags_1"))?,
             folio_mapping: self.member("folio", "mapping")?,
             folio_index: self.member("folio", "index")?,
             mapping_host: self.member("address_space", "host")?,

@@ -100,7 +100,7 @@ pub struct ExitRecord {
 /// Times of the window, in seconds.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct TimeRecord {
-    /// From the opening of the gate to the engine's end, or to the end of the window.
+    /// From the opening of the gate to its closing, which follows the engine's end within milliseconds.
     pub wall_s: f64,
     /// CPU time of the engine in user mode, where it was launched.
     pub engine_user_s: Option<f64>,
@@ -228,7 +228,7 @@ pub struct DeviceRecord {
 pub struct LossRecord {
     /// Records that found no room in the ring buffer.
     pub ring_buffer_records: u64,
-    /// Of them: issues.
+    /// Of them: issues, and reads that ended unseen.
     pub ring_buffer_issues: u64,
     /// Of them: completions.
     pub ring_buffer_completions: u64,

@@ -83,8 +83,8 @@ pub struct ReadsRecord {
     pub requeues: u64,
     /// Issues of reads that had been issued before. They are the same reads and in none of the counts.
     pub reissues: u64,
-    /// Reads that the kernel marked as read-ahead. Null where several models were traced.
-    pub readahead: Option<u64>,
+    /// Reads that the kernel marked as read-ahead.
+    pub readahead: u64,
     /// Write requests to the model's extents.
     pub writes: u64,
     /// Bytes of them.
@@ -135,7 +135,7 @@ pub struct GapsRecord {
     pub backward_overlapping: u64,
     /// The same classes over offsets in the files.
     pub file_order: OrderRecord,
-    /// Share of reads that continue one of the last 32 reads.
+    /// Share of gaps whose read continues one of the last 32 reads.
     pub stream_sequential_share: Option<f64>,
     /// Signed distances, in powers of two.
     pub distances: Vec<DistanceBucket>,
@@ -186,7 +186,8 @@ pub struct DistanceBucket {
     pub mean_queue_depth: Option<f64>,
 }
 
-/// Bytes per second, counted at completion. Null where there is no time, or no byte, to divide.
+/// Bytes per second, counted at completion. Null where there is no time to divide by, or where it is not
+/// known.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct BandwidthRecord {
     /// Over the whole window.
@@ -212,8 +213,8 @@ pub struct LatencyRecord {
     pub max: Option<f64>,
     /// Reads timed.
     pub count: u64,
-    /// Completions without an observed issue, which are not timed.
-    pub untimed: u64,
+    /// Completions without an observed issue, which are not timed. Null where several models were traced.
+    pub untimed: Option<u64>,
 }
 
 /// What the page cache did with the model's files.

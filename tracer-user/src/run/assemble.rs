@@ -1,5 +1,5 @@
-//! Observations → the record of a run. Counts come from the kernel's aggregates, which lose nothing; order,
-//! time and sizes come from the stream.
+//! Observations → the record of a run. Counts come from the kernel's aggregates, which need no room in the
+//! ring buffer; order, time and sizes come from the stream.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::{
         ModelRecord, OrderRecord, OverheadRecord, ProcessShareRecord, ProgramOverhead, ReadsRecord,
         RunRecord, SizeCount,
     },
-    stats::{ModelFigures, Nanos},
+    stats::{ModelFigures, Nanos, page_cache::first_touch_hits},
 };
 
 use super::{
@@ -61,6 +61,11 @@ pub fn fill(
     record.time.wall_s = closed_nanos.saturating_sub(opened_nanos) as f64 / 1e9;
     record.checks = checks::of_stream(&aggregates, &stream);
     record.checks.push(checks::of_programs(&programs));
+    let absorbed = aggregates
+        .devices
+        .iter()
+        .map(|(issues, _)| issues.absorbed_after_requeue)
+        .sum();
     let several = subject.models.len() > 1;
     let mut models = Vec::with_capacity(subject.models.len());
     for (slot, model) in subject.models.iter().enumerate() {
@@ -84,8 +89,11 @@ pub fn fill(
             figures,
             buckets,
             unfinished,
+            absorbed,
             lost_records,
         ));
+        // A read that ended unseen and was noticed after the window kept the device busy in the stream.
+        let busy_is_known = unfinished.unseen == kernel.issues.unseen_completions;
         models.push(ModelRecord {
             model: identity(subject, model),
             reads: reads(
@@ -95,14 +103,13 @@ pub fn fill(
                 figures,
                 unfinished,
                 engine_process_ids,
-                &stream,
             ),
             gaps: gaps(kernel, figures),
             bandwidth: BandwidthRecord {
                 average_bytes_per_s: figures.bandwidth.average_bytes_per_s,
-                busy_bytes_per_s: figures.bandwidth.busy_bytes_per_s,
+                busy_bytes_per_s: figures.bandwidth.busy_bytes_per_s.filter(|_| busy_is_known),
                 peak_bytes_per_s: figures.bandwidth.peak_bytes_per_s,
-                busy_s: Some(figures.bandwidth.busy_s),
+                busy_s: Some(figures.bandwidth.busy_s).filter(|_| busy_is_known),
             },
             latency_us: LatencyRecord {
                 p50: figures.latency_us.p50,
@@ -110,11 +117,13 @@ pub fn fill(
                 p99: figures.latency_us.p99,
                 max: figures.latency_us.max,
                 count: figures.latency_us.count,
-                untimed: aggregates
-                    .devices
-                    .iter()
-                    .map(|(_, completes)| completes.unmatched)
-                    .sum(),
+                untimed: (!several).then(|| {
+                    aggregates
+                        .devices
+                        .iter()
+                        .map(|(_, completes)| completes.unmatched)
+                        .sum()
+                }),
             },
             cache: cache(model, &aggregates, course, slot),
         });
@@ -133,6 +142,14 @@ pub fn fill(
             record
                 .devices
                 .push(device(subject, slot, &aggregates, statistics));
+        }
+    }
+    for file in &subject.files {
+        if file.extents.extents.iter().any(|extent| extent.shared) {
+            record.notes.push(format!(
+                "{} shares blocks with another file (reflink): reads of those count as the model's, whoever wanted them",
+                file.path.display()
+            ));
         }
     }
     let moved = subject.moved_files();
@@ -178,6 +195,12 @@ fn identity(subject: &Subject, model: &SubjectModel) -> ModelIdentity {
     identity
 }
 
+/// Whether process ids here are those that the kernel side sees (`PROC_PID_INIT_INO` in
+/// include/linux/proc_ns.h).
+fn in_first_pid_namespace() -> bool {
+    std::fs::read_link("/proc/self/ns/pid").is_ok_and(|name| name.as_os_str() == "pid:[4026531836]")
+}
+
 fn ratio(numerator: u64, denominator: u64) -> Option<f64> {
     (denominator > 0).then(|| numerator as f64 / denominator as f64)
 }
@@ -189,7 +212,6 @@ fn reads(
     figures: &ModelFigures,
     unfinished: Unfinished,
     engine_process_ids: &BTreeSet<u32>,
-    stream: &FinishedStream,
 ) -> ReadsRecord {
     let total_bytes = kernel
         .issues
@@ -209,8 +231,12 @@ fn reads(
         share.count += process.reads;
         share.bytes += process.bytes;
     }
+    if !in_first_pid_namespace() {
+        // The programs see the process ids of the first namespace, the tracer those of its own.
+        share = ProcessShareRecord::default();
+    }
     let streamed: u64 = figures.processes.iter().map(|process| process.bytes).sum();
-    share.share = ratio(share.bytes, streamed);
+    share.share = ratio(share.bytes, streamed).filter(|_| in_first_pid_namespace());
     ReadsRecord {
         count: kernel.issues.reads,
         total_bytes,
@@ -227,7 +253,7 @@ fn reads(
         in_flight_bytes: unfinished.in_flight_bytes,
         requeues: kernel.requeues.requeues,
         reissues: kernel.issues.reissues,
-        readahead: (subject.models.len() == 1).then_some(stream.counts.readahead),
+        readahead: figures.requests.readahead_reads,
         writes: kernel.issues.writes,
         write_bytes: kernel.issues.write_bytes,
         sizes: figures
@@ -348,11 +374,7 @@ fn cache(
         }),
         first_touch_hits: observed_sum(model, aggregates, |file| {
             let (map_pages, faults) = (file.map_pages?, file.faults?);
-            Some(
-                map_pages
-                    .tentative_hits
-                    .saturating_sub(faults.retracted_hits),
-            )
+            first_touch_hits(map_pages.tentative_hits, faults.retracted_hits)
         }),
     }
 }

@@ -119,6 +119,7 @@ pub struct EngineWatch {
     at_load_end: Option<(String, MappingTable, Option<MemoryUse>)>,
     latest: Option<(MappingTable, Option<MemoryUse>)>,
     samples: u64,
+    load_end_seen: Option<u64>,
     /// Residency when loading ended.
     pub load_end: Option<ResidencyMoment>,
     /// Residency when the engine printed its timings.
@@ -140,6 +141,7 @@ impl EngineWatch {
             at_load_end: None,
             latest: None,
             samples: 0,
+            load_end_seen: None,
             load_end: None,
             last_token: None,
         }
@@ -172,9 +174,12 @@ impl EngineWatch {
                     .filter_map(|pid| u32::try_from(pid).ok()),
             );
         }
-        if self.load_end.is_none()
-            && let Some(timed) = log.load_end()
+        // A better mark, or a later one of the same kind, replaces what an earlier one showed.
+        if let Some(timed) = log
+            .load_end()
+            .filter(|timed| self.load_end_seen != Some(timed.at_nanos))
         {
+            self.load_end_seen = Some(timed.at_nanos);
             self.load_end = Some(residency_now(subject));
             if let Some((table, rollup)) = self.look_at_mappings() {
                 let when = format!("at the end of loading (log: {})", timed.mark.basis);

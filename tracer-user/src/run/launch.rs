@@ -45,7 +45,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Starts the engine and traces it to its end.
 ///
 /// # Errors
-/// Whatever keeps the run from starting; nothing has been touched then.
+/// Whatever keeps the run from starting. What is wrong with the arguments or the machine is said before
+/// anything is touched; caches that were dropped for a run that then could not start stay dropped.
 pub async fn run_launch(
     options: LaunchOptions,
     signals: SignalWatch,
@@ -93,11 +94,16 @@ pub async fn run_launch(
         .iter()
         .map(|argument| argument.to_string_lossy().into_owned())
         .collect();
+    let (log, opened_nanos) = (opened.log.clone(), opened.opened_nanos());
     let (mut record, directory, caller) = opened.finish(&mut watch, "launch", command).await?;
     let exit = tokio::task::spawn_blocking(move || engine.wait())
         .await
         .context("the thread that waits for the engine panicked")?
         .context("cannot wait for the engine")?;
+    // Only now has all of the engine's output been read.
+    let (said, notes) = log.engine(opened_nanos);
+    record.engine = said;
+    record.notes.extend(notes);
     record.partial = partial_reason.is_some();
     record.partial_reason = partial_reason;
     record.time.engine_user_s = Some(exit.user_seconds);

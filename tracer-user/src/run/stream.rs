@@ -32,8 +32,6 @@ pub struct RecordCounts {
     pub unseen: u64,
     /// Issues for a model in whose extents the user side finds no part of the request.
     pub misplaced: u64,
-    /// Reads that the kernel marked as read-ahead, by first issue.
-    pub readahead: u64,
 }
 
 impl RecordCounts {
@@ -88,9 +86,6 @@ impl Stream {
                 };
                 let reissue = issue.flags & issue_flag::REISSUE != 0;
                 let readahead = issue.flags & issue_flag::READAHEAD != 0;
-                if readahead && !reissue {
-                    self.counts.readahead += 1;
-                }
                 model.issue(&ReadIssued {
                     time: Nanos(issue.time_ns),
                     request: RequestId(issue.request),

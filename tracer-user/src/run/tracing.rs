@@ -11,8 +11,7 @@ use tokio::{io::unix::AsyncFd, time};
 use crate::{
     kernel::{Requirement, RequirementState, Session, SessionOptions, requirements},
     record::{RunRecord, SCHEMA_VERSION},
-    stats::Nanos,
-    target::{Caller, ReceivedSignal, SignalWatch, monotonic_nanos},
+    target::{Caller, ReceivedSignal, SignalWatch},
 };
 
 use super::{
@@ -121,11 +120,8 @@ impl Prepared {
             ..ResidencyCourse::default()
         };
         let memory = MemoryState::now();
-        let stream = Stream::new(
-            self.subject.locator()?,
-            self.subject.file_data(),
-            Nanos(monotonic_nanos()),
-        );
+        let (locator, files) = (self.subject.locator()?, self.subject.file_data());
+        let stream = move |start| Stream::new(locator, files, start);
         let started_at = SystemTime::now();
         let window = Window::open(self.session, stream, self.subject.disks.clone())?;
         Ok(Opened {
@@ -143,6 +139,11 @@ impl Prepared {
 }
 
 impl Opened {
+    /// `CLOCK_MONOTONIC` of the opening, nanoseconds.
+    pub const fn opened_nanos(&self) -> u64 {
+        self.window.opened_nanos()
+    }
+
     /// Closes the gate and makes the record of all that was observed.
     pub async fn finish(
         mut self,
@@ -151,7 +152,6 @@ impl Opened {
         command: Vec<String>,
     ) -> anyhow::Result<(RunRecord, RunDirectory, Caller)> {
         watch.sample(&self.log, &self.subject);
-        let opened_nanos = self.window.opened_nanos();
         let closed = self.window.close().await?;
         self.course.after = residency_now(&self.subject);
         self.course.load_end = watch.load_end.take();
@@ -174,9 +174,6 @@ impl Opened {
             &self.course,
             &watch.process_ids,
         );
-        let (engine, notes) = self.log.engine(opened_nanos);
-        record.engine = engine;
-        record.notes.extend(notes);
         Ok((record, self.directory, self.caller))
     }
 }

@@ -8,6 +8,7 @@ use tokio::{sync::oneshot, task::JoinHandle, time};
 
 use crate::{
     kernel::{Aggregates, ProgramRun, Session, WAKE_INTERVAL},
+    stats::Nanos,
     storage::{BlockDevice, DeviceStatistics, Sysfs},
     target::monotonic_nanos,
 };
@@ -63,7 +64,7 @@ impl Window {
     /// The gate could not be opened.
     pub fn open(
         mut session: Session,
-        stream: Stream,
+        stream: impl FnOnce(Nanos) -> Stream,
         disks: Vec<BlockDevice>,
     ) -> anyhow::Result<Self> {
         // Opened and found moving, the gate cannot be closed again without losing the window's start, so a
@@ -76,11 +77,12 @@ impl Window {
             }
         }
         let before = statistics(&disks);
-        session.open_gate()?;
         let opened_nanos = monotonic_nanos();
+        session.open_gate()?;
         let after = statistics(&disks);
         let cpu_at_open = own_cpu_time();
         let (stop, stopped) = oneshot::channel();
+        let stream = stream(Nanos(opened_nanos));
         let reader = tokio::spawn(read(session, stream, stopped));
         Ok(Self {
             reader,
@@ -109,22 +111,15 @@ impl Window {
             .reader
             .await
             .context("the reader of the ring buffer panicked")??;
+        let idle_since = idle_since(&self.disks);
         let before = statistics(&self.disks);
         session.close_gate()?;
         let closed_nanos = monotonic_nanos();
         let after = statistics(&self.disks);
         session.drain(|record| stream.take(record))?;
         let tracer_cpu = own_cpu_time().saturating_sub(self.cpu_at_open);
-        let idle: Vec<bool> = after
-            .iter()
-            .map(|statistics| {
-                statistics
-                    .as_ref()
-                    .is_some_and(|device| device.in_flight == 0)
-            })
-            .collect();
         Ok(ClosedWindow {
-            aggregates: session.aggregates(&idle)?,
+            aggregates: session.aggregates(&idle_since)?,
             programs: session.program_runs()?,
             stream,
             opened_nanos: self.opened_nanos,
@@ -152,6 +147,30 @@ async fn read(
         }
         session.drain(|record| stream.take(record))?;
     }
+}
+
+/// By disk: a moment before the closing at which the device had nothing in flight. Whatever had been issued
+/// by then was done, whether or not a program was shown its completion. None for a device that is never
+/// idle, or that does not count.
+fn idle_since(disks: &[BlockDevice]) -> Vec<Option<u64>> {
+    let mut since = vec![None; disks.len()];
+    for attempt in 0..BRACKET_ATTEMPTS {
+        if attempt > 0 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let now = monotonic_nanos();
+        for ((disk, since), device) in disks.iter().zip(&mut since).zip(statistics(disks)) {
+            if disk.queue.iostats != Some(false)
+                && device.is_some_and(|device| device.in_flight == 0)
+            {
+                *since = Some(now);
+            }
+        }
+        if since.iter().all(Option::is_some) {
+            break;
+        }
+    }
+    since
 }
 
 fn statistics(disks: &[BlockDevice]) -> Vec<Option<DeviceStatistics>> {

@@ -143,9 +143,9 @@ fn map_with(
         path: path.to_owned(),
         source,
     };
-    let path = path.canonicalize().map_err(unopenable)?;
     // Looked at before it is opened: opening a FIFO waits for its writer.
     let metadata = path.metadata().map_err(unopenable)?;
+    let path = settled(path, &metadata);
     if !metadata.is_file() {
         return Err(MappingError::NotARegularFile(path));
     }
@@ -190,6 +190,19 @@ fn map_with(
         disk,
         file_system,
     })))
+}
+
+/// The path without links, if that still leads to the same file. `/proc/PID/root/…` leads into another
+/// process's mounts only as long as it is not resolved.
+fn settled(path: &Path, metadata: &std::fs::Metadata) -> PathBuf {
+    path.canonicalize()
+        .ok()
+        .filter(|canonical| {
+            canonical
+                .metadata()
+                .is_ok_and(|found| (found.dev(), found.ino()) == (metadata.dev(), metadata.ino()))
+        })
+        .unwrap_or_else(|| path.to_owned())
 }
 
 fn unmappable_file_system(file_system: &FileSystem) -> Option<UnmappableReason> {

@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use thiserror::Error;
@@ -138,7 +139,7 @@ impl MountTable {
     }
 
     /// The mount that an open file was reached through: exactly that one, also where several are stacked on a
-    /// directory. From `mnt_id` in /proc/self/fdinfo (Linux 3.15).
+    /// directory; for a file of another mount namespace, a mount of the same file system. From `mnt_id` in /proc/self/fdinfo (Linux 3.15).
     pub fn of_file(&self, file: &File) -> Result<&Mount, MountTableError> {
         let path = format!("/proc/self/fdinfo/{}", file.as_raw_fd());
         let unreadable = |source| MountTableError::Unreadable {
@@ -151,9 +152,18 @@ impl MountTable {
             .find_map(|line| line.strip_prefix("mnt_id:"))
             .and_then(|id| id.trim().parse().ok())
             .ok_or_else(|| unreadable(io::Error::other("no mnt_id in it")))?;
-        self.mounts
-            .iter()
-            .find(|mount| mount.id == id)
+        let exact = self.mounts.iter().find(|mount| mount.id == id);
+        // Of a file in another mount namespace the mount is not here, but its file system may be.
+        let device = file
+            .metadata()
+            .ok()
+            .and_then(|metadata| KernelDevice::from_st_dev(metadata.dev()).ok());
+        exact
+            .or_else(|| {
+                self.mounts
+                    .iter()
+                    .find(|mount| Some(mount.device) == device)
+            })
             .ok_or(MountTableError::UnknownMount(id))
     }
 }

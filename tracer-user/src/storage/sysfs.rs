@@ -170,7 +170,7 @@ impl Sysfs {
             iostats: optional_flag(&queue.join("iostats"))?,
             hardware_queue_count: hardware_queues
                 .as_ref()
-                .map_or(0, |queues| queues.len() as u64),
+                .map_or(0, |queues| queue_count(queues)),
             max_tags,
         };
         let driver_kind = match hardware_queues {
@@ -210,6 +210,16 @@ impl Sysfs {
             .parse()
             .map_err(|()| SysfsError::Malformed { path, content })
     }
+}
+
+/// Hardware queues by the largest number among them: queues without a CPU have no directory
+/// (`blk_mq_register_hctx` in block/blk-mq-sysfs.c), but keep their number.
+fn queue_count(directories: &[OsString]) -> u64 {
+    let largest = directories
+        .iter()
+        .filter_map(|name| name.to_str()?.parse::<u64>().ok())
+        .max();
+    largest.map_or(directories.len() as u64, |largest| largest + 1)
 }
 
 fn bio_based_kind(directory: &Path, name: &str) -> Result<&'static str, SysfsError> {

@@ -5,9 +5,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-/// Bytes in a [`Sector`]. The block layer counts in 512 B whatever the device's logical block size is
-/// (`SECTOR_SHIFT`, include/linux/blk_types.h).
-pub const SECTOR_BYTES: u64 = 512;
+pub use tracer_common::gap::SECTOR_BYTES;
 
 /// Address of a 512-byte sector on a block device, counted from the start of the device that the context names
 /// (tracepoints: always the whole disk).
