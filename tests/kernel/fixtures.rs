@@ -86,16 +86,17 @@ fn plan_is_what_the_kernel_does(
         of_file.len(),
         requests.len()
     );
+    // Read through the cache the pages stay there, unless something reclaims them; else none comes there.
     let cached = resident_pages(file.path())?;
     let unique = ExpectedFigures::of_requests(&requests, &file).unique_bytes;
-    let expected_pages = if mode == ReadMode::Direct {
-        0
+    let pages = if mode == ReadMode::Direct {
+        0..=0
     } else {
-        unique / PAGE_BYTES
+        1..=unique / PAGE_BYTES
     };
     ensure!(
-        cached == expected_pages,
-        "{cached} pages are cached, and the plan says {expected_pages}"
+        pages.contains(&cached),
+        "{cached} pages are cached, and the plan says {pages:?}"
     );
     Ok(())
 }

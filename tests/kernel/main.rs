@@ -15,6 +15,7 @@ mod known_order;
 mod lifecycle;
 mod losses;
 mod odd_files;
+mod processes;
 mod real_engine;
 mod shapes;
 

@@ -47,6 +47,9 @@ struct Arguments {
     /// Read the plan again and again, until standard input is closed.
     #[arg(long)]
     until_input_closes: bool,
+    /// Make this file when the plan has been read to its end for the first time.
+    #[arg(long, value_name = "FILE")]
+    mark_round: Option<PathBuf>,
     /// Stay for so long after the last read, with the file open.
     #[arg(long, value_name = "SECONDS", default_value_t = 0.0)]
     hold: f64,
@@ -124,6 +127,9 @@ fn read_rounds(
     loop {
         totals.merge(read_once(reader, &parts)?);
         rounds += 1;
+        if let Some(mark) = arguments.mark_round.as_ref().filter(|_| rounds == 1) {
+            fs::write(mark, "").with_context(|| format!("make {}", mark.display()))?;
+        }
         if stop.load(Ordering::Relaxed) {
             return Ok((rounds, totals));
         }

@@ -89,12 +89,17 @@ pub async fn run_attach(
     }
     .open()?;
 
-    let mut watch = EngineWatch::new(process);
+    eprintln!(
+        "tracer: tracing process {} ({}); Ctrl-C ends it",
+        options.pid,
+        process.identity().command_name
+    );
+    let mut watch = EngineWatch::of_process(process)?;
     let deadline = options
         .duration
         .map(|duration| time::Instant::now() + duration);
     let wake = watch_until(&mut watch, &opened, deadline).await?;
-    let faults_after = watch.process().faults().ok();
+    let faults_after = watch.faults();
     let (mut record, directory, caller) = opened.finish(&mut watch, "attach", command).await?;
     record.notes.extend(notes);
     record.notes.push(

@@ -12,8 +12,8 @@ use crate::{
         EngineRecord, MappingRecord, MappingsRecord, PeakMemoryRecord, ProcessRecord, RollupRecord,
     },
     target::{
-        Certainty, EngineLogParser, EngineMark, MappingTable, MarkKind, MemorySample, MemoryUse,
-        ObservedProcess, OutputLine, PeakMemory, memory_rollup,
+        Certainty, EngineLogParser, EngineMark, EngineSignals, FaultCounts, MappingTable, MarkKind,
+        MemorySample, MemoryUse, ObservedProcess, OutputLine, PeakMemory, memory_rollup,
     },
 };
 
@@ -112,7 +112,10 @@ impl SharedLog {
 
 /// What was seen of the engine.
 pub struct EngineWatch {
-    process: ObservedProcess,
+    /// None for an engine that had ended before it could be looked at.
+    process: Option<ObservedProcess>,
+    pid: i32,
+    exit: OwnedFd,
     /// The engine and its descendants, by process id.
     pub process_ids: BTreeSet<u32>,
     peak: PeakMemory,
@@ -130,12 +133,33 @@ pub struct EngineWatch {
 const SAMPLES_PER_MAPPING_TABLE: u64 = 10;
 
 impl EngineWatch {
-    /// Watches a process.
-    #[must_use]
-    pub fn new(process: ObservedProcess) -> Self {
-        let own = u32::try_from(process.pid()).ok();
+    /// Watches a process that is there.
+    ///
+    /// # Errors
+    /// No descriptor left.
+    pub fn of_process(process: ObservedProcess) -> std::io::Result<Self> {
+        let (pid, exit) = (
+            process.pid(),
+            process.exit_descriptor().try_clone_to_owned()?,
+        );
+        Ok(Self::new(Some(process), pid, exit))
+    }
+
+    /// Watches an engine that was just started, and may have ended since: then only its end is seen.
+    ///
+    /// # Errors
+    /// No descriptor left.
+    pub fn of_engine(pid: i32, engine: &EngineSignals) -> std::io::Result<Self> {
+        let exit = engine.exit_descriptor().try_clone_to_owned()?;
+        Ok(Self::new(ObservedProcess::open(pid).ok(), pid, exit))
+    }
+
+    fn new(process: Option<ObservedProcess>, pid: i32, exit: OwnedFd) -> Self {
+        let own = u32::try_from(pid).ok();
         Self {
             process,
+            pid,
+            exit,
             process_ids: own.into_iter().collect(),
             peak: PeakMemory::default(),
             at_load_end: None,
@@ -147,10 +171,10 @@ impl EngineWatch {
         }
     }
 
-    /// The process.
+    /// Page faults of the process so far, where it can be looked at.
     #[must_use]
-    pub const fn process(&self) -> &ObservedProcess {
-        &self.process
+    pub fn faults(&self) -> Option<FaultCounts> {
+        self.process.as_ref()?.faults().ok()
     }
 
     /// Becomes readable when the process has ended.
@@ -158,16 +182,20 @@ impl EngineWatch {
     /// # Errors
     /// No descriptor left.
     pub fn exit_descriptor(&self) -> std::io::Result<OwnedFd> {
-        self.process.exit_descriptor().try_clone_to_owned()
+        self.exit.try_clone()
     }
 
     /// Looks at the process, and at the page cache if the log says that a phase has ended. An engine that has
     /// just ended gives nothing, and what was seen before stays.
     pub fn sample(&mut self, log: &SharedLog, subject: &Subject) {
-        if let Ok(sample) = MemorySample::read(&self.process) {
+        if let Some(process) = &self.process
+            && let Ok(sample) = MemorySample::read(process)
+        {
             self.peak.add(&sample);
         }
-        if let Ok(descendants) = self.process.descendants() {
+        if let Some(process) = &self.process
+            && let Ok(descendants) = process.descendants()
+        {
             self.process_ids.extend(
                 descendants
                     .into_iter()
@@ -196,12 +224,13 @@ impl EngineWatch {
     }
 
     fn look_at_mappings(&self) -> Option<(MappingTable, Option<MemoryUse>)> {
-        let table = MappingTable::read(&self.process, LARGEST_MAPPINGS).ok()?;
+        let process = self.process.as_ref()?;
+        let table = MappingTable::read(process, LARGEST_MAPPINGS).ok()?;
         // A process that is ending has no mappings left.
         if table.largest.is_empty() {
             return None;
         }
-        Some((table, memory_rollup(&self.process).ok()))
+        Some((table, memory_rollup(process).ok()))
     }
 
     /// The record of the process, without its faults.
@@ -218,7 +247,7 @@ impl EngineWatch {
                 })
             });
         ProcessRecord {
-            pid: u32::try_from(self.process.pid()).unwrap_or_default(),
+            pid: u32::try_from(self.pid).unwrap_or_default(),
             major_faults: None,
             minor_faults: None,
             peak: self.peak.at_peak.as_ref().map(|peak| PeakMemoryRecord {

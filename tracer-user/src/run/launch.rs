@@ -10,8 +10,8 @@ use crate::{
     kernel::Session,
     record::ExitRecord,
     target::{
-        Caller, EngineExit, EngineSignals, ExitKind, LaunchRequest, ObservedProcess, OutputLine,
-        SignalWatch, launch, resolve_program,
+        Caller, EngineExit, EngineSignals, ExitKind, LaunchRequest, OutputLine, SignalWatch,
+        launch, resolve_program,
     },
 };
 
@@ -84,10 +84,8 @@ pub async fn run_launch(
     request.output_directory = Some(opened.directory.path());
     request.cgroup_procs = conditions.cgroup_descriptors()?;
     let engine = launch(request)?;
-    let mut watch = EngineWatch::new(
-        ObservedProcess::open(engine.pid())
-            .context("cannot look at the engine that was just started")?,
-    );
+    let mut watch = EngineWatch::of_engine(engine.pid(), &engine.signals())
+        .context("cannot watch the engine")?;
     let partial_reason = follow(&mut watch, &opened, &engine.signals()).await?;
     let command = options
         .command
