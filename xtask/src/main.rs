@@ -1,20 +1,35 @@
-//! `cargo xtask`: everything around the tracer that is not the tracer.
+//! `cargo xtask`: sets up, builds, runs, tests and lints the workspace.
+//!
+//! Only what needs root gets it: the tracer, and the tests on the kernel. Everything else, all builds among
+//! it, runs as the calling user.
 
+mod caller_environment;
+mod cargo;
+mod executable;
+mod linker;
 mod lint;
 mod privilege;
 mod progress;
+mod python;
 mod run;
 mod setup;
+mod shell;
+mod supervise;
 mod test;
+mod toolchain;
 mod workspace;
 
-use std::ffi::OsString;
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
 
-/// Set-up, run, test and lint of the tracer.
+/// Sets up, builds, runs, tests and lints the workspace.
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask")]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -22,39 +37,43 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Install what the build needs: toolchain components, and the eBPF linker into target/tools.
+    /// Check and install what a build needs: the toolchain's components, and the eBPF linker below target/.
     Setup,
-    /// Set up, build, and run the tracer as root with these arguments; without any, the demo.
+    /// Build the tracer and run it as root, with the arguments as they are; without any, its demo.
     #[command(disable_help_flag = true)]
     Run {
-        /// The tracer's arguments, passed on as they are.
+        /// Arguments of the tracer.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
-    /// Run the unit tests as you, then the tests on the real kernel as root.
-    Test {
-        /// A test that cannot run here is a failure.
-        #[arg(long)]
-        strict: bool,
-        /// Run only the tests on the real kernel whose name contains one of these.
-        filters: Vec<OsString>,
-    },
-    /// Check formatting, lints of both sides, and documentation.
+    /// Run the unit tests as the user, and the tests on the kernel as root.
+    Test(test::Options),
+    /// Check formatting, run clippy on the user's side and on the eBPF side, and build the documentation.
     Lint,
 }
 
-fn main() {
-    let result = match Arguments::parse().command {
-        Command::Setup => setup::setup().map(|()| 0),
-        Command::Run { arguments } => run::run(&arguments),
-        Command::Test { strict, filters } => test::test(strict, &filters),
-        Command::Lint => lint::lint().map(|()| 0),
-    };
+fn main() -> ExitCode {
+    let mut given = env::args_os().skip(1);
+    // Clap would take a leading `--` for itself, and the tracer gets its arguments as they were given.
+    match given.next() {
+        Some(first) if first == OsStr::new("run") => run::run(given.collect()),
+        Some(first) if first == OsStr::new(run::SECOND_STAGE) => run::second_stage(given.collect()),
+        _ => match Arguments::parse().command {
+            Command::Run { arguments } => run::run(arguments),
+            Command::Setup => report(setup::setup().map(|_ready| ())),
+            Command::Test(options) => report(test::test(&options)),
+            Command::Lint => report(lint::lint()),
+        },
+    }
+}
+
+/// The exit status of a command of ours, with its error printed.
+fn report(result: anyhow::Result<()>) -> ExitCode {
     match result {
-        Ok(status) => std::process::exit(status),
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("xtask: {error:#}");
-            std::process::exit(1);
+            ExitCode::FAILURE
         }
     }
 }

@@ -1,65 +1,81 @@
-//! `cargo xtask test`: unit tests as the user; the tests on the real kernel are built as the user, and only
-//! their binary runs as root.
+//! `cargo xtask test`: unit tests as the user, the tests on the kernel as root.
 
 use std::{
-    ffi::{OsStr, OsString},
-    path::{Path, PathBuf},
+    ffi::OsString,
+    fs,
+    path::PathBuf,
     process::{Command, Stdio},
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, Result, bail};
 
 use crate::{
-    privilege::as_root,
-    progress::step,
-    run::{build_tracer, conventional},
-    workspace::{cargo, root, tools},
+    caller_environment,
+    cargo::{self, Built},
+    privilege::Elevation,
+    progress, python,
+    run::build_tracer,
+    setup::{self, Ready},
+    supervise,
 };
 
-/// The real engine of the tests: llama.cpp, prebuilt, from PyPI.
-const ENGINE_PACKAGE: &str = "xllamacpp==2026.10.11549";
-
-/// Runs all tests; returns the status of the first part that failed.
-///
-/// # Errors
-/// Something could not be built or started.
-pub fn test(strict: bool, filters: &[OsString]) -> anyhow::Result<i32> {
-    let tracer = build_tracer()?;
-    if filters.is_empty() {
-        let status = unit_tests(strict)?;
-        if status != 0 {
-            return Ok(status);
-        }
-    }
-    let binary = kernel_tests()?;
-    let python = real_engine();
-    if let Err(error) = &python {
-        eprintln!("xtask: no real engine for the tests: {error:#}");
-    }
-    let python = python.unwrap_or_default();
-    let directory = root().join("target/tests");
-    std::fs::create_dir_all(&directory)
-        .with_context(|| format!("cannot make {}", directory.display()))?;
-    let mut variables: Vec<(&str, &OsStr)> = vec![
-        ("TRACER_BINARY", tracer.as_os_str()),
-        ("TRACER_TESTS_DIRECTORY", directory.as_os_str()),
-        ("TRACER_TESTS_PYTHON", python.as_os_str()),
-    ];
-    if strict {
-        variables.push(("TRACER_TESTS_STRICT", OsStr::new("1")));
-    }
-    let status = as_root(&binary, variables)
-        .args(filters)
-        .status()
-        .context("cannot start the tests on the real kernel; they need root or sudo")?;
-    Ok(conventional(status))
+/// What to test.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// A test on the kernel that cannot run here is a failure.
+    #[arg(long)]
+    pub strict: bool,
+    /// Run only tests whose names contain this.
+    pub filter: Option<OsString>,
+    /// Arguments for the test programs, such as --exact or --skip NAME.
+    #[arg(last = true)]
+    pub arguments: Vec<OsString>,
 }
 
-/// Runs the unit tests. A few of them need root or a tool; where that is missing they print a line that
-/// begins with `skipped:`, which the test runner hides and `strict` looks for.
-fn unit_tests(strict: bool) -> anyhow::Result<i32> {
-    // Of the tests' own crate only the library: its other part is the binary that needs root.
-    let parts: [&[&str]; 2] = [
+impl Options {
+    /// What every test program is called with.
+    fn for_programs(&self) -> Vec<OsString> {
+        self.filter.iter().chain(&self.arguments).cloned().collect()
+    }
+}
+
+/// Runs all tests, those after a failed one too.
+///
+/// # Errors
+/// A test fails, or something cannot be built.
+pub fn test(options: &Options) -> Result<()> {
+    let ready = setup::setup()?;
+    let python = python::ensure(&ready.workspace)
+        .inspect_err(|error| {
+            progress::say(&format!(
+                "the real engine's test has no Python to run with: {error:#}"
+            ));
+        })
+        .ok();
+    // The build of the tests comes first: where it fails, the unit tests would too.
+    let tracer = build_tracer(&ready)?;
+    let kernel_tests = build_kernel_tests(&ready)?;
+    let failed: Vec<_> = [
+        ("the unit tests", unit_tests(&ready, options)),
+        (
+            "the tests on the kernel",
+            run_kernel_tests(&ready, &kernel_tests, tracer, python, options),
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(what, result)| result.err().map(|error| format!("{what}: {error:#}")))
+    .collect();
+    if !failed.is_empty() {
+        bail!("failed\n  {}", failed.join("\n  "));
+    }
+    Ok(())
+}
+
+/// The unit and documentation tests of everything but `tests`, then those of `tests` itself: its target
+/// `kernel` needs root.
+fn unit_tests(ready: &Ready, options: &Options) -> Result<()> {
+    progress::say("running the unit tests");
+    let selections: [&[&str]; 2] = [
         &[
             "--workspace",
             "--exclude",
@@ -67,118 +83,151 @@ fn unit_tests(strict: bool) -> anyhow::Result<i32> {
             "--exclude",
             "tracer-ebpf",
         ],
-        &["--package", "tests", "--lib"],
+        &["--package", "tests", "--lib", "--bins"],
     ];
-    for part in parts {
-        let status = unit_tests_of(part, strict)?;
-        if status != 0 {
-            return Ok(status);
-        }
+    let failed: Vec<_> = selections
+        .into_iter()
+        .filter_map(|selection| {
+            let mut command = cargo::cargo(&ready.workspace, &ready.toolchain);
+            command
+                .args(["test", "--no-fail-fast"])
+                .args(selection)
+                .arg("--")
+                .args(options.for_programs());
+            if options.strict {
+                strictly(&mut command).err()
+            } else {
+                cargo::succeed(&mut command).err()
+            }
+            .map(|error| format!("{error:#}"))
+        })
+        .collect();
+    if !failed.is_empty() {
+        bail!("{}", failed.join("; "));
     }
-    Ok(0)
+    Ok(())
 }
 
-fn unit_tests_of(part: &[&str], strict: bool) -> anyhow::Result<i32> {
-    let mut command = cargo();
-    command.arg("test").args(part);
-    if !strict {
-        let status = command.status().context("cannot run cargo test")?;
-        return Ok(conventional(status));
-    }
+/// Runs unit tests of which none may be skipped. A few of them need root or a tool; where that is missing they
+/// print a line that begins with `skipped:`, which the test runner hides of a test that passed.
+fn strictly(command: &mut Command) -> Result<()> {
     let output = command
-        .args(["--", "--show-output"])
+        .arg("--show-output")
         .stderr(Stdio::inherit())
         .output()
         .context("cannot run cargo test")?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let skipped: Vec<&str> = text.lines().filter(|line| is_skip(line)).collect();
     if !output.status.success() {
         print!("{text}");
-        return Ok(conventional(output.status));
+        bail!("they ended with {}", output.status);
     }
     for line in text.lines().filter(|line| line.starts_with("test ")) {
         println!("{line}");
     }
-    if skipped.is_empty() {
-        return Ok(0);
+    let skipped: Vec<&str> = text.lines().filter(|line| is_skip(line)).collect();
+    if !skipped.is_empty() {
+        bail!(
+            "with --strict none may be skipped:\n  {}",
+            skipped.join("\n  ")
+        );
     }
-    for line in &skipped {
-        eprintln!("xtask: a unit test was {line}");
-    }
-    eprintln!("xtask: --strict: {} unit tests were skipped", skipped.len());
-    Ok(1)
+    Ok(())
 }
 
 fn is_skip(line: &str) -> bool {
     line.trim_start().starts_with("skipped:")
 }
 
-/// Builds the tests on the real kernel and finds their binary.
-fn kernel_tests() -> anyhow::Result<PathBuf> {
-    let output = cargo()
-        .args([
-            "test",
-            "--release",
-            "--package",
-            "tests",
-            "--no-run",
-            "--message-format=json",
-        ])
-        .stderr(Stdio::inherit())
-        .output()
-        .context("cannot build the tests")?;
-    if !output.status.success() {
-        bail!("building the tests on the real kernel failed");
-    }
-    String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .find_map(|message| {
-            let target = message.get("target")?;
-            (target.get("name")? == "kernel" && target.get("kind")?.get(0)? == "test")
-                .then(|| message.get("executable")?.as_str().map(PathBuf::from))?
-        })
-        .context("cargo built no test binary named kernel")
+fn build_kernel_tests(ready: &Ready) -> Result<Built> {
+    progress::say("building the tests on the kernel");
+    let mut command = cargo::cargo(&ready.workspace, &ready.toolchain);
+    command.args([
+        "test",
+        "--release",
+        "--no-run",
+        "--package",
+        "tests",
+        "--test",
+        "kernel",
+    ]);
+    cargo::build(&mut command, "kernel")
 }
 
-/// Makes a Python virtual environment with the real engine, unless it is there; returns its Python.
-fn real_engine() -> anyhow::Result<PathBuf> {
-    let environment = tools().join("venv-xllamacpp");
-    let python = environment.join("bin/python");
-    let stamp = environment.join("installed");
-    if std::fs::read_to_string(&stamp).is_ok_and(|package| package == ENGINE_PACKAGE) {
-        return Ok(python);
+fn run_kernel_tests(
+    ready: &Ready,
+    tests: &Built,
+    tracer: PathBuf,
+    python: Option<PathBuf>,
+    options: &Options,
+) -> Result<()> {
+    // Made as the user, who can remove it then.
+    let directory = ready.workspace.target.join("tests");
+    fs::create_dir_all(&directory)
+        .with_context(|| format!("cannot make {}", directory.display()))?;
+    let variables = variables(tracer, directory, python, options.strict);
+    let by_hand = std::iter::once(OsString::from("env"))
+        .chain(variables.iter().map(|(name, value)| {
+            let mut assignment = OsString::from(format!("{name}="));
+            assignment.push(value);
+            assignment
+        }))
+        .chain([tests.executable.clone().into()])
+        .chain(options.for_programs());
+    let elevation = Elevation::find(by_hand)?;
+    progress::say("running the tests on the kernel, as root");
+    let mut command = elevation.command(&tests.executable, &options.for_programs(), &variables);
+    caller_environment::restore(&mut command, &ready.workspace.target);
+    // Where cargo would run them.
+    command.current_dir(&tests.package);
+    let status = supervise::run(&mut command, &elevation)?;
+    if !status.success() {
+        bail!("they ended with {status}");
     }
-    // A half-made environment is made anew.
-    if environment.exists() {
-        std::fs::remove_dir_all(&environment)?;
-    }
-    step(
-        "making a Python environment for the real engine",
-        Command::new("python3")
-            .args([OsStr::new("-m"), OsStr::new("venv")])
-            .arg(&environment),
-    )?;
-    step(
-        &format!("installing {ENGINE_PACKAGE}"),
-        Command::new(&python).args(["-m", "pip", "install", "--quiet", ENGINE_PACKAGE]),
-    )?;
-    write_stamp(&stamp)?;
-    Ok(python)
+    Ok(())
 }
 
-fn write_stamp(stamp: &Path) -> anyhow::Result<()> {
-    std::fs::write(stamp, ENGINE_PACKAGE)
-        .with_context(|| format!("cannot write {}", stamp.display()))
+/// What the tests on the kernel are told.
+fn variables(
+    tracer: PathBuf,
+    directory: PathBuf,
+    python: Option<PathBuf>,
+    strict: bool,
+) -> Vec<(&'static str, OsString)> {
+    let mut variables = vec![
+        ("TRACER_BINARY", tracer.into()),
+        ("TRACER_TESTS_DIRECTORY", directory.into()),
+    ];
+    variables.extend(python.map(|python| ("TRACER_TESTS_PYTHON", python.into())));
+    variables.extend(strict.then(|| ("TRACER_TESTS_STRICT", "1".into())));
+    variables
 }
 
 #[cfg(test)]
 mod tests {
-    use super::is_skip;
+    use super::*;
 
     #[test]
     fn skips_are_told_from_results() {
         assert!(is_skip("skipped: needs root"));
         assert!(!is_skip("test a::that_is_skipped ... ok"));
+    }
+
+    #[test]
+    fn the_tests_on_the_kernel_are_told_only_what_there_is() {
+        let names = |python: Option<&str>, strict| {
+            variables(
+                "/t/tracer".into(),
+                "/t/tests".into(),
+                python.map(PathBuf::from),
+                strict,
+            )
+            .into_iter()
+            .map(|(name, value)| format!("{name}={}", value.display()))
+            .collect::<Vec<_>>()
+        };
+        let always = ["TRACER_BINARY=/t/tracer", "TRACER_TESTS_DIRECTORY=/t/tests"];
+        assert_eq!(names(None, false), always);
+        let more = ["TRACER_TESTS_PYTHON=/v/python", "TRACER_TESTS_STRICT=1"];
+        assert_eq!(names(Some("/v/python"), true), [always, more].concat());
     }
 }
