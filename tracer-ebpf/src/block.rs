@@ -27,8 +27,9 @@ use crate::{
         DEVICE_COMPLETES, DEVICE_ISSUES, LAST_ENDS, LATENCIES, LOST_RECORDS, MODEL_COMPLETES,
         MODEL_ISSUES, MODEL_REQUEUES, REQUESTS, value,
     },
+    parts::Walk,
     settings::setting,
-    walk::{self, Walk, space},
+    walk::{self, space},
 };
 
 /// `block_rq_issue`.

@@ -17,6 +17,7 @@ mod filter;
 mod gate;
 mod maps;
 mod page_cache;
+mod parts;
 mod settings;
 mod walk;
 

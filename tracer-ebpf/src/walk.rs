@@ -11,6 +11,7 @@ use tracer_common::{
 use crate::{
     bitmap,
     maps::{EXTENTS, WALKS},
+    parts::{Part, Walk},
 };
 
 /// Work spaces: a program may be interrupted by another one, never by itself.
@@ -18,31 +19,6 @@ pub mod space {
     pub const ISSUE: u32 = 0;
     pub const COMPLETE: u32 = 1;
     pub const REQUEUE: u32 = 2;
-}
-
-/// What of the range belongs to one model.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub struct Part {
-    /// First sector of the model in the range.
-    pub start_sector: u64,
-    /// Sector after the model's last one in the range.
-    pub end_sector: u64,
-    /// Bytes of the model in the range.
-    pub bytes: u64,
-}
-
-/// A walk and its result.
-#[repr(C)]
-pub struct Walk {
-    sector: u64,
-    end_sector: u64,
-    next_extent: u32,
-    mark_unique: u32,
-    /// Bit mask of the models in the range; the parts of the others are stale.
-    pub touched: u64,
-    /// By model.
-    pub parts: [Part; MAX_MODELS],
 }
 
 /// log2 of the largest number of extents.

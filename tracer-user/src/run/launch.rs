@@ -42,6 +42,10 @@ pub struct LaunchOptions {
 /// How long a stopped engine may take before it is asked more firmly.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// A second signal within this time is the first one again: `timeout` sends one to its child and one to the
+/// process group.
+const ECHO: Duration = Duration::from_millis(500);
+
 /// Starts the engine and traces it to its end.
 ///
 /// # Errors
@@ -141,6 +145,7 @@ async fn follow(
     let mut reason = None;
     let mut deadline = None;
     let mut firmness = 0;
+    let mut last_signal = None;
     loop {
         match watch_until(watch, opened, deadline).await? {
             Wake::Ended => return Ok(reason),
@@ -151,6 +156,11 @@ async fn follow(
                         received.signal
                     ))
                 });
+                let repeated = last_signal.is_some_and(|at: time::Instant| at.elapsed() < ECHO);
+                last_signal = Some(time::Instant::now());
+                if firmness > 0 && repeated {
+                    continue;
+                }
                 if firmness > 0 {
                     // The second time the user is in a hurry.
                     engine.kill()?;
