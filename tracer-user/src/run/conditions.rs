@@ -32,6 +32,9 @@ pub struct ConditionsRequest {
     pub evict_model: bool,
 }
 
+/// Below this the kernel kills a process before it has run its first instructions.
+const LEAST_CGROUP_BYTES: u64 = 4 << 20;
+
 /// Conditions in force; dropping them undoes what can be undone.
 #[derive(Debug, Default)]
 pub struct Conditions {
@@ -45,8 +48,18 @@ impl Conditions {
     /// Says what cannot be done, before anything is touched.
     ///
     /// # Errors
-    /// More memory to lock than fits.
+    /// More memory to lock than fits, a limit that nothing could run in.
     pub fn check(request: &ConditionsRequest) -> anyhow::Result<()> {
+        if let Some(bytes) = request
+            .memory_max_bytes
+            .filter(|bytes| *bytes < LEAST_CGROUP_BYTES)
+        {
+            bail!(
+                "no process starts in {}; choose --memory-max of at least {}",
+                crate::report::bytes(bytes),
+                crate::report::bytes(LEAST_CGROUP_BYTES)
+            );
+        }
         if let Some(bytes) = request.lock_bytes {
             let capacity =
                 largest_balloon().context("cannot tell how much memory could be locked")?;
