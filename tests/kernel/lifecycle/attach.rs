@@ -1,11 +1,6 @@
 //! Tracing a process that runs already, and leaving it as it was.
 
-use std::{
-    fs,
-    path::PathBuf,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::Signal;
@@ -41,41 +36,10 @@ fn waiting_reader(ground: &Ground, file: &ModelFile, options: &[&str]) -> Result
 fn attached(call: TracerCall<'_>) -> Result<(RunningProgram, PathBuf)> {
     let directory = call.directory().to_owned();
     let tracer = call.start()?;
-    wait_until_attached(&tracer)?;
+    tracer.wait_until("it traces", LIMIT, |tracer| {
+        tracer.errors_so_far().contains("tracing process")
+    })?;
     Ok((tracer, directory))
-}
-
-/// Waits until the number of the tracer's eBPF links has not changed for a while: the gate opens right
-/// after the last one.
-fn wait_until_attached(tracer: &RunningProgram) -> Result<()> {
-    let links = || -> usize {
-        fs::read_dir(format!("/proc/{}/fdinfo", tracer.process_id()))
-            .into_iter()
-            .flatten()
-            .flatten()
-            .filter(|entry| {
-                fs::read_to_string(entry.path())
-                    .is_ok_and(|text| text.contains("link_id:") || text.contains("prog_id:"))
-            })
-            .count()
-    };
-    let deadline = Instant::now() + LIMIT;
-    let mut since = (0, Instant::now());
-    loop {
-        let now = links();
-        if now != since.0 {
-            since = (now, Instant::now());
-        }
-        if now > 0 && since.1.elapsed() > Duration::from_millis(500) {
-            return Ok(());
-        }
-        ensure!(
-            tracer.is_running()? && Instant::now() < deadline,
-            "the tracer attached nothing; it says\n{}",
-            tracer.errors_so_far()
-        );
-        thread::sleep(Duration::from_millis(20));
-    }
 }
 
 pub(super) fn attach_for_a_time(ground: &Ground, disk: &LoopDisk, file: &ModelFile) -> Result<()> {
@@ -188,7 +152,7 @@ pub(super) fn attach_without_model_files(
     _: &LoopDisk,
     _: &ModelFile,
 ) -> Result<()> {
-    let mut command = std::process::Command::new("/bin/sleep");
+    let mut command = Command::new("/bin/sleep");
     command.arg("60");
     let program = RunningProgram::start(&ground.scratch, command)?;
     let run = TracerCall::attach(&ground.scratch, program.process_id())?.run()?;
@@ -197,7 +161,7 @@ pub(super) fn attach_without_model_files(
 }
 
 pub(super) fn attach_to_nobody(ground: &Ground, _: &LoopDisk, file: &ModelFile) -> Result<()> {
-    let mut command = std::process::Command::new("/bin/true");
+    let mut command = Command::new("/bin/true");
     command.arg("x");
     let program = RunningProgram::start(&ground.scratch, command)?;
     let process_id = program.process_id();
@@ -207,4 +171,45 @@ pub(super) fn attach_to_nobody(ground: &Ground, _: &LoopDisk, file: &ModelFile) 
         .run()?;
     check_said(&run.finished, FAILED, &[&process_id.to_string()])?;
     check_untouched(&run.directory)
+}
+
+/// A process sees another file under the model's path than everybody else: the one that it reads is traced.
+pub(super) fn attach_in_other_mounts(
+    ground: &Ground,
+    disk: &LoopDisk,
+    file: &ModelFile,
+) -> Result<()> {
+    let own = ModelFile::contiguous(disk, "own.gguf", 2 * MODEL_BYTES)?;
+    let mut command = Command::new("unshare");
+    command
+        .args(["--mount", "--propagation", "private", "sh", "-c"])
+        .arg(r#"mount --bind "$1" "$2" && exec 3<"$2" && read -r line && cat <&3 >/dev/null && read -r line"#)
+        .arg("sh")
+        .args([own.path(), file.path()]);
+    let mut program = RunningProgram::start(&ground.scratch, command)?;
+    program.wait_until("it has its model open", LIMIT, |program| {
+        fs::read_link(format!("/proc/{}/fd/3", program.process_id())).is_ok()
+    })?;
+    let (tracer, directory) = attached(TracerCall::attach(&ground.scratch, program.process_id())?)?;
+    program.send_line("go")?;
+    program.wait_until("it has read", LIMIT, |_| {
+        tests::model_file::resident_pages(own.path())
+            .is_ok_and(|pages| pages * 4096 >= 2 * MODEL_BYTES)
+    })?;
+    program.send_line("end")?;
+    program.finish(LIMIT)?.succeeded()?;
+    check_said(&tracer.finish(LIMIT)?, 0, &[])?;
+    let record = RunRecord::load(&directory)?;
+    let inode = record.count("model.files.0.inode")?;
+    ensure!(
+        inode == own.inode()?,
+        "inode {inode} was traced, and {} was read",
+        own.inode()?
+    );
+    ensure!(
+        record.count("reads.unique_bytes")? == 2 * MODEL_BYTES,
+        "{}",
+        record.value("reads")?
+    );
+    check_no_violation(&record)
 }

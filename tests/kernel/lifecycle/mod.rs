@@ -28,7 +28,7 @@ const MODEL_BYTES: u64 = 1 << 20;
 type Test = fn(&Ground, &LoopDisk, &ModelFile) -> Result<()>;
 
 pub fn cases() -> Vec<Case> {
-    let tests: [(&str, Test); 21] = [
+    let tests: [(&str, Test); 22] = [
         ("status_of_the_command", engine_end::status_of_the_command),
         (
             "command_killed_by_a_signal",
@@ -68,6 +68,7 @@ pub fn cases() -> Vec<Case> {
             attach::attach_without_model_files,
         ),
         ("attach_to_nobody", attach::attach_to_nobody),
+        ("attach_in_other_mounts", attach::attach_in_other_mounts),
         ("calling_user", rights::calling_user),
         ("no_privileges", rights::no_privileges),
         ("locked_memory", pressure::locked_memory),

@@ -185,27 +185,3 @@ proptest! {
         prop_assert!(seen, "{lost:?}");
     }
 }
-
-/// Run by hand: `cargo test --release -- --ignored --nocapture throughput`.
-#[test]
-#[ignore = "a measurement"]
-fn throughput() {
-    for (name, random, noise) in [
-        ("sequential", false, &[0][..]),
-        ("random", true, &[0]),
-        ("reordered", false, &[0, 9, 3, 20, 1]),
-    ] {
-        let device = Device::large();
-        let events = simulate(&Script::busy(1_000_000, random), &device).reordered(noise);
-        let begin = std::time::Instant::now();
-        let figures = figures(&events, &device);
-        let seconds = begin.elapsed().as_secs_f64();
-        println!(
-            "{name}: {} events, {:.2} M events/s, {} reads, laws hold: {}",
-            events.len(),
-            events.len() as f64 / seconds / 1e6,
-            figures.reads.count,
-            figures.all_laws_hold(),
-        );
-    }
-}
