@@ -15,6 +15,7 @@ mod known_order;
 mod lifecycle;
 mod losses;
 mod odd_files;
+mod page_cache;
 mod processes;
 mod real_engine;
 mod shapes;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         odd_files::cases(),
         fragmented::cases(),
         aggregates::cases(),
+        page_cache::cases(),
         losses::cases(),
         lifecycle::cases(),
         real_engine::cases(),

@@ -1,0 +1,66 @@
+//! What the page cache does with the model: read, evicted and read again, so that every figure is known.
+
+use anyhow::{Result, ensure};
+use tests::{
+    disk::FileSystem, model_file::ModelFile, reader::Finished, run_record::RunRecord,
+    tracer::TracerCall,
+};
+
+use crate::{
+    ground::{Case, FILE_SYSTEMS, Ground, case, check_sound},
+    shapes::{FILE_BYTES, PAGE_BYTES},
+};
+
+pub fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for file_system in FILE_SYSTEMS {
+        for (name, read_ahead_kb) in [("read_ahead_off", 0), ("large_folios", 1024)] {
+            cases.push(case(
+                format!("page_cache::{file_system}::{name}"),
+                move |ground, _| read_evicted_and_read_again(ground, file_system, read_ahead_kb),
+            ));
+        }
+    }
+    cases
+}
+
+/// With read-ahead the page cache uses large folios, where one event stands for many pages.
+fn read_evicted_and_read_again(
+    ground: &Ground,
+    file_system: FileSystem,
+    read_ahead_kb: u64,
+) -> Result<()> {
+    let disk = ground.disk(file_system)?;
+    disk.set_read_ahead_kb(read_ahead_kb)?;
+    let file = ModelFile::contiguous(&disk, "model", FILE_BYTES)?;
+    file.evict()?;
+    // dd with nothing to copy gives the advice POSIX_FADV_DONTNEED for the whole file.
+    let script = r#"cat "$1" >/dev/null && dd if="$1" iflag=nocache count=0 2>/dev/null && cat "$1" >/dev/null"#;
+    let path = file.path().to_string_lossy().into_owned();
+    let run = TracerCall::launch(&ground.scratch, file.path())?
+        .engine("/bin/sh".as_ref(), &["-c", script, "sh", &path])
+        .run()?;
+    Finished::succeeded(&run.finished)?;
+    let record: RunRecord = run.record()?;
+    check_sound(&record)?;
+    let pages = FILE_BYTES / PAGE_BYTES;
+    for (figure, expected) in [
+        ("cache.inserts", 2 * pages),
+        ("cache.evictions", pages),
+        ("cache.evictions_by_agent.invalidation", pages),
+        ("cache.refaults", pages),
+        ("cache.faults", 0),
+        ("cache.after_bytes", FILE_BYTES),
+        ("reads.total_bytes", 2 * FILE_BYTES),
+        ("reads.unique_bytes", FILE_BYTES),
+    ] {
+        let found = record.count(figure)?;
+        ensure!(found == expected, "{figure} is {found}, not {expected}");
+    }
+    let amplification = record.number("reads.amplification")?;
+    ensure!(
+        (amplification - 2.0).abs() < 1e-12,
+        "amplification is {amplification}"
+    );
+    Ok(())
+}
