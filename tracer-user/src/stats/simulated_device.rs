@@ -62,27 +62,6 @@ impl Script {
                 .collect(),
         )
     }
-
-    /// Many reads of 128 KiB with a queue depth of about 16, sequential in turns over the large file, or all
-    /// over it.
-    pub fn busy(events: u64, random: bool) -> Self {
-        let places = Device::large().units / 4;
-        let place = |read: u64| {
-            if random {
-                read.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20
-            } else {
-                read
-            }
-        };
-        let operation = |read| Operation {
-            device: 0,
-            start: place(read) % places * 4,
-            length: 4,
-            fate: Fate::Completes,
-            delay: 16,
-        };
-        Self((0..events / 2).map(operation).collect())
-    }
 }
 
 /// Any script: runs of sequential reads, jumps over every class of gap, repeats.
@@ -144,14 +123,6 @@ impl Default for Device {
 }
 
 impl Device {
-    /// 16 GiB.
-    pub fn large() -> Self {
-        Self {
-            units: (16 << 30) / UNIT_BYTES,
-            ..Self::default()
-        }
-    }
-
     pub fn files(&self) -> Vec<FileData> {
         let size_bytes = self.units * UNIT_BYTES + self.holes;
         vec![
