@@ -2,7 +2,7 @@
 //! so plain additions suffice; a program cannot interrupt itself on a CPU (the kernel skips it then and
 //! counts a recursion miss, which the report shows).
 
-use crate::gap::GAP_CLASSES;
+use crate::{gap::GAP_CLASSES, origin::READ_ORIGINS};
 
 /// A counter block that can be summed over CPUs, word by word.
 ///
@@ -129,6 +129,10 @@ counter_block! {
         /// A first issue found its tag still taken by a read that had been requeued and was merged into
         /// another one.
         absorbed_after_requeue: u64,
+        /// Bytes of reads outside the models' extents, by [`crate::origin::ReadOrigin`], by first issue.
+        other_bytes_by_origin: [u64; READ_ORIGINS],
+        /// Bytes of reads in the models' extents, by [`crate::origin::ReadOrigin`], by first issue.
+        model_bytes_by_origin: [u64; READ_ORIGINS],
     }
 }
 
@@ -156,6 +160,24 @@ counter_block! {
         completions: u64,
         /// Records of requeues.
         requeues: u64,
+        /// Records of page-cache inserts.
+        inserts: u64,
+        /// Records of evictions.
+        evictions: u64,
+        /// Records of page faults.
+        faults: u64,
+        /// Records of fault-around windows.
+        map_windows: u64,
+        /// Records of look-ups, and of waits that a look-up ended.
+        lookups: u64,
+        /// Records of waits, and waits that found no room in the table of waiting threads.
+        waits: u64,
+        /// Waits in reclaim, likewise.
+        reclaims: u64,
+        /// Records of an engine's function being entered.
+        mark_entries: u64,
+        /// Records of an engine's function returning.
+        mark_returns: u64,
     }
 }
 
@@ -170,6 +192,8 @@ counter_block! {
         reinserted_pages: u64,
         /// Pages that lie outside the file's size at the start of the run.
         pages_beyond_end: u64,
+        /// Folios that a page fault of the current thread brought: major faults.
+        by_fault: u64,
     }
 }
 

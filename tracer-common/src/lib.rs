@@ -9,6 +9,8 @@ pub mod counters;
 pub mod extent;
 pub mod gap;
 pub mod latency;
+pub mod mark;
+pub mod origin;
 pub mod page;
 pub mod record;
 pub mod request;

@@ -30,6 +30,24 @@ pub struct FileSlot {
     pub reserved: u32,
 }
 
+/// A thread that waits, or has waited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct WaitingThread {
+    /// When it left the CPU, `CLOCK_MONOTONIC` nanoseconds.
+    pub start_ns: u64,
+    /// When it was back on a CPU; 0 while it waits.
+    pub end_ns: u64,
+    /// One of [`crate::record::wait_kind`].
+    pub kind: u32,
+    /// Slot of the file.
+    pub file: u32,
+    /// Page of the file.
+    pub page: u32,
+    /// Its process.
+    pub process_id: u32,
+}
+
 /// The last page-cache event of a thread, to tell a first-touch hit from the end of a miss.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]

@@ -13,6 +13,12 @@ pub mod kind {
     pub const REQUEUE: u8 = 3;
     /// [`super::UnseenRecord`].
     pub const UNSEEN: u8 = 4;
+    /// [`super::PageRecord`].
+    pub const PAGE: u8 = 5;
+    /// [`super::WaitRecord`].
+    pub const WAIT: u8 = 6;
+    /// [`super::MarkRecord`].
+    pub const MARK: u8 = 7;
 }
 
 /// Bits of [`IssueRecord::flags`].
@@ -27,6 +33,8 @@ pub mod issue_flag {
     /// Somebody waits for it (`REQ_SYNC`; the kernel treats every read as synchronous, so it is set by
     /// the submitter's flag only).
     pub const SYNCHRONOUS: u8 = 8;
+    /// The three highest bits hold the [`crate::origin::ReadOrigin`].
+    pub const ORIGIN_SHIFT: u32 = 5;
 }
 
 /// End of the previous read where there was none.
@@ -127,8 +135,108 @@ pub struct UnseenRecord {
     pub request: u64,
 }
 
+/// What [`PageRecord::event`] says. Evictions are [`EVICTION`](page_event::EVICTION) + the number of the
+/// [`crate::counters::EvictionAgent`].
+pub mod page_event {
+    /// A folio entered the page cache.
+    pub const INSERT: u8 = 1;
+    /// A folio entered the page cache, brought by a page fault of the current thread on one of its pages: the
+    /// fault was a major one.
+    pub const INSERT_BY_FAULT: u8 = 2;
+    /// A page fault reached the file's fault handler; one page.
+    pub const FAULT: u8 = 3;
+    /// A page fault mapped what was cached in a window around it.
+    pub const MAP_WINDOW: u8 = 4;
+    /// `read()` or the like found a range of pages.
+    pub const LOOKUP: u8 = 5;
+    /// A folio left the page cache.
+    pub const EVICTION: u8 = 8;
+}
+
+/// Something happened to pages of a model's file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct PageRecord {
+    /// [`kind::PAGE`].
+    pub kind: u8,
+    /// One of [`page_event`].
+    pub event: u8,
+    /// Slot of the file.
+    pub file: u16,
+    /// Process that was current: for a fault the one that faulted, for an eviction the one that reclaimed.
+    pub process_id: u32,
+    /// `CLOCK_MONOTONIC`, nanoseconds.
+    pub time_ns: u64,
+    /// First page in the file.
+    pub first_page: u32,
+    /// Number of pages.
+    pub pages: u32,
+}
+
+/// What [`WaitRecord::wait`] says.
+pub mod wait_kind {
+    /// For a folio of a model's file: in a page fault on it, or in a `read()` that found it right after.
+    pub const MODEL_FOLIO: u8 = 1;
+    /// For other I/O of the engine, direct reads of the model among it.
+    pub const OTHER_IO: u8 = 2;
+    /// In direct reclaim, of the system or of the cgroup.
+    pub const RECLAIM: u8 = 3;
+    /// Uninterruptible sleep that is no I/O, in a page fault on a model's file: a lock.
+    pub const LOCK: u8 = 4;
+}
+
+/// A thread waited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct WaitRecord {
+    /// [`kind::WAIT`].
+    pub kind: u8,
+    /// One of [`wait_kind`].
+    pub wait: u8,
+    /// Slot of the file; 0 where the wait is for none.
+    pub file: u16,
+    /// The thread.
+    pub thread_id: u32,
+    /// `CLOCK_MONOTONIC` when it left the CPU, nanoseconds.
+    pub start_ns: u64,
+    /// `CLOCK_MONOTONIC` when it was back on a CPU, nanoseconds.
+    pub end_ns: u64,
+    /// Its process.
+    pub process_id: u32,
+    /// The page that it waited for; 0 where the wait is for none.
+    pub page: u32,
+}
+
+/// An engine's exported function was entered or left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct MarkRecord {
+    /// [`kind::MARK`].
+    pub kind: u8,
+    /// 1 where the function returns, 0 where it is entered.
+    pub returns: u8,
+    /// Number of the probed function, as the loader gave it.
+    pub symbol: u16,
+    /// Process.
+    pub process_id: u32,
+    /// Thread.
+    pub thread_id: u32,
+    /// Tokens in the batch of a decode call; [`UNKNOWN_TOKENS`] where they cannot be seen.
+    pub tokens: u32,
+    /// `CLOCK_MONOTONIC`, nanoseconds.
+    pub time_ns: u64,
+    /// Second argument at entry, as a number; the return value at return.
+    pub value: u64,
+}
+
+/// [`MarkRecord::tokens`] where the batch's size cannot be seen.
+pub const UNKNOWN_TOKENS: u32 = u32::MAX;
+
 // No padding: the sizes are the sums of the fields.
 const _: () = assert!(size_of::<IssueRecord>() == 4 + 4 + 8 * 4 + 4 + 4);
 const _: () = assert!(size_of::<CompleteRecord>() == 4 + 4 + 8 * 3);
 const _: () = assert!(size_of::<RequeueRecord>() == 4 + 4 + 8 * 3);
 const _: () = assert!(size_of::<UnseenRecord>() == 4 + 4 + 8 * 2);
+const _: () = assert!(size_of::<PageRecord>() == 2 + 2 + 4 + 8 + 4 + 4);
+const _: () = assert!(size_of::<WaitRecord>() == 2 + 2 + 4 + 8 * 2 + 4 + 4);
+const _: () = assert!(size_of::<MarkRecord>() == 2 + 2 + 4 * 3 + 8 * 2);

@@ -70,8 +70,36 @@ pub struct MemberOffsets {
     pub superblock_device: u32,
     /// `task_struct.flags`.
     pub task_flags: u32,
-    /// Keeps the size a multiple of eight.
-    pub reserved: u32,
+    /// `task_struct.pid`.
+    pub task_thread_id: u32,
+    /// `task_struct.tgid`.
+    pub task_process_id: u32,
+    /// `task_struct.__state`, or `state`.
+    pub task_state: u32,
+    /// The byte that holds the bit `task_struct.in_iowait`.
+    pub task_in_iowait: u32,
+    /// `request.bio`.
+    pub request_bio: u32,
+    /// `bio.bi_io_vec`.
+    pub bio_vectors: u32,
+    /// `bio_vec.bv_page`.
+    pub vector_page: u32,
+    /// `page.compound_head`.
+    pub page_compound_head: u32,
+    /// `super_block.s_magic`.
+    pub superblock_magic: u32,
+    /// `bio.bi_bdev`.
+    pub bio_block_device: u32,
+    /// `block_device.bd_disk`.
+    pub block_device_disk: u32,
+    /// `bio.bi_opf`.
+    pub bio_operation: u32,
+    /// `bio.bi_iter.bi_sector`.
+    pub bio_sector: u32,
+    /// `bio.bi_iter.bi_size`.
+    pub bio_bytes: u32,
+    /// `bio.bi_status`.
+    pub bio_status: u32,
 }
 
 /// Values of the running kernel's enumerators.
@@ -97,6 +125,10 @@ pub struct KernelConstants {
     /// Position of the request among the arguments of `block_rq_issue` and `block_rq_requeue`: 0, or 1
     /// where the queue comes first (before Linux 5.11).
     pub request_argument: u32,
+    /// 1 << `__REQ_SWAP`, or 0 where the kernel has no such flag.
+    pub flag_swap: u32,
+    /// Mask of `task_struct.in_iowait` in its byte.
+    pub in_iowait_mask: u32,
     /// Keeps the size a multiple of eight.
     pub reserved: u32,
 }
@@ -111,6 +143,10 @@ pub struct Settings {
     /// Unread bytes in the ring buffer from which on a record wakes the reader; below, the reader comes
     /// by itself every few milliseconds.
     pub wake_above_bytes: u32,
+    /// Whether each page-cache event gives a record, and not only a count.
+    pub page_records: u32,
+    /// Whether waits are looked at.
+    pub waits: u32,
     /// Member offsets.
     pub members: MemberOffsets,
     /// Enumerators.
@@ -141,7 +177,21 @@ impl MemberOffsets {
         inode_superblock: 0,
         superblock_device: 0,
         task_flags: 0,
-        reserved: 0,
+        task_thread_id: 0,
+        task_process_id: 0,
+        task_state: 0,
+        task_in_iowait: 0,
+        request_bio: 0,
+        bio_vectors: 0,
+        vector_page: 0,
+        page_compound_head: 0,
+        superblock_magic: 0,
+        bio_block_device: 0,
+        block_device_disk: 0,
+        bio_operation: 0,
+        bio_sector: 0,
+        bio_bytes: 0,
+        bio_status: 0,
     };
 }
 
@@ -157,6 +207,8 @@ impl KernelConstants {
         flag_synchronous: 0,
         bit_head: 0,
         request_argument: 0,
+        flag_swap: 0,
+        in_iowait_mask: 0,
         reserved: 0,
     };
 }

@@ -32,3 +32,13 @@ pub unsafe fn clear_bits(word: *mut u64, bits: u64) -> u64 {
     // SAFETY: by the contract of this function.
     unsafe { intrinsics::atomic_and::<u64, u64, { SeqCst }>(word, !bits) }
 }
+
+/// Adds, wrapping around.
+///
+/// # Safety
+/// `word` is an aligned word of a map.
+#[inline(always)]
+pub unsafe fn add(word: *mut u64, value: u64) -> u64 {
+    // SAFETY: by the contract of this function.
+    unsafe { intrinsics::atomic_xadd::<u64, u64, { SeqCst }>(word, value) }
+}

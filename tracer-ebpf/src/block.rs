@@ -22,7 +22,7 @@ use crate::{
     atomic,
     emit::emit,
     field::Request,
-    filter, gate,
+    filter, gate, origin,
     maps::{
         DEVICE_COMPLETES, DEVICE_ISSUES, LAST_ENDS, LATENCIES, LOST_RECORDS, MODEL_COMPLETES,
         MODEL_ISSUES, MODEL_REQUEUES, REQUESTS, value,
@@ -109,11 +109,16 @@ pub fn issue(context: &BtfTracePointContext) {
             }
         }
     }
-    let Some(walk) = walk::over(space::ISSUE, device, sector, end_sector, false) else {
+    let origin = origin::of_read(command_flags, request.first_bio());
+    let walk = walk::over(space::ISSUE, device, sector, end_sector, false);
+    let other_bytes = if reissue { 0 } else { u64::from(bytes) };
+    let Some(walk) = walk else {
+        device_counters.other_bytes_by_origin[origin as usize] += other_bytes;
         return;
     };
+    let mut other_bytes = other_bytes;
 
-    let mut flags = 0;
+    let mut flags = (origin as u8) << issue_flag::ORIGIN_SHIFT;
     if metadata {
         flags |= issue_flag::METADATA;
     }
@@ -156,6 +161,8 @@ pub fn issue(context: &BtfTracePointContext) {
         } else {
             counters.reads += 1;
             device_counters.model_bytes += part.bytes;
+            device_counters.model_bytes_by_origin[origin as usize] += part.bytes;
+            other_bytes = other_bytes.saturating_sub(part.bytes);
             let last_end = value!(
                 LAST_ENDS,
                 (model * MAX_DEVICES) as u32 + (device_slot & (MAX_DEVICES as u32 - 1))
@@ -173,6 +180,9 @@ pub fn issue(context: &BtfTracePointContext) {
             }
         }
         emit(record, &mut lost.issues);
+    }
+    if !reissue {
+        device_counters.other_bytes_by_origin[origin as usize] += other_bytes;
     }
 }
 

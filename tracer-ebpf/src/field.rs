@@ -43,6 +43,12 @@ impl Request {
         load(self.0, setting!(members.request_data_length))
     }
 
+    /// Its first bio.
+    #[inline(always)]
+    pub fn first_bio(self) -> Bio {
+        Bio(load(self.0, setting!(members.request_bio)))
+    }
+
     /// Whether it was issued before: `blk_mq_rq_ctx_init` clears the deadline, `blk_add_timer` sets it
     /// right after the tracepoint of the first issue (`block/blk-mq.c`, `blk_mq_start_request`).
     #[inline(always)]
@@ -78,6 +84,20 @@ impl Request {
         } else {
             load(self.0, setting!(members.request_tag))
         }
+    }
+}
+
+/// `struct bio`.
+#[derive(Clone, Copy)]
+pub struct Bio(pub *const u8);
+
+impl Bio {
+    /// Address of the first page that it fills or empties; 0 where there is none.
+    #[inline(always)]
+    pub fn first_page(self) -> u64 {
+        let vector: *const u8 = load(self.0, setting!(members.bio_vectors));
+        let page: *const u8 = load(vector, setting!(members.vector_page));
+        page as u64
     }
 }
 
@@ -138,5 +158,31 @@ impl Task {
     #[inline(always)]
     pub fn flags(self) -> u32 {
         load(self.0, setting!(members.task_flags))
+    }
+
+    /// Thread id, as user space calls it.
+    #[inline(always)]
+    pub fn thread_id(self) -> u32 {
+        load(self.0, setting!(members.task_thread_id))
+    }
+
+    /// Process id, as user space calls it.
+    #[inline(always)]
+    pub fn process_id(self) -> u32 {
+        load(self.0, setting!(members.task_process_id))
+    }
+
+    /// The `TASK_*` state.
+    #[inline(always)]
+    pub fn state(self) -> u32 {
+        load(self.0, setting!(members.task_state))
+    }
+
+    /// Between `io_schedule_prepare` and `io_schedule_finish` (`kernel/sched/core.c`): it sleeps for I/O, or is
+    /// just back from it.
+    #[inline(always)]
+    pub fn is_in_io_wait(self) -> bool {
+        load::<u8>(self.0, setting!(members.task_in_iowait)) & setting!(constants.in_iowait_mask) as u8
+            != 0
     }
 }

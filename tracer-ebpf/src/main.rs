@@ -1,6 +1,6 @@
 //! The eBPF programs of the tracer: one file a topic.
 //!
-//! All are BTF-enabled raw tracepoints (`tp_btf`): a program on a perf-attached classic tracepoint is
+//! All but the uprobes are BTF-enabled raw tracepoints (`tp_btf`): a program on a perf-attached classic tracepoint is
 //! skipped when it fires while another such program runs on that CPU. Each looks at the gate first, then
 //! filters by device or by file, and only then does anything that costs.
 #![no_std]
@@ -16,12 +16,20 @@ mod field;
 mod filter;
 mod gate;
 mod maps;
+mod mark;
+mod origin;
 mod page_cache;
 mod parts;
 mod settings;
+mod waits;
 mod walk;
 
-use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use field::Task;
+
+use aya_ebpf::{
+    macros::{btf_tracepoint, uprobe, uretprobe},
+    programs::{BtfTracePointContext, ProbeContext, RetProbeContext},
+};
 
 /// A read, or another request, is handed to the driver.
 #[btf_tracepoint(function = "block_rq_issue")]
@@ -75,7 +83,56 @@ pub fn filemap_map_pages(context: BtfTracePointContext) -> i32 {
 /// `read()` or the like looked pages up.
 #[btf_tracepoint(function = "mm_filemap_get_pages")]
 pub fn filemap_get_pages(context: BtfTracePointContext) -> i32 {
-    page_cache::lookup(context.arg(0));
+    page_cache::lookup(context.arg(0), context.arg(1), context.arg(2));
+    0
+}
+
+/// A CPU goes from one thread to another.
+#[btf_tracepoint(function = "sched_switch")]
+pub fn sched_switch(context: BtfTracePointContext) -> i32 {
+    waits::switch(Task(context.arg(1)), Task(context.arg(2)));
+    0
+}
+
+/// A thread begins to reclaim memory of the system.
+#[btf_tracepoint(function = "mm_vmscan_direct_reclaim_begin")]
+pub fn reclaim_begin(_context: BtfTracePointContext) -> i32 {
+    waits::reclaim_begins();
+    0
+}
+
+/// A thread has reclaimed memory of the system.
+#[btf_tracepoint(function = "mm_vmscan_direct_reclaim_end")]
+pub fn reclaim_end(_context: BtfTracePointContext) -> i32 {
+    waits::reclaim_ends();
+    0
+}
+
+/// A thread begins to reclaim memory of its cgroup.
+#[btf_tracepoint(function = "mm_vmscan_memcg_reclaim_begin")]
+pub fn cgroup_reclaim_begin(_context: BtfTracePointContext) -> i32 {
+    waits::reclaim_begins();
+    0
+}
+
+/// A thread has reclaimed memory of its cgroup.
+#[btf_tracepoint(function = "mm_vmscan_memcg_reclaim_end")]
+pub fn cgroup_reclaim_end(_context: BtfTracePointContext) -> i32 {
+    waits::reclaim_ends();
+    0
+}
+
+/// A function that an engine exports is entered.
+#[uprobe]
+pub fn mark_entry(context: ProbeContext) -> u32 {
+    mark::entered(&context);
+    0
+}
+
+/// A function that an engine exports returns.
+#[uretprobe]
+pub fn mark_return(context: RetProbeContext) -> u32 {
+    mark::returned(&context);
     0
 }
 

@@ -12,7 +12,7 @@ use tracer_common::{
     },
     extent::{Extent, MAX_DEVICES, MAX_MODELS},
     latency::LATENCY_BUCKETS,
-    page::{FileKey, FileSlot, MAX_FILES, ThreadTouch},
+    page::{FileKey, FileSlot, MAX_FILES, ThreadTouch, WaitingThread},
     request::RequestSlot,
     settings::DeviceFilter,
 };
@@ -117,6 +117,26 @@ pub static LOOKUPS: PerCpuArray<LookupCounters> = PerCpuArray::with_max_entries(
 /// Last page-cache event of a thread, by thread id.
 #[map(name = "THREAD_TOUCHES")]
 pub static THREAD_TOUCHES: LruHashMap<u32, ThreadTouch> = LruHashMap::with_max_entries(16384, 0);
+
+/// The engine's processes: only their waits for other I/O and in reclaim count.
+#[map(name = "ENGINE_PROCS")]
+pub static ENGINE_PROCESSES: HashMap<u32, u8> = HashMap::with_max_entries(4096, 0);
+
+/// Threads that wait, and threads whose last wait has ended and that a look-up may explain.
+#[map(name = "WAITING_THREADS")]
+pub static WAITING_THREADS: HashMap<u32, WaitingThread> = HashMap::with_max_entries(16384, 0);
+
+/// Threads that wait for a lock now.
+#[map(name = "LOCK_WAITS")]
+pub static LOCK_WAITS: Array<u64> = Array::with_max_entries(1, 0);
+
+/// Threads that reclaim memory, since when.
+#[map(name = "RECLAIMING")]
+pub static RECLAIMING_THREADS: HashMap<u32, u64> = HashMap::with_max_entries(16384, 0);
+
+/// Tokens that were added to a batch, by its address.
+#[map(name = "BATCH_TOKENS")]
+pub static BATCH_TOKENS: LruHashMap<u64, u32> = LruHashMap::with_max_entries(1024, 0);
 
 /// The value of a per-CPU or plain array, to be changed in place.
 macro_rules! value {

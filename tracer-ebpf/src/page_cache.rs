@@ -1,16 +1,23 @@
 //! What the page cache does with the model's files.
 
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated::bpf_get_current_task_btf};
+use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use tracer_common::{
     counters::EvictionAgent,
     page::{FileSlot, ThreadTouch, touch},
+    record::{PageRecord, kind, page_event},
 };
 
 use crate::{
     bitmap,
+    emit::emit,
     field::{Folio, Mapping, Task},
     gate,
-    maps::{EVICTIONS, FAULTS, FILES, INSERTS, LOOKUPS, MAP_PAGES, THREAD_TOUCHES, value},
+    maps::{
+        EVICTIONS, FAULTS, FILES, INSERTS, LOOKUPS, LOST_RECORDS, MAP_PAGES, THREAD_TOUCHES, value,
+    },
+    settings::setting,
+    waits,
 };
 
 /// `mm_filemap_add_to_page_cache`.
@@ -29,6 +36,19 @@ pub fn insert(folio: *const u8) {
     } else {
         counters.pages_beyond_end += pages;
     }
+    // The handler of a fault that finds nothing inserts the page itself (`filemap_fault` in mm/filemap.c): that
+    // is what the kernel counts as a major fault.
+    let thread = bpf_get_current_pid_tgid() as u32;
+    let by_fault = last_touch(thread).is_some_and(|touch| {
+        touch.kind == touch::FAULT && covers(touch, file, index, index + pages - 1)
+    });
+    let event = if by_fault {
+        counters.by_fault += 1;
+        page_event::INSERT_BY_FAULT
+    } else {
+        page_event::INSERT
+    };
+    note(event, file, index, pages, &mut value!(LOST_RECORDS, 0).inserts);
 }
 
 /// `mm_filemap_delete_from_page_cache`.
@@ -41,10 +61,13 @@ pub fn evict(folio: *const u8) {
     let counters = value!(EVICTIONS, file.file);
     let (index, pages) = (folio.index(), folio.pages());
     counters.folios += 1;
-    counters.pages[agent() as usize] += pages;
+    let agent = agent() as usize;
+    counters.pages[agent] += pages;
     if index < file.pages {
         bitmap::mark_evicted(file.first_bit + index, pages);
     }
+    let event = page_event::EVICTION + agent as u8;
+    note(event, file, index, pages, &mut value!(LOST_RECORDS, 0).evictions);
 }
 
 /// `mm_filemap_fault`.
@@ -63,6 +86,7 @@ pub fn fault(mapping: *const u8, page: u64) {
         counters.retracted_hits += 1;
     }
     remember(thread, touch::FAULT, file, page, page);
+    note(page_event::FAULT, file, page, 1, &mut value!(LOST_RECORDS, 0).faults);
 }
 
 /// `mm_filemap_map_pages`.
@@ -84,15 +108,44 @@ pub fn map_pages(mapping: *const u8, first_page: u64, last_page: u64) {
         touch::TENTATIVE_HIT
     };
     remember(thread, kind, file, first_page, last_page);
+    let lost = value!(LOST_RECORDS, 0);
+    let pages = last_page - first_page + 1;
+    note(page_event::MAP_WINDOW, file, first_page, pages, &mut lost.map_windows);
 }
 
-/// `mm_filemap_get_pages`.
+/// `mm_filemap_get_pages`: pages `first_page..=last_page` were asked for, and the look-up succeeded.
 #[inline(always)]
-pub fn lookup(mapping: *const u8) {
+pub fn lookup(mapping: *const u8, first_page: u64, last_page: u64) {
     let Some(file) = traced_file(Mapping(mapping)) else {
         return;
     };
     value!(LOOKUPS, file.file).lookups += 1;
+    // SAFETY: no arguments.
+    waits::look_up_found(file, first_page, unsafe { bpf_ktime_get_ns() });
+    let lost = value!(LOST_RECORDS, 0);
+    let pages = last_page - first_page + 1;
+    note(page_event::LOOKUP, file, first_page, pages, &mut lost.lookups);
+}
+
+/// Writes a record, where records are wanted.
+#[inline(always)]
+fn note(event: u8, file: &FileSlot, first_page: u64, pages: u64, lost: &mut u64) {
+    if setting!(page_records) == 0 {
+        return;
+    }
+    emit(
+        PageRecord {
+            kind: kind::PAGE,
+            event,
+            file: file.file as u16,
+            process_id: (bpf_get_current_pid_tgid() >> 32) as u32,
+            // SAFETY: no arguments.
+            time_ns: unsafe { bpf_ktime_get_ns() },
+            first_page: first_page as u32,
+            pages: pages as u32,
+        },
+        lost,
+    );
 }
 
 /// The file, where the gate is open and the file is one of the models'.

@@ -8,6 +8,8 @@ use tracer_common::settings::Settings;
 pub static SETTINGS: Settings = Settings {
     device_count: 0,
     wake_above_bytes: 0,
+    page_records: 0,
+    waits: 0,
     members: tracer_common::settings::MemberOffsets::ZERO,
     constants: tracer_common::settings::KernelConstants::ZERO,
 };

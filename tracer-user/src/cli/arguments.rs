@@ -52,6 +52,10 @@ pub struct TraceArguments {
     /// Size of the ring buffer between kernel and tracer: a power of two, at least one page.
     #[arg(long, value_name = "SIZE", default_value = "16M", value_parser = super::size::ring_buffer)]
     pub ring_buffer: u32,
+    /// Only count page-cache events, instead of recording each and every wait: no figures of the page cache by
+    /// tensor or step, no stalls, less overhead.
+    #[arg(long)]
+    pub no_page_records: bool,
     /// Measure the run time of the eBPF programs too (costs about 50 ns a call, for every eBPF program of
     /// this machine).
     #[arg(long)]

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, anyhow};
 use aya::{
     Ebpf, Pod,
-    maps::{Array, PerCpuArray},
+    maps::{Array, HashMap, PerCpuArray},
 };
 use tracer_common::{
     counters::{
@@ -13,6 +13,7 @@ use tracer_common::{
     },
     extent::{Extent, MAX_DEVICES},
     latency::LATENCY_BUCKETS,
+    page::WaitingThread,
     record::NO_PREVIOUS_END,
     request::{RequestSlot, state},
 };
@@ -70,6 +71,8 @@ pub struct Aggregates {
     pub unfinished: Vec<RequestSlot>,
     /// Reads that their device had finished before the gate closed, although no program saw their completion.
     pub unseen_at_end: Vec<RequestSlot>,
+    /// Threads that waited when the gate closed, and threads whose last wait nothing explained, by thread id.
+    pub waiting: Vec<(u32, WaitingThread)>,
     /// Records that found no room in the ring buffer.
     pub lost_records: LostRecords,
 }
@@ -144,8 +147,23 @@ pub(super) fn read(ebpf: &Ebpf, sizes: &Sizes<'_>) -> anyhow::Result<Aggregates>
         devices,
         unfinished,
         unseen_at_end,
+        waiting: waiting_threads(ebpf)?,
         lost_records: sum_at(ebpf, "LOST_RECORDS", 0)?,
     })
+}
+
+fn waiting_threads(ebpf: &Ebpf) -> anyhow::Result<Vec<(u32, WaitingThread)>> {
+    let map = ebpf
+        .map("WAITING_THREADS")
+        .ok_or_else(|| anyhow!("the eBPF object has no map WAITING_THREADS"))?;
+    let threads: HashMap<_, u32, Plain<WaitingThread>> = HashMap::try_from(map)?;
+    threads
+        .iter()
+        .map(|entry| {
+            let (thread, waiting) = entry?;
+            Ok((thread, waiting.0))
+        })
+        .collect()
 }
 
 /// Runs `read` where the program was attached.

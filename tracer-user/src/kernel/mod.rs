@@ -5,6 +5,7 @@
 mod aggregates;
 mod losses;
 mod preflight;
+mod probes;
 mod programs;
 mod records;
 mod session;
@@ -13,6 +14,7 @@ mod types;
 pub use aggregates::{Aggregates, FileAggregates, ModelAggregates};
 pub use losses::{ProgramRun, RunTimeStatistics};
 pub use preflight::{Requirement, RequirementState, requirements};
+pub use probes::ProbePoint;
 pub use programs::{PROGRAMS, TracedEvent};
 pub use records::{DecodeError, Record, decode};
 pub use session::{FilterTables, Session, SessionOptions, WAKE_INTERVAL};

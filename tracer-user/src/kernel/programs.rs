@@ -17,7 +17,7 @@ pub struct TracedEvent {
 }
 
 /// Every program. Completions come before issues, so that no completion of the window is missed.
-pub const PROGRAMS: [TracedEvent; 8] = [
+pub const PROGRAMS: [TracedEvent; 13] = [
     TracedEvent {
         program: "block_rq_complete",
         tracepoint: "block_rq_complete",
@@ -73,5 +73,40 @@ pub const PROGRAMS: [TracedEvent; 8] = [
         subsystem: "filemap",
         required: false,
         purpose: "look-ups by read() (Linux 6.12 and later)",
+    },
+    TracedEvent {
+        program: "sched_switch",
+        tracepoint: "sched_switch",
+        subsystem: "sched",
+        required: false,
+        purpose: "waits for folios of the model, and other waits",
+    },
+    TracedEvent {
+        program: "reclaim_end",
+        tracepoint: "mm_vmscan_direct_reclaim_end",
+        subsystem: "vmscan",
+        required: false,
+        purpose: "time in direct reclaim",
+    },
+    TracedEvent {
+        program: "reclaim_begin",
+        tracepoint: "mm_vmscan_direct_reclaim_begin",
+        subsystem: "vmscan",
+        required: false,
+        purpose: "time in direct reclaim",
+    },
+    TracedEvent {
+        program: "cgroup_reclaim_end",
+        tracepoint: "mm_vmscan_memcg_reclaim_end",
+        subsystem: "vmscan",
+        required: false,
+        purpose: "time in the reclaim of a cgroup",
+    },
+    TracedEvent {
+        program: "cgroup_reclaim_begin",
+        tracepoint: "mm_vmscan_memcg_reclaim_begin",
+        subsystem: "vmscan",
+        required: false,
+        purpose: "time in the reclaim of a cgroup",
     },
 ];

@@ -1,7 +1,10 @@
 //! Bytes of the ring buffer → records.
 
 use bytes::Buf;
-use tracer_common::record::{CompleteRecord, IssueRecord, RequeueRecord, UnseenRecord, kind};
+use tracer_common::record::{
+    CompleteRecord, IssueRecord, MarkRecord, PageRecord, RequeueRecord, UnseenRecord, WaitRecord,
+    kind,
+};
 
 /// One record of the ring buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +17,12 @@ pub enum Record {
     Requeue(RequeueRecord),
     /// A read has ended unseen.
     Unseen(UnseenRecord),
+    /// Something happened to pages of a model's file.
+    Page(PageRecord),
+    /// A thread waited.
+    Wait(WaitRecord),
+    /// An engine's function was entered or left.
+    Mark(MarkRecord),
 }
 
 /// Bytes that are no record: the programs and this loader are not of the same build.
@@ -52,6 +61,9 @@ pub fn decode(mut bytes: &[u8]) -> Result<Record, DecodeError> {
         kind::COMPLETE => size_of::<CompleteRecord>(),
         kind::REQUEUE => size_of::<RequeueRecord>(),
         kind::UNSEEN => size_of::<UnseenRecord>(),
+        kind::PAGE => size_of::<PageRecord>(),
+        kind::WAIT => size_of::<WaitRecord>(),
+        kind::MARK => size_of::<MarkRecord>(),
         _ => return Err(DecodeError::UnknownKind(kind)),
     };
     if length != expected {
@@ -95,6 +107,35 @@ pub fn decode(mut bytes: &[u8]) -> Result<Record, DecodeError> {
             time_ns: bytes.get_u64_ne(),
             request: bytes.get_u64_ne(),
         }),
+        kind::PAGE => Record::Page(PageRecord {
+            kind,
+            event: bytes.get_u8(),
+            file: bytes.get_u16_ne(),
+            process_id: bytes.get_u32_ne(),
+            time_ns: bytes.get_u64_ne(),
+            first_page: bytes.get_u32_ne(),
+            pages: bytes.get_u32_ne(),
+        }),
+        kind::WAIT => Record::Wait(WaitRecord {
+            kind,
+            wait: bytes.get_u8(),
+            file: bytes.get_u16_ne(),
+            thread_id: bytes.get_u32_ne(),
+            start_ns: bytes.get_u64_ne(),
+            end_ns: bytes.get_u64_ne(),
+            process_id: bytes.get_u32_ne(),
+            page: bytes.get_u32_ne(),
+        }),
+        kind::MARK => Record::Mark(MarkRecord {
+            kind,
+            returns: bytes.get_u8(),
+            symbol: bytes.get_u16_ne(),
+            process_id: bytes.get_u32_ne(),
+            thread_id: bytes.get_u32_ne(),
+            tokens: bytes.get_u32_ne(),
+            time_ns: bytes.get_u64_ne(),
+            value: bytes.get_u64_ne(),
+        }),
         _ => Record::Requeue(RequeueRecord {
             kind,
             device: bytes.get_u8(),
@@ -111,7 +152,10 @@ pub fn decode(mut bytes: &[u8]) -> Result<Record, DecodeError> {
 mod tests {
     use super::{DecodeError, Record, decode};
     use proptest::prelude::*;
-    use tracer_common::record::{CompleteRecord, IssueRecord, RequeueRecord, UnseenRecord, kind};
+    use tracer_common::record::{
+        CompleteRecord, IssueRecord, MarkRecord, PageRecord, RequeueRecord, UnseenRecord,
+        WaitRecord, kind,
+    };
 
     fn bytes_of<T: Copy>(record: &T) -> Vec<u8> {
         // SAFETY: the records are repr(C) without padding, so every byte is initialised.
@@ -145,6 +189,21 @@ mod tests {
                 reserved_too: halves.0, time_ns: words.0, request: words.1,
             };
             prop_assert_eq!(decode(&bytes_of(&unseen)), Ok(Record::Unseen(unseen)));
+            let page = PageRecord {
+                kind: kind::PAGE, event: small.0, file: u16::from(small.1), process_id: halves.0,
+                time_ns: words.0, first_page: halves.1, pages: halves.2,
+            };
+            prop_assert_eq!(decode(&bytes_of(&page)), Ok(Record::Page(page)));
+            let wait = WaitRecord {
+                kind: kind::WAIT, wait: small.0, file: u16::from(small.1), thread_id: halves.0,
+                start_ns: words.0, end_ns: words.1, process_id: halves.1, page: halves.2,
+            };
+            prop_assert_eq!(decode(&bytes_of(&wait)), Ok(Record::Wait(wait)));
+            let mark = MarkRecord {
+                kind: kind::MARK, returns: small.0, symbol: u16::from(small.1), process_id: halves.0,
+                thread_id: halves.1, tokens: halves.2, time_ns: words.0, value: words.1,
+            };
+            prop_assert_eq!(decode(&bytes_of(&mark)), Ok(Record::Mark(mark)));
         }
 
         #[test]
@@ -155,7 +214,7 @@ mod tests {
 
     #[test]
     fn foreign_bytes_are_refused() {
-        assert_eq!(decode(&[9, 0, 0, 0]), Err(DecodeError::UnknownKind(9)));
+        assert_eq!(decode(&[99, 0, 0, 0]), Err(DecodeError::UnknownKind(99)));
         assert!(matches!(decode(&[]), Err(DecodeError::WrongLength { .. })));
         assert!(matches!(
             decode(&[kind::ISSUE; 39]),

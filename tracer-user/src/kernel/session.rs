@@ -22,6 +22,7 @@ use super::{
     aggregates::{self, Aggregates, Plain, Sizes},
     decode,
     losses::{self, ProgramRun},
+    probes,
     programs::PROGRAMS,
 };
 
@@ -93,6 +94,8 @@ impl FilterTables {
 pub struct SessionOptions {
     /// Size of the ring buffer: a power of two, at least a page.
     pub ring_buffer_bytes: u32,
+    /// Whether each page-cache event and each wait gives a record; otherwise page-cache events are counted only.
+    pub page_records: bool,
     /// Whether the eBPF side's diagnostics are on.
     pub diagnostics: bool,
     /// Whether to measure the programs' run time, which costs about 50 ns a call.
@@ -124,6 +127,8 @@ impl Session {
         let settings = Settings {
             device_count: u32::try_from(tables.devices.len())?,
             wake_above_bytes: options.ring_buffer_bytes / 4,
+            page_records: u32::from(options.page_records),
+            waits: u32::from(options.page_records),
             members: types.members()?,
             constants: types.constants()?,
         };
@@ -174,6 +179,7 @@ impl Session {
             .transpose()
             .context("cannot open the eBPF side's log")?;
         let attached = attach(&mut ebpf, &btf, &types)?;
+        probes::load(&mut ebpf)?;
         let ring = ebpf
             .take_map("RECORDS")
             .ok_or_else(|| anyhow!("the eBPF object has no map RECORDS"))?;
@@ -218,6 +224,10 @@ impl Session {
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
         Ok(())
+    }
+
+    pub(super) fn programs(&mut self) -> &mut Ebpf {
+        &mut self.ebpf
     }
 
     fn set_gate(&mut self, value: u32) -> anyhow::Result<()> {

@@ -136,7 +136,24 @@ impl KernelTypes {
             inode_superblock: self.member("inode", "i_sb")?,
             superblock_device: self.member("super_block", "s_dev")?,
             task_flags: self.member("task_struct", "flags")?,
-            reserved: 0,
+            task_thread_id: self.member("task_struct", "pid")?,
+            task_process_id: self.member("task_struct", "tgid")?,
+            // Linux 5.14 renamed it (commit 2f064a59a11f).
+            task_state: self
+                .member("task_struct", "__state")
+                .or_else(|_| self.member("task_struct", "state"))?,
+            task_in_iowait: self.bit("task_struct", "in_iowait")?.0,
+            request_bio: self.member("request", "bio")?,
+            bio_vectors: self.member("bio", "bi_io_vec")?,
+            vector_page: self.member("bio_vec", "bv_page")?,
+            page_compound_head: self.member("page", "compound_head")?,
+            superblock_magic: self.member("super_block", "s_magic")?,
+            bio_block_device: self.member("bio", "bi_bdev")?,
+            block_device_disk: self.member("block_device", "bd_disk")?,
+            bio_operation: self.member("bio", "bi_opf")?,
+            bio_sector: self.member("bio", "bi_iter")? + self.member("bvec_iter", "bi_sector")?,
+            bio_bytes: self.member("bio", "bi_iter")? + self.member("bvec_iter", "bi_size")?,
+            bio_status: self.member("bio", "bi_status")?,
         })
     }
 
@@ -166,6 +183,10 @@ impl KernelTypes {
             bit_head: self.enumerator(&["pageflags"], "PG_head")?,
             // (rq) since Linux 5.11, (q, rq) before; commit a54895fa057c.
             request_argument: u32::from(arguments > 1),
+            flag_swap: self
+                .enumerator(&flags, "__REQ_SWAP")
+                .map_or(0, |bit| 1 << bit),
+            in_iowait_mask: self.bit("task_struct", "in_iowait")?.1,
             reserved: 0,
         })
     }
@@ -196,6 +217,25 @@ impl KernelTypes {
                 hint: UNSUPPORTED,
             })
         }
+    }
+
+    /// Byte offset of a bit field of one bit, and its mask in that byte.
+    fn bit(
+        &self,
+        structure: &'static str,
+        member: &'static str,
+    ) -> Result<(u32, u32), TypesError> {
+        self.btf
+            .resolve_types_by_name(structure)
+            .unwrap_or_default()
+            .into_iter()
+            .find_map(|candidate| match candidate {
+                Type::Struct(definition) => self.member_bits(&definition, member),
+                _ => None,
+            })
+            // Bits are numbered from the least significant one on the little-endian machines this builds for.
+            .map(|bits| (bits / 8, 1 << (bits % 8)))
+            .ok_or(TypesError::MissingMember { structure, member })
     }
 
     fn member_bits(&self, structure: &btf_rs::Struct, wanted: &str) -> Option<u32> {

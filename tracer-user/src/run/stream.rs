@@ -130,6 +130,7 @@ impl Stream {
                     }
                 }
             }
+            Record::Page(_) | Record::Wait(_) | Record::Mark(_) => {}
             Record::Unseen(unseen) => {
                 self.counts.unseen += 1;
                 for model in &mut self.models {

@@ -1,0 +1,65 @@
+//! For whom a read is, told from the first page that it fills.
+//!
+//! Pages are not followed as typed pointers: how a page leads to its folio differs by kernel, and the head of a
+//! large folio is known as a number only. Each step is a checked read of kernel memory; one that fails ends the
+//! walk with "no file".
+
+use aya_ebpf::helpers::bpf_probe_read_kernel;
+use tracer_common::{origin::ReadOrigin, page::FileKey};
+
+use crate::{field::Bio, maps::FILES, settings::setting};
+
+/// `BDEVFS_MAGIC` of `include/uapi/linux/magic.h`: the file system of the block devices' own page cache.
+const BLOCK_DEVICE_MAGIC: u64 = 0x6264_6576;
+
+/// For whom a read with these flags and this first bio is.
+#[inline(always)]
+pub fn of_read(command_flags: u32, bio: Bio) -> ReadOrigin {
+    if command_flags & setting!(constants.flag_swap) != 0 {
+        return ReadOrigin::Swap;
+    }
+    if command_flags & setting!(constants.flag_metadata) != 0 {
+        return ReadOrigin::Metadata;
+    }
+    of_page(bio.first_page()).unwrap_or(ReadOrigin::Unbuffered)
+}
+
+#[inline(always)]
+fn of_page(page: u64) -> Option<ReadOrigin> {
+    if page == 0 {
+        return None;
+    }
+    // `page_folio()` of include/linux/page-flags.h: the lowest bit says that the rest is the head's address.
+    let head: u64 = read(page, setting!(members.page_compound_head))?;
+    let folio = if head & 1 == 1 { head - 1 } else { page };
+    // The two lowest bits mark anonymous and movable pages (`FOLIO_MAPPING_FLAGS`).
+    let mapping: u64 = read(folio, setting!(members.folio_mapping))?;
+    if mapping == 0 || mapping & 3 != 0 {
+        return None;
+    }
+    let inode: u64 = read(mapping, setting!(members.mapping_host))?;
+    if inode == 0 {
+        return None;
+    }
+    let superblock: u64 = read(inode, setting!(members.inode_superblock))?;
+    let magic: u64 = read(superblock, setting!(members.superblock_magic))?;
+    if magic == BLOCK_DEVICE_MAGIC {
+        return Some(ReadOrigin::BlockDevice);
+    }
+    let device: u32 = read(superblock, setting!(members.superblock_device))?;
+    let key = FileKey {
+        inode: read(inode, setting!(members.inode_number))?,
+        device: u64::from(device),
+    };
+    Some(if FILES.get_ptr(key).is_some() {
+        ReadOrigin::TracedFile
+    } else {
+        ReadOrigin::OtherFile
+    })
+}
+
+#[inline(always)]
+fn read<T>(base: u64, offset: u32) -> Option<T> {
+    // SAFETY: the helper checks the address and fails on one that is none.
+    unsafe { bpf_probe_read_kernel((base + u64::from(offset)) as *const T) }.ok()
+}

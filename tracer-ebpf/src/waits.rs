@@ -1,0 +1,216 @@
+//! Threads that wait: for a folio of a model, for other I/O, for reclaim, for a lock.
+//!
+//! A thread that sleeps for I/O says so in `task_struct.in_iowait`, which is still set when it comes back to a
+//! CPU; so a switch that has to do with no such thread costs two loads. What it waits for is told from its last
+//! page-cache event: a page fault on the model is followed by nothing else before its wait. A `read()` says only
+//! after its wait which file it was for (`mm_filemap_get_pages`).
+
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated::bpf_ktime_get_ns};
+use tracer_common::{
+    page::{FileSlot, WaitingThread, touch},
+    record::{WaitRecord, kind, wait_kind},
+};
+
+use crate::{
+    atomic,
+    emit::emit,
+    field::Task,
+    gate,
+    maps::{
+        ENGINE_PROCESSES, LOCK_WAITS, LOST_RECORDS, RECLAIMING_THREADS, THREAD_TOUCHES,
+        WAITING_THREADS, value,
+    },
+    settings::setting,
+};
+
+/// `TASK_UNINTERRUPTIBLE` of `include/linux/sched.h`, set in every sleep that signals do not end.
+const TASK_UNINTERRUPTIBLE: u32 = 2;
+/// `PF_MEMALLOC`: the thread reclaims, which is accounted for apart.
+const PF_MEMALLOC: u32 = 0x0000_0800;
+/// A `read()` reports its look-up within this time after its wait; a later look-up is another call's.
+const LOOKUP_FOLLOWS_WITHIN_NS: u64 = 50_000;
+
+/// `sched_switch`.
+#[inline(always)]
+pub fn switch(previous: Task, next: Task) {
+    if !gate::is_open() || setting!(waits) == 0 {
+        return;
+    }
+    if next.is_in_io_wait() || locks_are_waited_for() {
+        end(next.thread_id());
+    }
+    let in_io_wait = previous.is_in_io_wait();
+    if in_io_wait || previous.state() & TASK_UNINTERRUPTIBLE != 0 {
+        begin(previous, in_io_wait);
+    }
+}
+
+#[inline(always)]
+fn locks_are_waited_for() -> bool {
+    // SAFETY: an aligned word of the map, changed by other CPUs.
+    LOCK_WAITS
+        .get_ptr(0)
+        .is_some_and(|count| unsafe { core::ptr::read_volatile(count) } != 0)
+}
+
+#[inline(always)]
+fn begin(task: Task, in_io_wait: bool) {
+    if task.flags() & PF_MEMALLOC != 0 {
+        return;
+    }
+    let thread_id = task.thread_id();
+    let process_id = task.process_id();
+    // SAFETY: only read; events of the thread itself write it, and the thread is not running.
+    let fault = THREAD_TOUCHES
+        .get_ptr(thread_id)
+        .map(|touch| unsafe { &*touch })
+        .filter(|touch| touch.kind == touch::FAULT);
+    // SAFETY: no arguments.
+    let start_ns = unsafe { bpf_ktime_get_ns() };
+    let waiting = match fault {
+        Some(fault) => WaitingThread {
+            start_ns,
+            end_ns: 0,
+            kind: u32::from(if in_io_wait { wait_kind::MODEL_FOLIO } else { wait_kind::LOCK }),
+            file: fault.file,
+            page: fault.first_page as u32,
+            process_id,
+        },
+        None if in_io_wait && ENGINE_PROCESSES.get_ptr(process_id).is_some() => WaitingThread {
+            start_ns,
+            end_ns: 0,
+            kind: u32::from(wait_kind::OTHER_IO),
+            file: 0,
+            page: 0,
+            process_id,
+        },
+        None => return,
+    };
+    let lost = value!(LOST_RECORDS, 0);
+    // SAFETY: as above; a wait that has ended and that no look-up followed is complete.
+    if let Some(ended) = WAITING_THREADS
+        .get_ptr(thread_id)
+        .map(|waiting| unsafe { *waiting })
+        && ended.end_ns != 0
+    {
+        emit(record_of(&ended, thread_id), &mut lost.waits);
+    }
+    if WAITING_THREADS.insert(thread_id, waiting, 0).is_err() {
+        lost.waits += 1;
+    } else if !in_io_wait {
+        count_lock_wait(1);
+    }
+}
+
+#[inline(always)]
+fn end(thread_id: u32) {
+    let Some(waiting) = WAITING_THREADS.get_ptr_mut(thread_id) else {
+        return;
+    };
+    // SAFETY: a value of the map; only switches of this very thread change it.
+    let waiting = unsafe { &mut *waiting };
+    if waiting.end_ns != 0 {
+        return;
+    }
+    // SAFETY: no arguments.
+    waiting.end_ns = unsafe { bpf_ktime_get_ns() };
+    if waiting.kind == u32::from(wait_kind::OTHER_IO) {
+        // A look-up may follow and say what it was for.
+        return;
+    }
+    if waiting.kind == u32::from(wait_kind::LOCK) {
+        count_lock_wait(u64::MAX);
+    }
+    let lost = value!(LOST_RECORDS, 0);
+    emit(record_of(waiting, thread_id), &mut lost.waits);
+    let _ = WAITING_THREADS.remove(thread_id);
+}
+
+#[inline(always)]
+fn count_lock_wait(change: u64) {
+    if let Some(count) = LOCK_WAITS.get_ptr_mut(0) {
+        // SAFETY: an aligned word of the map.
+        unsafe { atomic::add(count, change) };
+    }
+}
+
+/// A look-up by the current thread found pages of a file: the wait that ended just before it was for them.
+#[inline(always)]
+pub fn look_up_found(file: &FileSlot, first_page: u64, time_ns: u64) {
+    if setting!(waits) == 0 {
+        return;
+    }
+    let thread_id = bpf_get_current_pid_tgid() as u32;
+    let Some(waiting) = WAITING_THREADS.get_ptr(thread_id) else {
+        return;
+    };
+    // SAFETY: as in `end`.
+    let mut waiting = unsafe { *waiting };
+    if waiting.end_ns == 0 || time_ns.wrapping_sub(waiting.end_ns) > LOOKUP_FOLLOWS_WITHIN_NS {
+        return;
+    }
+    waiting.kind = u32::from(wait_kind::MODEL_FOLIO);
+    waiting.file = file.file;
+    waiting.page = first_page as u32;
+    let lost = value!(LOST_RECORDS, 0);
+    emit(record_of(&waiting, thread_id), &mut lost.lookups);
+    let _ = WAITING_THREADS.remove(thread_id);
+}
+
+/// The current thread begins to reclaim memory.
+#[inline(always)]
+pub fn reclaim_begins() {
+    if !gate::is_open() || setting!(waits) == 0 {
+        return;
+    }
+    let process_and_thread = bpf_get_current_pid_tgid();
+    let process_id = (process_and_thread >> 32) as u32;
+    if ENGINE_PROCESSES.get_ptr(process_id).is_none() {
+        return;
+    }
+    // SAFETY: no arguments.
+    let start_ns = unsafe { bpf_ktime_get_ns() };
+    if RECLAIMING_THREADS.insert(process_and_thread as u32, start_ns, 0).is_err() {
+        value!(LOST_RECORDS, 0).reclaims += 1;
+    }
+}
+
+/// The current thread has reclaimed memory.
+#[inline(always)]
+pub fn reclaim_ends() {
+    if !gate::is_open() || setting!(waits) == 0 {
+        return;
+    }
+    let process_and_thread = bpf_get_current_pid_tgid();
+    let thread_id = process_and_thread as u32;
+    let Some(start) = RECLAIMING_THREADS.get_ptr(thread_id) else {
+        return;
+    };
+    let waiting = WaitingThread {
+        // SAFETY: a value of the map, written by this thread.
+        start_ns: unsafe { *start },
+        // SAFETY: no arguments.
+        end_ns: unsafe { bpf_ktime_get_ns() },
+        kind: u32::from(wait_kind::RECLAIM),
+        file: 0,
+        page: 0,
+        process_id: (process_and_thread >> 32) as u32,
+    };
+    let lost = value!(LOST_RECORDS, 0);
+    emit(record_of(&waiting, thread_id), &mut lost.reclaims);
+    let _ = RECLAIMING_THREADS.remove(thread_id);
+}
+
+#[inline(always)]
+fn record_of(waiting: &WaitingThread, thread_id: u32) -> WaitRecord {
+    WaitRecord {
+        kind: kind::WAIT,
+        wait: waiting.kind as u8,
+        file: waiting.file as u16,
+        thread_id,
+        start_ns: waiting.start_ns,
+        end_ns: waiting.end_ns,
+        process_id: waiting.process_id,
+        page: waiting.page,
+    }
+}

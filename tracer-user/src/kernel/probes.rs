@@ -1,0 +1,88 @@
+//! Uprobes on an engine's functions, and the engine's processes: what becomes known while the engine runs.
+
+use std::path::Path;
+
+use anyhow::{Context as _, anyhow};
+use aya::{
+    Ebpf,
+    maps::HashMap,
+    programs::{
+        UProbe,
+        uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeScope},
+    },
+};
+use tracer_common::mark::{BatchAction, cookie};
+
+use super::Session;
+
+/// The programs: at a function's entry, and at its return.
+const PROGRAMS: [&str; 2] = ["mark_entry", "mark_return"];
+
+/// One place of a file to be probed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProbePoint {
+    /// Number of the function, which its records carry.
+    pub symbol: u16,
+    /// Where it lies in the file, bytes.
+    pub file_offset_bytes: u64,
+    /// What it has to do with a batch of tokens.
+    pub action: BatchAction,
+    /// Whether its return is probed instead of its entry.
+    pub returns: bool,
+}
+
+/// Loads the programs, so that attaching them later takes little time.
+pub(super) fn load(ebpf: &mut Ebpf) -> anyhow::Result<()> {
+    for name in PROGRAMS {
+        program(ebpf, name)?
+            .load()
+            .with_context(|| format!("the kernel refused program {name}"))?;
+    }
+    Ok(())
+}
+
+fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut UProbe> {
+    ebpf.program_mut(name)
+        .map(<&mut UProbe>::try_from)
+        .ok_or_else(|| anyhow!("the eBPF object has no program {name}"))?
+        .map_err(Into::into)
+}
+
+impl Session {
+    /// Probes a function in a file, for every process that maps it. The session's end removes the probe.
+    ///
+    /// # Errors
+    /// The file cannot be probed there.
+    pub fn probe(&mut self, file: &Path, point: ProbePoint) -> anyhow::Result<()> {
+        let [entry, returns] = PROGRAMS;
+        let name = if point.returns { returns } else { entry };
+        let location = UProbeAttachPoint {
+            location: UProbeAttachLocation::AbsoluteOffset(point.file_offset_bytes),
+            cookie: Some(cookie::of(point.symbol, point.action)),
+        };
+        program(self.programs(), name)?
+            .attach(location, file, UProbeScope::AllProcesses)
+            .with_context(|| {
+                format!(
+                    "cannot probe {} at offset {:#x}",
+                    file.display(),
+                    point.file_offset_bytes
+                )
+            })?;
+        Ok(())
+    }
+
+    /// Takes the waits of a process into account.
+    ///
+    /// # Errors
+    /// The table is full.
+    pub fn add_engine_process(&mut self, process_id: u32) -> anyhow::Result<()> {
+        let map = self
+            .programs()
+            .map_mut("ENGINE_PROCS")
+            .ok_or_else(|| anyhow!("the eBPF object has no map ENGINE_PROCS"))?;
+        let mut processes = HashMap::<_, u32, u8>::try_from(map)?;
+        processes.insert(process_id, 1, 0)?;
+        Ok(())
+    }
+}
