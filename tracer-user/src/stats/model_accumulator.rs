@@ -59,6 +59,48 @@ pub struct ModelAccumulator {
     busy: BusyTime,
     unique: UniqueBytes,
     file_bytes: BTreeMap<u16, u64>,
+    stream_gaps: Vec<StreamGap>,
+}
+
+/// What an issue was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Issued {
+    /// The read begins.
+    First {
+        /// Class of its gap; None for the first read of its device.
+        gap: Option<GapClass>,
+    },
+    /// The same read again; None where its first issue was not seen.
+    Again(Option<BytesChange>),
+}
+
+/// The bytes of a read that began earlier have changed: it went back to the queue, or was issued again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BytesChange {
+    /// When the read began.
+    pub first_issue: Nanos,
+    /// Change of issued − requeued bytes.
+    pub bytes: i64,
+}
+
+/// A completion of a read whose issue was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// When the read began.
+    pub first_issue: Nanos,
+    /// First issue to last completion, in nanoseconds, if this was the last one.
+    pub latency_nanos: Option<u64>,
+}
+
+/// The stream-aware gap of a read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamGap {
+    /// First issue of the read.
+    pub time: Nanos,
+    /// Class of the gap.
+    pub class: GapClass,
+    /// Bytes of the model in the read.
+    pub bytes: u64,
 }
 
 impl ModelAccumulator {
@@ -81,41 +123,64 @@ impl ModelAccumulator {
             busy: BusyTime::default(),
             unique: UniqueBytes::default(),
             file_bytes: BTreeMap::new(),
+            stream_gaps: Vec::new(),
         }
     }
 
-    /// A read was handed to the driver.
-    pub fn issue(&mut self, read: &ReadIssued) {
+    /// A read was handed to the driver. Returns what that means for the part of the run in which it began.
+    pub fn issue(&mut self, read: &ReadIssued) -> Issued {
+        let bytes_before = self.requests.counts().total_bytes();
         let issue = self.requests.issue(read);
         self.busy.observe(read.time, self.requests.with_driver());
         let Issue::First { queue_depth } = issue else {
-            return;
+            return Issued::Again(self.requests.first_issue_of(read.request).map(|first_issue| {
+                BytesChange {
+                    first_issue,
+                    bytes: signed_difference(self.requests.counts().total_bytes(), bytes_before),
+                }
+            }));
         };
         self.queue_depths.record(queue_depth);
         self.sizes.record(read.request_bytes);
         self.processes.record(read.process_id, read.bytes);
+        let gap = read
+            .previous_end
+            .map(|previous_end| GapClass::of(read.start_sector, previous_end));
+        if let Some(gap) = gap {
+            self.gaps.record(gap, read.bytes);
+        }
         if let Some(previous_end) = read.previous_end {
-            self.gaps
-                .record(GapClass::of(read.start_sector, previous_end), read.bytes);
             self.distances
                 .record(read.start_sector, previous_end, read.bytes, queue_depth);
         }
-        self.devices.entry(read.device).or_default().push(read);
+        self.devices
+            .entry(read.device)
+            .or_default()
+            .push(read, &mut self.stream_gaps);
+        Issued::First { gap }
     }
 
     /// A part of a read came back; `ranges` are the pieces of files in it, whose lengths sum to
-    /// `part.bytes`.
-    pub fn complete(&mut self, part: &ReadCompleted, ranges: &[FileRange]) {
+    /// `part.bytes`. Returns what it was a part of, where its issue was seen.
+    pub fn complete(&mut self, part: &ReadCompleted, ranges: &[FileRange]) -> Option<Arrival> {
         let completion = self.requests.complete(part);
         self.busy.observe(part.time, self.requests.with_driver());
-        let Completion::Matched { latency_nanos } = completion else {
-            return;
+        let Completion::Matched {
+            first_issue,
+            latency_nanos,
+        } = completion
+        else {
+            return None;
         };
+        let arrival = first_issue.map(|first_issue| Arrival {
+            first_issue,
+            latency_nanos,
+        });
         if let Some(nanos) = latency_nanos {
             self.latencies.record(nanos);
         }
         if part.failed {
-            return;
+            return arrival;
         }
         self.arrived.record(part.time, part.bytes);
         for range in ranges {
@@ -124,12 +189,23 @@ impl ModelAccumulator {
             let bytes = self.file_bytes.entry(range.file).or_default();
             *bytes = bytes.saturating_add(range.length_bytes);
         }
+        arrival
     }
 
-    /// An issued read went back to the queue.
-    pub fn requeue(&mut self, part: &ReadRequeued) {
+    /// Stream-aware gaps that have become known since the last call.
+    pub fn take_stream_gaps(&mut self) -> Vec<StreamGap> {
+        std::mem::take(&mut self.stream_gaps)
+    }
+
+    /// An issued read went back to the queue. Returns what that means for the part of the run in which it began.
+    pub fn requeue(&mut self, part: &ReadRequeued) -> Option<BytesChange> {
+        let bytes_before = self.requests.counts().total_bytes();
         self.requests.requeue(part);
         self.busy.observe(part.time, self.requests.with_driver());
+        Some(BytesChange {
+            first_issue: self.requests.first_issue_of(part.request)?,
+            bytes: signed_difference(self.requests.counts().total_bytes(), bytes_before),
+        })
     }
 
     /// Takes in that a read has ended unseen some time before `noticed`.
@@ -168,10 +244,17 @@ impl ModelAccumulator {
         &self.arrived
     }
 
+    /// No read comes any more: puts those whose place in the order was not known yet to their places.
+    pub fn settle_order(&mut self) {
+        for device in self.devices.values_mut() {
+            device.finish(&mut self.stream_gaps);
+        }
+    }
+
     /// The figures of the window, which ends at `end`.
     #[must_use]
     pub fn finish(mut self, end: Nanos) -> ModelFigures {
-        self.devices.values_mut().for_each(DeviceOrder::finish);
+        self.settle_order();
         self.figures(end)
     }
 
@@ -335,6 +418,11 @@ impl ModelAccumulator {
     }
 }
 
+fn signed_difference(left: u64, right: u64) -> i64 {
+    let size = i64::try_from(left.abs_diff(right)).unwrap_or(i64::MAX);
+    if left < right { -size } else { size }
+}
+
 /// Unique / data; `None` rather than a share above 1.
 fn coverage(unique_bytes: u64, data_bytes: u64) -> Option<f64> {
     ratio(unique_bytes, data_bytes).filter(|_| unique_bytes <= data_bytes)
@@ -343,6 +431,7 @@ fn coverage(unique_bytes: u64, data_bytes: u64) -> Option<f64> {
 /// What is kept of a read until its place in the order is known.
 #[derive(Clone, Copy, Debug)]
 struct PlacedRead {
+    time: Nanos,
     start_sector: u64,
     end_sector: u64,
     previous_end: Option<u64>,
@@ -359,7 +448,7 @@ struct DeviceOrder {
 }
 
 impl DeviceOrder {
-    fn push(&mut self, read: &ReadIssued) {
+    fn push(&mut self, read: &ReadIssued, gaps: &mut Vec<StreamGap>) {
         self.balance.record(read.previous_end, read.end_sector);
         let link = ExchangeLink {
             time: read.time,
@@ -367,6 +456,7 @@ impl DeviceOrder {
             end: read.end_sector,
         };
         let placed = PlacedRead {
+            time: read.time,
             start_sector: read.start_sector,
             end_sector: read.end_sector,
             previous_end: read.previous_end,
@@ -374,11 +464,11 @@ impl DeviceOrder {
             file_position: read.file_position,
         };
         self.order
-            .push(link, placed, |read| self.ordered.observe(read));
+            .push(link, placed, |read| self.ordered.observe(read, gaps));
     }
 
-    fn finish(&mut self) {
-        self.order.finish(|read| self.ordered.observe(read));
+    fn finish(&mut self, gaps: &mut Vec<StreamGap>) {
+        self.order.finish(|read| self.ordered.observe(read, gaps));
     }
 
     fn figures(&self, device: u8) -> DeviceFigures {
@@ -400,11 +490,17 @@ struct OrderedFigures {
 }
 
 impl OrderedFigures {
-    fn observe(&mut self, read: Ordered<PlacedRead>) {
+    fn observe(&mut self, read: Ordered<PlacedRead>, gaps: &mut Vec<StreamGap>) {
         let predecessor = self.latest.filter(|_| read.follows);
         let read = read.value;
-        self.streams
+        let in_stream = self
+            .streams
             .observe(read.start_sector, read.end_sector, read.bytes);
+        gaps.extend(in_stream.map(|class| StreamGap {
+            time: read.time,
+            class,
+            bytes: read.bytes,
+        }));
         self.file_order.observe(read.file_position, read.bytes);
         let range = (read.start_sector, read.end_sector);
         if read.previous_end.is_some_and(|end| read.start_sector < end) {

@@ -12,9 +12,15 @@ fn fed(events: &[Event], device: &Device) -> ModelAccumulator {
     let mut model = ModelAccumulator::new(Nanos(0), device.files());
     for event in events {
         match event {
-            Event::Issued(read) => model.issue(read),
-            Event::Completed(part, ranges) => model.complete(part, ranges),
-            Event::Requeued(part) => model.requeue(part),
+            Event::Issued(read) => {
+                model.issue(read);
+            }
+            Event::Completed(part, ranges) => {
+                model.complete(part, ranges);
+            }
+            Event::Requeued(part) => {
+                model.requeue(part);
+            }
         }
     }
     model
@@ -87,9 +93,15 @@ fn more_than_there_is_gives_no_coverage() {
     let mut model = ModelAccumulator::new(Nanos(0), files);
     for event in simulate(&script, &device).events {
         match event {
-            Event::Issued(read) => model.issue(&read),
-            Event::Completed(part, ranges) => model.complete(&part, &ranges),
-            Event::Requeued(part) => model.requeue(&part),
+            Event::Issued(read) => {
+                model.issue(&read);
+            }
+            Event::Completed(part, ranges) => {
+                model.complete(&part, &ranges);
+            }
+            Event::Requeued(part) => {
+                model.requeue(&part);
+            }
         }
     }
     let figures = model.finish(Nanos(1_000_000_000));

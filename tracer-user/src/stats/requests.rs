@@ -54,6 +54,8 @@ pub enum Issue {
 pub enum Completion {
     /// Of a read whose issue was seen.
     Matched {
+        /// When the read began, where that is known.
+        first_issue: Option<Nanos>,
         /// First issue to last completion, in nanoseconds, if this was the last one and both are known.
         latency_nanos: Option<u64>,
     },
@@ -205,7 +207,10 @@ impl RequestMatcher {
         }
         self.with_driver =
             self.with_driver + u64::from(is_with_driver) - u64::from(was_with_driver);
-        Completion::Matched { latency_nanos }
+        Completion::Matched {
+            first_issue: read.first_issue,
+            latency_nanos,
+        }
     }
 
     /// Takes in a requeue. One without bytes of the model changes nothing.
@@ -225,6 +230,12 @@ impl RequestMatcher {
         self.counts.requeues += 1;
         self.counts.requeued_bytes = self.counts.requeued_bytes.saturating_add(part.bytes);
         self.with_driver -= u64::from(was_with_driver);
+    }
+
+    /// When a read that has not ended began.
+    #[must_use]
+    pub fn first_issue_of(&self, request: RequestId) -> Option<Nanos> {
+        self.open.get(&request)?.first_issue
     }
 
     /// The model's reads with the driver now.

@@ -49,6 +49,7 @@ fn play(steps: &[Step]) -> (RequestCounts, Vec<u64>, Vec<Issue>) {
             };
             if let Completion::Matched {
                 latency_nanos: Some(nanos),
+                ..
             } = matcher.complete(&part)
             {
                 latencies.push(nanos);

@@ -23,8 +23,9 @@ pub struct StreamGaps {
 }
 
 impl StreamGaps {
-    /// Takes in the next read: the model's sectors in it, and bytes.
-    pub fn observe(&mut self, start_sector: u64, end_sector: u64, bytes: u64) {
+    /// Takes in the next read: the model's sectors in it, and bytes. Returns the class of its gap; the first read
+    /// has none.
+    pub fn observe(&mut self, start_sector: u64, end_sector: u64, bytes: u64) -> Option<GapClass> {
         if let Some(position) = self.ends.iter().position(|end| *end == start_sector) {
             self.counts.record(GapClass::Sequential, bytes);
             if let Some(up_to) = self.ends.get_mut(..=position) {
@@ -33,17 +34,19 @@ impl StreamGaps {
             if let Some(first) = self.ends.first_mut() {
                 *first = end_sector;
             }
-            return;
+            return Some(GapClass::Sequential);
         }
         let nearest = self
             .ends
             .iter()
             .min_by_key(|end| (start_sector.abs_diff(**end), start_sector < **end));
-        if let Some(end) = nearest {
-            self.counts.record(GapClass::of(start_sector, *end), bytes);
+        let class = nearest.map(|end| GapClass::of(start_sector, *end));
+        if let Some(class) = class {
+            self.counts.record(class, bytes);
         }
         self.ends.truncate(STREAMS - 1);
         self.ends.insert(0, end_sector);
+        class
     }
 
     /// The gaps so far.
