@@ -1,34 +1,22 @@
 //! Requests: issued, completed, requeued.
 
-use aya_ebpf::{
-    helpers::{bpf_get_current_pid_tgid, generated::bpf_ktime_get_ns},
-    programs::BtfTracePointContext,
-};
-use aya_log_ebpf::debug;
+use aya_ebpf::{helpers::generated::bpf_ktime_get_ns, programs::BtfTracePointContext};
 use tracer_common::{
     counters::Operation,
-    extent::{MAX_DEVICES, MAX_MODELS},
-    gap::{GapClass, SECTOR_BYTES},
-    latency::{LATENCY_BUCKETS, latency_bucket},
-    record::{
-        CompleteRecord, IssueRecord, NO_PREVIOUS_END, RequeueRecord, UnseenRecord, complete_flag,
-        issue_flag, kind,
-    },
+    extent::MAX_MODELS,
+    gap::SECTOR_BYTES,
+    record::{RequeueRecord, kind},
     request::{RequestSlot, state},
     settings::DeviceFilter,
 };
 
 use crate::{
-    atomic,
     emit::emit,
     field::Request,
-    filter, gate, origin,
-    maps::{
-        DEVICE_COMPLETES, DEVICE_ISSUES, LAST_ENDS, LATENCIES, LOST_RECORDS, MODEL_COMPLETES,
-        MODEL_ISSUES, MODEL_REQUEUES, REQUESTS, value,
-    },
-    parts::Walk,
+    filter, gate,
+    maps::{LOST_RECORDS, MODEL_REQUEUES, REQUESTS, value},
     settings::setting,
+    transfer::{self, Transfer},
     walk::{self, space},
 };
 
@@ -39,151 +27,19 @@ pub fn issue(context: &BtfTracePointContext) {
         return;
     }
     let request = request_argument(context);
-    let Some((device_slot, device)) = filter::device_of(request) else {
+    let Some((device_slot, device)) = filter::device_of(request.disk()) else {
         return;
     };
-    let command_flags = request.command_flags();
-    let operation = filter::operation_of(command_flags);
-    let bytes = request.bytes();
-    let reissue = request.was_issued_before();
-    let device_counters = value!(DEVICE_ISSUES, device_slot);
-    let metadata = command_flags & setting!(constants.flag_metadata) != 0;
-    if !reissue {
-        device_counters.requests[operation as usize] += 1;
-        device_counters.bytes[operation as usize] += u64::from(bytes);
-        if metadata && operation == Operation::Read {
-            device_counters.metadata_reads += 1;
-            device_counters.metadata_bytes += u64::from(bytes);
-        }
-    } else if operation == Operation::Read {
-        device_counters.read_reissues += 1;
-    }
-    if operation != Operation::Read && operation != Operation::Write {
-        return;
-    }
-
-    let sector = request.sector();
-    let end_sector = sector + u64::from(bytes) / SECTOR_BYTES;
-    if operation == Operation::Write {
-        if !reissue && let Some(walk) = walk::over(space::ISSUE, device, sector, end_sector, false)
-        {
-            count_write(walk);
-        }
-        return;
-    }
-
-    // SAFETY: no arguments.
-    let time_ns = unsafe { bpf_ktime_get_ns() };
-    match slot_of(request, device) {
-        Some(slot) if reissue => {
-            if slot.state == state::FREE || slot.request != request.address() {
-                // First issued before the gate opened: not a read of this window.
-                debug!(context, "re-issue of a request from before the window");
-                return;
-            }
-            slot.state = state::ISSUED;
-            slot.next_sector = sector;
-            slot.end_sector = end_sector;
-        }
-        Some(slot) => {
-            if slot.state == state::ISSUED {
-                device_counters.unseen_completions += 1;
-                device_counters.unseen_bytes += (slot.end_sector - slot.next_sector) * SECTOR_BYTES;
-                count_unseen(device, device_slot, slot, time_ns);
-            } else if slot.state == state::REQUEUED {
-                device_counters.absorbed_after_requeue += 1;
-            }
-            *slot = RequestSlot {
-                request: request.address(),
-                issue_time_ns: time_ns,
-                next_sector: sector,
-                end_sector,
-                state: state::ISSUED,
-                device: device_slot,
-            };
-        }
-        None => {
-            device_counters.untimed_reads += 1;
-            if reissue {
-                return;
-            }
-        }
-    }
-    let origin = origin::of_read(command_flags, request.first_bio());
-    let walk = walk::over(space::ISSUE, device, sector, end_sector, false);
-    let other_bytes = if reissue { 0 } else { u64::from(bytes) };
-    let Some(walk) = walk else {
-        device_counters.other_bytes_by_origin[origin as usize] += other_bytes;
-        return;
+    let transfer = Transfer {
+        address: request.address(),
+        command_flags: request.command_flags(),
+        sector: request.sector(),
+        bytes: request.bytes(),
+        reissue: request.was_issued_before(),
+        first_bio: request.first_bio(),
     };
-    let mut other_bytes = other_bytes;
-
-    let mut flags = (origin as u8) << issue_flag::ORIGIN_SHIFT;
-    if metadata {
-        flags |= issue_flag::METADATA;
-    }
-    if command_flags & setting!(constants.flag_readahead) != 0 {
-        flags |= issue_flag::READAHEAD;
-    }
-    if command_flags & setting!(constants.flag_synchronous) != 0 {
-        flags |= issue_flag::SYNCHRONOUS;
-    }
-    if reissue {
-        flags |= issue_flag::REISSUE;
-    } else {
-        device_counters.model_reads += 1;
-    }
-    let process_and_thread = bpf_get_current_pid_tgid();
-    let mut record = IssueRecord {
-        kind: kind::ISSUE,
-        device: device_slot as u8,
-        model: 0,
-        flags,
-        thread_id: process_and_thread as u32,
-        time_ns,
-        request: request.address(),
-        sector,
-        previous_end: NO_PREVIOUS_END,
-        bytes,
-        process_id: (process_and_thread >> 32) as u32,
-    };
-    let lost = value!(LOST_RECORDS, 0);
-    for model in 0..MAX_MODELS {
-        if walk.touched & (1 << model) == 0 {
-            continue;
-        }
-        let part = &walk.parts[model];
-        let counters = value!(MODEL_ISSUES, model as u32);
-        counters.issued_bytes += part.bytes;
-        record.model = model as u8;
-        if reissue {
-            counters.reissues += 1;
-        } else {
-            counters.reads += 1;
-            device_counters.model_bytes += part.bytes;
-            device_counters.model_bytes_by_origin[origin as usize] += part.bytes;
-            other_bytes = other_bytes.saturating_sub(part.bytes);
-            let last_end = value!(
-                LAST_ENDS,
-                (model * MAX_DEVICES) as u32 + (device_slot & (MAX_DEVICES as u32 - 1))
-            );
-            // SAFETY: an aligned word of the map.
-            let previous_end = unsafe { atomic::exchange(last_end, part.end_sector) };
-            record.previous_end = previous_end;
-            if previous_end == NO_PREVIOUS_END {
-                counters.first_reads += 1;
-            } else {
-                count_gap(
-                    &mut counters.gaps,
-                    GapClass::of(part.start_sector, previous_end),
-                );
-            }
-        }
-        emit(record, &mut lost.issues);
-    }
-    if !reissue {
-        device_counters.other_bytes_by_origin[origin as usize] += other_bytes;
-    }
+    let slot = slot_of(request, device);
+    transfer::issued(context, device_slot, device, &transfer, slot);
 }
 
 /// `block_rq_complete`: the request, `blk_status_t`, bytes.
@@ -193,7 +49,7 @@ pub fn complete(context: &BtfTracePointContext) {
         return;
     }
     let request = Request(context.arg(0));
-    let Some((device_slot, device)) = filter::device_of(request) else {
+    let Some((device_slot, device)) = filter::device_of(request.disk()) else {
         return;
     };
     if filter::operation_of(request.command_flags()) != Operation::Read {
@@ -201,70 +57,18 @@ pub fn complete(context: &BtfTracePointContext) {
     }
     let status: u8 = context.arg(1);
     let bytes: u32 = context.arg(2);
-    let device_counters = value!(DEVICE_COMPLETES, device_slot);
-    device_counters.read_events += 1;
-    device_counters.read_bytes += u64::from(bytes);
-
-    let sector = request.sector();
-    let end_sector = sector + u64::from(bytes) / SECTOR_BYTES;
-    let slot = slot_of(request, device)
-        .filter(|slot| slot.state != state::FREE && slot.request == request.address());
-    let arrived = slot.is_some() && status == 0;
-    let Some(walk) = walk::over(space::COMPLETE, device, sector, end_sector, arrived) else {
-        // A read that touches a model in its other part only, or not at all.
-        if let Some(slot) = slot {
-            advance(slot, request, bytes, end_sector);
-        }
-        return;
-    };
-    let Some(slot) = slot else {
-        device_counters.unmatched += 1;
-        for model in 0..MAX_MODELS {
-            if walk.touched & (1 << model) != 0 {
-                device_counters.unmatched_bytes += walk.parts[model].bytes;
-            }
-        }
-        debug!(context, "completion without an issue at sector {}", sector);
-        return;
-    };
-    // SAFETY: no arguments.
-    let time_ns = unsafe { bpf_ktime_get_ns() };
-    let latency_ns = time_ns.wrapping_sub(slot.issue_time_ns);
-    let last = advance(slot, request, bytes, end_sector);
-    for model in 0..MAX_MODELS {
-        if walk.touched & (1 << model) == 0 {
-            continue;
-        }
-        let part = &walk.parts[model];
-        let counters = value!(MODEL_COMPLETES, model as u32);
-        if status == 0 {
-            counters.completed_bytes += part.bytes;
-        } else {
-            counters.failed_bytes += part.bytes;
-        }
-        if last {
-            if status == 0 {
-                counters.reads += 1;
-            } else {
-                counters.failed_reads += 1;
-            }
-            let bucket = model * LATENCY_BUCKETS + latency_bucket(latency_ns);
-            *value!(LATENCIES, bucket as u32) += 1;
-        }
-    }
-    let lost = value!(LOST_RECORDS, 0);
-    emit(
-        CompleteRecord {
-            kind: kind::COMPLETE,
-            device: device_slot as u8,
-            status,
-            flags: if last { complete_flag::LAST } else { 0 },
-            bytes,
-            time_ns,
-            request: request.address(),
-            sector,
-        },
-        &mut lost.completions,
+    // The tracepoint fires before the bytes are taken off the request.
+    let last = bytes >= request.bytes();
+    transfer::completed(
+        context,
+        device_slot,
+        device,
+        request.address(),
+        request.sector(),
+        bytes,
+        status,
+        last,
+        slot_of(request, device),
     );
 }
 
@@ -276,7 +80,7 @@ pub fn requeue(context: &BtfTracePointContext) {
         return;
     }
     let request = request_argument(context);
-    let Some((device_slot, device)) = filter::device_of(request) else {
+    let Some((device_slot, device)) = filter::device_of(request.disk()) else {
         return;
     };
     let Some(slot) = slot_of(request, device) else {
@@ -342,68 +146,4 @@ fn slot_of(request: Request, device: &DeviceFilter) -> Option<&'static mut Reque
     REQUESTS
         .get_ptr_mut(index)
         .map(|slot| unsafe { &mut *slot })
-}
-
-/// Notes that sectors up to `end_sector` came back, and says whether that was all of the request. The
-/// tracepoint fires before the bytes are taken off the request.
-#[inline(always)]
-fn advance(slot: &mut RequestSlot, request: Request, bytes: u32, end_sector: u64) -> bool {
-    let last = bytes >= request.bytes();
-    if last {
-        slot.state = state::FREE;
-    } else {
-        slot.next_sector = end_sector;
-    }
-    last
-}
-
-/// A read came back and no program saw it: counts its rest, and its sectors as read.
-#[inline(always)]
-fn count_unseen(device: &DeviceFilter, device_slot: u32, slot: &RequestSlot, time_ns: u64) {
-    let Some(walk) = walk::over(
-        space::ISSUE,
-        device,
-        slot.next_sector,
-        slot.end_sector,
-        true,
-    ) else {
-        return;
-    };
-    for model in 0..MAX_MODELS {
-        if walk.touched & (1 << model) != 0 {
-            let counters = value!(MODEL_ISSUES, model as u32);
-            counters.unseen_completions += 1;
-            counters.unseen_bytes += walk.parts[model].bytes;
-        }
-    }
-    let lost = value!(LOST_RECORDS, 0);
-    emit(
-        UnseenRecord {
-            kind: kind::UNSEEN,
-            device: device_slot as u8,
-            reserved: 0,
-            reserved_too: 0,
-            time_ns,
-            request: slot.request,
-        },
-        &mut lost.issues,
-    );
-}
-
-#[inline(always)]
-fn count_write(walk: &Walk) {
-    for model in 0..MAX_MODELS {
-        if walk.touched & (1 << model) != 0 {
-            let counters = value!(MODEL_ISSUES, model as u32);
-            counters.writes += 1;
-            counters.write_bytes += walk.parts[model].bytes;
-        }
-    }
-}
-
-#[inline(always)]
-fn count_gap(gaps: &mut [u64], class: GapClass) {
-    if let Some(count) = gaps.get_mut(class.slot()) {
-        *count += 1;
-    }
 }

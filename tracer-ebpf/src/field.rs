@@ -92,6 +92,47 @@ impl Request {
 pub struct Bio(pub *const u8);
 
 impl Bio {
+    /// The address, as an identity.
+    #[inline(always)]
+    pub fn address(self) -> u64 {
+        self.0 as u64
+    }
+
+    /// Major and first minor number of the disk.
+    #[inline(always)]
+    pub fn disk(self) -> (u32, u32) {
+        let device: *const u8 = load(self.0, setting!(members.bio_block_device));
+        let disk: *const u8 = load(device, setting!(members.block_device_disk));
+        (
+            load(disk, setting!(members.disk_major)),
+            load(disk, setting!(members.disk_first_minor)),
+        )
+    }
+
+    /// Operation and flags.
+    #[inline(always)]
+    pub fn command_flags(self) -> u32 {
+        load(self.0, setting!(members.bio_operation))
+    }
+
+    /// First sector that has not been handed on.
+    #[inline(always)]
+    pub fn sector(self) -> u64 {
+        load(self.0, setting!(members.bio_sector))
+    }
+
+    /// Bytes that have not been handed on.
+    #[inline(always)]
+    pub fn bytes(self) -> u32 {
+        load(self.0, setting!(members.bio_bytes))
+    }
+
+    /// Its `blk_status_t`.
+    #[inline(always)]
+    pub fn status(self) -> u8 {
+        load(self.0, setting!(members.bio_status))
+    }
+
     /// Address of the first page that it fills or empties; 0 where there is none.
     #[inline(always)]
     pub fn first_page(self) -> u64 {

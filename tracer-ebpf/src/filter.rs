@@ -2,12 +2,11 @@
 
 use tracer_common::{counters::Operation, extent::MAX_DEVICES, settings::DeviceFilter};
 
-use crate::{field::Request, maps::DEVICE_FILTERS, settings::setting};
+use crate::{maps::DEVICE_FILTERS, settings::setting};
 
-/// The traced device of a request, and its slot.
+/// The traced device with these numbers, and its slot.
 #[inline(always)]
-pub fn device_of(request: Request) -> Option<(u32, &'static DeviceFilter)> {
-    let (major, first_minor) = request.disk();
+pub fn device_of((major, first_minor): (u32, u32)) -> Option<(u32, &'static DeviceFilter)> {
     for slot in 0..MAX_DEVICES as u32 {
         if slot >= setting!(device_count) {
             return None;

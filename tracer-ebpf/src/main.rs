@@ -9,6 +9,7 @@
 #![allow(internal_features)]
 
 mod atomic;
+mod bio;
 mod bitmap;
 mod block;
 mod emit;
@@ -21,6 +22,7 @@ mod origin;
 mod page_cache;
 mod parts;
 mod settings;
+mod transfer;
 mod waits;
 mod walk;
 
@@ -49,6 +51,20 @@ pub fn block_rq_complete(context: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "block_rq_requeue")]
 pub fn block_rq_requeue(context: BtfTracePointContext) -> i32 {
     block::requeue(&context);
+    0
+}
+
+/// A bio is handed to a device without requests.
+#[btf_tracepoint(function = "block_bio_queue")]
+pub fn block_bio_queue(context: BtfTracePointContext) -> i32 {
+    bio::queue(&context);
+    0
+}
+
+/// A bio of a device without requests came back.
+#[btf_tracepoint(function = "block_bio_complete")]
+pub fn block_bio_complete(context: BtfTracePointContext) -> i32 {
+    bio::complete(&context);
     0
 }
 

@@ -38,6 +38,10 @@ pub static EXTENTS: Array<Extent> = Array::with_max_entries(1, 0);
 #[map(name = "REQUESTS")]
 pub static REQUESTS: Array<RequestSlot> = Array::with_max_entries(1, 0);
 
+/// Bios in flight of devices without requests, by address.
+#[map(name = "BIOS")]
+pub static BIOS: HashMap<u64, RequestSlot> = HashMap::with_max_entries(65536, 0);
+
 /// End of each model's last read on each device, exchanged at every read.
 #[map(name = "LAST_ENDS")]
 pub static LAST_ENDS: Array<u64> = Array::with_max_entries(MODELS * DEVICES, 0);

@@ -153,10 +153,8 @@ pub(super) fn read(ebpf: &Ebpf, sizes: &Sizes<'_>) -> anyhow::Result<Aggregates>
 }
 
 fn waiting_threads(ebpf: &Ebpf) -> anyhow::Result<Vec<(u32, WaitingThread)>> {
-    let map = ebpf
-        .map("WAITING_THREADS")
-        .ok_or_else(|| anyhow!("the eBPF object has no map WAITING_THREADS"))?;
-    let threads: HashMap<_, u32, Plain<WaitingThread>> = HashMap::try_from(map)?;
+    let threads: HashMap<_, u32, Plain<WaitingThread>> =
+        HashMap::try_from(map(ebpf, "WAITING_THREADS")?)?;
     threads
         .iter()
         .map(|entry| {
@@ -187,8 +185,15 @@ fn open_requests(
 ) -> anyhow::Result<(Vec<RequestSlot>, Vec<RequestSlot>)> {
     let requests = array::<RequestSlot>(ebpf, "REQUESTS")?;
     let (mut unfinished, mut unseen) = (Vec::new(), Vec::new());
+    let mut open = Vec::new();
     for slot in 0..sizes.request_slots {
-        let request = requests.get(&slot, 0)?.0;
+        open.push(requests.get(&slot, 0)?.0);
+    }
+    let bios: HashMap<_, u64, Plain<RequestSlot>> = HashMap::try_from(map(ebpf, "BIOS")?)?;
+    for entry in bios.iter() {
+        open.push(entry?.1.0);
+    }
+    for request in open {
         let ended = sizes
             .idle_since
             .get(request.device as usize)
@@ -259,24 +264,23 @@ fn slot_number(slot: usize) -> anyhow::Result<u32> {
     u32::try_from(slot).context("more slots than a map has")
 }
 
+fn map<'a>(ebpf: &'a Ebpf, name: &str) -> anyhow::Result<&'a aya::maps::Map> {
+    ebpf.map(name)
+        .ok_or_else(|| anyhow!("the eBPF object has no map {name}"))
+}
+
 fn array<'a, T: Copy + 'static>(
     ebpf: &'a Ebpf,
     name: &str,
 ) -> anyhow::Result<Array<&'a aya::maps::MapData, Plain<T>>> {
-    let map = ebpf
-        .map(name)
-        .ok_or_else(|| anyhow!("the eBPF object has no map {name}"))?;
-    Ok(Array::try_from(map)?)
+    Ok(Array::try_from(map(ebpf, name)?)?)
 }
 
 fn per_cpu<'a, T: Copy + 'static>(
     ebpf: &'a Ebpf,
     name: &str,
 ) -> anyhow::Result<PerCpuArray<&'a aya::maps::MapData, Plain<T>>> {
-    let map = ebpf
-        .map(name)
-        .ok_or_else(|| anyhow!("the eBPF object has no map {name}"))?;
-    Ok(PerCpuArray::try_from(map)?)
+    Ok(PerCpuArray::try_from(map(ebpf, name)?)?)
 }
 
 /// Sum over CPUs of the counter block in a slot.

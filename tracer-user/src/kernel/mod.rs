@@ -15,7 +15,7 @@ pub use aggregates::{Aggregates, FileAggregates, ModelAggregates};
 pub use losses::{ProgramRun, RunTimeStatistics};
 pub use preflight::{Requirement, RequirementState, requirements};
 pub use probes::ProbePoint;
-pub use programs::{PROGRAMS, TracedEvent};
+pub use programs::{DeviceKind, PROGRAMS, TracedEvent};
 pub use records::{DecodeError, Record, decode};
 pub use session::{FilterTables, Session, SessionOptions, WAKE_INTERVAL};
 pub use types::{KernelTypes, TypesError};

@@ -1,5 +1,17 @@
 //! The programs and the tracepoints that they sit on.
 
+/// Kinds of devices, by what they are handed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum DeviceKind {
+    /// Whatever the devices are, or none.
+    #[default]
+    Any,
+    /// Requests: every disk, and what looks like one.
+    Requests,
+    /// Bios, which the driver hands on or serves itself: device mapper, md, zram.
+    Bios,
+}
+
 /// A program of the eBPF object and its tracepoint.
 #[derive(Clone, Copy, Debug)]
 pub struct TracedEvent {
@@ -12,17 +24,20 @@ pub struct TracedEvent {
     /// Whether a run makes no sense without it. The others give figures that are null where the kernel
     /// has no such tracepoint.
     pub required: bool,
+    /// The devices that it is for.
+    pub devices: DeviceKind,
     /// What it is for, in a few words.
     pub purpose: &'static str,
 }
 
 /// Every program. Completions come before issues, so that no completion of the window is missed.
-pub const PROGRAMS: [TracedEvent; 13] = [
+pub const PROGRAMS: [TracedEvent; 15] = [
     TracedEvent {
         program: "block_rq_complete",
         tracepoint: "block_rq_complete",
         subsystem: "block",
         required: true,
+        devices: DeviceKind::Requests,
         purpose: "bytes that arrived, latency",
     },
     TracedEvent {
@@ -30,6 +45,7 @@ pub const PROGRAMS: [TracedEvent; 13] = [
         tracepoint: "block_rq_requeue",
         subsystem: "block",
         required: true,
+        devices: DeviceKind::Requests,
         purpose: "reads that will be issued again",
     },
     TracedEvent {
@@ -37,13 +53,31 @@ pub const PROGRAMS: [TracedEvent; 13] = [
         tracepoint: "block_rq_issue",
         subsystem: "block",
         required: true,
+        devices: DeviceKind::Requests,
         purpose: "reads",
+    },
+    TracedEvent {
+        program: "block_bio_complete",
+        tracepoint: "block_bio_complete",
+        subsystem: "block",
+        required: false,
+        devices: DeviceKind::Bios,
+        purpose: "bytes that arrived, latency, on devices without requests",
+    },
+    TracedEvent {
+        program: "block_bio_queue",
+        tracepoint: "block_bio_queue",
+        subsystem: "block",
+        required: false,
+        devices: DeviceKind::Bios,
+        purpose: "reads of devices without requests (device mapper, md, zram)",
     },
     TracedEvent {
         program: "filemap_add",
         tracepoint: "mm_filemap_add_to_page_cache",
         subsystem: "filemap",
         required: true,
+        devices: DeviceKind::Any,
         purpose: "page-cache inserts",
     },
     TracedEvent {
@@ -51,6 +85,7 @@ pub const PROGRAMS: [TracedEvent; 13] = [
         tracepoint: "mm_filemap_delete_from_page_cache",
         subsystem: "filemap",
         required: true,
+        devices: DeviceKind::Any,
         purpose: "page-cache evictions",
     },
     TracedEvent {
@@ -58,6 +93,7 @@ pub const PROGRAMS: [TracedEvent; 13] = [
         tracepoint: "mm_filemap_fault",
         subsystem: "filemap",
         required: false,
+        devices: DeviceKind::Any,
         purpose: "page faults on the model (Linux 6.12 and later)",
     },
     TracedEvent {
@@ -65,6 +101,7 @@ pub const PROGRAMS: [TracedEvent; 13] = [
         tracepoint: "mm_filemap_map_pages",
         subsystem: "filemap",
         required: false,
+        devices: DeviceKind::Any,
         purpose: "first-touch hits (Linux 6.12 and later)",
     },
     TracedEvent {
@@ -72,6 +109,7 @@ pub const PROGRAMS: [TracedEvent; 13] = [
         tracepoint: "mm_filemap_get_pages",
         subsystem: "filemap",
         required: false,
+        devices: DeviceKind::Any,
         purpose: "look-ups by read() (Linux 6.12 and later)",
     },
     TracedEvent {
@@ -79,6 +117,7 @@ pub const PROGRAMS: [TracedEvent; 13] = [
         tracepoint: "sched_switch",
         subsystem: "sched",
         required: false,
+        devices: DeviceKind::Any,
         purpose: "waits for folios of the model, and other waits",
     },
     TracedEvent {
@@ -86,6 +125,7 @@ pub const PROGRAMS: [TracedEvent; 13] = [
         tracepoint: "mm_vmscan_direct_reclaim_end",
         subsystem: "vmscan",
         required: false,
+        devices: DeviceKind::Any,
         purpose: "time in direct reclaim",
     },
     TracedEvent {
@@ -93,6 +133,7 @@ pub const PROGRAMS: [TracedEvent; 13] = [
         tracepoint: "mm_vmscan_direct_reclaim_begin",
         subsystem: "vmscan",
         required: false,
+        devices: DeviceKind::Any,
         purpose: "time in direct reclaim",
     },
     TracedEvent {
@@ -100,6 +141,7 @@ pub const PROGRAMS: [TracedEvent; 13] = [
         tracepoint: "mm_vmscan_memcg_reclaim_end",
         subsystem: "vmscan",
         required: false,
+        devices: DeviceKind::Any,
         purpose: "time in the reclaim of a cgroup",
     },
     TracedEvent {
@@ -107,6 +149,7 @@ pub const PROGRAMS: [TracedEvent; 13] = [
         tracepoint: "mm_vmscan_memcg_reclaim_begin",
         subsystem: "vmscan",
         required: false,
+        devices: DeviceKind::Any,
         purpose: "time in the reclaim of a cgroup",
     },
 ];

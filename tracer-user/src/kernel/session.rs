@@ -23,7 +23,7 @@ use super::{
     decode,
     losses::{self, ProgramRun},
     probes,
-    programs::PROGRAMS,
+    programs::{DeviceKind, PROGRAMS},
 };
 
 /// The eBPF object that the build script made.
@@ -39,6 +39,8 @@ pub struct FilterTables {
     pub devices: Vec<DeviceFilter>,
     /// Extents of all models, sorted by device and start, not overlapping.
     pub extents: Vec<Extent>,
+    /// What the devices are handed.
+    pub device_kind: DeviceKind,
     /// Number of models.
     pub models: usize,
     /// The files, as the page-cache tracepoints name them, and their sizes in pages; the position is the
@@ -178,7 +180,7 @@ impl Session {
             .then(|| EbpfLogger::init(&mut ebpf))
             .transpose()
             .context("cannot open the eBPF side's log")?;
-        let attached = attach(&mut ebpf, &btf, &types)?;
+        let attached = attach(&mut ebpf, &btf, &types, tables.device_kind)?;
         probes::load(&mut ebpf)?;
         let ring = ebpf
             .take_map("RECORDS")
@@ -316,9 +318,17 @@ impl Session {
 }
 
 /// Attaches what this kernel has; returns the names of the programs.
-fn attach(ebpf: &mut Ebpf, btf: &Btf, types: &KernelTypes) -> anyhow::Result<Vec<&'static str>> {
+fn attach(
+    ebpf: &mut Ebpf,
+    btf: &Btf,
+    types: &KernelTypes,
+    devices: DeviceKind,
+) -> anyhow::Result<Vec<&'static str>> {
     let mut attached = Vec::with_capacity(PROGRAMS.len());
     for event in PROGRAMS {
+        if event.devices != DeviceKind::Any && event.devices != devices {
+            continue;
+        }
         if types.tracepoint_arguments(event.tracepoint).is_none() {
             if event.required {
                 bail!("this kernel has no tracepoint {}", event.tracepoint);
@@ -437,7 +447,7 @@ mod tests {
             }],
             extents: vec![extent(0, 8), extent(8, 16)],
             models: 1,
-            files: Vec::new(),
+            ..Default::default()
         };
         assert_eq!(tables.fault(), None);
         tables.extents = vec![extent(0, 9), extent(8, 16)];

@@ -14,7 +14,7 @@ use tracer_common::{
 };
 
 use crate::{
-    kernel::FilterTables,
+    kernel::{DeviceKind, FilterTables},
     stats::FileData,
     storage::{
         BlockDevice, DeviceExtents, ExtentsFingerprint, FileExtents, Mapping, Sector, map_file,
@@ -280,6 +280,7 @@ impl Subject {
     pub fn tables(&self) -> anyhow::Result<FilterTables> {
         let mut tables = FilterTables {
             models: self.models.len(),
+            device_kind: DeviceKind::Requests,
             ..FilterTables::default()
         };
         let mut first_bit = 0;
