@@ -7,7 +7,7 @@ pub const MAX_FILES: u32 = 1024;
 pub const PAGE_BYTES: u64 = 4096;
 
 /// A file as the page-cache tracepoints name it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct FileKey {
     /// Inode number (`i_ino`).
@@ -28,6 +28,18 @@ pub struct FileSlot {
     pub file: u32,
     /// Keeps the size a multiple of eight.
     pub reserved: u32,
+}
+
+/// How a look-up by one thread named its file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct LearntKey {
+    /// The thread whose look-ups count; 0: nobody's.
+    pub thread_id: u32,
+    /// 1 once a look-up was seen.
+    pub found: u32,
+    /// The file of the last one.
+    pub key: FileKey,
 }
 
 /// A thread that waits, or has waited.

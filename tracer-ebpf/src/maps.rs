@@ -12,7 +12,7 @@ use tracer_common::{
     },
     extent::{Extent, MAX_DEVICES, MAX_MODELS},
     latency::LATENCY_BUCKETS,
-    page::{FileKey, FileSlot, MAX_FILES, ThreadTouch, WaitingThread},
+    page::{FileKey, FileSlot, LearntKey, MAX_FILES, ThreadTouch, WaitingThread},
     request::RequestSlot,
     settings::DeviceFilter,
 };
@@ -97,6 +97,10 @@ pub static FILES: HashMap<FileKey, FileSlot> = HashMap::with_max_entries(MAX_FIL
 /// One bit for each page of the files: evicted in this run and not inserted since.
 #[map(name = "EVICTED_PAGES")]
 pub static EVICTED_PAGES: Array<u64> = Array::with_max_entries(1, 0);
+
+/// A question of the loader: how is this file called?
+#[map(name = "LEARNT_KEY")]
+pub static LEARNT_KEY: Array<LearntKey> = Array::with_max_entries(1, 0);
 
 /// By file.
 #[map(name = "INSERTS")]

@@ -14,7 +14,7 @@ use crate::{
     field::{Folio, Mapping, Task},
     gate,
     maps::{
-        EVICTIONS, FAULTS, FILES, INSERTS, LOOKUPS, LOST_RECORDS, MAP_PAGES, THREAD_TOUCHES, value,
+        EVICTIONS, FAULTS, FILES, INSERTS, LEARNT_KEY, LOOKUPS, LOST_RECORDS, MAP_PAGES, THREAD_TOUCHES, value,
     },
     settings::setting,
     waits,
@@ -117,6 +117,7 @@ pub fn map_pages(mapping: *const u8, first_page: u64, last_page: u64) {
 #[inline(always)]
 pub fn lookup(mapping: *const u8, first_page: u64, last_page: u64) {
     let Some(file) = traced_file(Mapping(mapping)) else {
+        tell_key(Mapping(mapping));
         return;
     };
     value!(LOOKUPS, file.file).lookups += 1;
@@ -125,6 +126,20 @@ pub fn lookup(mapping: *const u8, first_page: u64, last_page: u64) {
     let lost = value!(LOST_RECORDS, 0);
     let pages = last_page - first_page + 1;
     note(page_event::LOOKUP, file, first_page, pages, &mut lost.lookups);
+}
+
+/// Answers the loader, which reads a byte of a file before the gate opens.
+#[inline(always)]
+fn tell_key(mapping: Mapping) {
+    let Some(learnt) = LEARNT_KEY.get_ptr_mut(0) else {
+        return;
+    };
+    // SAFETY: a value of the map; only the thread that it names changes it here.
+    let learnt = unsafe { &mut *learnt };
+    if learnt.thread_id != 0 && learnt.thread_id == bpf_get_current_pid_tgid() as u32 {
+        learnt.key = mapping.file();
+        learnt.found = 1;
+    }
 }
 
 /// Writes a record, where records are wanted.

@@ -228,6 +228,16 @@ impl Session {
         Ok(())
     }
 
+    /// Changes the key of the file in a slot, and returns the one it had.
+    pub(super) fn set_file_key(&mut self, slot: usize, key: FileKey) -> anyhow::Result<FileKey> {
+        let file = self
+            .tables
+            .files
+            .get_mut(slot)
+            .ok_or_else(|| anyhow!("there is no file {slot}"))?;
+        Ok(std::mem::replace(&mut file.0, key))
+    }
+
     pub(super) fn programs(&mut self) -> &mut Ebpf {
         &mut self.ebpf
     }

@@ -2,6 +2,7 @@
 
 use std::{
     fs::File,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -14,10 +15,11 @@ use tracer_common::{
 };
 
 use crate::{
-    kernel::{DeviceKind, FilterTables},
+    kernel::{DeviceKind, FilterTables, Session},
     stats::FileData,
     storage::{
-        BlockDevice, DeviceExtents, ExtentsFingerprint, FileExtents, Mapping, Sector, map_file,
+        BlockDevice, DeviceExtents, DriverKind, ExtentsFingerprint, FileExtents, FileSystem,
+        Mapping, Sector, map_file,
     },
     target::{ModelFiles, OpenModel},
 };
@@ -86,10 +88,35 @@ pub struct SubjectFile {
     pub filesystem: String,
     /// How the page-cache tracepoints name it.
     pub key: FileKey,
+    /// Where its sectors are.
+    pub placement: Placement,
+}
+
+/// Where the sectors of a file are.
+#[derive(Clone, Debug)]
+pub enum Placement {
+    /// On a disk, whose requests can be told apart by sector.
+    OnDisk {
+        /// Slot of the disk.
+        disk: usize,
+        /// First sector of the partition.
+        partition_start: Sector,
+        /// The extents as they were.
+        fingerprint: ExtentsFingerprint,
+    },
+    /// Nowhere that requests tell: only the page cache can be looked at. With the reason.
+    CacheOnly(String),
+}
+
+impl SubjectFile {
     /// Slot of its disk.
-    pub disk: usize,
-    partition_start: Sector,
-    fingerprint: ExtentsFingerprint,
+    #[must_use]
+    pub const fn disk(&self) -> Option<usize> {
+        match &self.placement {
+            Placement::OnDisk { disk, .. } => Some(*disk),
+            Placement::CacheOnly(_) => None,
+        }
+    }
 }
 
 /// A model.
@@ -142,7 +169,7 @@ impl Subject {
         {
             Mapping::Mapped(placed) => *placed,
             Mapping::Unmappable(reason) => {
-                bail!("the sectors of {} cannot be told: {reason}", path.display())
+                return self.add_cached_file(path, openable, reason.to_string());
             }
         };
         // Behind an overlay this is the layer's file, which is what the kernel reads and caches.
@@ -154,13 +181,7 @@ impl Subject {
             inode: placed.inode,
             device: u64::from(placed.file_system.mount.device.0),
         };
-        if let Some(twice) = self.files.iter().find(|file| file.key == key) {
-            bail!(
-                "{} and {} are the same file; name it once",
-                twice.path.display(),
-                path.display()
-            );
-        }
+        self.refuse_twice(key, &path)?;
         let disk = match self
             .disks
             .iter()
@@ -178,12 +199,90 @@ impl Subject {
             evictable_path: placed.path,
             filesystem: placed.file_system.name().to_owned(),
             key,
-            disk,
-            partition_start: placed.partition_start,
-            fingerprint: extents.fingerprint(),
+            placement: Placement::OnDisk {
+                disk,
+                partition_start: placed.partition_start,
+                fingerprint: extents.fingerprint(),
+            },
             extents,
         });
         Ok(self.files.len() - 1)
+    }
+
+    fn refuse_twice(&self, key: FileKey, path: &Path) -> anyhow::Result<()> {
+        match self.files.iter().find(|file| file.key == key) {
+            Some(twice) => bail!(
+                "{} and {} are the same file; name it once",
+                twice.path.display(),
+                path.display()
+            ),
+            None => Ok(()),
+        }
+    }
+
+    /// Adds a file whose sectors nobody can tell. Its key is the file system's and may not be the one that the
+    /// tracepoints carry: see [`Subject::learn_keys`].
+    fn add_cached_file(
+        &mut self,
+        path: PathBuf,
+        openable: &Path,
+        reason: String,
+    ) -> anyhow::Result<usize> {
+        let open = File::open(openable)
+            .with_context(|| format!("cannot open the model file {}", path.display()))?;
+        let metadata = open
+            .metadata()
+            .with_context(|| format!("cannot look at {}", path.display()))?;
+        let file_system = FileSystem::of(&open)
+            .with_context(|| format!("cannot tell the file system of {}", path.display()))?;
+        let key = FileKey {
+            inode: metadata.ino(),
+            device: u64::from(file_system.mount.device.0),
+        };
+        self.refuse_twice(key, &path)?;
+        self.files.push(SubjectFile {
+            path,
+            open,
+            evictable_path: openable.to_owned(),
+            filesystem: file_system.name().to_owned(),
+            key,
+            placement: Placement::CacheOnly(reason),
+            extents: FileExtents {
+                size_bytes: metadata.len(),
+                ..FileExtents::default()
+            },
+        });
+        Ok(self.files.len() - 1)
+    }
+
+    /// Finds out how the tracepoints name the files that have no sectors: on btrfs, on an overlay and elsewhere the
+    /// file's own numbers are not sure to be those. One byte of each is read for that.
+    ///
+    /// # Errors
+    /// A map that cannot be written.
+    pub fn learn_keys(&mut self, session: &mut Session) -> anyhow::Result<()> {
+        for (slot, file) in self.files.iter_mut().enumerate() {
+            if matches!(file.placement, Placement::OnDisk { .. }) {
+                continue;
+            }
+            if let Some(key) = session.learn_key(&file.open)?
+                && key != file.key
+            {
+                session.replace_file(slot, key)?;
+                file.key = key;
+            }
+        }
+        Ok(())
+    }
+
+    /// Why a model has no figures of its reads; None where it has.
+    #[must_use]
+    pub fn without_sectors(&self, model: &SubjectModel) -> Option<String> {
+        self.files_of(model)
+            .find_map(|file| match &file.placement {
+                Placement::OnDisk { .. } => None,
+                Placement::CacheOnly(reason) => Some(reason.clone()),
+            })
     }
 
     /// Files of one model.
@@ -196,9 +295,10 @@ impl Subject {
     pub fn moved_files(&self) -> Vec<&Path> {
         self.files
             .iter()
-            .filter(|file| {
-                !FileExtents::of(&file.open)
-                    .is_ok_and(|extents| extents.fingerprint() == file.fingerprint)
+            .filter(|file| match &file.placement {
+                Placement::OnDisk { fingerprint, .. } => !FileExtents::of(&file.open)
+                    .is_ok_and(|extents| extents.fingerprint() == *fingerprint),
+                Placement::CacheOnly(_) => false,
             })
             .map(|file| file.path.as_path())
             .collect()
@@ -233,6 +333,41 @@ impl Subject {
         bail!("a file without a model")
     }
 
+    /// Start of the partition of a file on a disk. None for a file that is not there, or whose model is in part
+    /// nowhere: figures of a part would pass for those of the model.
+    fn partition_start(&self, file: &SubjectFile, slot: usize) -> Option<Sector> {
+        let model = self.models.iter().find(|model| {
+            self.files_of(model)
+                .any(|own| std::ptr::eq(own, file))
+        })?;
+        if self.without_sectors(model).is_some() {
+            return None;
+        }
+        match &file.placement {
+            Placement::OnDisk {
+                disk,
+                partition_start,
+                ..
+            } if *disk == slot => Some(*partition_start),
+            _ => None,
+        }
+    }
+
+    /// What the disks are handed.
+    fn device_kind(&self) -> anyhow::Result<DeviceKind> {
+        let is_bio_based = |disk: &&BlockDevice| matches!(disk.driver_kind, DriverKind::BioBased(_));
+        let bio_based = self.disks.iter().filter(is_bio_based).count();
+        if bio_based == 0 {
+            return Ok(DeviceKind::Requests);
+        }
+        if bio_based < self.disks.len() {
+            bail!(
+                "the models lie on devices with requests and on devices without (device mapper, md, zram); trace them one at a time"
+            );
+        }
+        Ok(DeviceKind::Bios)
+    }
+
     /// The user side's way from sectors to files.
     ///
     /// # Errors
@@ -242,15 +377,15 @@ impl Subject {
         for (slot, disk) in self.disks.iter().enumerate() {
             let mut layouts: Vec<(Sector, Vec<usize>)> = Vec::new();
             for (file, subject) in self.files.iter().enumerate() {
-                if subject.disk != slot {
+                let Some(partition_start) = self.partition_start(subject, slot) else {
                     continue;
-                }
+                };
                 match layouts
                     .iter_mut()
-                    .find(|(start, _)| *start == subject.partition_start)
+                    .find(|(start, _)| *start == partition_start)
                 {
                     Some((_, files)) => files.push(file),
-                    None => layouts.push((subject.partition_start, vec![file])),
+                    None => layouts.push((partition_start, vec![file])),
                 }
             }
             let mut placed = Vec::with_capacity(layouts.len());
@@ -280,7 +415,7 @@ impl Subject {
     pub fn tables(&self) -> anyhow::Result<FilterTables> {
         let mut tables = FilterTables {
             models: self.models.len(),
-            device_kind: DeviceKind::Requests,
+            device_kind: self.device_kind()?,
             ..FilterTables::default()
         };
         let mut first_bit = 0;
@@ -288,9 +423,9 @@ impl Subject {
         for (slot, disk) in self.disks.iter().enumerate() {
             let mut extents = Vec::new();
             for (file_slot, file) in self.files.iter().enumerate() {
-                if file.disk == slot {
+                if let Some(start) = self.partition_start(file, slot) {
                     let owner = self.owner(file_slot)?;
-                    push_extents(&mut extents, file, owner, u16::try_from(file_slot)?);
+                    push_extents(&mut extents, file, start, owner, u16::try_from(file_slot)?);
                 }
             }
             extents.sort_unstable_by_key(|extent| extent.start_sector);
@@ -328,7 +463,13 @@ impl Subject {
 }
 
 /// The extents of one file on its disk, cut at the sector in which the file ends.
-fn push_extents(extents: &mut Vec<Extent>, file: &SubjectFile, owner: Owner, file_slot: u16) {
+fn push_extents(
+    extents: &mut Vec<Extent>,
+    file: &SubjectFile,
+    partition_start: Sector,
+    owner: Owner,
+    file_slot: u16,
+) {
     for extent in &file.extents.extents {
         let inside_bytes = file
             .extents
@@ -338,7 +479,7 @@ fn push_extents(extents: &mut Vec<Extent>, file: &SubjectFile, owner: Owner, fil
         if inside_bytes == 0 {
             continue;
         }
-        let start_sector = file.partition_start.0 + extent.physical_bytes / SECTOR_BYTES;
+        let start_sector = partition_start.0 + extent.physical_bytes / SECTOR_BYTES;
         let sectors = inside_bytes.div_ceil(SECTOR_BYTES);
         // Below 512: the difference of a size and the same size rounded up to a sector.
         let beyond_end_bytes = (sectors * SECTOR_BYTES - inside_bytes) as u32;

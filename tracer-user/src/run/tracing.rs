@@ -114,7 +114,8 @@ pub(super) struct Opened {
 
 impl Prepared {
     /// Looks at the page cache and the memory, and opens the gate.
-    pub fn open(self) -> anyhow::Result<Opened> {
+    pub fn open(mut self) -> anyhow::Result<Opened> {
+        self.subject.learn_keys(&mut self.session)?;
         let course = ResidencyCourse {
             before: residency_now(&self.subject),
             ..ResidencyCourse::default()

@@ -8,6 +8,7 @@
 //! [`ModelAccumulator`] composes the rest for one model. What a figure cannot say, because nothing was
 //! observed, is `None`; a zero is a zero that was counted.
 
+pub mod attribution;
 pub mod bandwidth;
 pub mod distances;
 pub mod event;
@@ -16,18 +17,28 @@ pub mod exchange_order;
 pub mod file_order;
 pub mod gaps;
 pub mod latency;
+pub mod miss_stream;
 pub mod model_accumulator;
 pub mod model_figures;
 pub mod overlap;
 pub mod page_cache;
+pub mod page_events;
+pub mod page_figures;
+pub mod page_history;
+mod page_state;
 pub mod phase;
 pub mod phase_reads;
+pub mod piece_reads;
+pub mod pieces;
 pub mod process_share;
 pub mod queue_depth;
 pub mod ratio;
 pub mod requests;
 pub mod segments;
 pub mod sizes;
+pub mod stall;
+mod step_pieces;
+pub mod steps;
 pub mod streams;
 pub mod unique;
 

@@ -8,8 +8,8 @@ use super::{
     phase_reads::PhaseReads,
 };
 
-/// Segments whose reads are kept apart before the oldest are put to their phases. A mark may come late by a few
-/// milliseconds, which is less than so many decode calls take.
+/// Segments whose reads are kept apart before the oldest are put to their phases. A line of a log may come late by a
+/// few milliseconds, which is less than so many decode calls take.
 const SEGMENTS_APART: usize = 256;
 
 /// The marks of a window, and the reads between them.
@@ -22,7 +22,6 @@ pub struct Segments {
     /// Classes of the segments that are settled: a prefix.
     settled: Vec<SegmentClass>,
     phases: BTreeMap<Phase, PhaseReads>,
-    late_marks: u64,
 }
 
 impl Segments {
@@ -35,43 +34,22 @@ impl Segments {
             apart: BTreeMap::new(),
             settled: Vec::new(),
             phases: BTreeMap::new(),
-            late_marks: 0,
         }
     }
 
-    /// Takes in a mark. Marks come nearly in the order of time. Where one cuts a segment that already has reads (a
-    /// line of a log is read some time after it was written), those stay in the part before it.
-    pub fn mark(&mut self, mark: TimedMark) {
-        let mut place = self.marks.partition_point(|own| own.time <= mark.time);
-        let mut mark = mark;
-        let least = self.settled.len();
-        if place < least {
-            place = least;
-            self.late_marks += 1;
-        }
-        if place < self.marks.len() || self.apart.contains_key(&place) {
-            // Segments from here on move up by one; what was read in the one that is cut stays in its first part.
-            let later = self.apart.split_off(&(place + 1));
-            self.apart
-                .extend(later.into_iter().map(|(number, reads)| (number + 1, reads)));
-        }
-        if let Some(before) = place.checked_sub(1).and_then(|number| self.marks.get(number)) {
-            mark.time = mark.time.max(before.time);
-        }
-        self.marks.insert(place, mark);
+    /// Takes in a mark, and returns the time it counts from: a mark that comes after a later one begins with that.
+    pub fn mark(&mut self, mark: TimedMark) -> Nanos {
+        let latest = self.marks.last().map_or(Nanos(0), |mark| mark.time);
+        let time = mark.time.max(latest);
+        self.marks.push(TimedMark { time, ..mark });
         self.settle();
+        time
     }
 
     /// Marks in the order of time.
     #[must_use]
     pub fn marks(&self) -> &[TimedMark] {
         &self.marks
-    }
-
-    /// Marks that came too late to be put where they belong.
-    #[must_use]
-    pub const fn late_marks(&self) -> u64 {
-        self.late_marks
     }
 
     /// The reads of the part that a moment lies in.
@@ -125,7 +103,6 @@ impl Segments {
             marks: self.marks,
             classes,
             phases: self.phases,
-            late_marks: self.late_marks,
         }
     }
 }
@@ -139,8 +116,6 @@ pub struct FinishedSegments {
     pub classes: Vec<SegmentClass>,
     /// Reads by phase.
     pub phases: BTreeMap<Phase, PhaseReads>,
-    /// Marks that came too late to be put where they belong.
-    pub late_marks: u64,
 }
 
 #[cfg(test)]
@@ -188,25 +163,19 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_the_log_that_comes_late_ends_the_segment_that_it_cuts() {
+    fn a_mark_that_comes_late_begins_with_the_one_before_it() {
         let mut segments = Segments::new(true);
-        segments.mark(decode(100));
         segments.at(Nanos(50)).first_issue(7, false, None);
-        segments.mark(TimedMark {
-            time: Nanos(60),
-            mark: Mark::Loaded(LoadEndBasis::LogLine),
-        });
-        segments.at(Nanos(80)).first_issue(2, false, None);
+        assert_eq!(segments.mark(decode(100)), Nanos(100));
+        segments.at(Nanos(50)).first_issue(2, false, None);
+        assert_eq!(segments.mark(decode(60)), Nanos(100));
         segments.at(Nanos(120)).first_issue(3, false, None);
         let phases = segments.finish().phases;
         let bytes: Vec<_> = phases
             .iter()
             .map(|(phase, reads)| (*phase, reads.figures().total_bytes))
             .collect();
-        assert_eq!(
-            bytes,
-            [(Phase::Load, 7), (Phase::Idle, 2), (Phase::Prompt, 3)]
-        );
+        assert_eq!(bytes, [(Phase::Load, 9), (Phase::Generation, 3)]);
     }
 
     proptest! {

@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use super::filesystem::{FileSystem, FileSystemError};
 use super::overlay;
-use super::sysfs::{BlockDevice, DriverKind, Sysfs, SysfsError};
+use super::sysfs::{BlockDevice, Sysfs, SysfsError};
 use super::units::{KernelDevice, Sector};
 
 /// Why it could not be found out where a file lives.
@@ -84,22 +84,6 @@ pub enum UnmappableReason {
         "the file lies on the real-time device of its XFS, whose place is not reported; copy it into a directory without the rtinherit flag"
     )]
     RealtimeDevice,
-    /// No request ever names the device.
-    #[error("{} is bio-based, {kind}: it has no requests of its own{}", device.name, beneath(device))]
-    BioBased {
-        /// What it is.
-        kind: &'static str,
-        /// Its facts.
-        device: Box<BlockDevice>,
-    },
-}
-
-fn beneath(device: &BlockDevice) -> String {
-    if device.lower_devices.is_empty() {
-        String::new()
-    } else {
-        format!(", and lies on {}", device.lower_devices.join(", "))
-    }
 }
 
 /// Where a file's extents lie.
@@ -173,12 +157,6 @@ fn map_with(
     }
     let placement = sysfs.placement(file_system.st_dev)?;
     let disk = sysfs.disk(placement.disk)?;
-    if let DriverKind::BioBased(kind) = disk.driver_kind {
-        return Ok(Mapping::Unmappable(UnmappableReason::BioBased {
-            kind,
-            device: Box::new(disk),
-        }));
-    }
     Ok(Mapping::Mapped(Box::new(FileDevice {
         inode: metadata.ino(),
         path,

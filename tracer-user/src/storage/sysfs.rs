@@ -45,7 +45,8 @@ pub enum SysfsError {
 pub enum DriverKind {
     /// Requests through blk-mq (a directory `mq`): `block_rq_issue` names this device.
     RequestBased,
-    /// Bios, passed on or handled at once: no request ever names this device. With what it is.
+    /// Bios, passed on or handled at once: no request ever names this device, `block_bio_queue` does. With what it
+    /// is.
     BioBased(&'static str),
 }
 

@@ -122,7 +122,7 @@ impl fmt::Display for ExtentsFingerprint {
 }
 
 /// All places of a file that can be read from its device.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FileExtents {
     /// Size of the file, in bytes.
     pub size_bytes: u64,

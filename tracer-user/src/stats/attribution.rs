@@ -1,0 +1,431 @@
+//! What every read, page and wait of one model was for: which piece of it, in which part of the run.
+//!
+//! One object takes in all events of a model beside its [`ModelAccumulator`](super::ModelAccumulator), and cuts
+//! everything at the same marks, so that segment `n` of the reads, of the pages and of the waits is the same time.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    FileRange, Nanos,
+    model_accumulator::{Arrival, BytesChange, Issued, StreamGap},
+    page_events::{EvictionAgent, PageBytes, PageHistoryError, TouchEvents},
+    page_figures::{PageFigures, PiecePageFigures},
+    page_history::PageHistory,
+    phase::{LoadEndBasis, Mark, Phase, SegmentClass, TimedMark},
+    phase_reads::PhaseReadFigures,
+    piece_reads::{PieceReadFigures, PieceReads},
+    pieces::PieceTable,
+    segments::Segments,
+    stall::{SpanStall, StallFigures, StallTimeline, Wait},
+    steps::{StepFigures, StepSeries},
+};
+
+/// Whether a mark of the load's end is made from the first full pass of inserts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FullPass {
+    Awaited,
+    Marked,
+}
+
+/// Takes in the events of one model.
+#[derive(Clone, Debug)]
+pub struct Attribution {
+    table: Arc<PieceTable>,
+    piece_reads: PieceReads,
+    pages: PageHistory,
+    steps: StepSeries,
+    stalls: StallTimeline,
+    segments: Segments,
+    full_pass: FullPass,
+    direct_bytes: u64,
+}
+
+impl Attribution {
+    /// A window from `start` on. `from_start`: it holds the engine's whole life.
+    ///
+    /// # Errors
+    /// More pages than can be followed.
+    pub fn new(
+        table: Arc<PieceTable>,
+        touch_events: TouchEvents,
+        start: Nanos,
+        from_start: bool,
+    ) -> Result<Self, PageHistoryError> {
+        Ok(Self {
+            pages: PageHistory::new(Arc::clone(&table), touch_events)?,
+            table,
+            piece_reads: PieceReads::default(),
+            steps: StepSeries::new(start),
+            stalls: StallTimeline::new(start),
+            segments: Segments::new(from_start),
+            full_pass: FullPass::Awaited,
+            direct_bytes: 0,
+        })
+    }
+
+    /// Which pages of a file were resident at the start: bit `p % 64` of word `p / 64` for page `p`.
+    ///
+    /// # Errors
+    /// No such file, or a bitmap that is too short.
+    pub fn resident_at_start(&mut self, file: u16, bitmap: &[u64]) -> Result<(), PageHistoryError> {
+        self.pages.start(file, bitmap)
+    }
+
+    /// A mark: a new segment begins everywhere.
+    pub fn mark(&mut self, mark: TimedMark) {
+        let time = self.segments.mark(mark);
+        self.steps.mark(time);
+        self.stalls.boundary(time);
+    }
+
+    /// A read of the model was handed to the driver.
+    pub fn issue(&mut self, time: Nanos, issued: Issued, read: &AttributedRead<'_>) {
+        let (table, ranges, readahead) = (&self.table, read.ranges, read.readahead);
+        match issued {
+            Issued::First { gap } => {
+                self.segments
+                    .at(time)
+                    .first_issue(read.bytes, readahead, gap);
+                self.piece_reads.issue(table, ranges, readahead);
+                self.steps.issue(time, table, ranges, readahead);
+                if read.direct {
+                    self.direct_bytes = self.direct_bytes.saturating_add(read.bytes);
+                }
+            }
+            // What is left of a read that came back in part counted already.
+            Issued::Again(Some(change)) if change.bytes > 0 => {
+                self.segments
+                    .at(change.first_issue)
+                    .change_bytes(change.bytes);
+                self.piece_reads.reissue(table, ranges, readahead);
+                self.steps
+                    .reissue(change.first_issue, table, ranges, readahead);
+            }
+            Issued::Again(_) => {}
+        }
+    }
+
+    /// A read of the model went back to the queue.
+    pub fn requeue(&mut self, change: BytesChange, read: &AttributedRead<'_>) {
+        self.segments
+            .at(change.first_issue)
+            .change_bytes(change.bytes);
+        self.piece_reads
+            .requeue(&self.table, read.ranges, read.readahead);
+        self.steps
+            .requeue(change.first_issue, &self.table, read.ranges, read.readahead);
+    }
+
+    /// A part of a read came back.
+    pub fn complete(&mut self, arrival: Arrival, ranges: &[FileRange], failed: bool) {
+        let reads = self.segments.at(arrival.first_issue);
+        if !failed {
+            reads.arrived(ranges);
+        }
+        if let Some(nanos) = arrival.latency_nanos {
+            reads.ended(nanos);
+        }
+    }
+
+    /// Stream-aware gaps that have become known.
+    pub fn stream_gaps(&mut self, gaps: Vec<StreamGap>) {
+        for gap in gaps {
+            self.segments.at(gap.time).in_stream(gap.class, gap.bytes);
+        }
+    }
+
+    /// A folio entered the page cache; `by_fault`: a page fault brought it, which makes that a major one.
+    pub fn insert(&mut self, time: Nanos, folio: Folio, by_fault: bool) {
+        let PageBytes {
+            bytes,
+            refaulted_bytes,
+        } = self.pages.insert(
+            folio.file,
+            folio.first_page,
+            folio.pages,
+            folio.process_id,
+            time,
+        );
+        self.steps.inserted(time, bytes, refaulted_bytes);
+        if by_fault {
+            self.steps.major_fault(time);
+        }
+        if self.full_pass == FullPass::Awaited && self.pages.first_full_pass().is_some() {
+            self.full_pass = FullPass::Marked;
+            self.mark(TimedMark {
+                time,
+                mark: Mark::Loaded(LoadEndBasis::FullPass),
+            });
+        }
+    }
+
+    /// A folio left the page cache.
+    pub fn evict(&mut self, time: Nanos, folio: Folio, agent: EvictionAgent) {
+        let evicted = self
+            .pages
+            .evict(folio.file, folio.first_page, folio.pages, agent);
+        self.steps.evicted(time, evicted.bytes);
+    }
+
+    /// A page fault reached the file's fault handler.
+    pub fn fault(&mut self, time: Nanos, file: u16, page: u64) {
+        self.pages.fault(file, page);
+        self.steps.fault(time);
+    }
+
+    /// A page fault mapped a window.
+    pub fn map_window(&mut self, folio: Folio) {
+        let last = folio.last_page();
+        self.pages.mapped(folio.file, folio.first_page, last);
+    }
+
+    /// `read()` or the like found pages.
+    pub fn look_up(&mut self, folio: Folio) {
+        let last = folio.last_page();
+        self.pages.lookup(folio.file, folio.first_page, last);
+    }
+
+    /// A thread waited.
+    pub fn wait(&mut self, wait: Wait) {
+        self.stalls.wait(wait);
+    }
+
+    /// Bytes resident now, by the events; None where the start is not known.
+    #[must_use]
+    pub fn resident_pages(&self) -> Option<u64> {
+        self.pages.resident_pages_total()
+    }
+
+    /// The figures of a window that ends at `end`.
+    #[must_use]
+    pub fn finish(self, end: Nanos) -> AttributionFigures {
+        let segments = self.segments.finish();
+        AttributionFigures {
+            load_end: super::phase::load_end_basis(&segments.marks),
+            marks: segments.marks,
+            classes: segments.classes,
+            phases: segments
+                .phases
+                .iter()
+                .map(|(phase, reads)| (*phase, reads.figures()))
+                .collect(),
+            segments: self.steps.finish(end),
+            stalls: self.stalls.finish(end),
+            piece_reads: self.piece_reads.figures(&self.table),
+            outside_bytes: self.piece_reads.outside_bytes(),
+            piece_pages: self.pages.piece_figures(),
+            pages: self.pages.figures(),
+            direct_bytes: self.direct_bytes,
+        }
+    }
+}
+
+/// The part of a read that is the model's.
+#[derive(Clone, Copy, Debug)]
+pub struct AttributedRead<'a> {
+    /// Pieces of files in it.
+    pub ranges: &'a [FileRange],
+    /// Bytes of it.
+    pub bytes: u64,
+    /// Read ahead of the need.
+    pub readahead: bool,
+    /// Past the page cache.
+    pub direct: bool,
+}
+
+/// Pages of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Folio {
+    /// Slot of the file in the model.
+    pub file: u16,
+    /// First page.
+    pub first_page: u64,
+    /// Number of pages.
+    pub pages: u64,
+    /// Process that was current.
+    pub process_id: u32,
+}
+
+impl Folio {
+    const fn last_page(&self) -> u64 {
+        self.first_page
+            .saturating_add(self.pages)
+            .saturating_sub(1)
+    }
+}
+
+/// What one model's events were for.
+#[derive(Clone, Debug)]
+pub struct AttributionFigures {
+    /// Where the load's end was taken from.
+    pub load_end: Option<LoadEndBasis>,
+    /// Marks in the order of time.
+    pub marks: Vec<TimedMark>,
+    /// Classes of the segments: one before the first mark, and one after each.
+    pub classes: Vec<SegmentClass>,
+    /// Reads by phase.
+    pub phases: BTreeMap<Phase, PhaseReadFigures>,
+    /// By segment: counts.
+    pub segments: Vec<StepFigures>,
+    /// By segment, and all together: waits.
+    pub stalls: StallFigures,
+    /// By piece: reads.
+    pub piece_reads: Vec<PieceReadFigures>,
+    /// Bytes read beyond the files' ends.
+    pub outside_bytes: u64,
+    /// By piece: page cache.
+    pub piece_pages: Vec<PiecePageFigures>,
+    /// Page cache, all pieces together.
+    pub pages: PageFigures,
+    /// Bytes read past the page cache.
+    pub direct_bytes: u64,
+}
+
+/// Segments put together: a decode step, or a phase.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SpanFigures {
+    /// When it began.
+    pub start_ns: Nanos,
+    /// When its last segment ended.
+    pub end_ns: Nanos,
+    /// Time of its segments.
+    pub nanos: u64,
+    /// Reads first issued in it.
+    pub reads: u64,
+    /// Bytes of them: issued − requeued.
+    pub read_bytes: u64,
+    /// Those of reads flagged as read-ahead.
+    pub readahead_bytes: u64,
+    /// Page faults on the model.
+    pub faults: u64,
+    /// Of them: those that inserted the page.
+    pub major_faults: u64,
+    /// Bytes that entered the page cache.
+    pub inserted_bytes: u64,
+    /// Bytes that left it.
+    pub evicted_bytes: u64,
+    /// Bytes that entered it after an eviction seen in this run.
+    pub refaulted_bytes: u64,
+    /// Bytes read by piece; None where they could not be kept.
+    pub pieces: Option<BTreeMap<u32, u64>>,
+    /// Waits; a member is None where one segment's is.
+    pub waits: WaitFigures,
+}
+
+impl SpanFigures {
+    fn add(&mut self, segment: &StepFigures, stall: &SpanStall) {
+        self.end_ns = segment.end_ns;
+        self.nanos += segment.end_ns.since(segment.start_ns).unwrap_or(0);
+        self.reads += segment.reads;
+        self.read_bytes += segment.bytes;
+        self.readahead_bytes += segment.readahead_bytes;
+        self.faults += segment.faults;
+        self.major_faults += segment.major_faults;
+        self.inserted_bytes += segment.inserted_bytes;
+        self.evicted_bytes += segment.evicted_bytes;
+        self.refaulted_bytes += segment.refaulted_bytes;
+        self.waits.add(stall);
+        match (&mut self.pieces, &segment.pieces) {
+            (Some(own), Some(pieces)) => {
+                for (piece, bytes) in pieces {
+                    *own.entry(*piece).or_default() += bytes;
+                }
+            }
+            (own, _) => *own = None,
+        }
+    }
+}
+
+/// Waits of several segments. Nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitFigures {
+    /// At least one thread waited for a folio of the model.
+    pub stall_ns: Option<u64>,
+    /// Sum over threads of the same.
+    pub thread_sum_ns: Option<u64>,
+    /// Sum over threads of other I/O.
+    pub other_io_thread_ns: Option<u64>,
+    /// Sum over threads of reclaim.
+    pub reclaim_thread_ns: Option<u64>,
+    /// Sum over threads of locks in page faults on the model.
+    pub lock_thread_ns: Option<u64>,
+}
+
+impl Default for WaitFigures {
+    fn default() -> Self {
+        Self {
+            stall_ns: Some(0),
+            thread_sum_ns: Some(0),
+            other_io_thread_ns: Some(0),
+            reclaim_thread_ns: Some(0),
+            lock_thread_ns: Some(0),
+        }
+    }
+}
+
+impl WaitFigures {
+    /// Those of one segment.
+    #[must_use]
+    pub const fn of(span: &SpanStall) -> Self {
+        Self {
+            stall_ns: span.stall_ns,
+            thread_sum_ns: span.thread_sum_ns,
+            other_io_thread_ns: span.other_io_thread_ns,
+            reclaim_thread_ns: span.reclaim_thread_ns,
+            lock_thread_ns: span.lock_thread_ns,
+        }
+    }
+
+    fn add(&mut self, span: &SpanStall) {
+        let other = Self::of(span);
+        for (own, other) in [
+            (&mut self.stall_ns, other.stall_ns),
+            (&mut self.thread_sum_ns, other.thread_sum_ns),
+            (&mut self.other_io_thread_ns, other.other_io_thread_ns),
+            (&mut self.reclaim_thread_ns, other.reclaim_thread_ns),
+            (&mut self.lock_thread_ns, other.lock_thread_ns),
+        ] {
+            *own = own.zip(other).map(|(own, other)| own.saturating_add(other));
+        }
+    }
+}
+
+impl AttributionFigures {
+    /// Segments put together by what `key` says of them; those of which it says nothing are left out.
+    #[must_use]
+    pub fn spans<K: Ord>(
+        &self,
+        mut key: impl FnMut(&SegmentClass) -> Option<K>,
+    ) -> BTreeMap<K, SpanFigures> {
+        let mut spans: BTreeMap<K, SpanFigures> = BTreeMap::new();
+        let segments = self.classes.iter().zip(&self.segments);
+        for ((class, segment), stall) in segments.zip(&self.stalls.spans) {
+            let Some(key) = key(class) else {
+                continue;
+            };
+            spans
+                .entry(key)
+                .or_insert_with(|| SpanFigures {
+                    start_ns: segment.start_ns,
+                    pieces: Some(BTreeMap::new()),
+                    ..SpanFigures::default()
+                })
+                .add(segment, stall);
+        }
+        spans
+    }
+
+    /// Steps, in their order: number, phase and tokens of each.
+    #[must_use]
+    pub fn steps(&self) -> Vec<SegmentClass> {
+        let mut steps: Vec<SegmentClass> = Vec::new();
+        for class in self.classes.iter().filter(|class| class.step.is_some()) {
+            if steps.last().map(|last| last.step) != Some(class.step) {
+                steps.push(*class);
+            }
+        }
+        steps
+    }
+}
