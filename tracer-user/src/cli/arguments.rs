@@ -4,6 +4,8 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::run::NamedSymbol;
+
 /// Traces how an LLM inference process reads its weights from storage: every read that reaches the block
 /// device, and what the page cache does with the model's files.
 #[derive(Debug, Parser)]
@@ -52,6 +54,10 @@ pub struct TraceArguments {
     /// Size of the ring buffer between kernel and tracer: a power of two, at least one page.
     #[arg(long, value_name = "SIZE", default_value = "16M", value_parser = super::size::ring_buffer)]
     pub ring_buffer: u32,
+    /// Probe this exported function of the engine, beside those that are known. Its entry begins a decode step, or the
+    /// phase that is named: load, idle, warm-up, prompt, generation, mixed. Can be given several times.
+    #[arg(long = "mark", value_name = "SYMBOL[=PHASE]")]
+    pub marks: Vec<NamedSymbol>,
     /// Only count page-cache events, instead of recording each and every wait: no figures of the page cache by
     /// tensor or step, no stalls, less overhead.
     #[arg(long)]

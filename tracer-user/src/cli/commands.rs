@@ -147,6 +147,7 @@ fn trace_options(arguments: TraceArguments, what: &str) -> TraceOptions {
             diagnostics: arguments.diagnostics,
             measure_overhead: arguments.measure_overhead,
         },
+        marks: arguments.marks,
     }
 }
 

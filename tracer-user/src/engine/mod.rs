@@ -14,6 +14,7 @@ mod forward;
 mod gguf_encoding;
 mod mapping;
 mod options;
+mod probe_points;
 mod random_content;
 mod random_model;
 mod random_numbers;

@@ -14,6 +14,9 @@ use super::error::EngineError;
 use super::forward::Sequence;
 use super::mapping::Mapping;
 use super::options::EngineOptions;
+use super::probe_points::{
+    tracer_engine_loaded, tracer_engine_step_begins, tracer_engine_step_ends,
+};
 use super::random_numbers::SplitMix64;
 use super::row_threads::RowThreads;
 use super::timings::EngineReport;
@@ -62,6 +65,7 @@ fn run_with(
         options.load_mode,
     )?;
     let load_time = started.elapsed();
+    tracer_engine_loaded();
     say("builtin_engine: load finished")?;
 
     let report = thread::scope(|scope| -> anyhow::Result<EngineReport> {
@@ -81,12 +85,17 @@ fn run_with(
         let (&last, before) = prompt
             .split_last()
             .ok_or(EngineError::Option { option: "prompt" })?;
-        for &token in before {
+        for (step, &token) in (0..).zip(before) {
             prepare()?;
+            tracer_engine_step_begins(step, ONE_PROMPT_TOKEN);
             sequence.step(token, &mut expert_log.next_step("prompt", token))?;
+            tracer_engine_step_ends(step);
         }
         prepare()?;
+        let mut step = before.len() as u64;
+        tracer_engine_step_begins(step, ONE_PROMPT_TOKEN);
         let logits = sequence.step_with_logits(last, &mut expert_log.next_step("prompt", last))?;
+        tracer_engine_step_ends(step);
         let mut token = sampler.sample(logits);
         let prompt_time = prompt_started.elapsed();
         say("builtin_engine: prompt finished")?;
@@ -97,8 +106,11 @@ fn run_with(
         let eval_steps = options.tokens - 1;
         for _ in 0..eval_steps {
             prepare()?;
+            step += 1;
+            tracer_engine_step_begins(step, ONE_TOKEN);
             let logits =
                 sequence.step_with_logits(token, &mut expert_log.next_step("generation", token))?;
+            tracer_engine_step_ends(step);
             token = sampler.sample(logits);
             tokens.push(token);
             put(output, token)?;
@@ -126,6 +138,10 @@ fn run_with(
     output.flush().context("cannot write the token hash")?;
     Ok(report)
 }
+
+/// One token, of the generation and of the prompt, for [`tracer_engine_step_begins`].
+const ONE_TOKEN: u64 = 1;
+const ONE_PROMPT_TOKEN: u64 = 1 << 32 | 1;
 
 fn put(output: &mut dyn Write, token: u32) -> anyhow::Result<()> {
     write!(output, "{token} ")

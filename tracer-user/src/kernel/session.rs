@@ -202,6 +202,12 @@ impl Session {
         })
     }
 
+    /// Whether this kernel has what a program needs.
+    #[must_use]
+    pub fn has_program(&self, program: &str) -> bool {
+        self.attached.contains(&program)
+    }
+
     /// Events count from now on.
     ///
     /// # Errors

@@ -1,11 +1,25 @@
-//! What a model file is made of: which bytes of the file belong to which tensor.
+//! What a model's files are made of: which bytes are which tensor, layer and expert.
 //!
 //! The tracer sees reads of file offsets; this room says what lies there. It reads headers only, never weights, and it
 //! takes every byte of a header as possibly wrong.
+//!
+//! * [`ModelOutline`] is one model from all of its files: tensors with place, kind, layer and expert; a partition of
+//!   each file into [`Piece`]s; the bytes that a decode step needs.
+//! * [`GgufHeader`] and [`SafetensorsHeader`] are the two formats' headers, read within bounds.
 
 mod gguf;
+mod names;
+mod outline;
+mod safetensors;
 
 pub use gguf::{
     Array, GgmlType, GgufError, GgufErrorKind, GgufHeader, MetadataValue, TensorInfo, TensorLength,
     ValueType,
+};
+pub use names::TensorKind;
+pub use outline::{
+    ModelFormat, ModelOutline, NeedBytes, OutlineError, OutlineFile, Piece, PieceKind, TensorPlace,
+};
+pub use safetensors::{
+    SafetensorsError, SafetensorsErrorKind, SafetensorsHeader, SafetensorsTensor,
 };

@@ -34,6 +34,15 @@ pub struct MemoryPressure {
     pub full: PressureShare,
 }
 
+/// PSI of storage.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct IoPressure {
+    /// At least one task waited.
+    pub some: PressureShare,
+    /// All tasks that could have run waited.
+    pub full: PressureShare,
+}
+
 /// The machine's memory.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SystemMemory {
@@ -46,6 +55,8 @@ pub struct SystemMemory {
     pub free_bytes: u64,
     /// `Cached`, in bytes: page cache of all files, tmpfs included.
     pub cached_bytes: u64,
+    /// `Dirty`, in bytes: page cache that waits to be written.
+    pub dirty_bytes: u64,
     /// Swap in use, in bytes.
     pub swap_used_bytes: u64,
     /// Pages of files, read again since boot after an eviction that the kernel still remembered
@@ -53,6 +64,8 @@ pub struct SystemMemory {
     pub workingset_refault_file_pages: Option<u64>,
     /// PSI; `None` where the kernel has none or has it switched off (`psi=0`).
     pub pressure: Option<MemoryPressure>,
+    /// PSI of storage, likewise.
+    pub io_pressure: Option<IoPressure>,
 }
 
 impl SystemMemory {
@@ -66,32 +79,50 @@ impl SystemMemory {
             available_bytes: memory.mem_available,
             free_bytes: memory.mem_free,
             cached_bytes: memory.cached,
+            dirty_bytes: memory.dirty,
             swap_used_bytes: memory.swap_total.saturating_sub(memory.swap_free),
             workingset_refault_file_pages: vmstat
                 .get("workingset_refault_file")
                 .and_then(|pages| u64::try_from(*pages).ok()),
             pressure: pressure()?,
+            io_pressure: io_pressure()?,
         })
     }
 }
 
 fn pressure() -> Result<Option<MemoryPressure>, MemoryError> {
-    let share = |record: procfs::PressureRecord| PressureShare {
+    let found = where_there_is_any("pressure/memory", procfs::MemoryPressure::current())?;
+    Ok(found.map(|found| MemoryPressure {
+        some: share(&found.some),
+        full: share(&found.full),
+    }))
+}
+
+fn io_pressure() -> Result<Option<IoPressure>, MemoryError> {
+    let found = where_there_is_any("pressure/io", procfs::IoPressure::current())?;
+    Ok(found.map(|found| IoPressure {
+        some: share(&found.some),
+        full: share(&found.full),
+    }))
+}
+
+fn share(record: &procfs::PressureRecord) -> PressureShare {
+    PressureShare {
         percent_of_10_seconds: record.avg10,
         total_microseconds: record.total,
-    };
-    match procfs::MemoryPressure::current() {
-        Ok(found) => Ok(Some(MemoryPressure {
-            some: share(found.some),
-            full: share(found.full),
-        })),
+    }
+}
+
+fn where_there_is_any<T>(
+    file: &'static str,
+    read: Result<T, ProcError>,
+) -> Result<Option<T>, MemoryError> {
+    match read {
+        Ok(found) => Ok(Some(found)),
         Err(ProcError::NotFound(_)) => Ok(None),
         // With psi=0 the file is there and cannot be read.
         Err(ProcError::Io(error, _)) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(None),
-        Err(source) => Err(MemoryError::Proc {
-            file: "pressure/memory",
-            source,
-        }),
+        Err(source) => Err(MemoryError::Proc { file, source }),
     }
 }
 
@@ -128,5 +159,10 @@ mod tests {
             std::fs::read("/proc/pressure/memory").is_ok(),
             memory.pressure.is_some()
         );
+        assert_eq!(
+            std::fs::read("/proc/pressure/io").is_ok(),
+            memory.io_pressure.is_some()
+        );
+        assert!(memory.dirty_bytes <= memory.total_bytes);
     }
 }

@@ -7,6 +7,8 @@ mod balloon;
 mod caches;
 mod cgroup;
 mod memory;
+mod memory_course;
+mod memory_sources;
 
 pub use balloon::{
     BALLOON_SUBCOMMAND, Balloon, BalloonCapacity, BalloonError, helper_main, largest_balloon,
@@ -15,7 +17,12 @@ pub use caches::{
     CachesError, DropCaches, EvictError, MappingProcess, drop_caches, evict_file, processes_mapping,
 };
 pub use cgroup::{
-    CgroupError, CgroupMemory, CgroupVersion, Leftovers, MemoryCgroup, MemoryLimits,
+    CgroupError, CgroupMemory, CgroupVersion, Leftovers, MemoryCgroup, MemoryLimits, ProcessCgroup,
     memory_cgroup_version, own_memory_headroom_bytes, remove_leftovers,
 };
-pub use memory::{MemoryError, MemoryPressure, PressureShare, SystemMemory};
+pub use memory::{IoPressure, MemoryError, MemoryPressure, PressureShare, SystemMemory};
+pub use memory_course::{
+    CgroupPoint, LONGEST_COURSE_POINTS, MemoryCourse, MemoryPoint, MemoryReading, ProcessPoint,
+    SystemPoint,
+};
+pub use memory_sources::MemorySources;

@@ -5,22 +5,33 @@
 //! figure is never 0. Shares and coverage are fractions of 1. The members are documented in
 //! `docs/METRICS.md`; a change of their meaning raises [`SCHEMA_VERSION`].
 
+mod attribution;
 mod checks;
+mod course;
 mod model;
 mod process;
 
 use serde::{Deserialize, Serialize};
 
+pub use attribution::{
+    CallCount, DeviceShareRecord, KindBytes, MarksRecord, PageCacheRecord, PhaseGapsRecord,
+    PhaseRecord, ShareClass, TensorRecord, TokenRecord, WaitRecord,
+};
 pub use checks::Check;
+pub use course::{
+    BufferRecord, CgroupPointRecord, MemoryPointRecord, ProcessPointRecord, ResidencyPointRecord,
+    SystemPointRecord,
+};
 pub use model::{
-    BandwidthRecord, CacheRecord, DistanceBucket, EvictionsByAgent, GapClassRecord, GapsRecord,
+    BandwidthRecord, CacheRecord, DistanceBucket, EvictionsByAgent, ExpertsRecord, GapClassRecord, GapsRecord,
     LatencyRecord, ModelFileRecord, ModelIdentity, ModelRecord, OrderRecord, ProcessShareRecord,
     ReadsRecord, SizeCount,
 };
 pub use process::{MappingRecord, MappingsRecord, PeakMemoryRecord, ProcessRecord, RollupRecord};
 
-/// Version of the layout of `run.json`. 1: the first one.
-pub const SCHEMA_VERSION: u32 = 1;
+/// Version of the layout of `run.json`. 1: the first one. 2: phases, steps, tensors, shares of devices and courses over
+/// time; what comes from requests may be null.
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// One finished run.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -62,6 +73,12 @@ pub struct RunRecord {
     pub process: ProcessRecord,
     /// The traced devices.
     pub devices: Vec<DeviceRecord>,
+    /// How each device's bytes divide.
+    pub device_share: Vec<DeviceShareRecord>,
+    /// Memory of the engine, the machine and the engine's cgroup over time.
+    pub memory_course: Vec<MemoryPointRecord>,
+    /// Residency of the models over time.
+    pub residency_course: Vec<ResidencyPointRecord>,
     /// Events that were lost.
     pub loss: LossRecord,
     /// The self-checks of this run.
@@ -133,6 +150,8 @@ pub struct EngineRecord {
     pub load_end_s: Option<f64>,
     /// The line of the log that said so.
     pub load_end_mark: Option<String>,
+    /// Sizes of the engine's buffers by its log. Empty where it prints none.
+    pub buffers: Vec<BufferRecord>,
 }
 
 /// What was done to the memory.
@@ -234,6 +253,12 @@ pub struct LossRecord {
     pub ring_buffer_completions: u64,
     /// Of them: requeues.
     pub ring_buffer_requeues: u64,
+    /// Of them: page-cache events.
+    pub ring_buffer_pages: u64,
+    /// Of them: waits.
+    pub ring_buffer_waits: u64,
+    /// Of them: calls of the engine's functions.
+    pub ring_buffer_marks: u64,
     /// Events for which the kernel skipped a program. Null where this kernel does not count them.
     pub recursion_misses: Option<u64>,
     /// Reads of the traced devices whose completion no program saw: the kernel skips a tracing program that

@@ -2,21 +2,35 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{MarksRecord, PageCacheRecord, PhaseRecord, TensorRecord, TokenRecord};
+
 /// One model's figures.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ModelRecord {
     /// What it is and where it lies.
     pub model: ModelIdentity,
-    /// Reads that reached the device.
-    pub reads: ReadsRecord,
+    /// Reads that reached the device. Null, with `gaps`, `bandwidth` and `latency_us`, where the model's sectors are
+    /// not known ([`ModelIdentity::without_sectors`]).
+    pub reads: Option<ReadsRecord>,
     /// Gaps between consecutive reads.
-    pub gaps: GapsRecord,
+    pub gaps: Option<GapsRecord>,
     /// Bytes per second.
-    pub bandwidth: BandwidthRecord,
+    pub bandwidth: Option<BandwidthRecord>,
     /// Latency, microseconds.
-    pub latency_us: LatencyRecord,
+    pub latency_us: Option<LatencyRecord>,
     /// What the page cache did, in pages unless the name says bytes.
     pub cache: CacheRecord,
+    /// Where the phases were taken from. Null, with all that follows, where page-cache events were only counted.
+    pub marks: Option<MarksRecord>,
+    /// Figures by phase, in the order of a run.
+    pub phases: Option<Vec<PhaseRecord>>,
+    /// Decode steps. Null where no decode call was seen.
+    pub tokens: Option<Vec<TokenRecord>>,
+    /// Tensors, experts' slices of them, and the rest of the files, in the order of the files. `read_bytes` sum to the
+    /// bytes of [`ReadsRecord::total_bytes`].
+    pub tensors: Option<Vec<TensorRecord>>,
+    /// The page cache, event by event.
+    pub page_cache: Option<PageCacheRecord>,
 }
 
 /// What a model is and where it lies.
@@ -28,12 +42,31 @@ pub struct ModelIdentity {
     pub files: Vec<ModelFileRecord>,
     /// Size of all files together, bytes.
     pub size_bytes: u64,
-    /// Bytes that are on a device: the size without holes and unwritten parts.
-    pub data_bytes: u64,
-    /// Extents of all files together.
-    pub extents: u64,
+    /// Bytes that are on a device: the size without holes and unwritten parts. Null where that is not known.
+    pub data_bytes: Option<u64>,
+    /// Extents of all files together. Null where they are not known.
+    pub extents: Option<u64>,
+    /// Why the model's sectors are not known, where that is so.
+    pub without_sectors: Option<String>,
+    /// Format: `gguf` or `safetensors`. Null where the header could not be read.
+    pub format: Option<String>,
+    /// Architecture.
+    pub architecture: Option<String>,
+    /// Layers.
+    pub layers: Option<u64>,
+    /// Routed experts in a layer, and how many of them a token uses.
+    pub experts: Option<ExpertsRecord>,
     /// File system.
     pub filesystem: String,
+}
+
+/// Routed experts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExpertsRecord {
+    /// In a layer.
+    pub count: u64,
+    /// That a token uses.
+    pub used: u64,
 }
 
 /// One file of a model.
@@ -45,8 +78,8 @@ pub struct ModelFileRecord {
     pub size_bytes: u64,
     /// Inode number, as the page-cache tracepoints report it.
     pub inode: u64,
-    /// Extents.
-    pub extents: u64,
+    /// Extents. Null where they are not known.
+    pub extents: Option<u64>,
 }
 
 /// Reads that reached the device.

@@ -11,7 +11,7 @@ use super::units::{
 /// One figure.
 pub(super) struct Row {
     /// What it is called.
-    pub name: &'static str,
+    pub name: String,
     /// Its value with unit.
     pub value: String,
     /// What it says.
@@ -24,9 +24,9 @@ pub(super) struct Section {
     pub rows: Vec<Row>,
 }
 
-fn row(name: &'static str, value: impl Into<String>, meaning: &'static str) -> Row {
+fn row(name: impl Into<String>, value: impl Into<String>, meaning: &'static str) -> Row {
     Row {
-        name,
+        name: name.into(),
         value: value.into(),
         meaning,
     }
@@ -47,10 +47,17 @@ pub(super) fn sections(record: &RunRecord) -> Vec<Section> {
         };
         for (title, rows) in [
             ("Reads from the device", read_rows(model)),
-            ("Gaps between consecutive reads", gap_rows(&model.gaps)),
+            (
+                "Gaps between consecutive reads",
+                model.gaps.as_ref().map(gap_rows).unwrap_or_default(),
+            ),
             ("Bandwidth and latency", speed_rows(model)),
+            ("Phases", phase_rows(model)),
             ("Page cache", cache_rows(model)),
         ] {
+            if rows.is_empty() {
+                continue;
+            }
             sections.push(Section {
                 title: format!("{title}{name}"),
                 rows,
@@ -110,7 +117,20 @@ fn run_rows(record: &RunRecord) -> Vec<Row> {
 }
 
 fn read_rows(model: &ModelRecord) -> Vec<Row> {
-    let reads = &model.reads;
+    let Some(reads) = &model.reads else {
+        return vec![
+            row(
+                "model size",
+                bytes(model.model.size_bytes),
+                "all files of the model",
+            ),
+            row(
+                "reads",
+                unobserved(),
+                "the model's sectors are not known (see the notes), so that its requests cannot be told from others; the page cache can",
+            ),
+        ];
+    };
     let size = reads
         .sizes
         .iter()
@@ -131,8 +151,8 @@ fn read_rows(model: &ModelRecord) -> Vec<Row> {
             format!(
                 "{} in {} extent{}",
                 bytes(model.model.size_bytes),
-                count(model.model.extents),
-                if model.model.extents == 1 { "" } else { "s" }
+                observed_count(model.model.extents),
+                if model.model.extents == Some(1) { "" } else { "s" }
             ),
             "every read is matched against these extents, so other files' reads never count",
         ),
@@ -211,7 +231,7 @@ fn read_rows(model: &ModelRecord) -> Vec<Row> {
 }
 
 fn gap_rows(gaps: &GapsRecord) -> Vec<Row> {
-    let class = |name, class: &GapClassRecord, meaning| {
+    let class = |name: &str, class: &GapClassRecord, meaning| {
         row(
             name,
             format!("{} ({})", share(class.share), count(class.count)),
@@ -251,8 +271,9 @@ fn gap_rows(gaps: &GapsRecord) -> Vec<Row> {
 }
 
 fn speed_rows(model: &ModelRecord) -> Vec<Row> {
-    let bandwidth = &model.bandwidth;
-    let latency = &model.latency_us;
+    let (Some(bandwidth), Some(latency)) = (&model.bandwidth, &model.latency_us) else {
+        return Vec::new();
+    };
     let micros =
         |value: Option<f64>| value.map_or_else(unobserved, |value| format!("{value:.0} µs"));
     vec![
@@ -288,6 +309,42 @@ fn speed_rows(model: &ModelRecord) -> Vec<Row> {
             "the slowest reads are what a token waits for",
         ),
     ]
+}
+
+/// One row a phase: time, bytes read, how long the engine stood still.
+fn phase_rows(model: &ModelRecord) -> Vec<Row> {
+    let phases = model.phases.iter().flatten();
+    phases
+        .map(|phase| {
+            let stall = phase.waits.stall_s.map_or_else(String::new, |stall| {
+                format!(", stalled {}", seconds(Some(stall)))
+            });
+            let steps = if phase.steps > 0 {
+                format!(" in {} steps", count(phase.steps))
+            } else {
+                String::new()
+            };
+            row(
+                phase.phase.replace('_', "-"),
+                format!(
+                    "{}{steps}, read {}{stall}",
+                    seconds(Some(phase.duration_s)),
+                    observed_bytes(phase.read_bytes)
+                ),
+                match phase.phase.as_str() {
+                    "load" => "until the model had been loaded",
+                    "idle" => "loaded, and not decoding",
+                    "warm_up" => "a decode call that only touches everything once",
+                    "prompt" => "decode calls for the prompt",
+                    "generation" => "one token a step; stalled: at least one thread waited for a page of the model",
+                    "mixed" => "several requests at once",
+                    "inference" => "prompt and generation, which no mark tells apart",
+                    "end" => "after the last decode call",
+                    _ => "nothing marked what the engine did",
+                },
+            )
+        })
+        .collect()
 }
 
 fn cache_rows(model: &ModelRecord) -> Vec<Row> {

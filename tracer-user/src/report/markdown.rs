@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use crate::record::{ModelRecord, OrderRecord, RunRecord};
 
 use super::{
+    attribution::{attribution, device_share},
     figures::sections,
     terminal::verdict,
     units::{
@@ -35,8 +36,10 @@ pub fn markdown(record: &RunRecord) -> String {
         gaps(&mut text, model);
         cache(&mut text, model);
         sizes(&mut text, model);
+        attribution(&mut text, model);
     }
     devices(&mut text, record);
+    device_share(&mut text, record);
     mappings(&mut text, record);
     every_figure(&mut text, record);
     checks(&mut text, record);
@@ -45,7 +48,7 @@ pub fn markdown(record: &RunRecord) -> String {
 }
 
 /// One table with a header; cells are escaped here.
-fn table(text: &mut String, header: &[&str], rows: &[Vec<String>]) {
+pub(super) fn table(text: &mut String, header: &[&str], rows: &[Vec<String>]) {
     let _ = writeln!(text, "| {} |", header.join(" | "));
     let _ = writeln!(text, "|{}|", vec!["---"; header.len()].join("|"));
     for row in rows {
@@ -56,7 +59,7 @@ fn table(text: &mut String, header: &[&str], rows: &[Vec<String>]) {
 }
 
 /// Paths and commands come from outside: what would break a table or be taken for markup is escaped.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
@@ -80,7 +83,7 @@ fn summary(text: &mut String, record: &RunRecord) {
             vec![
                 model.model.path.clone(),
                 bytes(model.model.size_bytes),
-                count(model.model.extents),
+                observed_count(model.model.extents),
                 bytes(record.pressure.locked_bytes),
                 observed_bytes(record.memory.available_before_bytes),
                 seconds(Some(record.time.wall_s)),
@@ -88,11 +91,11 @@ fn summary(text: &mut String, record: &RunRecord) {
                     .engine
                     .tokens_per_s
                     .map_or_else(unobserved, |rate| format!("{rate:.2}")),
-                bytes(model.reads.total_bytes),
-                bytes(model.reads.unique_bytes),
-                share(model.reads.coverage),
-                factor(model.reads.amplification),
-                share(model.gaps.backward.share),
+                observed_bytes(model.reads.as_ref().map(|reads| reads.total_bytes)),
+                observed_bytes(model.reads.as_ref().map(|reads| reads.unique_bytes)),
+                share(model.reads.as_ref().and_then(|reads| reads.coverage)),
+                factor(model.reads.as_ref().and_then(|reads| reads.amplification)),
+                share(model.gaps.as_ref().and_then(|gaps| gaps.backward.share)),
             ]
         })
         .collect();
@@ -116,21 +119,25 @@ fn summary(text: &mut String, record: &RunRecord) {
     );
     let rows: Vec<Vec<String>> = record
         .all_models()
-        .map(|model| {
-            let latency =
+        .filter_map(|model| {
+            let micros =
                 |value: Option<f64>| value.map_or_else(unobserved, |value| format!("{value:.0}"));
-            vec![
+            let (bandwidth, latency) = (model.bandwidth.as_ref()?, model.latency_us.as_ref()?);
+            Some(vec![
                 model.model.path.clone(),
-                rate(model.bandwidth.average_bytes_per_s),
-                rate(model.bandwidth.busy_bytes_per_s),
-                rate(model.bandwidth.peak_bytes_per_s),
-                latency(model.latency_us.p50),
-                latency(model.latency_us.p90),
-                latency(model.latency_us.p99),
-                latency(model.latency_us.max),
-            ]
+                rate(bandwidth.average_bytes_per_s),
+                rate(bandwidth.busy_bytes_per_s),
+                rate(bandwidth.peak_bytes_per_s),
+                micros(latency.p50),
+                micros(latency.p90),
+                micros(latency.p99),
+                micros(latency.max),
+            ])
         })
         .collect();
+    if rows.is_empty() {
+        return;
+    }
     text.push_str("## Bandwidth and latency\n\n");
     table(
         text,
@@ -149,7 +156,9 @@ fn summary(text: &mut String, record: &RunRecord) {
 }
 
 fn gaps(text: &mut String, model: &ModelRecord) {
-    let gaps = &model.gaps;
+    let Some(gaps) = &model.gaps else {
+        return;
+    };
     let _ = writeln!(
         text,
         "## Gaps between consecutive reads of {}\n",
@@ -295,12 +304,11 @@ fn cache(text: &mut String, model: &ModelRecord) {
 }
 
 fn sizes(text: &mut String, model: &ModelRecord) {
-    if model.reads.sizes.is_empty() {
+    let Some(reads) = model.reads.as_ref().filter(|reads| !reads.sizes.is_empty()) else {
         return;
-    }
+    };
     let _ = writeln!(text, "## Request sizes of {}\n", escaped(&model.model.path));
-    let rows: Vec<Vec<String>> = model
-        .reads
+    let rows: Vec<Vec<String>> = reads
         .sizes
         .iter()
         .map(|size| vec![bytes(size.bytes), count(size.count)])

@@ -1,5 +1,6 @@
 //! Finished records → terminal table and Markdown. Reads records only, never a live object.
 
+mod attribution;
 mod figures;
 mod markdown;
 mod terminal;

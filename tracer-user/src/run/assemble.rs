@@ -3,22 +3,27 @@
 
 use std::collections::BTreeSet;
 
-use tracer_common::counters::{EvictionAgent, Operation};
+use tracer_common::counters::{EvictionAgent, LostRecords, Operation};
 
 use crate::{
     kernel::{Aggregates, FileAggregates, ModelAggregates, ProgramRun},
+    model::ModelFormat,
     record::{
-        BandwidthRecord, CacheRecord, Check, DeviceRecord, DistanceBucket, EvictionsByAgent,
+        BandwidthRecord, CacheRecord, Check, DeviceRecord, DistanceBucket, EvictionsByAgent, ExpertsRecord,
         GapClassRecord, GapsRecord, LatencyRecord, LossRecord, ModelFileRecord, ModelIdentity,
         ModelRecord, OrderRecord, OverheadRecord, ProcessShareRecord, ProgramOverhead, ReadsRecord,
         RunRecord, SizeCount,
     },
     stats::{ModelFigures, Nanos, page_cache::first_touch_hits},
+    storage::FileExtents,
 };
 
 use super::{
+    attribution::{self, Surroundings},
+    attribution_checks,
     checks::{self, Unfinished},
     moments::ResidencyMoment,
+    pieces::ModelPieces,
     stream::FinishedStream,
     subject::{Subject, SubjectModel},
     window::ClosedWindow,
@@ -44,6 +49,7 @@ pub fn fill(
     window: ClosedWindow,
     course: &ResidencyCourse,
     engine_process_ids: &BTreeSet<u32>,
+    pieces: &[ModelPieces],
 ) {
     let ClosedWindow {
         stream,
@@ -54,10 +60,13 @@ pub fn fill(
         opening,
         closing,
         tracer_cpu,
+        faults,
     } = window;
-    let stream = stream.finish(Nanos(closed_nanos));
+    record.notes.extend(faults);
+    let stream = stream.finish(Nanos(closed_nanos), &aggregates.waiting);
     let lost = aggregates.lost_records;
     let lost_records = lost.issues + lost.completions + lost.requeues;
+    let lost_events = lost_records + losses_of_events(&lost);
     record.time.wall_s = closed_nanos.saturating_sub(opened_nanos) as f64 / 1e9;
     record.checks = checks::of_stream(&aggregates, &stream);
     record.checks.push(checks::of_programs(&programs));
@@ -83,6 +92,37 @@ pub fn fill(
         } else {
             String::new()
         };
+        let mut own = ModelRecord {
+            model: identity(subject, model, pieces.get(slot)),
+            cache: cache(model, &aggregates, course, slot),
+            ..ModelRecord::default()
+        };
+        if let (Some(attribution), Some(pieces)) =
+            (stream.attributions.get(slot), pieces.get(slot))
+        {
+            record.notes.extend(pieces.notes.iter().cloned());
+            let around = Surroundings {
+                pieces,
+                opened: Nanos(opened_nanos),
+                has_sectors: own.model.without_sectors.is_none(),
+                waits_observed: programs.iter().any(|run| run.program == "sched_switch"),
+                faults_observed: programs.iter().any(|run| run.program == "filemap_fault"),
+                data_bytes: own.model.data_bytes,
+                calls: &stream.calls,
+            };
+            attribution::fill(&mut own, attribution, &around);
+            record.checks.extend(attribution_checks::of_model(
+                &prefix,
+                kernel,
+                &files_of(model, &aggregates),
+                attribution,
+                lost_events,
+            ));
+        }
+        if own.model.without_sectors.is_some() {
+            models.push(own);
+            continue;
+        }
         record.checks.extend(checks::of_model(
             &prefix,
             kernel,
@@ -95,23 +135,22 @@ pub fn fill(
         // A read that ended unseen and was noticed after the window kept the device busy in the stream.
         let busy_is_known = unfinished.unseen == kernel.issues.unseen_completions;
         models.push(ModelRecord {
-            model: identity(subject, model),
-            reads: reads(
+            reads: Some(reads(
                 subject,
                 model,
                 kernel,
                 figures,
                 unfinished,
                 engine_process_ids,
-            ),
-            gaps: gaps(kernel, figures),
-            bandwidth: BandwidthRecord {
+            )),
+            gaps: Some(gaps(kernel, figures)),
+            bandwidth: Some(BandwidthRecord {
                 average_bytes_per_s: figures.bandwidth.average_bytes_per_s,
                 busy_bytes_per_s: figures.bandwidth.busy_bytes_per_s.filter(|_| busy_is_known),
                 peak_bytes_per_s: figures.bandwidth.peak_bytes_per_s,
                 busy_s: Some(figures.bandwidth.busy_s).filter(|_| busy_is_known),
-            },
-            latency_us: LatencyRecord {
+            }),
+            latency_us: Some(LatencyRecord {
                 p50: figures.latency_us.p50,
                 p90: figures.latency_us.p90,
                 p99: figures.latency_us.p99,
@@ -124,8 +163,8 @@ pub fn fill(
                         .map(|(_, completes)| completes.unmatched)
                         .sum()
                 }),
-            },
-            cache: cache(model, &aggregates, course, slot),
+            }),
+            ..own
         });
     }
     for (slot, disk) in subject.disks.iter().enumerate() {
@@ -139,9 +178,14 @@ pub fn fill(
                 disk.queue.iostats,
             ));
             let statistics = checks::statistics_window(opening, closing);
-            record
-                .devices
-                .push(device(subject, slot, &aggregates, statistics));
+            let device = device(subject, slot, &aggregates, statistics);
+            if let Some((issues, _)) = aggregates.devices.get(slot) {
+                let share =
+                    attribution::device_share(&disk.name, issues, device.statistics_sectors_read);
+                record.checks.push(attribution_checks::of_share(&share));
+                record.device_share.push(share);
+            }
+            record.devices.push(device);
         }
     }
     for file in &subject.files {
@@ -165,7 +209,7 @@ pub fn fill(
     });
     record.loss = losses(&aggregates, &programs);
     record.overhead = overhead(&programs, &stream, tracer_cpu.as_secs_f64());
-    record.complete = lost_records == 0
+    record.complete = lost_events == 0
         && record.loss.unseen_completions == 0
         && record.violations().next().is_none();
     if several {
@@ -175,23 +219,58 @@ pub fn fill(
     }
 }
 
-fn identity(subject: &Subject, model: &SubjectModel) -> ModelIdentity {
+/// What the kernel side counted for the files of a model.
+fn files_of(model: &SubjectModel, aggregates: &Aggregates) -> Vec<FileAggregates> {
+    model
+        .files
+        .iter()
+        .filter_map(|file| aggregates.files.get(*file).copied())
+        .collect()
+}
+
+fn identity(
+    subject: &Subject,
+    model: &SubjectModel,
+    pieces: Option<&ModelPieces>,
+) -> ModelIdentity {
+    let outline = pieces.and_then(|pieces| pieces.outline.as_ref());
+    let without_sectors = subject.without_sectors(model);
+    let known = |figure: u64| Some(figure).filter(|_| without_sectors.is_none());
+    let sum = |pick: fn(&FileExtents) -> u64| {
+        known(subject.files_of(model).map(|file| pick(&file.extents)).sum())
+    };
     let mut identity = ModelIdentity {
         path: model.name.clone(),
+        data_bytes: sum(|extents| extents.size_bytes - extents.holes_bytes),
+        extents: sum(|extents| extents.physical_extent_count),
+        format: outline.map(|outline| {
+            match outline.format {
+                ModelFormat::Gguf => "gguf",
+                ModelFormat::Safetensors => "safetensors",
+            }
+            .to_owned()
+        }),
+        architecture: outline.and_then(|outline| outline.architecture.clone()),
+        layers: outline.and_then(|outline| outline.layer_count.map(u64::from)),
+        experts: outline.and_then(|outline| {
+            Some(ExpertsRecord {
+                count: outline.expert_count?.into(),
+                used: outline.expert_used_count?.into(),
+            })
+        }),
         ..ModelIdentity::default()
     };
     for file in subject.files_of(model) {
         identity.size_bytes += file.extents.size_bytes;
-        identity.data_bytes += file.extents.size_bytes - file.extents.holes_bytes;
-        identity.extents += file.extents.physical_extent_count;
         identity.filesystem.clone_from(&file.filesystem);
         identity.files.push(ModelFileRecord {
             path: file.path.display().to_string(),
             size_bytes: file.extents.size_bytes,
             inode: file.key.inode,
-            extents: file.extents.physical_extent_count,
+            extents: known(file.extents.physical_extent_count),
         });
     }
+    identity.without_sectors = without_sectors;
     identity
 }
 
@@ -421,6 +500,20 @@ fn device(
     }
 }
 
+/// Lost records of page-cache events.
+const fn losses_of_pages(lost: &LostRecords) -> u64 {
+    lost.inserts + lost.evictions + lost.faults + lost.map_windows + lost.lookups
+}
+
+/// Lost records of everything but reads.
+const fn losses_of_events(lost: &LostRecords) -> u64 {
+    losses_of_pages(lost)
+        + lost.waits
+        + lost.reclaims
+        + lost.mark_entries
+        + lost.mark_returns
+}
+
 fn losses(aggregates: &Aggregates, programs: &[ProgramRun]) -> LossRecord {
     let lost = &aggregates.lost_records;
     let over_devices = |pick: fn(&tracer_common::counters::DeviceIssueCounters) -> u64| {
@@ -431,10 +524,16 @@ fn losses(aggregates: &Aggregates, programs: &[ProgramRun]) -> LossRecord {
             .sum()
     };
     LossRecord {
-        ring_buffer_records: lost.issues + lost.completions + lost.requeues,
+        ring_buffer_records: lost.issues
+            + lost.completions
+            + lost.requeues
+            + losses_of_events(lost),
         ring_buffer_issues: lost.issues,
         ring_buffer_completions: lost.completions,
         ring_buffer_requeues: lost.requeues,
+        ring_buffer_pages: losses_of_pages(lost),
+        ring_buffer_waits: lost.waits + lost.reclaims,
+        ring_buffer_marks: lost.mark_entries + lost.mark_returns,
         recursion_misses: programs.iter().map(|run| run.recursion_misses).sum(),
         unseen_completions: over_devices(|issues| issues.unseen_completions)
             + aggregates.unseen_at_end.len() as u64,

@@ -80,12 +80,14 @@ pub async fn run_attach(
     let session = Session::start(tables, options.trace.session)?;
     let faults_before = process.faults().ok();
     let command = process.identity().command_line.clone();
-    let opened = Prepared {
+    let mut opened = Prepared {
         caller,
         subject,
         directory,
         session,
         signals: poll_signals(signals)?,
+        options: options.trace,
+        from_start: false,
     }
     .open()?;
 
@@ -95,10 +97,14 @@ pub async fn run_attach(
         process.identity().command_name
     );
     let mut watch = EngineWatch::of_process(process)?;
+    for process_id in &watch.process_ids {
+        opened.shared.process(*process_id);
+    }
+    opened.finder.look_at_processes(&watch.process_ids);
     let deadline = options
         .duration
         .map(|duration| time::Instant::now() + duration);
-    let wake = watch_until(&mut watch, &opened, deadline).await?;
+    let wake = watch_until(&mut watch, &mut opened, deadline).await?;
     let faults_after = watch.faults();
     let (mut record, directory, caller) = opened.finish(&mut watch, "attach", command).await?;
     record.notes.extend(notes);

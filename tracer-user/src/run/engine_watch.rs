@@ -11,20 +11,24 @@ use crate::{
     record::{
         EngineRecord, MappingRecord, MappingsRecord, PeakMemoryRecord, ProcessRecord, RollupRecord,
     },
+    stats::{
+        Nanos,
+        phase::{LoadEndBasis, Mark, TimedMark},
+    },
     target::{
         Certainty, EngineLogParser, EngineMark, EngineSignals, FaultCounts, MappingTable, MarkKind,
-        MemorySample, MemoryUse, ObservedProcess, OutputLine, PeakMemory, memory_rollup,
+        MemorySample, MemoryUse, ObservedProcess, OutputLine, PeakMemory, RequestMark, memory_rollup,
     },
 };
 
-use super::{moments::ResidencyMoment, moments::residency_now, subject::Subject};
+use super::{marks::SharedMarks, moments::ResidencyMoment, moments::residency_now, subject::Subject};
 
 /// Mappings that the report lists.
 const LARGEST_MAPPINGS: usize = 12;
 
 /// A mark with its time.
 #[derive(Clone, Copy, Debug)]
-pub struct TimedMark {
+pub struct LogMark {
     /// What and how certain.
     pub mark: EngineMark,
     /// `CLOCK_MONOTONIC`, nanoseconds.
@@ -35,8 +39,9 @@ pub struct TimedMark {
 #[derive(Default)]
 struct Log {
     parser: EngineLogParser,
-    marks: Vec<TimedMark>,
+    marks: Vec<LogMark>,
     said_timings: bool,
+    shared: SharedMarks,
 }
 
 /// The engine's log, shared with those threads.
@@ -44,11 +49,32 @@ struct Log {
 pub struct SharedLog(Arc<Mutex<Log>>);
 
 impl SharedLog {
+    /// An empty one, which tells what it marks to the reader of the ring buffer.
+    #[must_use]
+    pub fn new(shared: SharedMarks) -> Self {
+        Self(Arc::new(Mutex::new(Log {
+            shared,
+            ..Log::default()
+        })))
+    }
+
     /// Takes in one line of output.
     pub fn line(&self, line: &OutputLine) {
         let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(mark) = log.parser.line(line.stream, &line.bytes) {
-            log.marks.push(TimedMark {
+        let engine_mark = log.parser.line(line.stream, &line.bytes);
+        let time = Nanos(line.monotonic_nanos);
+        for mark in engine_mark.into_iter().flat_map(phase_marks) {
+            log.shared.log(TimedMark { time, mark });
+        }
+        for request in log.parser.request_marks() {
+            let mark = match request {
+                RequestMark::Began { .. } => Mark::RequestBegan,
+                RequestMark::Ended { .. } => Mark::RequestEnded,
+            };
+            log.shared.log(TimedMark { time, mark });
+        }
+        if let Some(mark) = engine_mark {
+            log.marks.push(LogMark {
                 mark,
                 at_nanos: line.monotonic_nanos,
             });
@@ -57,7 +83,7 @@ impl SharedLog {
     }
 
     /// The best mark of a load's end so far.
-    fn load_end(&self) -> Option<TimedMark> {
+    fn load_end(&self) -> Option<LogMark> {
         let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         log.marks
             .iter()
@@ -108,6 +134,20 @@ impl SharedLog {
         }
         (record, notes)
     }
+}
+
+/// What a line of the log marks.
+fn phase_marks(mark: EngineMark) -> impl Iterator<Item = Mark> {
+    let first = match (mark.kind, mark.certainty) {
+        (MarkKind::LoadEnd, Certainty::Exact) => Mark::Loaded(LoadEndBasis::ExactLogLine),
+        (MarkKind::LoadEnd, Certainty::Close) => Mark::Loaded(LoadEndBasis::LogLine),
+        (MarkKind::LoadEnd, Certainty::UpperBound) => Mark::Loaded(LoadEndBasis::LateLogLine),
+        (MarkKind::PromptEnd, _) => Mark::PromptEnded,
+    };
+    let announced = mark.basis.starts_with("warming up");
+    [Some(first), announced.then_some(Mark::WarmUpAnnounced)]
+        .into_iter()
+        .flatten()
 }
 
 /// What was seen of the engine.

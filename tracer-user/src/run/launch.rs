@@ -58,7 +58,7 @@ pub async fn run_launch(
     require_machine()?;
     let caller = Caller::of_this_process()?;
     // Looked up now, so that a wrong name is said before anything is touched.
-    resolve_program(&options.command, &caller)?;
+    let program = resolve_program(&options.command, &caller)?;
     let requested = options
         .models
         .iter()
@@ -70,14 +70,17 @@ pub async fn run_launch(
     let directory = RunDirectory::create(&options.trace.directory, &caller)?;
     let conditions = Conditions::apply(&options.conditions, &subject)?;
     let session = Session::start(session_tables, options.trace.session)?;
-    let opened = Prepared {
+    let mut opened = Prepared {
         caller,
         subject,
         directory,
         session,
         signals: poll_signals(signals)?,
+        options: options.trace,
+        from_start: true,
     }
     .open()?;
+    opened.finder.look_at_program(&program);
 
     let log = opened.log.clone();
     let mut request = LaunchRequest::new(
@@ -90,7 +93,10 @@ pub async fn run_launch(
     let engine = launch(request)?;
     let mut watch = EngineWatch::of_engine(engine.pid(), &engine.signals())
         .context("cannot watch the engine")?;
-    let partial_reason = follow(&mut watch, &opened, &engine.signals()).await?;
+    for process_id in &watch.process_ids {
+        opened.shared.process(*process_id);
+    }
+    let partial_reason = follow(&mut watch, &mut opened, &engine.signals()).await?;
     let command = options
         .command
         .iter()
@@ -139,7 +145,7 @@ pub async fn run_launch(
 /// Follows the engine to its end. Returns why it was stopped, where it was.
 async fn follow(
     watch: &mut EngineWatch,
-    opened: &Opened,
+    opened: &mut Opened,
     engine: &EngineSignals,
 ) -> anyhow::Result<Option<String>> {
     let mut reason = None;

@@ -2,6 +2,8 @@
 
 mod assemble;
 mod attach;
+mod attribution;
+mod attribution_checks;
 mod checks;
 mod conditions;
 mod demo;
@@ -11,7 +13,10 @@ mod engine_watch;
 mod launch;
 mod locate;
 mod machine;
+mod marks;
 mod moments;
+mod pieces;
+mod probe_finder;
 mod stream;
 mod subject;
 mod tracing;
@@ -22,5 +27,6 @@ pub use conditions::{ConditionsRequest, bytes_progress};
 pub use demo::{DemoOptions, run_demo};
 pub use doctor::examine;
 pub use launch::{LaunchOptions, run_launch};
+pub use marks::NamedSymbol;
 pub use subject::{RequestedModel, Subject};
 pub use tracing::{FinishedRun, TraceOptions, describe, require_machine};

@@ -1,22 +1,60 @@
 //! Records of the ring buffer → events of models → accumulators.
 
-use tracer_common::record::{NO_PREVIOUS_END, complete_flag, issue_flag};
+use std::collections::{BTreeMap, VecDeque};
+
+use tracer_common::{
+    counters::EvictionAgent,
+    origin::ReadOrigin,
+    page::WaitingThread,
+    record::{
+        IssueRecord, MarkRecord, NO_PREVIOUS_END, PageRecord, WaitRecord, complete_flag, issue_flag,
+        page_event, wait_kind,
+    },
+};
 
 use crate::{
     kernel::Record,
     stats::{
         FileData, ModelAccumulator, ModelFigures, Nanos, ReadCompleted, ReadIssued, ReadRequeued,
         RequestId,
+        attribution::{AttributedRead, Attribution, AttributionFigures, Folio},
+        phase::TimedMark,
+        stall::{Wait, WaitKind},
     },
 };
 
-use super::locate::Locator;
+use super::{
+    locate::{Locator, Owner},
+    marks::{MarkedSymbols, SharedMarks},
+};
+
+/// What the stream knows before its first record.
+pub struct StreamSetup {
+    /// From sectors to files.
+    pub locator: Locator,
+    /// The files of each model, in the order of the locator's slots.
+    pub files: Vec<Vec<FileData>>,
+    /// By model: what its reads are for; empty where that is not to be told.
+    pub attributions: Vec<Attribution>,
+    /// By file slot of the page-cache events: whose it is.
+    pub owners: Vec<Owner>,
+    /// The engine's functions.
+    pub symbols: MarkedSymbols,
+    /// What others see of the engine.
+    pub shared: SharedMarks,
+}
 
 /// The stream of one window.
 pub struct Stream {
-    locator: Locator,
+    setup: StreamSetup,
     models: Vec<ModelAccumulator>,
     counts: RecordCounts,
+    /// Lines of the log whose time no record has reached yet.
+    log_marks: VecDeque<TimedMark>,
+    /// Calls of the probed functions by number.
+    calls: BTreeMap<u16, u64>,
+    /// Waits for folios of the models by process, nanoseconds.
+    waits_by_process: BTreeMap<u32, u64>,
 }
 
 /// Records by kind, and what was wrong with some.
@@ -30,6 +68,14 @@ pub struct RecordCounts {
     pub requeues: u64,
     /// Reads that ended unseen.
     pub unseen: u64,
+    /// Page-cache events.
+    pub pages: u64,
+    /// Waits.
+    pub waits: u64,
+    /// Probed functions entered or left.
+    pub marks: u64,
+    /// Of them: in processes that are not the engine's, which count for nothing.
+    pub foreign_marks: u64,
     /// Issues for a model in whose extents the user side finds no part of the request.
     pub misplaced: u64,
 }
@@ -38,7 +84,13 @@ impl RecordCounts {
     /// All records.
     #[must_use]
     pub const fn total(&self) -> u64 {
-        self.issues + self.completions + self.requeues + self.unseen
+        self.issues
+            + self.completions
+            + self.requeues
+            + self.unseen
+            + self.pages
+            + self.waits
+            + self.marks
     }
 }
 
@@ -48,89 +100,82 @@ pub struct FinishedStream {
     pub models: Vec<ModelFigures>,
     /// By model slot: reads by the kernel side's latency buckets.
     pub latency_buckets: Vec<Vec<u64>>,
+    /// By model slot: what the reads were for; empty where that was not to be told.
+    pub attributions: Vec<AttributionFigures>,
     /// Records.
     pub counts: RecordCounts,
     /// The locator, for requests that were left.
     pub locator: Locator,
+    /// Names of the probed functions that were called, and how often.
+    pub calls: Vec<(String, u64)>,
+    /// Waits for folios of the models by process, nanoseconds.
+    pub waits_by_process: BTreeMap<u32, u64>,
 }
 
 impl Stream {
-    /// A stream from `start` on. `files` are the files of each model, in the order of the locator's slots.
+    /// A stream from `start` on.
     #[must_use]
-    pub fn new(locator: Locator, files: Vec<Vec<FileData>>, start: Nanos) -> Self {
+    pub fn new(mut setup: StreamSetup, start: Nanos) -> Self {
+        let files = std::mem::take(&mut setup.files);
         Self {
-            locator,
+            setup,
             models: files
                 .into_iter()
                 .map(|files| ModelAccumulator::new(start, files))
                 .collect(),
             counts: RecordCounts::default(),
+            log_marks: VecDeque::new(),
+            calls: BTreeMap::new(),
+            waits_by_process: BTreeMap::new(),
         }
+    }
+
+    /// More records will come: what the log has said by now goes between them by its time.
+    pub fn begin_batch(&mut self) {
+        self.log_marks.extend(self.setup.shared.take_log());
     }
 
     /// Takes in one record.
     pub fn take(&mut self, record: Record) {
         match record {
             Record::Issue(issue) => {
-                self.counts.issues += 1;
-                let part = self
-                    .locator
-                    .parts(issue.device, issue.sector, u64::from(issue.bytes))
-                    .into_iter()
-                    .find(|part| part.model == u16::from(issue.model));
-                let (Some(part), Some(model)) =
-                    (part, self.models.get_mut(usize::from(issue.model)))
-                else {
-                    self.counts.misplaced += 1;
-                    return;
-                };
-                let reissue = issue.flags & issue_flag::REISSUE != 0;
-                let readahead = issue.flags & issue_flag::READAHEAD != 0;
-                model.issue(&ReadIssued {
-                    time: Nanos(issue.time_ns),
-                    request: RequestId(issue.request),
-                    device: issue.device,
-                    start_sector: part.start_sector,
-                    end_sector: part.end_sector,
-                    request_start_sector: issue.sector,
-                    request_bytes: issue.bytes,
-                    bytes: part.bytes,
-                    previous_end: (!reissue && issue.previous_end != NO_PREVIOUS_END)
-                        .then_some(issue.previous_end),
-                    file_position: part.file_position(),
-                    process_id: issue.process_id,
-                    thread_id: issue.thread_id,
-                    reissue,
-                    readahead,
-                    metadata: issue.flags & issue_flag::METADATA != 0,
-                    synchronous: issue.flags & issue_flag::SYNCHRONOUS != 0,
-                });
+                self.reach(Nanos(issue.time_ns));
+                self.issue(&issue);
             }
             Record::Complete(complete) => {
                 self.counts.completions += 1;
-                let parts =
-                    self.locator
-                        .parts(complete.device, complete.sector, u64::from(complete.bytes));
+                let parts = self.setup.locator.parts(
+                    complete.device,
+                    complete.sector,
+                    u64::from(complete.bytes),
+                );
                 for (slot, model) in self.models.iter_mut().enumerate() {
                     let part = parts.iter().find(|part| usize::from(part.model) == slot);
                     let last = complete.flags & complete_flag::LAST != 0;
                     // A completion ends the read of every model that had a part of it, also of one whose
                     // part came back earlier.
-                    if part.is_some() || last {
-                        model.complete(
-                            &ReadCompleted {
-                                time: Nanos(complete.time_ns),
-                                request: RequestId(complete.request),
-                                bytes: part.map_or(0, |part| part.bytes),
-                                failed: complete.status != 0,
-                                last,
-                            },
-                            part.map_or(&[], |part| part.ranges.as_slice()),
-                        );
+                    if part.is_none() && !last {
+                        continue;
+                    }
+                    let ranges = part.map_or(&[][..], |part| part.ranges.as_slice());
+                    let failed = complete.status != 0;
+                    let arrival = model.complete(
+                        &ReadCompleted {
+                            time: Nanos(complete.time_ns),
+                            request: RequestId(complete.request),
+                            bytes: part.map_or(0, |part| part.bytes),
+                            failed,
+                            last,
+                        },
+                        ranges,
+                    );
+                    if let (Some(arrival), Some(attribution)) =
+                        (arrival, self.setup.attributions.get_mut(slot))
+                    {
+                        attribution.complete(arrival, ranges, failed);
                     }
                 }
             }
-            Record::Page(_) | Record::Wait(_) | Record::Mark(_) => {}
             Record::Unseen(unseen) => {
                 self.counts.unseen += 1;
                 for model in &mut self.models {
@@ -139,25 +184,228 @@ impl Stream {
             }
             Record::Requeue(requeue) => {
                 self.counts.requeues += 1;
-                let parts =
-                    self.locator
-                        .parts(requeue.device, requeue.sector, u64::from(requeue.bytes));
+                let parts = self.setup.locator.parts(
+                    requeue.device,
+                    requeue.sector,
+                    u64::from(requeue.bytes),
+                );
                 for part in parts {
-                    if let Some(model) = self.models.get_mut(usize::from(part.model)) {
-                        model.requeue(&ReadRequeued {
-                            time: Nanos(requeue.time_ns),
-                            request: RequestId(requeue.request),
-                            bytes: part.bytes,
-                        });
+                    let slot = usize::from(part.model);
+                    let Some(model) = self.models.get_mut(slot) else {
+                        continue;
+                    };
+                    let change = model.requeue(&ReadRequeued {
+                        time: Nanos(requeue.time_ns),
+                        request: RequestId(requeue.request),
+                        bytes: part.bytes,
+                    });
+                    if let (Some(change), Some(attribution)) =
+                        (change, self.setup.attributions.get_mut(slot))
+                    {
+                        attribution.requeue(
+                            change,
+                            &AttributedRead {
+                                ranges: &part.ranges,
+                                bytes: part.bytes,
+                                readahead: false,
+                                direct: false,
+                            },
+                        );
                     }
                 }
+            }
+            Record::Page(page) => {
+                self.reach(Nanos(page.time_ns));
+                self.page(&page);
+            }
+            Record::Wait(wait) => self.wait(&wait),
+            Record::Mark(mark) => {
+                self.reach(Nanos(mark.time_ns));
+                self.mark(&mark);
             }
         }
     }
 
-    /// The figures of a window that ends at `end`.
+    /// Time has come to `now`: marks of the log before that count first.
+    fn reach(&mut self, now: Nanos) {
+        while self.log_marks.front().is_some_and(|mark| mark.time <= now) {
+            if let Some(mark) = self.log_marks.pop_front() {
+                self.mark_all(mark);
+            }
+        }
+    }
+
+    fn mark_all(&mut self, mark: TimedMark) {
+        for attribution in &mut self.setup.attributions {
+            attribution.mark(mark);
+        }
+    }
+
+    fn issue(&mut self, issue: &IssueRecord) {
+        self.counts.issues += 1;
+        let slot = usize::from(issue.model);
+        let part = self
+            .setup
+            .locator
+            .parts(issue.device, issue.sector, u64::from(issue.bytes))
+            .into_iter()
+            .find(|part| usize::from(part.model) == slot);
+        let (Some(part), Some(model)) = (part, self.models.get_mut(slot)) else {
+            self.counts.misplaced += 1;
+            return;
+        };
+        let time = Nanos(issue.time_ns);
+        let reissue = issue.flags & issue_flag::REISSUE != 0;
+        let readahead = issue.flags & issue_flag::READAHEAD != 0;
+        let origin = ReadOrigin::of_number(usize::from(issue.flags >> issue_flag::ORIGIN_SHIFT));
+        let issued = model.issue(&ReadIssued {
+            time,
+            request: RequestId(issue.request),
+            device: issue.device,
+            start_sector: part.start_sector,
+            end_sector: part.end_sector,
+            request_start_sector: issue.sector,
+            request_bytes: issue.bytes,
+            bytes: part.bytes,
+            previous_end: (!reissue && issue.previous_end != NO_PREVIOUS_END)
+                .then_some(issue.previous_end),
+            file_position: part.file_position(),
+            process_id: issue.process_id,
+            thread_id: issue.thread_id,
+            reissue,
+            readahead,
+            metadata: issue.flags & issue_flag::METADATA != 0,
+            synchronous: issue.flags & issue_flag::SYNCHRONOUS != 0,
+        });
+        let stream_gaps = model.take_stream_gaps();
+        if let Some(attribution) = self.setup.attributions.get_mut(slot) {
+            attribution.stream_gaps(stream_gaps);
+            attribution.issue(
+                time,
+                issued,
+                &AttributedRead {
+                    ranges: &part.ranges,
+                    bytes: part.bytes,
+                    readahead,
+                    direct: origin == Some(ReadOrigin::Unbuffered),
+                },
+            );
+        }
+    }
+
+    fn page(&mut self, page: &PageRecord) {
+        self.counts.pages += 1;
+        let Some(owner) = self.setup.owners.get(usize::from(page.file)) else {
+            return;
+        };
+        let Some(attribution) = self.setup.attributions.get_mut(usize::from(owner.model)) else {
+            return;
+        };
+        let time = Nanos(page.time_ns);
+        let folio = Folio {
+            file: owner.file,
+            first_page: u64::from(page.first_page),
+            pages: u64::from(page.pages),
+            process_id: page.process_id,
+        };
+        match page.event {
+            page_event::INSERT => attribution.insert(time, folio, false),
+            page_event::INSERT_BY_FAULT => attribution.insert(time, folio, true),
+            page_event::FAULT => attribution.fault(time, folio.file, folio.first_page),
+            page_event::MAP_WINDOW => attribution.map_window(folio),
+            page_event::LOOKUP => attribution.look_up(folio),
+            eviction => {
+                let agent = match eviction.wrapping_sub(page_event::EVICTION) {
+                    0 => EvictionAgent::Kswapd,
+                    1 => EvictionAgent::DirectReclaim,
+                    2 => EvictionAgent::KernelThread,
+                    _ => EvictionAgent::Invalidation,
+                };
+                attribution.evict(time, folio, agent);
+            }
+        }
+    }
+
+    fn wait(&mut self, record: &WaitRecord) {
+        self.counts.waits += 1;
+        let kind = match record.wait {
+            wait_kind::MODEL_FOLIO => WaitKind::ModelFolio,
+            wait_kind::RECLAIM => WaitKind::Reclaim,
+            wait_kind::LOCK => WaitKind::Lock,
+            _ => WaitKind::OtherIo,
+        };
+        let wait = Wait {
+            thread: record.thread_id,
+            start: Nanos(record.start_ns),
+            end: Nanos(record.end_ns),
+            kind,
+        };
+        let model = match kind {
+            WaitKind::ModelFolio | WaitKind::Lock => self
+                .setup
+                .owners
+                .get(usize::from(record.file))
+                .map(|owner| usize::from(owner.model)),
+            // The engine's, whatever the model.
+            WaitKind::OtherIo | WaitKind::Reclaim => None,
+        };
+        if kind == WaitKind::ModelFolio {
+            let nanos = record.end_ns.saturating_sub(record.start_ns);
+            *self.waits_by_process.entry(record.process_id).or_default() += nanos;
+        }
+        for (slot, attribution) in self.setup.attributions.iter_mut().enumerate() {
+            if model.is_none_or(|model| model == slot) {
+                attribution.wait(wait);
+            }
+        }
+    }
+
+    fn mark(&mut self, record: &MarkRecord) {
+        self.counts.marks += 1;
+        if !self.setup.shared.is_engine(record.process_id) {
+            self.counts.foreign_marks += 1;
+            return;
+        }
+        if record.returns == 0 || self.setup.symbols.only_returns(record.symbol) {
+            *self.calls.entry(record.symbol).or_default() += 1;
+        }
+        if let Some(mark) = self.setup.symbols.meaning(record) {
+            self.mark_all(mark);
+        }
+    }
+
+    /// Pages resident now by the events, by model; None where that is not known.
     #[must_use]
-    pub fn finish(self, end: Nanos) -> FinishedStream {
+    pub fn resident_pages(&self) -> Vec<Option<u64>> {
+        self.setup
+            .attributions
+            .iter()
+            .map(Attribution::resident_pages)
+            .collect()
+    }
+
+    /// The figures of a window that ends at `end`. `waiting`: threads that had not said what became of their wait.
+    #[must_use]
+    pub fn finish(mut self, end: Nanos, waiting: &[(u32, WaitingThread)]) -> FinishedStream {
+        for (thread_id, waiting) in waiting {
+            let end_ns = if waiting.end_ns == 0 { end.0 } else { waiting.end_ns };
+            self.wait(&WaitRecord {
+                kind: 0,
+                wait: waiting.kind as u8,
+                file: waiting.file as u16,
+                thread_id: *thread_id,
+                start_ns: waiting.start_ns,
+                end_ns,
+                process_id: waiting.process_id,
+                page: waiting.page,
+            });
+        }
+        self.begin_batch();
+        self.reach(end);
+        for (model, attribution) in self.models.iter_mut().zip(&mut self.setup.attributions) {
+            model.settle_order();
+            attribution.stream_gaps(model.take_stream_gaps());
+        }
         FinishedStream {
             latency_buckets: self
                 .models
@@ -169,8 +417,22 @@ impl Stream {
                 .into_iter()
                 .map(|model| model.finish(end))
                 .collect(),
+            attributions: self
+                .setup
+                .attributions
+                .into_iter()
+                .map(|attribution| attribution.finish(end))
+                .collect(),
             counts: self.counts,
-            locator: self.locator,
+            locator: self.setup.locator,
+            calls: self
+                .calls
+                .iter()
+                .filter_map(|(symbol, calls)| {
+                    Some((self.setup.symbols.name(*symbol)?.to_owned(), *calls))
+                })
+                .collect(),
+            waits_by_process: self.waits_by_process,
         }
     }
 }

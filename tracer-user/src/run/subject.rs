@@ -320,6 +320,14 @@ impl Subject {
             .collect()
     }
 
+    /// Whose each file is, by slot.
+    ///
+    /// # Errors
+    /// More files than there are numbers.
+    pub fn owners(&self) -> anyhow::Result<Vec<Owner>> {
+        (0..self.files.len()).map(|slot| self.owner(slot)).collect()
+    }
+
     /// Who owns a file: its model, and its place in it.
     fn owner(&self, slot: usize) -> anyhow::Result<Owner> {
         for (model, subject) in self.models.iter().enumerate() {

@@ -11,6 +11,7 @@ use tokio::{io::unix::AsyncFd, time};
 use crate::{
     kernel::{Requirement, RequirementState, Session, SessionOptions, requirements},
     record::{RunRecord, SCHEMA_VERSION},
+    stats::page_events::TouchEvents,
     target::{Caller, ReceivedSignal, SignalWatch},
 };
 
@@ -20,7 +21,10 @@ use super::{
     engine_watch::{EngineWatch, SharedLog},
     machine::{MemoryState, kernel_release},
     moments::residency_now,
-    stream::Stream,
+    marks::{MarkedSymbols, NamedSymbol, SharedMarks},
+    pieces::ModelPieces,
+    probe_finder::ProbeFinder,
+    stream::{Stream, StreamSetup},
     subject::Subject,
     window::Window,
 };
@@ -32,6 +36,8 @@ pub struct TraceOptions {
     pub directory: PathBuf,
     /// How to load the programs.
     pub session: SessionOptions,
+    /// Functions of the engine that mark its phases, beside those that are known.
+    pub marks: Vec<NamedSymbol>,
 }
 
 /// A run that is over.
@@ -46,6 +52,12 @@ pub struct FinishedRun {
     /// Why the record could not be written, where that is so.
     pub write_error: Option<anyhow::Error>,
 }
+
+/// How often the engine's libraries are looked for while no decode call has been found.
+const LIBRARY_INTERVAL: Duration = Duration::from_millis(5);
+
+/// How long that goes on; later they are looked for with each sample.
+const LIBRARY_SEARCH: Duration = Duration::from_secs(20);
 
 /// How often the engine is looked at.
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(200);
@@ -97,6 +109,9 @@ pub(super) struct Prepared {
     pub directory: RunDirectory,
     pub session: Session,
     pub signals: AsyncFd<SignalWatch>,
+    pub options: TraceOptions,
+    /// The window holds the engine's whole life.
+    pub from_start: bool,
 }
 
 /// A window with what was seen before it.
@@ -106,7 +121,10 @@ pub(super) struct Opened {
     pub directory: RunDirectory,
     pub signals: AsyncFd<SignalWatch>,
     pub log: SharedLog,
+    pub shared: SharedMarks,
+    pub finder: ProbeFinder,
     window: Window,
+    pieces: Vec<ModelPieces>,
     course: ResidencyCourse,
     memory: MemoryState,
     started_at: SystemTime,
@@ -121,17 +139,50 @@ impl Prepared {
             ..ResidencyCourse::default()
         };
         let memory = MemoryState::now();
-        let (locator, files) = (self.subject.locator()?, self.subject.file_data());
-        let stream = move |start| Stream::new(locator, files, start);
+        let pieces = self
+            .subject
+            .models
+            .iter()
+            .map(|model| ModelPieces::of(&self.subject, model))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let symbols = MarkedSymbols::new(&self.options.marks);
+        let shared = SharedMarks::default();
+        let (sender, requests) = tokio::sync::mpsc::unbounded_channel();
+        let finder = ProbeFinder::new(symbols.clone(), sender);
+        let setup = StreamSetup {
+            locator: self.subject.locator()?,
+            files: self.subject.file_data(),
+            attributions: Vec::new(),
+            owners: self.subject.owners()?,
+            symbols,
+            shared: shared.clone(),
+        };
+        let touch_events = touch_events(&self.session);
+        let (subject, options, from_start) = (&self.subject, &self.options, self.from_start);
+        let own_pieces = &pieces;
+        let stream = move |start| {
+            let mut setup = setup;
+            if options.session.page_records {
+                for (model, pieces) in subject.models.iter().zip(own_pieces) {
+                    let attribution =
+                        pieces.attribution(subject, model, touch_events, start, from_start)?;
+                    setup.attributions.push(attribution);
+                }
+            }
+            Ok(Stream::new(setup, start))
+        };
         let started_at = SystemTime::now();
-        let window = Window::open(self.session, stream, self.subject.disks.clone())?;
+        let window = Window::open(self.session, stream, self.subject.disks.clone(), requests)?;
         Ok(Opened {
             caller: self.caller,
             subject: self.subject,
             directory: self.directory,
             signals: self.signals,
-            log: SharedLog::default(),
+            log: SharedLog::new(shared.clone()),
+            shared,
+            finder,
             window,
+            pieces,
             course,
             memory,
             started_at,
@@ -174,6 +225,7 @@ impl Opened {
             closed,
             &self.course,
             &watch.process_ids,
+            &self.pieces,
         );
         Ok((record, self.directory, self.caller))
     }
@@ -195,6 +247,17 @@ pub(super) fn conclude(
     }
 }
 
+fn touch_events(session: &Session) -> TouchEvents {
+    let all = ["filemap_fault", "filemap_map_pages", "filemap_get_pages"]
+        .iter()
+        .all(|program| session.has_program(program));
+    if all {
+        TouchEvents::Observed
+    } else {
+        TouchEvents::Unobserved
+    }
+}
+
 /// What ended a wait.
 pub(super) enum Wake {
     /// The process has ended.
@@ -208,7 +271,7 @@ pub(super) enum Wake {
 /// Looks at the engine again and again until something happens.
 pub(super) async fn watch_until(
     watch: &mut EngineWatch,
-    opened: &Opened,
+    opened: &mut Opened,
     deadline: Option<time::Instant>,
 ) -> anyhow::Result<Wake> {
     // SAFETY: an owned descriptor, open until the registration is dropped with it.
@@ -222,7 +285,12 @@ pub(super) async fn watch_until(
         }
     };
     tokio::pin!(time_up);
+    let mut library_interval = time::interval(LIBRARY_INTERVAL);
+    library_interval.set_missed_tick_behavior(time::MissedTickBehavior::Skip);
+    let library_search_ends = time::Instant::now() + LIBRARY_SEARCH;
     loop {
+        let searching =
+            !opened.finder.has_decode_call() && time::Instant::now() < library_search_ends;
         tokio::select! {
             readable = exit.readable() => {
                 readable?.retain_ready();
@@ -236,7 +304,16 @@ pub(super) async fn watch_until(
                 }
             }
             () = &mut time_up => return Ok(Wake::TimeUp),
-            _ = interval.tick() => watch.sample(&opened.log, &opened.subject),
+            _ = library_interval.tick(), if searching => {
+                opened.finder.look_at_processes(&watch.process_ids);
+            }
+            _ = interval.tick() => {
+                watch.sample(&opened.log, &opened.subject);
+                for process_id in &watch.process_ids {
+                    opened.shared.process(*process_id);
+                }
+                opened.finder.look_at_processes(&watch.process_ids);
+            }
         }
     }
 }

@@ -4,7 +4,11 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::{sync::oneshot, task::JoinHandle, time};
+use tokio::{
+    sync::{mpsc::UnboundedReceiver, oneshot},
+    task::JoinHandle,
+    time,
+};
 
 use crate::{
     kernel::{Aggregates, ProgramRun, Session, WAKE_INTERVAL},
@@ -13,7 +17,7 @@ use crate::{
     target::monotonic_nanos,
 };
 
-use super::stream::Stream;
+use super::{probe_finder::SessionRequest, stream::Stream};
 
 /// A device's own counters around one side of the gate. The gate's true moment lies between the two.
 #[derive(Clone, Debug)]
@@ -26,7 +30,7 @@ pub struct Bracket {
 
 /// A window whose gate is open.
 pub struct Window {
-    reader: JoinHandle<anyhow::Result<(Session, Stream)>>,
+    reader: JoinHandle<anyhow::Result<Read>>,
     stop: oneshot::Sender<()>,
     disks: Vec<BlockDevice>,
     opening: Vec<Bracket>,
@@ -52,6 +56,8 @@ pub struct ClosedWindow {
     pub closing: Vec<Bracket>,
     /// CPU time of the tracer's process in the window.
     pub tracer_cpu: Duration,
+    /// What could not be done while the window was open.
+    pub faults: Vec<String>,
 }
 
 /// How often the counters are read again where other traffic moves them while the gate moves.
@@ -64,8 +70,9 @@ impl Window {
     /// The gate could not be opened.
     pub fn open(
         mut session: Session,
-        stream: impl FnOnce(Nanos) -> Stream,
+        stream: impl FnOnce(Nanos) -> anyhow::Result<Stream>,
         disks: Vec<BlockDevice>,
+        requests: UnboundedReceiver<SessionRequest>,
     ) -> anyhow::Result<Self> {
         // Opened and found moving, the gate cannot be closed again without losing the window's start, so a
         // quiet moment is waited for first; on a device that never rests the bracket stays open.
@@ -82,8 +89,8 @@ impl Window {
         let after = statistics(&disks);
         let cpu_at_open = own_cpu_time();
         let (stop, stopped) = oneshot::channel();
-        let stream = stream(Nanos(opened_nanos));
-        let reader = tokio::spawn(read(session, stream, stopped));
+        let stream = stream(Nanos(opened_nanos))?;
+        let reader = tokio::spawn(read(session, stream, stopped, requests));
         Ok(Self {
             reader,
             stop,
@@ -107,7 +114,11 @@ impl Window {
     pub async fn close(self) -> anyhow::Result<ClosedWindow> {
         // The reader may have stopped with an error, which comes out of the join.
         let _ = self.stop.send(());
-        let (mut session, mut stream) = self
+        let Read {
+            mut session,
+            mut stream,
+            faults,
+        } = self
             .reader
             .await
             .context("the reader of the ring buffer panicked")??;
@@ -116,6 +127,7 @@ impl Window {
         session.close_gate()?;
         let closed_nanos = monotonic_nanos();
         let after = statistics(&self.disks);
+        stream.begin_batch();
         session.drain(|record| stream.take(record))?;
         let tracer_cpu = own_cpu_time().saturating_sub(self.cpu_at_open);
         Ok(ClosedWindow {
@@ -127,6 +139,7 @@ impl Window {
             opening: self.opening,
             closing: brackets(before, after),
             tracer_cpu,
+            faults,
         })
     }
 }
@@ -136,16 +149,40 @@ async fn read(
     mut session: Session,
     mut stream: Stream,
     mut stopped: oneshot::Receiver<()>,
-) -> anyhow::Result<(Session, Stream)> {
+    mut requests: UnboundedReceiver<SessionRequest>,
+) -> anyhow::Result<Read> {
+    let mut faults = Vec::new();
     let mut interval = time::interval(WAKE_INTERVAL);
     interval.set_missed_tick_behavior(time::MissedTickBehavior::Skip);
     loop {
         tokio::select! {
-            _ = &mut stopped => return Ok((session, stream)),
+            _ = &mut stopped => return Ok(Read { session, stream, faults }),
+            Some(request) = requests.recv() => {
+                if let Err(error) = serve(&mut session, &request) {
+                    faults.push(format!("{error:#}"));
+                }
+                continue;
+            }
             filling = session.filling() => filling.context("cannot wait for the ring buffer")?,
             _ = interval.tick() => {}
         }
+        stream.begin_batch();
         session.drain(|record| stream.take(record))?;
+    }
+}
+
+/// What the reader of the ring buffer leaves.
+struct Read {
+    session: Session,
+    stream: Stream,
+    /// What it was asked for and could not do.
+    faults: Vec<String>,
+}
+
+fn serve(session: &mut Session, request: &SessionRequest) -> anyhow::Result<()> {
+    match request {
+        SessionRequest::Probe { file, point } => session.probe(file, *point),
+        SessionRequest::EngineProcess(process_id) => session.add_engine_process(*process_id),
     }
 }
 

@@ -23,6 +23,7 @@ pub use filesystem::{FileSystem, FileSystemError, OVERLAYFS_MAGIC};
 pub use mount_table::{Mount, MountTable, MountTableError};
 pub use residency::{
     Residency, ResidencyMethod, ResidentPages, UnobservedReason, residency, residency_of_range,
+    resident_page_bitmap,
 };
 pub use sysfs::{BlockDevice, DriverKind, QueueFacts, Sysfs, SysfsError};
 pub use units::{FileOffset, KernelDevice, KernelDeviceError, SECTOR_BYTES, Sector};

@@ -205,13 +205,59 @@ fn mincore_is_truthful(file: &File) -> io::Result<bool> {
     Ok(access.is_ok())
 }
 
+/// Which pages of a file are in the page cache: bit `p % 64` of word `p / 64` for page `p`. `None` where that cannot
+/// be observed.
+///
+/// # Errors
+/// As for [`residency`].
+pub fn resident_page_bitmap(file: &File) -> io::Result<Option<Vec<u64>>> {
+    let range = 0..file.metadata()?.len();
+    let page_bytes = page_bytes();
+    let mut bitmap = vec![0u64; (range.end.div_ceil(page_bytes).div_ceil(64)) as usize];
+    match residency_of_range(file, range.clone())? {
+        Residency::Unobserved(_) => return Ok(None),
+        // The usual case of a cold start, without a walk over all pages.
+        Residency::Observed(pages) if pages.resident_pages == 0 => return Ok(Some(bitmap)),
+        Residency::Observed(_) => {}
+    }
+    if !mincore_is_truthful(file)? {
+        return Ok(None);
+    }
+    visit_pages(file, &range, |page, is_resident| {
+        if let Some(word) = bitmap.get_mut((page / 64) as usize) {
+            *word |= u64::from(is_resident) << (page % 64);
+        }
+    })?;
+    Ok(Some(bitmap))
+}
+
 fn mincore(file: &File, range: &Range<u64>) -> io::Result<ResidentPages> {
+    let pages = pages_of(range, page_bytes());
+    let mut resident_pages = 0;
+    visit_pages(file, range, |_, is_resident| resident_pages += u64::from(is_resident))?;
+    Ok(ResidentPages {
+        method: ResidencyMethod::Mincore,
+        range_pages: pages.end - pages.start,
+        resident_pages,
+        dirty_pages: None,
+        writeback_pages: None,
+        evicted_pages: None,
+        recently_evicted_pages: None,
+        page_bytes: page_bytes(),
+    })
+}
+
+/// Asks mincore(2) for each page of a range.
+fn visit_pages(
+    file: &File,
+    range: &Range<u64>,
+    mut visit: impl FnMut(u64, bool),
+) -> io::Result<()> {
     /// Bytes looked at with one mapping: a vector of 262,144 bytes with pages of 4 KiB.
     const WINDOW_BYTES: u64 = 1 << 30;
     let page_bytes = page_bytes();
     let pages = pages_of(range, page_bytes);
     let window_pages = WINDOW_BYTES / page_bytes;
-    let mut resident_pages = 0;
     let mut first = pages.start;
     while first < pages.end {
         let count = window_pages.min(pages.end - first);
@@ -236,19 +282,12 @@ fn mincore(file: &File, range: &Range<u64>) -> io::Result<ResidentPages> {
         if result != 0 {
             return Err(io::Error::last_os_error());
         }
-        resident_pages += vector.iter().filter(|page| **page & 1 == 1).count() as u64;
+        for (page, found) in (first..).zip(&vector) {
+            visit(page, found & 1 == 1);
+        }
         first += count;
     }
-    Ok(ResidentPages {
-        method: ResidencyMethod::Mincore,
-        range_pages: pages.end - pages.start,
-        resident_pages,
-        dirty_pages: None,
-        writeback_pages: None,
-        evicted_pages: None,
-        recently_evicted_pages: None,
-        page_bytes,
-    })
+    Ok(())
 }
 
 /// Tests that count on pages staying cached hold this for reading, and those that drop caches for writing.

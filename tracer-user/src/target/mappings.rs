@@ -45,6 +45,9 @@ pub struct Mapping {
     pub permissions: String,
     /// Offset of the first byte in the file, bytes.
     pub file_offset_bytes: u64,
+    /// Device number of the file's file system, major and minor; 0:0 without a file. On overlay and btrfs not what
+    /// stat(2) says.
+    pub device: (u32, u32),
     /// Inode number; 0 without a file.
     pub inode: u64,
     /// What is mapped.
@@ -64,7 +67,7 @@ impl Mapping {
         let (start, end) = field()?.split_once('-')?;
         let permissions = field()?.to_owned();
         let offset = field()?;
-        let _device = field()?.split_once(':')?;
+        let (major, minor) = field()?.split_once(':')?;
         let inode = field()?;
         // The name is padded to a column.
         let rest = fields.next().unwrap_or_default();
@@ -72,11 +75,13 @@ impl Mapping {
             .get(rest.iter().take_while(|&&byte| byte == b' ').count()..)
             .unwrap_or_default();
         let address = |text: &str| u64::from_str_radix(text, 16).ok();
+        let number = |text: &str| u32::from_str_radix(text, 16).ok();
         Some(Self {
             start: address(start)?,
             end: address(end)?,
             permissions,
             file_offset_bytes: address(offset)?,
+            device: (number(major)?, number(minor)?),
             inode: inode.parse().ok()?,
             name: match name {
                 [] => MappingName::Anonymous,
@@ -320,6 +325,7 @@ mod tests {
             ),
             (4096, 247_030, "r--s")
         );
+        assert_eq!(mapping.device, (0xfe, 0));
         for line in [
             "Rss:                8 kB",
             "VmFlags: rd mr mw me ",

@@ -28,8 +28,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::bench_json::{BenchTest, ServerTimings};
+use super::buffer_lines::{BufferSize, BufferSizes};
 use super::engine_mark::{self, EngineMark};
 use super::output::OutputStream;
+use super::request_line::{ActiveRequests, RequestMark};
 use super::timing_line::{self, PerfForm, TimingItem, TimingLine, Work};
 
 /// Which form of output the timings came from, best first.
@@ -223,7 +225,7 @@ struct StreamState {
     document: Option<String>,
 }
 
-/// Reads an engine's output line by line and keeps what it says about time.
+/// Reads an engine's output line by line and keeps what it says about time, about its buffers and about requests.
 #[derive(Debug, Default)]
 pub struct EngineLogParser {
     streams: [StreamState; 2],
@@ -233,6 +235,9 @@ pub struct EngineLogParser {
     bench: Option<Report>,
     json: Option<Report>,
     rates: Option<Report>,
+    buffers: BufferSizes,
+    requests: ActiveRequests,
+    request_marks: Vec<RequestMark>,
 }
 
 impl EngineLogParser {
@@ -248,6 +253,7 @@ impl EngineLogParser {
     pub fn line(&mut self, stream: OutputStream, line: &[u8]) -> Option<EngineMark> {
         let text = timing_line::plain_text(line);
         let mut mark = None;
+        self.request_marks.clear();
         for segment in text
             .split(['\r', '\n'])
             .filter(|segment| !segment.trim().is_empty())
@@ -257,9 +263,32 @@ impl EngineLogParser {
                 self.json = None;
             }
             mark = engine_mark::recognise(segment).or(mark);
+            self.buffers.text(segment);
+            if let Some(request) = RequestMark::parse_text(segment) {
+                self.requests.take(request);
+                self.request_marks.push(request);
+            }
             self.segment(stream, segment);
         }
         mark
+    }
+
+    /// Sizes of the engine's buffers as its log states them; empty if it does not (see [`BufferSizes`]).
+    #[must_use]
+    pub fn buffers(&self) -> &[BufferSize] {
+        self.buffers.sizes()
+    }
+
+    /// Requests that began or ended in the line that was taken last.
+    #[must_use]
+    pub fn request_marks(&self) -> &[RequestMark] {
+        &self.request_marks
+    }
+
+    /// Requests of a server after the line that was taken last.
+    #[must_use]
+    pub fn requests(&self) -> &ActiveRequests {
+        &self.requests
     }
 
     /// What has been said so far, by the best form seen; `None` if nothing was.

@@ -58,47 +58,8 @@ impl MemoryHierarchy {
         controllers: &str,
         own_cgroups: &str,
     ) -> Result<Self, CgroupError> {
-        let row: Option<Vec<&str>> = controllers
-            .lines()
-            .map(|line| line.split_ascii_whitespace().collect::<Vec<_>>())
-            .find(|fields| fields.first() == Some(&"memory"));
-        let (hierarchy, enabled) = match row.as_deref() {
-            Some([_, hierarchy, _, enabled, ..]) => (*hierarchy, *enabled != "0"),
-            _ => ("0", true),
-        };
-        if !enabled {
-            return Err(CgroupError::NoController("it is disabled in /proc/cgroups"));
-        }
-        let version = if hierarchy == "0" {
-            CgroupVersion::V2
-        } else {
-            CgroupVersion::V1
-        };
-        let is_it = |mount: &&Mount| match version {
-            CgroupVersion::V1 => {
-                mount.file_system_type == "cgroup" && mount.has_super_option("memory")
-            }
-            CgroupVersion::V2 => mount.file_system_type == "cgroup2",
-        };
-        let name = match version {
-            CgroupVersion::V1 => "v1",
-            CgroupVersion::V2 => "v2",
-        };
-        let mount = mounts
-            .mounts
-            .iter()
-            .find(is_it)
-            .ok_or(CgroupError::NotMounted(name))?;
-        let own_path = own_cgroups.lines().find_map(|line| {
-            let (_, rest) = line.split_once(':')?;
-            let (names, path) = rest.split_once(':')?;
-            let is_it = match version {
-                CgroupVersion::V1 => names.split(',').any(|name| name == "memory"),
-                CgroupVersion::V2 => names.is_empty(),
-            };
-            is_it.then_some(path)
-        });
-        let own = own_path
+        let (version, mount) = memory_mount(mounts, controllers)?;
+        let own = cgroup_path(version, own_cgroups)
             .and_then(|path| visible(mount, Path::new(path)))
             .unwrap_or_else(|| mount.mount_point.clone());
         Ok(Self {
@@ -136,8 +97,58 @@ impl MemoryHierarchy {
     }
 }
 
+/// Version and mount of the hierarchy that holds the memory controller.
+pub(super) fn memory_mount<'a>(
+    mounts: &'a MountTable,
+    controllers: &str,
+) -> Result<(CgroupVersion, &'a Mount), CgroupError> {
+    let row: Option<Vec<&str>> = controllers
+        .lines()
+        .map(|line| line.split_ascii_whitespace().collect::<Vec<_>>())
+        .find(|fields| fields.first() == Some(&"memory"));
+    let (hierarchy, enabled) = match row.as_deref() {
+        Some([_, hierarchy, _, enabled, ..]) => (*hierarchy, *enabled != "0"),
+        _ => ("0", true),
+    };
+    if !enabled {
+        return Err(CgroupError::NoController("it is disabled in /proc/cgroups"));
+    }
+    let version = if hierarchy == "0" {
+        CgroupVersion::V2
+    } else {
+        CgroupVersion::V1
+    };
+    let is_it = |mount: &&Mount| match version {
+        CgroupVersion::V1 => mount.file_system_type == "cgroup" && mount.has_super_option("memory"),
+        CgroupVersion::V2 => mount.file_system_type == "cgroup2",
+    };
+    let name = match version {
+        CgroupVersion::V1 => "v1",
+        CgroupVersion::V2 => "v2",
+    };
+    let mount = mounts
+        .mounts
+        .iter()
+        .find(is_it)
+        .ok_or(CgroupError::NotMounted(name))?;
+    Ok((version, mount))
+}
+
+/// The path of a process's cgroup in that hierarchy, from the text of its /proc/PID/cgroup.
+pub(super) fn cgroup_path(version: CgroupVersion, cgroups: &str) -> Option<&str> {
+    cgroups.lines().find_map(|line| {
+        let (_, rest) = line.split_once(':')?;
+        let (names, path) = rest.split_once(':')?;
+        let is_it = match version {
+            CgroupVersion::V1 => names.split(',').any(|name| name == "memory"),
+            CgroupVersion::V2 => names.is_empty(),
+        };
+        is_it.then_some(path)
+    })
+}
+
 /// The directory of a cgroup under a mount; `None` if the mount does not reach it (another cgroup namespace).
-fn visible(mount: &Mount, path: &Path) -> Option<PathBuf> {
+pub(super) fn visible(mount: &Mount, path: &Path) -> Option<PathBuf> {
     let below = path.strip_prefix(&mount.root).ok()?;
     below
         .components()

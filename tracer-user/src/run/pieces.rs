@@ -1,0 +1,161 @@
+//! The pieces of a model whose figures are told apart: tensors, experts' slices of them, headers, padding.
+
+use std::{os::fd::AsRawFd as _, path::PathBuf, sync::Arc};
+
+use anyhow::Context as _;
+
+use crate::{
+    model::{ModelOutline, PieceKind},
+    stats::{
+        Nanos,
+        attribution::Attribution,
+        page_events::TouchEvents,
+        pieces::{PieceSpan, PieceTable},
+    },
+    storage::{resident_page_bitmap, residency},
+};
+
+use super::subject::{Subject, SubjectFile, SubjectModel};
+
+/// What the bytes of one model are, for its figures.
+#[derive(Clone, Debug)]
+pub struct ModelPieces {
+    /// Which bytes are which piece.
+    pub table: Arc<PieceTable>,
+    /// The pieces by their number in the table.
+    pub pieces: Vec<PieceIdentity>,
+    /// What the headers say; None where they could not be read.
+    pub outline: Option<ModelOutline>,
+    /// What a reader should know of it.
+    pub notes: Vec<String>,
+}
+
+/// One piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PieceIdentity {
+    /// File of the model.
+    pub file: u16,
+    /// First byte in it.
+    pub offset_bytes: u64,
+    /// Size.
+    pub bytes: u64,
+    /// What it is; None for a whole file whose inside is not known.
+    pub what: Option<PieceKind>,
+}
+
+impl ModelPieces {
+    /// Reads the headers of a model's files. A model whose headers cannot be read is one piece a file.
+    ///
+    /// # Errors
+    /// Files that are too large, or too many, to be told apart.
+    pub fn of(subject: &Subject, model: &SubjectModel) -> anyhow::Result<Self> {
+        let mut notes = Vec::new();
+        let outline = match outline(subject, model) {
+            Ok(outline) => {
+                notes.extend(outline.notes.iter().cloned());
+                Some(outline)
+            }
+            Err(reason) => {
+                notes.push(format!(
+                    "{}: no figures by tensor, since its header could not be read: {reason}",
+                    model.name
+                ));
+                None
+            }
+        };
+        let mut pieces = Vec::new();
+        let mut spans = Vec::new();
+        for (slot, file) in (0u16..).zip(subject.files_of(model)) {
+            let parts = match &outline {
+                Some(outline) => outline
+                    .pieces(slot)
+                    .into_iter()
+                    .map(|piece| (piece.start_bytes, piece.end_bytes, Some(piece.what)))
+                    .collect(),
+                None => vec![(0, file.extents.size_bytes, None)],
+            };
+            let mut own = Vec::with_capacity(parts.len());
+            for (start_bytes, end_bytes, what) in parts {
+                own.push(PieceSpan {
+                    start_bytes,
+                    end_bytes,
+                    piece: u32::try_from(pieces.len())?,
+                });
+                pieces.push(PieceIdentity {
+                    file: slot,
+                    offset_bytes: start_bytes,
+                    bytes: end_bytes - start_bytes,
+                    what,
+                });
+            }
+            spans.push(own);
+        }
+        let table = PieceTable::new(spans)
+            .with_context(|| format!("cannot tell the pieces of {} apart", model.name))?;
+        Ok(Self {
+            table: Arc::new(table),
+            pieces,
+            outline,
+            notes,
+        })
+    }
+
+    /// An accumulator for a window from `start` on, which knows what is resident now.
+    ///
+    /// # Errors
+    /// More pages than can be followed.
+    pub fn attribution(
+        &self,
+        subject: &Subject,
+        model: &SubjectModel,
+        touch_events: TouchEvents,
+        start: Nanos,
+        from_start: bool,
+    ) -> anyhow::Result<Attribution> {
+        let mut attribution =
+            Attribution::new(Arc::clone(&self.table), touch_events, start, from_start)?;
+        for (slot, file) in (0u16..).zip(subject.files_of(model)) {
+            // Not observed: the residency at the start stays unknown.
+            if let Ok(Some(bitmap)) = resident_page_bitmap(&file.open) {
+                attribution
+                    .resident_at_start(slot, &bitmap)
+                    .with_context(|| format!("cannot follow {}", file.path.display()))?;
+            }
+        }
+        Ok(attribution)
+    }
+}
+
+/// Reads the headers, and leaves a cold page cache as it was.
+fn outline(subject: &Subject, model: &SubjectModel) -> Result<ModelOutline, String> {
+    let cold: Vec<bool> = subject.files_of(model).map(is_cold).collect();
+    for file in subject.files_of(model) {
+        // Only the header: no reading ahead into the tensors.
+        advise(file, libc::POSIX_FADV_RANDOM);
+    }
+    let files: Vec<(PathBuf, &std::fs::File)> = subject
+        .files_of(model)
+        .map(|file| (file.path.clone(), &file.open))
+        .collect();
+    let outline = ModelOutline::of_open_files(files).map_err(|error| error.to_string());
+    for (file, cold) in subject.files_of(model).zip(cold) {
+        if cold {
+            advise(file, libc::POSIX_FADV_DONTNEED);
+        }
+    }
+    outline
+}
+
+fn is_cold(file: &SubjectFile) -> bool {
+    residency(&file.open).is_ok_and(|residency| {
+        residency
+            .observed()
+            .is_some_and(|pages| pages.resident_pages == 0)
+    })
+}
+
+/// A hint that a file system may ignore.
+fn advise(file: &SubjectFile, advice: libc::c_int) {
+    // SAFETY: a descriptor and numbers.
+    unsafe { libc::posix_fadvise(file.open.as_raw_fd(), 0, 0, advice) };
+}
