@@ -3,7 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use tracer_common::counters::{EvictionAgent, LostRecords, Operation};
+use tracer_common::{
+    counters::{EvictionAgent, LostRecords, Operation},
+    page::PAGE_BYTES,
+};
 
 use crate::{
     kernel::{Aggregates, FileAggregates, ModelAggregates, ProgramRun},
@@ -12,7 +15,7 @@ use crate::{
         BandwidthRecord, CacheRecord, Check, DeviceRecord, DistanceBucket, EvictionsByAgent, ExpertsRecord,
         GapClassRecord, GapsRecord, LatencyRecord, LossRecord, ModelFileRecord, ModelIdentity,
         ModelRecord, OrderRecord, OverheadRecord, ProcessShareRecord, ProgramOverhead, ReadsRecord,
-        RunRecord, SizeCount,
+        ResidencyPointRecord, RunRecord, SizeCount,
     },
     stats::{ModelFigures, Nanos, page_cache::first_touch_hits},
     storage::FileExtents,
@@ -40,6 +43,8 @@ pub struct ResidencyCourse {
     pub last_token: Option<ResidencyMoment>,
     /// After the end.
     pub after: ResidencyMoment,
+    /// At other moments.
+    pub others: Vec<ResidencyMoment>,
 }
 
 /// Fills in everything of a record that comes from the window.
@@ -75,6 +80,19 @@ pub fn fill(
         .iter()
         .map(|(issues, _)| issues.absorbed_after_requeue)
         .sum();
+    record.residency_course = residency_course(&stream.residency, course, opened_nanos);
+    let foreign: u64 = stream
+        .waits_by_process
+        .iter()
+        .filter(|(process, _)| !engine_process_ids.contains(process))
+        .map(|(_, nanos)| nanos)
+        .sum();
+    if foreign > 0 && in_first_pid_namespace() {
+        record.notes.push(format!(
+            "processes that are not the engine's waited {:.3} s for pages of the models; these waits are in the stalls",
+            foreign as f64 / 1e9
+        ));
+    }
     let several = subject.models.len() > 1;
     let mut models = Vec::with_capacity(subject.models.len());
     for (slot, model) in subject.models.iter().enumerate() {
@@ -217,6 +235,40 @@ pub fn fill(
     } else {
         record.single = models.into_iter().next();
     }
+}
+
+/// Residency over time: by the events, and by the kernel's own count where it was asked.
+fn residency_course(
+    by_events: &[(Nanos, Vec<Option<u64>>)],
+    course: &ResidencyCourse,
+    opened_nanos: u64,
+) -> Vec<ResidencyPointRecord> {
+    let at_s = |nanos: u64| nanos.saturating_sub(opened_nanos) as f64 / 1e9;
+    let mut points: Vec<ResidencyPointRecord> = by_events
+        .iter()
+        .map(|(time, pages)| ResidencyPointRecord {
+            at_s: at_s(time.0),
+            by_events_bytes: pages
+                .iter()
+                .map(|pages| pages.map(|pages| pages * PAGE_BYTES))
+                .collect(),
+            ..ResidencyPointRecord::default()
+        })
+        .collect();
+    let moments = std::iter::once(&course.before)
+        .chain(&course.load_end)
+        .chain(&course.last_token)
+        .chain(&course.others)
+        .chain(std::iter::once(&course.after));
+    points.extend(moments.map(|moment| ResidencyPointRecord {
+        at_s: at_s(moment.at_nanos),
+        by_events_bytes: Vec::new(),
+        by_cachestat_bytes: Some(moment.bytes.clone()),
+        dirty_bytes: Some(moment.dirty_bytes.clone()),
+        recently_evicted_bytes: Some(moment.recently_evicted_bytes.clone()),
+    }));
+    points.sort_by(|one, other| one.at_s.total_cmp(&other.at_s));
+    points
 }
 
 /// What the kernel side counted for the files of a model.

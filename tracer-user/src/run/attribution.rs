@@ -406,7 +406,7 @@ const fn class_names(origin: ReadOrigin) -> (&'static str, &'static str) {
         ReadOrigin::TracedFile => (
             "model, through the page cache",
             // Beyond the end of the file in its last block, or moved since the start.
-            "model's files, outside the extents known at the start",
+            "model's files, beyond their end or outside the extents known at the start",
         ),
         ReadOrigin::OtherFile => (
             "model's sectors, for another file that shares them",

@@ -8,8 +8,10 @@ use std::{
 };
 
 use crate::{
+    pressure::{MemoryCourse, MemoryPoint, MemorySources, ProcessPoint},
     record::{
-        EngineRecord, MappingRecord, MappingsRecord, PeakMemoryRecord, ProcessRecord, RollupRecord,
+        BufferRecord, CgroupPointRecord, EngineRecord, MappingRecord, MappingsRecord, MemoryPointRecord, PeakMemoryRecord,
+        ProcessPointRecord, ProcessRecord, RollupRecord, SystemPointRecord,
     },
     stats::{
         Nanos,
@@ -18,6 +20,7 @@ use crate::{
     target::{
         Certainty, EngineLogParser, EngineMark, EngineSignals, FaultCounts, MappingTable, MarkKind,
         MemorySample, MemoryUse, ObservedProcess, OutputLine, PeakMemory, RequestMark, memory_rollup,
+        monotonic_nanos,
     },
 };
 
@@ -117,6 +120,19 @@ impl SharedLog {
             }),
             ..EngineRecord::default()
         };
+        record.buffers = log
+            .parser
+            .buffers()
+            .iter()
+            .map(|buffer| BufferRecord {
+                device: buffer.device.clone(),
+                purpose: serde_json::to_value(buffer.purpose)
+                    .ok()
+                    .and_then(|value| value.as_str().map(str::to_owned))
+                    .unwrap_or_default(),
+                bytes: buffer.bytes,
+            })
+            .collect();
         let mut notes = Vec::new();
         if let Some(timings) = log.parser.timings() {
             record.source = serde_json::to_value(timings.source)
@@ -133,6 +149,37 @@ impl SharedLog {
             notes.extend(timings.disagreements.iter().map(ToString::to_string));
         }
         (record, notes)
+    }
+}
+
+fn memory_point(point: &MemoryPoint) -> MemoryPointRecord {
+    MemoryPointRecord {
+        at_s: point.at_seconds,
+        process: point.process.map(|process| ProcessPointRecord {
+            anonymous_bytes: process.rss_anonymous_bytes,
+            file_bytes: process.rss_file_bytes,
+            shared_memory_bytes: process.rss_shared_memory_bytes,
+            swap_bytes: process.swap_bytes,
+            page_table_bytes: process.page_table_bytes,
+        }),
+        system: point.system.map(|system| SystemPointRecord {
+            available_bytes: system.available_bytes,
+            cached_bytes: system.cached_bytes,
+            dirty_bytes: system.dirty_bytes,
+            workingset_refault_file_pages: system.workingset_refault_file_pages_change,
+            psi_memory_some_us: system.psi_memory_some_us,
+            psi_memory_full_us: system.psi_memory_full_us,
+            psi_io_some_us: system.psi_io_some_us,
+            psi_io_full_us: system.psi_io_full_us,
+        }),
+        cgroup: point.cgroup.map(|cgroup| CgroupPointRecord {
+            usage_bytes: cgroup.usage_bytes,
+            anonymous_bytes: cgroup.anonymous_bytes,
+            file_bytes: cgroup.file_bytes,
+            file_mapped_bytes: cgroup.file_mapped_bytes,
+            workingset_refault_file_pages: cgroup.workingset_refault_file_pages_change,
+            major_faults: cgroup.major_faults_change,
+        }),
     }
 }
 
@@ -167,7 +214,20 @@ pub struct EngineWatch {
     pub load_end: Option<ResidencyMoment>,
     /// Residency when the engine printed its timings.
     pub last_token: Option<ResidencyMoment>,
+    /// Residency at other moments.
+    pub residency: Vec<ResidencyMoment>,
+    /// When residency is to be looked at again, nanoseconds.
+    next_residency_nanos: u64,
+    sources: Option<MemorySources>,
+    course: MemoryCourse,
 }
+
+/// Least time between two looks at the residency of all files, which costs about 8 ms a GiB.
+const RESIDENCY_INTERVAL_NANOS: u64 = 30_000_000_000;
+/// And so many times what the last look took: 0.4 % of a core.
+const RESIDENCY_COST_FACTOR: u64 = 250;
+/// Time between two points of the course of memory at the start, seconds.
+const COURSE_INTERVAL_SECONDS: f64 = 0.2;
 
 /// Samples between two looks at all mappings, which cost much more than a sample.
 const SAMPLES_PER_MAPPING_TABLE: u64 = 10;
@@ -208,6 +268,10 @@ impl EngineWatch {
             load_end_seen: None,
             load_end: None,
             last_token: None,
+            residency: Vec::new(),
+            next_residency_nanos: monotonic_nanos() + RESIDENCY_INTERVAL_NANOS,
+            sources: MemorySources::of(pid).ok(),
+            course: MemoryCourse::new(COURSE_INTERVAL_SECONDS),
         }
     }
 
@@ -227,11 +291,31 @@ impl EngineWatch {
 
     /// Looks at the process, and at the page cache if the log says that a phase has ended. An engine that has
     /// just ended gives nothing, and what was seen before stays.
-    pub fn sample(&mut self, log: &SharedLog, subject: &Subject) {
-        if let Some(process) = &self.process
-            && let Ok(sample) = MemorySample::read(process)
-        {
-            self.peak.add(&sample);
+    pub fn sample(&mut self, log: &SharedLog, subject: &Subject, opened_nanos: u64) {
+        let sample = self
+            .process
+            .as_ref()
+            .and_then(|process| MemorySample::read(process).ok());
+        if let Some(sample) = &sample {
+            self.peak.add(sample);
+        }
+        let now = monotonic_nanos();
+        if let Some(sources) = &self.sources {
+            let at_seconds = now.saturating_sub(opened_nanos) as f64 / 1e9;
+            let process = sample.map(|sample| ProcessPoint {
+                rss_anonymous_bytes: sample.anonymous_bytes,
+                rss_file_bytes: sample.file_bytes,
+                rss_shared_memory_bytes: sample.shared_memory_bytes,
+                swap_bytes: sample.swap_bytes,
+                page_table_bytes: sample.page_table_bytes,
+            });
+            self.course.sample(at_seconds, &sources.read(process));
+        }
+        if now >= self.next_residency_nanos {
+            self.residency.push(residency_now(subject));
+            let took = monotonic_nanos().saturating_sub(now);
+            self.next_residency_nanos =
+                now + RESIDENCY_INTERVAL_NANOS.max(took.saturating_mul(RESIDENCY_COST_FACTOR));
         }
         if let Some(process) = &self.process
             && let Ok(descendants) = process.descendants()
@@ -261,6 +345,12 @@ impl EngineWatch {
             self.latest = self.look_at_mappings().or(self.latest.take());
         }
         self.samples += 1;
+    }
+
+    /// Memory over time.
+    #[must_use]
+    pub fn memory_course(&self) -> Vec<MemoryPointRecord> {
+        self.course.points().iter().map(memory_point).collect()
     }
 
     fn look_at_mappings(&self) -> Option<(MappingTable, Option<MemoryUse>)> {

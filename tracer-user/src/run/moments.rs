@@ -1,14 +1,23 @@
 //! Moments at which residency is taken.
 
-use crate::storage::{Residency, ResidencyMethod, residency};
+use crate::{
+    storage::{Residency, ResidencyMethod, residency},
+    target::monotonic_nanos,
+};
 
 use super::subject::Subject;
 
 /// Resident bytes of each model at one moment, and how that was seen.
 #[derive(Clone, Debug, Default)]
 pub struct ResidencyMoment {
+    /// `CLOCK_MONOTONIC`, nanoseconds.
+    pub at_nanos: u64,
     /// By model slot; None where it was not observed.
     pub bytes: Vec<Option<u64>>,
+    /// By model slot: changed and not yet written; None where that was not observed.
+    pub dirty_bytes: Vec<Option<u64>>,
+    /// By model slot: evicted so recently that a read of them would count as a refault; None as above.
+    pub recently_evicted_bytes: Vec<Option<u64>>,
     /// By model slot: the method, or why there is none.
     pub methods: Vec<String>,
 }
@@ -16,9 +25,13 @@ pub struct ResidencyMoment {
 /// Looks at the page cache now.
 #[must_use]
 pub fn residency_now(subject: &Subject) -> ResidencyMoment {
-    let mut moment = ResidencyMoment::default();
+    let mut moment = ResidencyMoment {
+        at_nanos: monotonic_nanos(),
+        ..ResidencyMoment::default()
+    };
     for model in &subject.models {
         let mut sum = Some(0u64);
+        let (mut dirty, mut recently_evicted) = (Some(0u64), Some(0u64));
         let mut method = String::new();
         for file in model
             .files
@@ -27,20 +40,27 @@ pub fn residency_now(subject: &Subject) -> ResidencyMoment {
         {
             match residency(&file.open) {
                 Ok(Residency::Observed(pages)) => {
-                    sum = sum.map(|sum| sum + pages.resident_bytes());
+                    let add = |sum: Option<u64>, pages_found: Option<u64>| {
+                        Some(sum? + pages_found? * pages.page_bytes)
+                    };
+                    sum = add(sum, Some(pages.resident_pages));
+                    dirty = add(dirty, pages.dirty_pages);
+                    recently_evicted = add(recently_evicted, pages.recently_evicted_pages);
                     method = method_name(pages.method).to_owned();
                 }
                 Ok(Residency::Unobserved(reason)) => {
-                    sum = None;
+                    (sum, dirty, recently_evicted) = (None, None, None);
                     method = reason.to_string();
                 }
                 Err(error) => {
-                    sum = None;
+                    (sum, dirty, recently_evicted) = (None, None, None);
                     method = error.to_string();
                 }
             }
         }
         moment.bytes.push(sum);
+        moment.dirty_bytes.push(dirty);
+        moment.recently_evicted_bytes.push(recently_evicted);
         moment.methods.push(method);
     }
     moment

@@ -55,6 +55,40 @@ pub struct Stream {
     calls: BTreeMap<u16, u64>,
     /// Waits for folios of the models by process, nanoseconds.
     waits_by_process: BTreeMap<u32, u64>,
+    residency: ResidencySamples,
+}
+
+/// Resident pages of the models over time, by the events. At most [`ResidencySamples::MOST`] points: when there are
+/// more, every second one goes and the interval doubles.
+#[derive(Default)]
+struct ResidencySamples {
+    points: Vec<(Nanos, Vec<Option<u64>>)>,
+    interval_doublings: u32,
+}
+
+impl ResidencySamples {
+    const MOST: usize = 600;
+    const FIRST_INTERVAL_NANOS: u64 = 100_000_000;
+
+    fn take(&mut self, now: Nanos, pages: impl FnOnce() -> Vec<Option<u64>>) {
+        let interval = Self::FIRST_INTERVAL_NANOS << self.interval_doublings.min(32);
+        let is_due = self
+            .points
+            .last()
+            .is_none_or(|(last, _)| now.since(*last).is_some_and(|nanos| nanos >= interval));
+        if !is_due {
+            return;
+        }
+        self.points.push((now, pages()));
+        if self.points.len() > Self::MOST {
+            let mut number = 0;
+            self.points.retain(|_| {
+                number += 1;
+                number % 2 == 1
+            });
+            self.interval_doublings += 1;
+        }
+    }
 }
 
 /// Records by kind, and what was wrong with some.
@@ -110,6 +144,8 @@ pub struct FinishedStream {
     pub calls: Vec<(String, u64)>,
     /// Waits for folios of the models by process, nanoseconds.
     pub waits_by_process: BTreeMap<u32, u64>,
+    /// Resident pages by model over time.
+    pub residency: Vec<(Nanos, Vec<Option<u64>>)>,
 }
 
 impl Stream {
@@ -127,6 +163,7 @@ impl Stream {
             log_marks: VecDeque::new(),
             calls: BTreeMap::new(),
             waits_by_process: BTreeMap::new(),
+            residency: ResidencySamples::default(),
         }
     }
 
@@ -374,9 +411,14 @@ impl Stream {
         }
     }
 
+    /// All records that were there at `now` have been taken.
+    pub fn end_batch(&mut self, now: Nanos) {
+        let pages = self.resident_pages();
+        self.residency.take(now, || pages);
+    }
+
     /// Pages resident now by the events, by model; None where that is not known.
-    #[must_use]
-    pub fn resident_pages(&self) -> Vec<Option<u64>> {
+    fn resident_pages(&self) -> Vec<Option<u64>> {
         self.setup
             .attributions
             .iter()
@@ -402,6 +444,8 @@ impl Stream {
         }
         self.begin_batch();
         self.reach(end);
+        let mut residency = std::mem::take(&mut self.residency.points);
+        residency.push((end, self.resident_pages()));
         for (model, attribution) in self.models.iter_mut().zip(&mut self.setup.attributions) {
             model.settle_order();
             attribution.stream_gaps(model.take_stream_gaps());
@@ -433,6 +477,7 @@ impl Stream {
                 })
                 .collect(),
             waits_by_process: self.waits_by_process,
+            residency,
         }
     }
 }

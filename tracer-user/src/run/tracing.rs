@@ -203,11 +203,12 @@ impl Opened {
         mode: &str,
         command: Vec<String>,
     ) -> anyhow::Result<(RunRecord, RunDirectory, Caller)> {
-        watch.sample(&self.log, &self.subject);
+        watch.sample(&self.log, &self.subject, self.window.opened_nanos());
         let closed = self.window.close().await?;
         self.course.after = residency_now(&self.subject);
         self.course.load_end = watch.load_end.take();
         self.course.last_token = watch.last_token.take();
+        self.course.others = std::mem::take(&mut watch.residency);
         let mut record = RunRecord {
             schema_version: SCHEMA_VERSION,
             tracer_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -217,6 +218,7 @@ impl Opened {
             command,
             memory: self.memory.until(&MemoryState::now()),
             process: watch.record(),
+            memory_course: watch.memory_course(),
             ..RunRecord::default()
         };
         assemble::fill(
@@ -308,7 +310,7 @@ pub(super) async fn watch_until(
                 opened.finder.look_at_processes(&watch.process_ids);
             }
             _ = interval.tick() => {
-                watch.sample(&opened.log, &opened.subject);
+                watch.sample(&opened.log, &opened.subject, opened.window.opened_nanos());
                 for process_id in &watch.process_ids {
                     opened.shared.process(*process_id);
                 }

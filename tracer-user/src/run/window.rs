@@ -166,8 +166,10 @@ async fn read(
             filling = session.filling() => filling.context("cannot wait for the ring buffer")?,
             _ = interval.tick() => {}
         }
+        let now = Nanos(monotonic_nanos());
         stream.begin_batch();
         session.drain(|record| stream.take(record))?;
+        stream.end_batch(now);
     }
 }
 

@@ -191,6 +191,8 @@ fn with_steps(marks: &[TimedMark], first_decode: usize, from_start: bool) -> Vec
             _ => {}
         }
     }
+    // A server that says when requests begin decodes before the first one only to try things out.
+    let is_server = marks.iter().any(|mark| mark.mark == Mark::RequestBegan);
     let mut new_request = true;
     let mut step = 0u32;
     let mut current = plain(Phase::Idle);
@@ -203,7 +205,7 @@ fn with_steps(marks: &[TimedMark], first_decode: usize, from_start: bool) -> Vec
                 let phase = phase.unwrap_or_else(|| {
                     let kind = decode_phase(
                         tokens,
-                        warm_up || warm_up_announced,
+                        warm_up || warm_up_announced || (is_server && from_start && !requests_seen),
                         new_request && (from_start || requests_seen),
                         active,
                     );
@@ -239,9 +241,18 @@ fn with_steps(marks: &[TimedMark], first_decode: usize, from_start: bool) -> Vec
             Mark::WarmUp(on) => warm_up = on,
             Mark::WarmUpAnnounced => warm_up_announced = true,
             Mark::RequestBegan => {
+                // The line of a log is read some time after it was written: a request that begins inside of a call
+                // while there is no other began before it.
+                let began_before = inside && active == 0;
                 active = active_after(active, mark.mark);
                 requests_seen = true;
-                new_request = true;
+                new_request = !began_before;
+                if began_before && current.phase == Phase::WarmUp && !warm_up {
+                    let step = current.step;
+                    current.phase = Phase::Prompt;
+                    let own = classes.iter_mut().rev().take_while(|class| class.step == step);
+                    own.for_each(|class| class.phase = Phase::Prompt);
+                }
             }
             Mark::RequestEnded => active = active_after(active, mark.mark),
             Mark::Loaded(_) | Mark::PromptEnded => {}
@@ -394,6 +405,7 @@ mod tests {
         use Phase::{End, Generation, Idle, Load, Prompt};
         let run = [
             Mark::Loaded(LoadEndBasis::LogLine),
+            Mark::RequestBegan,
             UNKNOWN,
             UNKNOWN,
             Mark::DecodeReturned,
@@ -405,7 +417,28 @@ mod tests {
         let found: Vec<_> = phases(&run, true).into_iter().map(|class| class.0).collect();
         assert_eq!(
             found,
-            [Load, Idle, Prompt, Generation, Idle, Idle, Idle, Prompt, End]
+            [Load, Idle, Idle, Prompt, Generation, Idle, Idle, Idle, Prompt, End]
+        );
+    }
+
+    #[test]
+    fn a_servers_line_may_come_while_the_prompt_is_already_decoded() {
+        use Phase::{End, Generation, Idle, Load, Prompt, WarmUp};
+        let returned = Mark::DecodeReturned;
+        let found = |list: &[Mark]| -> Vec<Phase> {
+            let all = phases(list, true).into_iter().map(|class| class.0);
+            all.collect()
+        };
+        let load = Mark::Loaded(LoadEndBasis::Returned);
+        let late = [load, entered(2), returned, entered(16), Mark::RequestBegan, returned, entered(1), returned];
+        assert_eq!(
+            found(&late),
+            [Load, Idle, WarmUp, Idle, Prompt, Prompt, Prompt, Generation, End]
+        );
+        let in_time = [load, entered(2), returned, Mark::RequestBegan, entered(16), returned, entered(1), returned];
+        assert_eq!(
+            found(&in_time),
+            [Load, Idle, WarmUp, Idle, Idle, Prompt, Prompt, Generation, End]
         );
     }
 
