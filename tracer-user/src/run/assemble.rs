@@ -127,6 +127,7 @@ pub fn fill(
                 faults_observed: programs.iter().any(|run| run.program == "filemap_fault"),
                 data_bytes: own.model.data_bytes,
                 calls: &stream.calls,
+                last_probed: stream.last_probed,
             };
             attribution::fill(&mut own, attribution, &around);
             record.checks.extend(attribution_checks::of_model(

@@ -101,6 +101,7 @@ pub async fn run_attach(
         opened.shared.process(*process_id);
     }
     opened.finder.look_at_processes(&watch.process_ids);
+    opened.finder.settled().await;
     let deadline = options
         .duration
         .map(|duration| time::Instant::now() + duration);

@@ -43,6 +43,8 @@ pub struct Surroundings<'a> {
     pub data_bytes: Option<u64>,
     /// Calls of the probed functions.
     pub calls: &'a [(String, u64)],
+    /// When the last of the engine's functions was probed.
+    pub last_probed: Option<Nanos>,
 }
 
 /// Fills in what the reads of a model were for.
@@ -110,9 +112,15 @@ fn marks(figures: &AttributionFigures, around: &Surroundings<'_>) -> MarksRecord
             .iter()
             .map(|call| format!("{} × {}", call.symbol, call.calls))
             .collect();
+        let since = around
+            .last_probed
+            .filter(|probed| *probed > around.opened)
+            .map_or_else(String::new, |probed| {
+                format!(", all probed from {:.3} s on", around.seconds(probed))
+            });
         (
             "uprobes",
-            format!("{steps} decode calls ({}); {basis}", names.join(", ")),
+            format!("{steps} decode calls ({}{since}); {basis}", names.join(", ")),
         )
     } else {
         let source = match figures.load_end {

@@ -81,6 +81,7 @@ pub async fn run_launch(
     }
     .open()?;
     opened.finder.look_at_program(&program);
+    opened.finder.settled().await;
 
     let log = opened.log.clone();
     let mut request = LaunchRequest::new(

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::{mpsc::UnboundedSender, oneshot};
 
 use crate::{
     kernel::ProbePoint,
@@ -15,7 +15,7 @@ use crate::{
 use super::marks::MarkedSymbols;
 
 /// What the task that owns the session is asked to do.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum SessionRequest {
     /// Probe a place of a file.
     Probe {
@@ -26,6 +26,8 @@ pub enum SessionRequest {
     },
     /// A process belongs to the engine.
     EngineProcess(u32),
+    /// Say when everything that was asked for before has been done.
+    Answer(oneshot::Sender<()>),
 }
 
 /// Looks into each file once.
@@ -97,12 +99,26 @@ impl ProbeFinder {
     fn look_into(&mut self, file: &Path, name: &Path) {
         // No ELF file, or a damaged one: there is nothing to probe.
         let found = exported_symbols(file, &self.symbols.names()).unwrap_or_default();
-        for (symbol, file_offset_bytes) in found {
-            for point in self.symbols.points(&symbol, file_offset_bytes) {
-                let file = file.to_owned();
-                let _ = self.requests.send(SessionRequest::Probe { file, point });
-            }
-            self.found.push((symbol, name.to_owned()));
+        let mut points: Vec<ProbePoint> = found
+            .iter()
+            .flat_map(|(symbol, offset)| self.symbols.points(symbol, *offset))
+            .collect();
+        // Each takes milliseconds, and the engine runs on: decode calls first.
+        points.sort_by_key(|point| (point.symbol, point.returns));
+        for point in points {
+            let file = file.to_owned();
+            let _ = self.requests.send(SessionRequest::Probe { file, point });
+        }
+        self.found
+            .extend(found.into_iter().map(|(symbol, _)| (symbol, name.to_owned())));
+    }
+
+    /// Waits until all that was found is probed.
+    pub async fn settled(&self) {
+        let (sender, answer) = oneshot::channel();
+        if self.requests.send(SessionRequest::Answer(sender)).is_ok() {
+            // The window has closed meanwhile: then nothing is left to wait for.
+            let _ = answer.await;
         }
     }
 

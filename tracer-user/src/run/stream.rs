@@ -56,6 +56,7 @@ pub struct Stream {
     /// Waits for folios of the models by process, nanoseconds.
     waits_by_process: BTreeMap<u32, u64>,
     residency: ResidencySamples,
+    last_probed: Option<Nanos>,
 }
 
 /// Resident pages of the models over time, by the events. At most [`ResidencySamples::MOST`] points: when there are
@@ -146,6 +147,8 @@ pub struct FinishedStream {
     pub waits_by_process: BTreeMap<u32, u64>,
     /// Resident pages by model over time.
     pub residency: Vec<(Nanos, Vec<Option<u64>>)>,
+    /// When the last of the engine's functions was probed.
+    pub last_probed: Option<Nanos>,
 }
 
 impl Stream {
@@ -164,7 +167,13 @@ impl Stream {
             calls: BTreeMap::new(),
             waits_by_process: BTreeMap::new(),
             residency: ResidencySamples::default(),
+            last_probed: None,
         }
+    }
+
+    /// A function of the engine is probed from now on.
+    pub const fn probed(&mut self, now: Nanos) {
+        self.last_probed = Some(now);
     }
 
     /// More records will come: what the log has said by now goes between them by its time.
@@ -478,6 +487,7 @@ impl Stream {
                 .collect(),
             waits_by_process: self.waits_by_process,
             residency,
+            last_probed: self.last_probed,
         }
     }
 }

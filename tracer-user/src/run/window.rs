@@ -158,7 +158,7 @@ async fn read(
         tokio::select! {
             _ = &mut stopped => return Ok(Read { session, stream, faults }),
             Some(request) = requests.recv() => {
-                if let Err(error) = serve(&mut session, &request) {
+                if let Err(error) = serve(&mut session, &mut stream, request) {
                     faults.push(format!("{error:#}"));
                 }
                 continue;
@@ -181,10 +181,23 @@ struct Read {
     faults: Vec<String>,
 }
 
-fn serve(session: &mut Session, request: &SessionRequest) -> anyhow::Result<()> {
+fn serve(
+    session: &mut Session,
+    stream: &mut Stream,
+    request: SessionRequest,
+) -> anyhow::Result<()> {
     match request {
-        SessionRequest::Probe { file, point } => session.probe(file, *point),
-        SessionRequest::EngineProcess(process_id) => session.add_engine_process(*process_id),
+        SessionRequest::Probe { file, point } => {
+            session.probe(&file, point)?;
+            stream.probed(Nanos(monotonic_nanos()));
+            Ok(())
+        }
+        SessionRequest::EngineProcess(process_id) => session.add_engine_process(process_id),
+        SessionRequest::Answer(sender) => {
+            // Nobody waits any more.
+            let _ = sender.send(());
+            Ok(())
+        }
     }
 }
 
