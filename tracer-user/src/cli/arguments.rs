@@ -31,6 +31,9 @@ pub enum Command {
     /// Make a model with random weights, run the built-in engine on it under memory pressure, and explain
     /// the table.
     Demo(DemoArguments),
+    /// Show what a model is made of: sizes by kind and layer, the order in its files, where it lies, how much is in
+    /// the page cache.
+    Model(ModelArguments),
     /// Say for each thing that the tracer needs whether it is there, and how to get it.
     Doctor(DoctorArguments),
     /// Run the built-in engine, which multiplies with real weights and writes no sense.
@@ -43,6 +46,16 @@ pub enum Command {
         /// Bytes to lock.
         bytes: u64,
     },
+}
+
+/// Which model to show.
+#[derive(Clone, Debug, Args)]
+pub struct ModelArguments {
+    /// A file of the model; the others of a split model are found beside it.
+    pub file: PathBuf,
+    /// Print all of it as JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// How to trace, for every command that traces.

@@ -11,14 +11,14 @@ use crate::{
     pressure, report,
     run::{
         AttachOptions, ConditionsRequest, DemoOptions, FinishedRun, LaunchOptions, TraceOptions,
-        bytes_progress, describe, examine, run_attach, run_demo, run_launch,
+        bytes_progress, describe, examine, inspect, run_attach, run_demo, run_launch,
     },
     target::SignalWatch,
 };
 
 use super::arguments::{
     Arguments, AttachArguments, Command, DemoArguments, DoctorArguments, EngineArguments,
-    LaunchArguments, MakeModelArguments, TraceArguments,
+    LaunchArguments, MakeModelArguments, ModelArguments, TraceArguments,
 };
 
 /// Executes a command line; returns the status to exit with. Call it before any other thread is started: it
@@ -30,6 +30,7 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<i32> {
     match arguments.command {
         Command::Launch(arguments) => launch(arguments),
         Command::Attach(arguments) => attach(arguments),
+        Command::Model(arguments) => model(&arguments),
         Command::Doctor(arguments) => doctor(&arguments),
         Command::Demo(arguments) => demo(arguments),
         Command::Engine(arguments) => engine(arguments),
@@ -87,6 +88,17 @@ fn doctor(arguments: &DoctorArguments) -> anyhow::Result<i32> {
     let lines: Vec<String> = requirements.iter().map(describe).collect();
     print_ignoring_a_closed_pipe(&(lines.join("\n") + "\n"))?;
     Ok(i32::from(requirements.iter().any(Requirement::is_missing)))
+}
+
+fn model(arguments: &ModelArguments) -> anyhow::Result<i32> {
+    let inspection = inspect(&arguments.file)?;
+    let text = if arguments.json {
+        serde_json::to_string_pretty(&inspection).context("cannot write JSON")? + "\n"
+    } else {
+        report::inspection(&inspection, terminal_columns())
+    };
+    print_ignoring_a_closed_pipe(&text)?;
+    Ok(0)
 }
 
 fn engine(arguments: EngineArguments) -> anyhow::Result<i32> {

@@ -7,6 +7,8 @@
 //!   each file into [`Piece`]s; the bytes that a decode step needs.
 //! * [`GgufHeader`] and [`SafetensorsHeader`] are the two formats' headers, read within bounds.
 
+#[cfg(test)]
+mod corpus_tests;
 mod gguf;
 mod names;
 mod outline;

@@ -8,6 +8,7 @@
 mod attribution;
 mod checks;
 mod course;
+mod inspection;
 mod model;
 mod process;
 
@@ -21,6 +22,9 @@ pub use checks::Check;
 pub use course::{
     BufferRecord, CgroupPointRecord, MemoryPointRecord, ProcessPointRecord, ResidencyPointRecord,
     SystemPointRecord,
+};
+pub use inspection::{
+    InspectedExtent, InspectedFile, InspectedGroup, InspectedPiece, ModelInspection,
 };
 pub use model::{
     BandwidthRecord, CacheRecord, DistanceBucket, EvictionsByAgent, ExpertsRecord, GapClassRecord, GapsRecord,

@@ -2,10 +2,12 @@
 
 mod attribution;
 mod figures;
+mod inspection;
 mod markdown;
 mod terminal;
 mod units;
 
+pub use inspection::inspection;
 pub use markdown::markdown;
 pub use terminal::terminal;
 pub use units::{bytes, rate};

@@ -85,10 +85,12 @@ fn examine_model(path: &Path) -> Vec<Requirement> {
                     ),
                 ));
             }
-            Ok(Mapping::Unmappable(reason)) => list.push(Requirement::missing(
+            Ok(Mapping::Unmappable(reason)) => list.push(Requirement::reduced(
                 DEVICE,
-                format!("{}: {reason}", shown.display()),
-                "copy the model to ext4 or xfs on a disk or partition, and trace it there",
+                format!(
+                    "{}: the page cache alone can be traced, no reads: {reason}",
+                    shown.display()
+                ),
             )),
             Err(error) => list.push(Requirement::missing(
                 FILE,

@@ -214,7 +214,8 @@ impl RawTensor {
     /// Bytes of the data, from dimensions and type; `None` for a type that is not known here.
     fn exact_length_bytes(&self) -> Result<Option<u64>, GgufError> {
         let Some((block_elements, block_bytes)) = self.element_type.block() else {
-            return Ok(None);
+            // No elements have no bytes, whatever their type.
+            return Ok(self.dimensions.contains(&0).then_some(0));
         };
         let row_elements = self.dimensions.first().copied().unwrap_or(1);
         if !row_elements.is_multiple_of(block_elements) {

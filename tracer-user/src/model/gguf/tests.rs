@@ -359,6 +359,17 @@ fn empty_tensors_may_share_an_offset() {
     );
 }
 
+#[test]
+fn a_tensor_without_elements_is_empty_whatever_its_type() {
+    let file = Bytes::start(3, 2, 0)
+        .tensor("full", &[8], 0, 0)
+        .tensor("empty", &[3, 0], 999, 0)
+        .data(32, 32);
+    let header = file.read().unwrap();
+    let empty = header.tensor("empty").unwrap();
+    assert_eq!((empty.length_bytes, empty.length), (0, TensorLength::Exact));
+}
+
 /// A file of 2^60 bytes: damaged counts must be refused by the limits, not by running out of file.
 #[test]
 fn counts_of_a_huge_file_are_limited() {

@@ -16,7 +16,7 @@ pub(in crate::model) fn of_gguf(name: &str) -> NameMeaning {
             role: Role::Aside,
             ..of_block(rest)
         },
-        ["enc", first, ..] => NameMeaning::with_role(of_top(first).kind, Role::Aside),
+        ["enc", rest @ ..] => NameMeaning::with_role(of_top(rest).kind, Role::Aside),
         ["dec", "blk", block, rest @ ..] | ["blk", block, rest @ ..] => match number(block) {
             Some(layer) => NameMeaning {
                 layer: Some(layer),
@@ -24,24 +24,24 @@ pub(in crate::model) fn of_gguf(name: &str) -> NameMeaning {
             },
             None => NameMeaning::plain(TensorKind::Other),
         },
-        ["dec", first, ..] => of_top(first),
+        ["dec", rest @ ..] => of_top(rest),
         ["token_embd", "weight"] => {
             NameMeaning::with_role(TensorKind::Embedding, Role::TokenEmbedding)
         }
         ["output", "weight"] => NameMeaning::with_role(TensorKind::Output, Role::OutputMatrix),
-        [first, ..] => of_top(first),
-        [] => NameMeaning::plain(TensorKind::Other),
+        all => of_top(all),
     }
 }
 
 /// A tensor that belongs to no block.
-fn of_top(first: &str) -> NameMeaning {
-    NameMeaning::plain(match first {
-        "token_embd" | "position_embd" | "token_types" | "per_layer_token_embd" => {
+fn of_top(parts: &[&str]) -> NameMeaning {
+    let is_norm = parts.iter().any(|part| part.contains("norm"));
+    NameMeaning::plain(match parts.first().copied() {
+        _ if is_norm => TensorKind::Norm,
+        Some("token_embd" | "position_embd" | "token_types" | "per_layer_token_embd") => {
             TensorKind::Embedding
         }
-        "output" | "cls" => TensorKind::Output,
-        _ if first.contains("norm") => TensorKind::Norm,
+        Some("output" | "cls") => TensorKind::Output,
         _ => TensorKind::Other,
     })
 }
@@ -143,7 +143,10 @@ mod tests {
                 "ssm_in ssm_conv1d ssm_a ssm_out ssm_conv1d_q time_mix_w1 time_mix_key time_mix_lerp_fused \
                  shortconv.conv shortconv.in_proj",
             ),
-            (Other, "altup_router inp_gate proj laurel_l layer_output_scale something_new"),
+            (
+                Other,
+                "altup_router inp_gate proj laurel_l layer_output_scale something_new",
+            ),
             (Embedding, "nextn.embed_tokens"),
             (Output, "nextn.shared_head_head"),
         ];
@@ -180,7 +183,12 @@ mod tests {
         assert_eq!(role("output.bias"), (Output, Role::Plain));
         assert_eq!(role("output_norm.weight"), (Norm, Role::Plain));
         assert_eq!(role("token_embd_norm.weight"), (Norm, Role::Plain));
-        assert_eq!(role("per_layer_token_embd.weight"), (Embedding, Role::Plain));
+        assert_eq!(
+            role("per_layer_token_embd.weight"),
+            (Embedding, Role::Plain)
+        );
+        assert_eq!(role("cls.norm.weight"), (Norm, Role::Plain));
+        assert_eq!(role("cls.output.weight"), (Output, Role::Plain));
         assert_eq!(role("per_layer_proj_norm.weight"), (Norm, Role::Plain));
         assert_eq!(role("per_layer_model_proj.weight"), (Other, Role::Plain));
         assert_eq!(role("position_embd.weight"), (Embedding, Role::Plain));
@@ -190,9 +198,24 @@ mod tests {
         assert_eq!(role("enc.blk.0.attn_q.weight"), (Attention, Role::Aside));
         assert_eq!(of_gguf("enc.blk.0.attn_q.weight").layer, None);
         assert_eq!(of_gguf("dec.blk.2.attn_q.weight").layer, Some(2));
-        for name in ["", ".", "blk", "blk.", "blk.x.attn_q", "blk.99999999999.attn_q", "blk.+1.attn_q", "\0"] {
+        for name in [
+            "",
+            ".",
+            "blk",
+            "blk.",
+            "blk.x.attn_q",
+            "blk.99999999999.attn_q",
+            "blk.+1.attn_q",
+            "\0",
+        ] {
             assert_eq!(of_gguf(name), NameMeaning::plain(Other), "{name:?}");
         }
-        assert_eq!(of_gguf("blk.5"), NameMeaning { layer: Some(5), ..NameMeaning::plain(Other) });
+        assert_eq!(
+            of_gguf("blk.5"),
+            NameMeaning {
+                layer: Some(5),
+                ..NameMeaning::plain(Other)
+            }
+        );
     }
 }

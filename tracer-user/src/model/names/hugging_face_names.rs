@@ -4,8 +4,8 @@ use super::{NameMeaning, Role, TensorKind, number};
 
 /// Components that stand before a layer's number.
 const LAYER_LISTS: &[&str] = &["layers", "layer", "h", "blocks", "block"];
-/// Components of encoders of images and sound, of what fits them to the text model, and of multi-token prediction.
-const ASIDE: &[&str] = &[
+/// Components of encoders of images and sound, and of what fits them to the text model.
+const ENCODERS: &[&str] = &[
     "vision_tower",
     "vision_model",
     "vision_encoder",
@@ -20,7 +20,6 @@ const ASIDE: &[&str] = &[
     "embed_audio",
     "multi_modal_projector",
     "mm_projector",
-    "mtp",
 ];
 const ATTENTION: &[&str] = &[
     "self_attn",
@@ -43,7 +42,15 @@ const FEED_FORWARD: &[&str] = &[
     "intermediate",
     "block_sparse_moe",
 ];
-const STATE_SPACE: &[&str] = &["mamba", "mamba2", "ssm", "linear_attn", "conv", "temporal_block", "time_mix"];
+const STATE_SPACE: &[&str] = &[
+    "mamba",
+    "mamba2",
+    "ssm",
+    "linear_attn",
+    "conv",
+    "temporal_block",
+    "time_mix",
+];
 const EMBEDDINGS: &[&str] = &[
     "embed_positions",
     "position_embeddings",
@@ -74,9 +81,6 @@ pub(in crate::model) fn of_hugging_face(name: &str, encoder_decoder: bool) -> Na
         ),
         None => (parts.as_slice(), [].as_slice()),
     };
-    let aside = before
-        .iter()
-        .any(|part| ASIDE.contains(part) || (encoder_decoder && *part == "encoder"));
     let meaning = match layer_at {
         Some(at) => NameMeaning {
             layer: parts.get(at + 1).and_then(|layer| number(layer)),
@@ -84,21 +88,17 @@ pub(in crate::model) fn of_hugging_face(name: &str, encoder_decoder: bool) -> Na
         },
         None => outside_layers(&parts),
     };
-    if !aside {
+    let is_of = |lists: &[&str]| before.iter().any(|part| lists.contains(part));
+    let kind = if is_of(ENCODERS) {
+        // What is attention in an image encoder is not what the text model's attention is.
+        TensorKind::Other
+    } else if is_of(&["mtp"]) || (encoder_decoder && is_of(&["encoder"])) {
+        meaning.kind
+    } else {
         return meaning;
-    }
-    NameMeaning {
-        layer: None,
-        expert: None,
-        ..NameMeaning::with_role(
-            if before.contains(&"encoder") || before.contains(&"mtp") {
-                meaning.kind
-            } else {
-                TensorKind::Other
-            },
-            Role::Aside,
-        )
-    }
+    };
+    // No layer: its number would be taken for the text decoder's.
+    NameMeaning::with_role(kind, Role::Aside)
 }
 
 /// Whether `name` has the component `wanted`.
@@ -238,7 +238,11 @@ mod tests {
         ];
         for (kind, names) in expected {
             for what in names.split_whitespace() {
-                for prefix in ["model.layers", "transformer.h", "model.language_model.layers"] {
+                for prefix in [
+                    "model.layers",
+                    "transformer.h",
+                    "model.language_model.layers",
+                ] {
                     let name = format!("{prefix}.17.{what}");
                     let meaning = of_hugging_face(&name, false);
                     let expected = NameMeaning {
@@ -273,10 +277,19 @@ mod tests {
             let meaning = of_hugging_face(name, false);
             (meaning.kind, meaning.role)
         };
-        for name in ["model.embed_tokens.weight", "transformer.wte.weight", "language_model.model.embed_tokens.weight"] {
+        for name in [
+            "model.embed_tokens.weight",
+            "transformer.wte.weight",
+            "language_model.model.embed_tokens.weight",
+        ] {
             assert_eq!(role(name), (Embedding, Role::TokenEmbedding), "{name}");
         }
-        for name in ["lm_head.weight", "embed_out.weight", "language_model.lm_head.weight", "output.weight"] {
+        for name in [
+            "lm_head.weight",
+            "embed_out.weight",
+            "language_model.lm_head.weight",
+            "output.weight",
+        ] {
             assert_eq!(role(name), (Output, Role::OutputMatrix), "{name}");
         }
         assert_eq!(role("lm_head.bias"), (Output, Role::Plain));
@@ -290,7 +303,10 @@ mod tests {
 
     #[test]
     fn encoders_are_aside_and_have_no_layer() {
-        let vision = of_hugging_face("vision_tower.encoder.layers.4.self_attn.q_proj.weight", false);
+        let vision = of_hugging_face(
+            "vision_tower.encoder.layers.4.self_attn.q_proj.weight",
+            false,
+        );
         assert_eq!(vision, NameMeaning::with_role(Other, Role::Aside));
         let speech = "model.encoder.layers.4.self_attn.q_proj.weight";
         assert_eq!(

@@ -86,11 +86,17 @@ mod tests {
 
     #[test]
     fn the_expert_is_taken_out_of_a_name() {
-        assert_eq!(without_expert("blk.3.ffn_gate.7.weight"), "blk.3.ffn_gate.*.weight");
+        assert_eq!(
+            without_expert("blk.3.ffn_gate.7.weight"),
+            "blk.3.ffn_gate.*.weight"
+        );
         assert_eq!(
             without_expert("model.layers.3.mlp.experts.12.up_proj.weight"),
             "model.layers.3.mlp.experts.*.up_proj.weight"
         );
-        assert_eq!(without_expert("blk.3.ffn_gate.weight"), "blk.3.ffn_gate.weight");
+        assert_eq!(
+            without_expert("blk.3.ffn_gate.weight"),
+            "blk.3.ffn_gate.weight"
+        );
     }
 }

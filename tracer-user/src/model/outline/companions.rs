@@ -6,8 +6,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::error::OutlineError;
@@ -159,9 +159,15 @@ pub(super) fn check_index(
     for note in check.notes.finish() {
         notes.add(note);
     }
-    let unlisted = tensors.iter().zip(&check.listed).filter(|&(_, listed)| !listed);
+    let unlisted = tensors
+        .iter()
+        .zip(&check.listed)
+        .filter(|&(_, listed)| !listed);
     for (tensor, _) in unlisted {
-        notes.add(format!("tensor {:?} is not in the shard index", tensor.name));
+        notes.add(format!(
+            "tensor {:?} is not in the shard index",
+            tensor.name
+        ));
     }
     Ok(())
 }
@@ -190,17 +196,19 @@ impl IndexCheck<'_> {
 
     fn entry(&mut self, name: &str, shard: &str) {
         let Some(&file) = self.files.get(shard) else {
+            // No file name has more than 255 bytes (NAME_MAX).
+            let shown: String = shard.escape_debug().take(255).collect();
             if self.missing_files.len() < MOST_NAMED {
-                self.missing_files.insert(shard.to_owned());
+                self.missing_files.insert(shown);
             } else {
-                self.has_more_missing |= !self.missing_files.contains(shard);
+                self.has_more_missing |= !self.missing_files.contains(&shown);
             }
             return;
         };
         self.is_theirs = true;
         match self.tensors.get(name) {
             None => self.notes.add(format!(
-                "the shard index has tensor {name:?} in {shard}, but no file has it"
+                "the shard index has tensor {name:?} in {shard:?}, but no file has it"
             )),
             Some(&(index, found)) => {
                 if let Some(listed) = self.listed.get_mut(index) {
@@ -208,7 +216,7 @@ impl IndexCheck<'_> {
                 }
                 if found != file {
                     self.notes.add(format!(
-                        "the shard index has tensor {name:?} in {shard}, but it is in another file"
+                        "the shard index has tensor {name:?} in {shard:?}, but it is in another file"
                     ));
                 }
             }

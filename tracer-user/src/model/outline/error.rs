@@ -52,7 +52,7 @@ pub enum OutlineError {
         /// The file.
         path: PathBuf,
         /// What is wrong, and where. It is part of the message, and therefore no `source`.
-        error: GgufError,
+        error: Box<GgufError>,
     },
     /// A safetensors header is wrong.
     #[error("model {}: {error}", path.display())]
@@ -60,7 +60,7 @@ pub enum OutlineError {
         /// The file.
         path: PathBuf,
         /// What is wrong, and where. It is part of the message, and therefore no `source`.
-        error: SafetensorsError,
+        error: Box<SafetensorsError>,
     },
     /// Shards of a split model were not given.
     #[error(
@@ -121,7 +121,9 @@ pub enum OutlineError {
         found: u64,
     },
     /// The names and figures of all files together take too much memory.
-    #[error("the tensors of all files take more than {limit_bytes} bytes of memory: they are damaged")]
+    #[error(
+        "the tensors of all files take more than {limit_bytes} bytes of memory: they are damaged"
+    )]
     TooMuch {
         /// The bound.
         limit_bytes: u64,

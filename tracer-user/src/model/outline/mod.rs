@@ -9,6 +9,12 @@ mod pieces;
 mod places;
 mod positioned_reader;
 mod shards;
+#[cfg(test)]
+pub(super) mod test_files;
+#[cfg(test)]
+pub(super) mod test_laws;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 

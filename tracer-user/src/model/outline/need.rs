@@ -57,7 +57,11 @@ impl ModelOutline {
         }
         let mut experts_apart = ExpertsApart::default();
         let mut is_used = false;
-        for tensor in self.tensors.iter().filter(|tensor| tensor.used_by_decode_step) {
+        for tensor in self
+            .tensors
+            .iter()
+            .filter(|tensor| tensor.used_by_decode_step)
+        {
             is_used = true;
             let whole = tensor.length_is_exact.then_some(tensor.length_bytes)?;
             match tensor.kind {

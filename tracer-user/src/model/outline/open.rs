@@ -184,7 +184,7 @@ fn read_header<R: Read>(
             Ok(header) => Ok(Header::Gguf(header)),
             Err(error) => Err(OutlineError::Gguf {
                 path: path.to_owned(),
-                error,
+                error: Box::new(error),
             }),
         };
     }
@@ -193,7 +193,7 @@ fn read_header<R: Read>(
             Ok(header) => Ok(Header::Safetensors(header)),
             Err(error) => Err(OutlineError::Safetensors {
                 path: path.to_owned(),
-                error,
+                error: Box::new(error),
             }),
         };
     }

@@ -6,9 +6,7 @@ use super::error::OutlineError;
 use super::notes::Notes;
 use super::{ModelFormat, ModelOutline, OutlineFile, TensorPlace};
 use crate::model::gguf::{GgufHeader, TensorLength};
-use crate::model::names::{
-    NameMeaning, Role, TensorKind, has_component, of_gguf, of_hugging_face,
-};
+use crate::model::names::{NameMeaning, Role, TensorKind, has_component, of_gguf, of_hugging_face};
 use crate::model::safetensors::SafetensorsHeader;
 
 /// What the tensors of all files may take in memory. The largest models have some 100,000 tensors.
@@ -206,7 +204,9 @@ impl Placed {
             tensor.layer = meaning.layer;
             tensor.expert = meaning.expert;
             tensor.used_by_decode_step = meaning.role != Role::Aside
-                && meaning.layer.is_none_or(|layer| figures.is_decoding_layer(layer));
+                && meaning
+                    .layer
+                    .is_none_or(|layer| figures.is_decoding_layer(layer));
             if meaning.role == Role::Aside
                 && has_component(&tensor.name, "nextn")
                 && let Some(layer) = meaning.layer
@@ -229,7 +229,10 @@ impl Placed {
             }
         }
         for tensor in &mut self.tensors {
-            if tensor.layer.is_some_and(|layer| prediction_layers.contains(&layer)) {
+            if tensor
+                .layer
+                .is_some_and(|layer| prediction_layers.contains(&layer))
+            {
                 tensor.used_by_decode_step = false;
             }
         }

@@ -94,7 +94,9 @@ pub(super) fn check(
     let Some(count) = shards.iter().flatten().map(|shard| shard.count).next() else {
         if files.len() > 1 && format == ModelFormat::Safetensors {
             // Their names are free where an index says which files there are.
-            notes.add("the files have no shard numbers in their names: whether one lacks is not known");
+            notes.add(
+                "the files have no shard numbers in their names: whether one lacks is not known",
+            );
             return Ok(());
         }
         return match files.get(1) {
@@ -114,7 +116,10 @@ pub(super) fn check(
                 format!("it is one of {}, not of {count}", shard.count)
             }
             Some(shard) if shard.number >= count => {
-                format!("its number {} is not below the {count} of all", shard.number)
+                format!(
+                    "its number {} is not below the {count} of all",
+                    shard.number
+                )
             }
             Some(_) if count < files.len() as u64 => format!("there are only {count} shards"),
             // GGUF files say themselves what they are; of safetensors files there is only the name.

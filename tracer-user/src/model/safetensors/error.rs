@@ -56,19 +56,13 @@ pub enum SafetensorsErrorKind {
         end: u64,
     },
     /// Shape and element type do not give the length.
-    #[error(
-        "tensor {name:?} has {length_bytes} bytes, but its shape {shape:?} of {element_type} takes {expected}"
-    )]
+    #[error("tensor {name:?} has {length_bytes} bytes between its data_offsets, but {expected}")]
     Length {
         /// The tensor.
         name: String,
         /// Bytes between its data offsets.
         length_bytes: u64,
-        /// Its shape, outermost first.
-        shape: Vec<u64>,
-        /// Its element type.
-        element_type: String,
-        /// What shape and type give, as text.
+        /// What its shape and element type take, as text.
         expected: String,
     },
     /// A tensor's data reaches beyond the end of the file.

@@ -12,6 +12,8 @@ use super::info::{Entry, entries};
 
 /// The format's own limit (`MAX_HEADER_SIZE` in `safetensors/src/tensor.rs`).
 const MAX_HEADER_BYTES: u64 = 100_000_000;
+/// How much of a JSON error's message is kept.
+const MAX_MESSAGE_CHARACTERS: usize = 400;
 /// The u64 that comes before the JSON.
 const LENGTH_FIELD_BYTES: u64 = 8;
 
@@ -99,7 +101,7 @@ impl SafetensorsHeader {
             return Err(io(std::io::ErrorKind::UnexpectedEof.into()));
         }
         let entries =
-            entries(&json).map_err(|error| Kind::Json(error.to_string()).at(place(&json, &error)))?;
+            entries(&json).map_err(|error| Kind::Json(message(&error)).at(place(&json, &error)))?;
         let tensors = tensors(entries, data_start_bytes, file_size_bytes)
             .map_err(|(name, kind)| kind.at(place_of_name(&json, &name)))?;
         Ok(Self {
@@ -107,6 +109,15 @@ impl SafetensorsHeader {
             data_start_bytes,
             tensors,
         })
+    }
+}
+
+/// serde_json quotes what it did not expect, which can be as long as the header.
+fn message(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    match message.char_indices().nth(MAX_MESSAGE_CHARACTERS) {
+        Some((end, _)) => format!("{} …", message.get(..end).unwrap_or_default()),
+        None => message,
     }
 }
 
@@ -198,7 +209,7 @@ fn tensor(
             .try_fold(1u64, |product, &size| product.checked_mul(size))
             .and_then(|elements| elements.checked_mul(element_bits));
         if bits != length_bytes.checked_mul(8) || bits.is_none() {
-            let expected = match bits {
+            let takes = match bits {
                 Some(bits) if bits % 8 == 0 => format!("{} bytes", bits / 8),
                 Some(bits) => format!("{bits} bits, no whole number of bytes"),
                 None => "more than a file can have".to_owned(),
@@ -206,9 +217,10 @@ fn tensor(
             let kind = Kind::Length {
                 name: name.clone(),
                 length_bytes,
-                shape: info.shape.0,
-                element_type: info.dtype,
-                expected,
+                expected: format!(
+                    "the shape {:?} of {} takes {takes}",
+                    info.shape.0, info.dtype
+                ),
             };
             return Err((name, kind));
         }

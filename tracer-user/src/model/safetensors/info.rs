@@ -3,8 +3,8 @@
 use std::cell::Cell;
 use std::fmt;
 
-use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::Deserialize;
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// What may be kept in memory of one header.
 pub(super) const MAX_KEPT_BYTES: u64 = 64 << 20;
@@ -79,7 +79,9 @@ impl<'de> Visitor<'de> for Entries<'_> {
             }
             let info: Info = map.next_value()?;
             // Three times the structure: a growing vector, and the tensor that is made of it.
-            self.keep(3 * size_of::<Entry>() + name.len() + info.dtype.len() + 8 * info.shape.0.len())?;
+            self.keep(
+                3 * size_of::<Entry>() + name.len() + info.dtype.len() + 8 * info.shape.0.len(),
+            )?;
             if info.dtype.len() > MAX_ELEMENT_TYPE_BYTES {
                 return Err(de::Error::custom(format_args!(
                     "the dtype of tensor {name:?} is a name of {} bytes",
