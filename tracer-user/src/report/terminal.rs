@@ -98,7 +98,10 @@ pub(super) fn verdict(record: &RunRecord) -> String {
 #[cfg(test)]
 mod tests {
     use super::terminal;
-    use crate::record::{Check, LossRecord, ModelRecord, RunRecord};
+    use crate::record::{
+        BandwidthRecord, Check, GapsRecord, LatencyRecord, LossRecord, ModelRecord, ReadsRecord,
+        RunRecord,
+    };
 
     #[test]
     fn a_violated_check_and_a_loss_are_shouted() {
@@ -122,7 +125,13 @@ mod tests {
     #[test]
     fn what_was_not_observed_is_never_a_zero() {
         let record = RunRecord {
-            single: Some(ModelRecord::default()),
+            single: Some(ModelRecord {
+                reads: Some(ReadsRecord::default()),
+                gaps: Some(GapsRecord::default()),
+                bandwidth: Some(BandwidthRecord::default()),
+                latency_us: Some(LatencyRecord::default()),
+                ..Default::default()
+            }),
             ..Default::default()
         };
         let text = terminal(&record, None);
@@ -144,6 +153,19 @@ mod tests {
                 "{name}: {}",
                 line(name)
             );
+        }
+    }
+
+    #[test]
+    fn a_model_without_sectors_has_no_figures_of_reads() {
+        let record = RunRecord {
+            single: Some(ModelRecord::default()),
+            ..Default::default()
+        };
+        let text = terminal(&record, None);
+        assert!(text.contains("sectors are not known"));
+        for name in ["coverage", "sequential", "latency", "while busy"] {
+            assert!(!text.contains(&format!("│ {name}")), "{name}");
         }
     }
 
