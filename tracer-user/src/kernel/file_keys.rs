@@ -20,13 +20,6 @@ impl Session {
             thread_id,
             ..LearntKey::default()
         })?;
-        // One page is enough: no read-ahead.
-        let _ = nix::fcntl::posix_fadvise(
-            file,
-            0,
-            0,
-            nix::fcntl::PosixFadviseAdvice::POSIX_FADV_RANDOM,
-        );
         // Whatever comes of it, the answer is in the map.
         let _ = file.read_at(&mut [0], 0);
         let learnt = self.learnt()?;

@@ -138,7 +138,11 @@ pub fn fill(
                 lost_events,
             ));
         }
-        if own.model.without_sectors.is_some() {
+        if let Some(reason) = &own.model.without_sectors {
+            record.notes.push(format!(
+                "{}: no figures of reads, those of the page cache only: {reason}",
+                model.name
+            ));
             models.push(own);
             continue;
         }
@@ -194,7 +198,7 @@ pub fn fill(
                 &aggregates,
                 opening,
                 closing,
-                disk.queue.iostats,
+                disk.counts(),
             ));
             let statistics = checks::statistics_window(opening, closing);
             let device = device(subject, slot, &aggregates, statistics);

@@ -333,7 +333,7 @@ pub fn of_device(
     aggregates: &Aggregates,
     opening: &Bracket,
     closing: &Bracket,
-    iostats: Option<bool>,
+    device_counts: bool,
 ) -> Vec<Check> {
     let Some((issues, completes)) = aggregates.devices.get(slot) else {
         return Vec::new();
@@ -350,7 +350,7 @@ pub fn of_device(
     let road = "kernel, completed reads of the whole device, sectors";
     let mut checks = Vec::new();
     match statistics_window(opening, closing) {
-        _ if iostats == Some(false) => checks.push(Check::unobserved(
+        _ if !device_counts => checks.push(Check::unobserved(
             title,
             format!("{road}: {sectors}"),
             format!("/sys/block/{name}/queue/iostats is 0: the device does not count"),
@@ -385,7 +385,7 @@ pub fn of_device(
     // they had completed, or were in flight, at the look after it.
     let title = format!("{name}: completions without an issue are of reads from before the window");
     match (&opening.before, &opening.after) {
-        (Some(before), Some(after)) if iostats != Some(false) => checks.push(Check::within(
+        (Some(before), Some(after)) if device_counts => checks.push(Check::within(
             title,
             ("completions without an issue", completes.unmatched),
             (

@@ -1,6 +1,6 @@
 //! The pieces of a model whose figures are told apart: tensors, experts' slices of them, headers, padding.
 
-use std::{os::fd::AsRawFd as _, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use anyhow::Context as _;
 
@@ -12,7 +12,7 @@ use crate::{
         page_events::TouchEvents,
         pieces::{PieceSpan, PieceTable},
     },
-    storage::{resident_page_bitmap, residency},
+    storage::resident_page_bitmap,
 };
 
 use super::subject::{Subject, SubjectFile, SubjectModel};
@@ -128,10 +128,10 @@ impl ModelPieces {
 
 /// Reads the headers, and leaves a cold page cache as it was.
 fn outline(subject: &Subject, model: &SubjectModel) -> Result<ModelOutline, String> {
-    let cold: Vec<bool> = subject.files_of(model).map(is_cold).collect();
+    let cold: Vec<bool> = subject.files_of(model).map(SubjectFile::is_cold).collect();
     for file in subject.files_of(model) {
         // Only the header: no reading ahead into the tensors.
-        advise(file, libc::POSIX_FADV_RANDOM);
+        file.advise(libc::POSIX_FADV_RANDOM);
     }
     let files: Vec<(PathBuf, &std::fs::File)> = subject
         .files_of(model)
@@ -140,22 +140,8 @@ fn outline(subject: &Subject, model: &SubjectModel) -> Result<ModelOutline, Stri
     let outline = ModelOutline::of_open_files(files).map_err(|error| error.to_string());
     for (file, cold) in subject.files_of(model).zip(cold) {
         if cold {
-            advise(file, libc::POSIX_FADV_DONTNEED);
+            file.advise(libc::POSIX_FADV_DONTNEED);
         }
     }
     outline
-}
-
-fn is_cold(file: &SubjectFile) -> bool {
-    residency(&file.open).is_ok_and(|residency| {
-        residency
-            .observed()
-            .is_some_and(|pages| pages.resident_pages == 0)
-    })
-}
-
-/// A hint that a file system may ignore.
-fn advise(file: &SubjectFile, advice: libc::c_int) {
-    // SAFETY: a descriptor and numbers.
-    unsafe { libc::posix_fadvise(file.open.as_raw_fd(), 0, 0, advice) };
 }

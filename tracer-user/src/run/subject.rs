@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    os::unix::fs::MetadataExt as _,
+    os::{fd::AsRawFd as _, unix::fs::MetadataExt as _},
     path::{Path, PathBuf},
 };
 
@@ -19,7 +19,7 @@ use crate::{
     stats::FileData,
     storage::{
         BlockDevice, DeviceExtents, DriverKind, ExtentsFingerprint, FileExtents, FileSystem,
-        Mapping, Sector, map_file,
+        Mapping, Sector, map_file, residency,
     },
     target::{ModelFiles, OpenModel},
 };
@@ -116,6 +116,22 @@ impl SubjectFile {
             Placement::OnDisk { disk, .. } => Some(*disk),
             Placement::CacheOnly(_) => None,
         }
+    }
+
+    /// Whether nothing of it is in the page cache.
+    #[must_use]
+    pub fn is_cold(&self) -> bool {
+        residency(&self.open).is_ok_and(|residency| {
+            residency
+                .observed()
+                .is_some_and(|pages| pages.resident_pages == 0)
+        })
+    }
+
+    /// Gives the kernel a hint on the whole file, which a file system may ignore.
+    pub fn advise(&self, advice: libc::c_int) {
+        // SAFETY: a descriptor and numbers.
+        unsafe { libc::posix_fadvise(self.open.as_raw_fd(), 0, 0, advice) };
     }
 }
 
@@ -265,7 +281,14 @@ impl Subject {
             if matches!(file.placement, Placement::OnDisk { .. }) {
                 continue;
             }
-            if let Some(key) = session.learn_key(&file.open)?
+            let is_cold = file.is_cold();
+            // One page is enough: no read-ahead.
+            file.advise(libc::POSIX_FADV_RANDOM);
+            let learnt = session.learn_key(&file.open)?;
+            if is_cold {
+                file.advise(libc::POSIX_FADV_DONTNEED);
+            }
+            if let Some(key) = learnt
                 && key != file.key
             {
                 session.replace_file(slot, key)?;

@@ -94,6 +94,15 @@ pub struct BlockDevice {
     pub queue: QueueFacts,
 }
 
+impl BlockDevice {
+    /// Whether its own counters count. `queue/iostats` switches them off for requests only: a driver of bios counts by
+    /// itself (`bio_start_io_acct` in block/blk-core.c).
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        matches!(self.driver_kind, DriverKind::BioBased(_)) || self.queue.iostats != Some(false)
+    }
+}
+
 /// A block device's place: the disk itself or a partition of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Placement {
