@@ -21,9 +21,10 @@ pub fn cases() -> Vec<Case> {
         case("losses::ring_buffer_too_small", |ground, _| {
             ring_buffer_too_small(ground, Records::OfReads)
         }),
-        case("losses::ring_buffer_too_small_for_all_records", |ground, _| {
-            ring_buffer_too_small(ground, Records::OfAll)
-        }),
+        case(
+            "losses::ring_buffer_too_small_for_all_records",
+            |ground, _| ring_buffer_too_small(ground, Records::OfAll),
+        ),
     ]
 }
 
@@ -44,7 +45,8 @@ fn ring_buffer_too_small(ground: &Ground, records: Records) -> Result<()> {
         .reader(&file, &plan, ReadMode::Direct)?
         .option("--start-on-line")
         .option_with("--report-to", report_path.display());
-    let mut call = TracerCall::launch(&ground.scratch, file.path())?.option("--ring-buffer", "4096");
+    let mut call =
+        TracerCall::launch(&ground.scratch, file.path())?.option("--ring-buffer", "4096");
     if records == Records::OfReads {
         call = call.flag("--no-page-records");
     }

@@ -223,7 +223,8 @@ impl Task {
     /// just back from it.
     #[inline(always)]
     pub fn is_in_io_wait(self) -> bool {
-        load::<u8>(self.0, setting!(members.task_in_iowait)) & setting!(constants.in_iowait_mask) as u8
+        load::<u8>(self.0, setting!(members.task_in_iowait))
+            & setting!(constants.in_iowait_mask) as u8
             != 0
     }
 }

@@ -97,7 +97,9 @@ fn count(batch: u64) {
 #[inline(always)]
 fn counted(batch: u64) -> u32 {
     // SAFETY: a value of the map.
-    BATCH_TOKENS.get_ptr(batch).map_or(UNKNOWN_TOKENS, |tokens| unsafe { *tokens })
+    BATCH_TOKENS
+        .get_ptr(batch)
+        .map_or(UNKNOWN_TOKENS, |tokens| unsafe { *tokens })
 }
 
 /// First member, `int32_t n_tokens`, of a `struct llama_batch` passed by value. It is larger than two registers:

@@ -1,7 +1,7 @@
 //! What the page cache does with the model's files.
 
-use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated::bpf_get_current_task_btf};
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated::bpf_get_current_task_btf};
 use tracer_common::{
     counters::EvictionAgent,
     page::{FileSlot, ThreadTouch, touch},
@@ -14,7 +14,8 @@ use crate::{
     field::{Folio, Mapping, Task},
     gate,
     maps::{
-        EVICTIONS, FAULTS, FILES, INSERTS, LEARNT_KEY, LOOKUPS, LOST_RECORDS, MAP_PAGES, THREAD_TOUCHES, value,
+        EVICTIONS, FAULTS, FILES, INSERTS, LEARNT_KEY, LOOKUPS, LOST_RECORDS, MAP_PAGES,
+        THREAD_TOUCHES, value,
     },
     settings::setting,
     waits,
@@ -48,7 +49,13 @@ pub fn insert(folio: *const u8) {
     } else {
         page_event::INSERT
     };
-    note(event, file, index, pages, &mut value!(LOST_RECORDS, 0).inserts);
+    note(
+        event,
+        file,
+        index,
+        pages,
+        &mut value!(LOST_RECORDS, 0).inserts,
+    );
 }
 
 /// `mm_filemap_delete_from_page_cache`.
@@ -67,7 +74,13 @@ pub fn evict(folio: *const u8) {
         bitmap::mark_evicted(file.first_bit + index, pages);
     }
     let event = page_event::EVICTION + agent as u8;
-    note(event, file, index, pages, &mut value!(LOST_RECORDS, 0).evictions);
+    note(
+        event,
+        file,
+        index,
+        pages,
+        &mut value!(LOST_RECORDS, 0).evictions,
+    );
 }
 
 /// `mm_filemap_fault`.
@@ -86,7 +99,13 @@ pub fn fault(mapping: *const u8, page: u64) {
         counters.retracted_hits += 1;
     }
     remember(thread, touch::FAULT, file, page, page);
-    note(page_event::FAULT, file, page, 1, &mut value!(LOST_RECORDS, 0).faults);
+    note(
+        page_event::FAULT,
+        file,
+        page,
+        1,
+        &mut value!(LOST_RECORDS, 0).faults,
+    );
 }
 
 /// `mm_filemap_map_pages`.
@@ -110,7 +129,13 @@ pub fn map_pages(mapping: *const u8, first_page: u64, last_page: u64) {
     remember(thread, kind, file, first_page, last_page);
     let lost = value!(LOST_RECORDS, 0);
     let pages = last_page - first_page + 1;
-    note(page_event::MAP_WINDOW, file, first_page, pages, &mut lost.map_windows);
+    note(
+        page_event::MAP_WINDOW,
+        file,
+        first_page,
+        pages,
+        &mut lost.map_windows,
+    );
 }
 
 /// `mm_filemap_get_pages`: pages `first_page..=last_page` were asked for, and the look-up succeeded.
@@ -125,7 +150,13 @@ pub fn lookup(mapping: *const u8, first_page: u64, last_page: u64) {
     waits::look_up_found(file, first_page, unsafe { bpf_ktime_get_ns() });
     let lost = value!(LOST_RECORDS, 0);
     let pages = last_page - first_page + 1;
-    note(page_event::LOOKUP, file, first_page, pages, &mut lost.lookups);
+    note(
+        page_event::LOOKUP,
+        file,
+        first_page,
+        pages,
+        &mut lost.lookups,
+    );
 }
 
 /// Answers the loader, which reads a byte of a file before the gate opens.

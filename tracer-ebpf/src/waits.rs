@@ -71,7 +71,11 @@ fn begin(task: Task, in_io_wait: bool) {
         Some(fault) => WaitingThread {
             start_ns,
             end_ns: 0,
-            kind: u32::from(if in_io_wait { wait_kind::MODEL_FOLIO } else { wait_kind::LOCK }),
+            kind: u32::from(if in_io_wait {
+                wait_kind::MODEL_FOLIO
+            } else {
+                wait_kind::LOCK
+            }),
             file: fault.file,
             page: fault.first_page as u32,
             process_id,
@@ -170,7 +174,10 @@ pub fn reclaim_begins() {
     }
     // SAFETY: no arguments.
     let start_ns = unsafe { bpf_ktime_get_ns() };
-    if RECLAIMING_THREADS.insert(process_and_thread as u32, start_ns, 0).is_err() {
+    if RECLAIMING_THREADS
+        .insert(process_and_thread as u32, start_ns, 0)
+        .is_err()
+    {
         value!(LOST_RECORDS, 0).reclaims += 1;
     }
 }

@@ -220,11 +220,7 @@ impl KernelTypes {
     }
 
     /// Byte offset of a bit field of one bit, and its mask in that byte.
-    fn bit(
-        &self,
-        structure: &'static str,
-        member: &'static str,
-    ) -> Result<(u32, u32), TypesError> {
+    fn bit(&self, structure: &'static str, member: &'static str) -> Result<(u32, u32), TypesError> {
         self.btf
             .resolve_types_by_name(structure)
             .unwrap_or_default()

@@ -27,9 +27,9 @@ pub use inspection::{
     InspectedExtent, InspectedFile, InspectedGroup, InspectedPiece, ModelInspection,
 };
 pub use model::{
-    BandwidthRecord, CacheRecord, DistanceBucket, EvictionsByAgent, ExpertsRecord, GapClassRecord, GapsRecord,
-    LatencyRecord, ModelFileRecord, ModelIdentity, ModelRecord, OrderRecord, ProcessShareRecord,
-    ReadsRecord, SizeCount,
+    BandwidthRecord, CacheRecord, DistanceBucket, EvictionsByAgent, ExpertsRecord, GapClassRecord,
+    GapsRecord, LatencyRecord, ModelFileRecord, ModelIdentity, ModelRecord, OrderRecord,
+    ProcessShareRecord, ReadsRecord, SizeCount,
 };
 pub use process::{MappingRecord, MappingsRecord, PeakMemoryRecord, ProcessRecord, RollupRecord};
 

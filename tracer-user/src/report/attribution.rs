@@ -6,7 +6,9 @@ use crate::record::{ModelRecord, RunRecord, TensorRecord, TokenRecord};
 
 use super::{
     markdown::{escaped, table},
-    units::{bytes, count, factor, observed_bytes, observed_count, rate, seconds, share, unobserved},
+    units::{
+        bytes, count, factor, observed_bytes, observed_count, rate, seconds, share, unobserved,
+    },
 };
 
 /// Steps that the table shows; a longer run is shown by its first and last ones.
@@ -218,7 +220,9 @@ fn most_reread(text: &mut String, name: &str, tensors: &[TensorRecord]) {
             vec![
                 tensor.name.clone(),
                 tensor.kind.clone(),
-                tensor.expert.map_or_else(String::new, |expert| expert.to_string()),
+                tensor
+                    .expert
+                    .map_or_else(String::new, |expert| expert.to_string()),
                 bytes(tensor.bytes),
                 observed_bytes(tensor.read_bytes),
                 factor(tensor.reread),
@@ -228,7 +232,15 @@ fn most_reread(text: &mut String, name: &str, tensors: &[TensorRecord]) {
         .collect();
     table(
         text,
-        &["tensor", "kind", "expert", "size", "read", "read / size", "refaulted"],
+        &[
+            "tensor",
+            "kind",
+            "expert",
+            "size",
+            "read",
+            "read / size",
+            "refaulted",
+        ],
         &rows,
     );
 }
@@ -247,20 +259,28 @@ fn experts(text: &mut String, name: &str, tensors: &[TensorRecord]) {
     if cells.is_empty() {
         return;
     }
-    let _ = writeln!(text, "## Experts of {name}: bytes read, share of all experts\n");
+    let _ = writeln!(
+        text,
+        "## Experts of {name}: bytes read, share of all experts\n"
+    );
     let layers: std::collections::BTreeSet<u32> = cells.keys().map(|(layer, _)| *layer).collect();
     let rows: Vec<Vec<String>> = layers
         .iter()
         .map(|layer| {
             let own = experts.iter().map(|expert| {
-                cells.get(&(*layer, *expert)).map_or_else(String::new, |read| {
-                    format!("{} ({})", bytes(*read), share(ratio(*read, all)))
-                })
+                cells
+                    .get(&(*layer, *expert))
+                    .map_or_else(String::new, |read| {
+                        format!("{} ({})", bytes(*read), share(ratio(*read, all)))
+                    })
             });
             std::iter::once(layer.to_string()).chain(own).collect()
         })
         .collect();
-    let names: Vec<String> = experts.iter().map(|expert| format!("expert {expert}")).collect();
+    let names: Vec<String> = experts
+        .iter()
+        .map(|expert| format!("expert {expert}"))
+        .collect();
     let mut header = vec!["layer"];
     header.extend(names.iter().map(String::as_str));
     table(text, &header, &rows);

@@ -152,7 +152,11 @@ fn read_rows(model: &ModelRecord) -> Vec<Row> {
                 "{} in {} extent{}",
                 bytes(model.model.size_bytes),
                 observed_count(model.model.extents),
-                if model.model.extents == Some(1) { "" } else { "s" }
+                if model.model.extents == Some(1) {
+                    ""
+                } else {
+                    "s"
+                }
             ),
             "every read is matched against these extents, so other files' reads never count",
         ),

@@ -21,11 +21,7 @@ pub fn inspection(model: &ModelInspection, columns: Option<u16>) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail, so the results are dropped throughout.
     let _ = writeln!(text, "{}", printable(&model.path));
-    let or = |value: &Option<String>| {
-        value
-            .as_deref()
-            .map_or_else(unobserved, printable)
-    };
+    let or = |value: &Option<String>| value.as_deref().map_or_else(unobserved, printable);
     let _ = writeln!(
         text,
         "{} {}{}, {}{}",
@@ -36,7 +32,9 @@ pub fn inspection(model: &ModelInspection, columns: Option<u16>) -> String {
             .as_deref()
             .map_or_else(String::new, |name| format!(" \"{}\"", printable(name))),
         bytes(model.size_bytes),
-        model.layers.map_or_else(String::new, |layers| format!(", {layers} layers")),
+        model
+            .layers
+            .map_or_else(String::new, |layers| format!(", {layers} layers")),
     );
     if let Some(experts) = model.experts {
         let _ = writeln!(
@@ -54,12 +52,29 @@ pub fn inspection(model: &ModelInspection, columns: Option<u16>) -> String {
             .resident_bytes
             .filter(|_| model.size_bytes > 0)
             .map_or_else(String::new, |resident| {
-                format!(" ({})", share(Some((resident as f64 / model.size_bytes as f64).min(1.0))))
+                format!(
+                    " ({})",
+                    share(Some((resident as f64 / model.size_bytes as f64).min(1.0)))
+                )
             }),
     );
     files(&mut text, model, columns);
-    groups(&mut text, "Kinds", "kind", &model.kinds, model.size_bytes, columns);
-    groups(&mut text, "Layers", "layer", &model.layer_sizes, model.size_bytes, columns);
+    groups(
+        &mut text,
+        "Kinds",
+        "kind",
+        &model.kinds,
+        model.size_bytes,
+        columns,
+    );
+    groups(
+        &mut text,
+        "Layers",
+        "layer",
+        &model.layer_sizes,
+        model.size_bytes,
+        columns,
+    );
     order(&mut text, &model.order, columns);
     for note in &model.notes {
         let _ = writeln!(text, "note: {}", printable(note));
@@ -70,11 +85,23 @@ pub fn inspection(model: &ModelInspection, columns: Option<u16>) -> String {
 /// Names come from files: what would move the cursor is replaced.
 fn printable(text: &str) -> String {
     text.chars()
-        .map(|character| if character.is_control() { '\u{fffd}' } else { character })
+        .map(|character| {
+            if character.is_control() {
+                '\u{fffd}'
+            } else {
+                character
+            }
+        })
         .collect()
 }
 
-fn table(text: &mut String, title: &str, header: &[&str], rows: Vec<Vec<String>>, columns: Option<u16>) {
+fn table(
+    text: &mut String,
+    title: &str,
+    header: &[&str],
+    rows: Vec<Vec<String>>,
+    columns: Option<u16>,
+) {
     let mut table = Table::new();
     table
         .load_style(presets::UTF8_BORDERS_ONLY)
@@ -98,7 +125,10 @@ fn files(text: &mut String, model: &ModelInspection, columns: Option<u16>) {
             printable(&file.filesystem),
             file.device.clone().unwrap_or_else(unobserved),
             extents.map_or_else(unobserved, |extents| count(extents.len() as u64)),
-            file.without_sectors.as_deref().map(printable).unwrap_or_default(),
+            file.without_sectors
+                .as_deref()
+                .map(printable)
+                .unwrap_or_default(),
         ]);
         for extent in extents.into_iter().flatten().take(EXTENTS_SHOWN) {
             rows.push(vec![
@@ -114,7 +144,14 @@ fn files(text: &mut String, model: &ModelInspection, columns: Option<u16>) {
     table(
         text,
         "Files",
-        &["file", "size", "file system", "disk", "extents", "without sectors, since"],
+        &[
+            "file",
+            "size",
+            "file system",
+            "disk",
+            "extents",
+            "without sectors, since",
+        ],
         rows,
         columns,
     );
@@ -172,9 +209,7 @@ fn order(text: &mut String, pieces: &[InspectedPiece], columns: Option<u16>) {
     let rows = runs
         .into_iter()
         .take(ORDER_SHOWN)
-        .map(|(file, offset, name, sum)| {
-            vec![file.to_string(), count(offset), name, bytes(sum)]
-        })
+        .map(|(file, offset, name, sum)| vec![file.to_string(), count(offset), name, bytes(sum)])
         .collect();
     table(
         text,

@@ -12,10 +12,10 @@ use crate::{
     kernel::{Aggregates, FileAggregates, ModelAggregates, ProgramRun},
     model::ModelFormat,
     record::{
-        BandwidthRecord, CacheRecord, Check, DeviceRecord, DistanceBucket, EvictionsByAgent, ExpertsRecord,
-        GapClassRecord, GapsRecord, LatencyRecord, LossRecord, ModelFileRecord, ModelIdentity,
-        ModelRecord, OrderRecord, OverheadRecord, ProcessShareRecord, ProgramOverhead, ReadsRecord,
-        ResidencyPointRecord, RunRecord, SizeCount,
+        BandwidthRecord, CacheRecord, Check, DeviceRecord, DistanceBucket, EvictionsByAgent,
+        ExpertsRecord, GapClassRecord, GapsRecord, LatencyRecord, LossRecord, ModelFileRecord,
+        ModelIdentity, ModelRecord, OrderRecord, OverheadRecord, ProcessShareRecord,
+        ProgramOverhead, ReadsRecord, ResidencyPointRecord, RunRecord, SizeCount,
     },
     stats::{ModelFigures, Nanos, page_cache::first_touch_hits},
     storage::FileExtents,
@@ -115,8 +115,7 @@ pub fn fill(
             cache: cache(model, &aggregates, course, slot),
             ..ModelRecord::default()
         };
-        if let (Some(attribution), Some(pieces)) =
-            (stream.attributions.get(slot), pieces.get(slot))
+        if let (Some(attribution), Some(pieces)) = (stream.attributions.get(slot), pieces.get(slot))
         {
             record.notes.extend(pieces.notes.iter().cloned());
             let around = Surroundings {
@@ -294,7 +293,12 @@ fn identity(
     let without_sectors = subject.without_sectors(model);
     let known = |figure: u64| Some(figure).filter(|_| without_sectors.is_none());
     let sum = |pick: fn(&FileExtents) -> u64| {
-        known(subject.files_of(model).map(|file| pick(&file.extents)).sum())
+        known(
+            subject
+                .files_of(model)
+                .map(|file| pick(&file.extents))
+                .sum(),
+        )
     };
     let mut identity = ModelIdentity {
         path: model.name.clone(),
@@ -564,11 +568,7 @@ const fn losses_of_pages(lost: &LostRecords) -> u64 {
 
 /// Lost records of everything but reads.
 const fn losses_of_events(lost: &LostRecords) -> u64 {
-    losses_of_pages(lost)
-        + lost.waits
-        + lost.reclaims
-        + lost.mark_entries
-        + lost.mark_returns
+    losses_of_pages(lost) + lost.waits + lost.reclaims + lost.mark_entries + lost.mark_returns
 }
 
 fn losses(aggregates: &Aggregates, programs: &[ProgramRun]) -> LossRecord {

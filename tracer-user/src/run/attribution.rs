@@ -120,7 +120,10 @@ fn marks(figures: &AttributionFigures, around: &Surroundings<'_>) -> MarksRecord
             });
         (
             "uprobes",
-            format!("{steps} decode calls ({}{since}); {basis}", names.join(", ")),
+            format!(
+                "{steps} decode calls ({}{since}); {basis}",
+                names.join(", ")
+            ),
         )
     } else {
         let source = match figures.load_end {
@@ -129,7 +132,10 @@ fn marks(figures: &AttributionFigures, around: &Surroundings<'_>) -> MarksRecord
             Some(_) => "log",
             None => "none",
         };
-        (source, format!("no decode call was seen, so there are no steps; {basis}"))
+        (
+            source,
+            format!("no decode call was seen, so there are no steps; {basis}"),
+        )
     };
     MarksRecord {
         source: source.to_owned(),

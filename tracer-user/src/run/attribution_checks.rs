@@ -24,11 +24,7 @@ pub fn of_model(
         .iter()
         .map(|piece| piece.read_bytes)
         .sum();
-    let by_phase: u64 = figures
-        .phases
-        .values()
-        .map(|phase| phase.total_bytes)
-        .sum();
+    let by_phase: u64 = figures.phases.values().map(|phase| phase.total_bytes).sum();
     let by_segment: u64 = figures.segments.iter().map(|segment| segment.bytes).sum();
     let faults: u64 = figures.segments.iter().map(|segment| segment.faults).sum();
     let major: u64 = figures
@@ -36,9 +32,8 @@ pub fn of_model(
         .iter()
         .map(|segment| segment.major_faults)
         .sum();
-    let sum = |pick: fn(&FileAggregates) -> Option<u64>| -> Option<u64> {
-        files.iter().map(pick).sum()
-    };
+    let sum =
+        |pick: fn(&FileAggregates) -> Option<u64>| -> Option<u64> { files.iter().map(pick).sum() };
     let pages = &figures.pages;
     let pairs = [
         ("bytes read, by tensor", Some(total_bytes), by_piece),
@@ -76,16 +71,32 @@ pub fn of_model(
             let title = format!("{name}{what}: kernel aggregates = records, summed");
             let kernel = kernel?;
             Some(if lost_records == 0 {
-                Check::equal(title, ("kernel aggregate", kernel), ("records, summed", stream))
+                Check::equal(
+                    title,
+                    ("kernel aggregate", kernel),
+                    ("records, summed", stream),
+                )
             } else {
                 Check::unobserved(
                     title,
                     format!("kernel aggregate: {kernel}"),
-                    format!("{lost_records} records were lost, so that the sum of {stream} is short"),
+                    format!(
+                        "{lost_records} records were lost, so that the sum of {stream} is short"
+                    ),
                 )
             })
         })
         .collect();
+    let worse = figures
+        .piece_reads
+        .iter()
+        .filter(|piece| piece.readahead_bytes > piece.read_bytes)
+        .count();
+    checks.push(Check::equal(
+        format!("{name}no tensor has more bytes by read-ahead than bytes read"),
+        ("tensors that have", worse as u64),
+        ("none", 0),
+    ));
     if pages.contradictions.total_pages() > 0 {
         checks.push(Check::unobserved(
             format!("{name}each page enters and leaves the page cache in turn"),

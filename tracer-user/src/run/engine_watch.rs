@@ -10,8 +10,9 @@ use std::{
 use crate::{
     pressure::{MemoryCourse, MemoryPoint, MemorySources, ProcessPoint},
     record::{
-        BufferRecord, CgroupPointRecord, EngineRecord, MappingRecord, MappingsRecord, MemoryPointRecord, PeakMemoryRecord,
-        ProcessPointRecord, ProcessRecord, RollupRecord, SystemPointRecord,
+        BufferRecord, CgroupPointRecord, EngineRecord, MappingRecord, MappingsRecord,
+        MemoryPointRecord, PeakMemoryRecord, ProcessPointRecord, ProcessRecord, RollupRecord,
+        SystemPointRecord,
     },
     stats::{
         Nanos,
@@ -19,12 +20,14 @@ use crate::{
     },
     target::{
         Certainty, EngineLogParser, EngineMark, EngineSignals, FaultCounts, MappingTable, MarkKind,
-        MemorySample, MemoryUse, ObservedProcess, OutputLine, PeakMemory, RequestMark, memory_rollup,
-        monotonic_nanos,
+        MemorySample, MemoryUse, ObservedProcess, OutputLine, PeakMemory, RequestMark,
+        memory_rollup, monotonic_nanos,
     },
 };
 
-use super::{marks::SharedMarks, moments::ResidencyMoment, moments::residency_now, subject::Subject};
+use super::{
+    marks::SharedMarks, moments::ResidencyMoment, moments::residency_now, subject::Subject,
+};
 
 /// Mappings that the report lists.
 const LARGEST_MAPPINGS: usize = 12;

@@ -25,10 +25,7 @@ use super::{
 /// The file cannot be opened, or lies where nothing can be told of it.
 pub fn inspect(path: &Path) -> anyhow::Result<ModelInspection> {
     let subject = Subject::open(vec![RequestedModel::from_path(path)?])?;
-    let model = subject
-        .models
-        .first()
-        .context("a model without files")?;
+    let model = subject.models.first().context("a model without files")?;
     // Before the headers are read, which puts them into the page cache.
     let bitmaps: Vec<Option<Vec<u64>>> = subject
         .files_of(model)
@@ -129,7 +126,9 @@ fn inspected(
         expert_slices: place.and_then(|place| place.expert_slices),
         expert: place.and_then(|place| place.expert),
         element_type: place.map(|place| place.element_type.clone()),
-        dimensions: place.map(|place| place.dimensions.clone()).unwrap_or_default(),
+        dimensions: place
+            .map(|place| place.dimensions.clone())
+            .unwrap_or_default(),
         file: u64::from(piece.file),
         offset_bytes: piece.offset_bytes,
         bytes: piece.bytes,

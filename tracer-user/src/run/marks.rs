@@ -44,10 +44,7 @@ enum Role {
 /// Functions that are looked for, each by its exported name. Those of llama.cpp: `llama_process` is the decode call
 /// of current builds, `llama_decode` that of older ones; a build that exports both calls one of them.
 const KNOWN: [(&str, Role); 17] = [
-    (
-        "llama_process",
-        Role::Decodes(BatchAction::InThirdArgument),
-    ),
+    ("llama_process", Role::Decodes(BatchAction::InThirdArgument)),
     ("llama_decode", Role::Decodes(BatchAction::ByValue)),
     ("llama_model_load_from_file", Role::Loads),
     ("llama_model_load_from_splits", Role::Loads),
@@ -87,10 +84,15 @@ impl FromStr for NamedSymbol {
         let phase = match phase {
             None | Some("step") => None,
             Some(name) => {
-                let known = Phase::ALL.into_iter().find(|phase| phase.name() == name.replace('-', "_"));
+                let known = Phase::ALL
+                    .into_iter()
+                    .find(|phase| phase.name() == name.replace('-', "_"));
                 Some(known.ok_or_else(|| {
                     let names: Vec<_> = Phase::ALL.iter().map(|phase| phase.name()).collect();
-                    format!("there is no phase {name:?}; choose step or one of {}", names.join(", "))
+                    format!(
+                        "there is no phase {name:?}; choose step or one of {}",
+                        names.join(", ")
+                    )
                 })?)
             }
         };
@@ -136,11 +138,7 @@ impl MarkedSymbols {
     #[must_use]
     pub fn decodes(&self, name: &str) -> bool {
         self.0.iter().any(|(own, role)| {
-            own == name
-                && matches!(
-                    role,
-                    Role::Decodes(_) | Role::BeginsStep | Role::Named(_)
-                )
+            own == name && matches!(role, Role::Decodes(_) | Role::BeginsStep | Role::Named(_))
         })
     }
 
@@ -170,10 +168,9 @@ impl MarkedSymbols {
                     points.push(point(BatchAction::None, false));
                 }
                 Role::Batch(action) => points.push(point(*action, false)),
-                Role::Decodes(action) => points.extend([
-                    point(*action, false),
-                    point(BatchAction::None, true),
-                ]),
+                Role::Decodes(action) => {
+                    points.extend([point(*action, false), point(BatchAction::None, true)])
+                }
                 Role::Named(_) => points.extend([
                     point(BatchAction::None, false),
                     point(BatchAction::None, true),
@@ -266,12 +263,20 @@ mod tests {
     use crate::stats::phase::{Mark, Phase};
     use tracer_common::record::{MarkRecord, UNKNOWN_TOKENS, kind};
 
-    fn record(symbols: &MarkedSymbols, name: &str, returns: u8, tokens: u32, value: u64) -> MarkRecord {
+    fn record(
+        symbols: &MarkedSymbols,
+        name: &str,
+        returns: u8,
+        tokens: u32,
+        value: u64,
+    ) -> MarkRecord {
         let symbol = symbols.names().iter().position(|own| *own == name);
         MarkRecord {
             kind: kind::MARK,
             returns,
-            symbol: symbol.and_then(|place| u16::try_from(place).ok()).expect("known"),
+            symbol: symbol
+                .and_then(|place| u16::try_from(place).ok())
+                .expect("known"),
             process_id: 1,
             thread_id: 1,
             tokens,
@@ -282,23 +287,47 @@ mod tests {
 
     #[test]
     fn functions_of_the_user_come_beside_the_known_ones() {
-        let named = ["my_step".parse(), "my_prompt=prompt".parse(), "llama_decode=warm-up".parse()];
-        let named: Vec<NamedSymbol> = named.into_iter().collect::<Result<_, _>>().expect("well-formed");
+        let named = [
+            "my_step".parse(),
+            "my_prompt=prompt".parse(),
+            "llama_decode=warm-up".parse(),
+        ];
+        let named: Vec<NamedSymbol> = named
+            .into_iter()
+            .collect::<Result<_, _>>()
+            .expect("well-formed");
         let symbols = MarkedSymbols::new(&named);
-        let meaning = |name: &str| symbols.meaning(&record(&symbols, name, 0, UNKNOWN_TOKENS, 0)).map(|mark| mark.mark);
-        let entered = |phase| Some(Mark::DecodeEntered { tokens: None, phase });
+        let meaning = |name: &str| {
+            symbols
+                .meaning(&record(&symbols, name, 0, UNKNOWN_TOKENS, 0))
+                .map(|mark| mark.mark)
+        };
+        let entered = |phase| {
+            Some(Mark::DecodeEntered {
+                tokens: None,
+                phase,
+            })
+        };
         assert_eq!(meaning("my_step"), entered(None));
         assert_eq!(meaning("my_prompt"), entered(Some(Phase::Prompt)));
         assert_eq!(meaning("llama_decode"), entered(Some(Phase::WarmUp)));
         assert_eq!(symbols.points("my_step", 16).len(), 2);
-        assert!("x=nonsense".parse::<NamedSymbol>().is_err_and(|error| error.contains("generation")));
+        assert!(
+            "x=nonsense"
+                .parse::<NamedSymbol>()
+                .is_err_and(|error| error.contains("generation"))
+        );
         assert!("=load".parse::<NamedSymbol>().is_err());
     }
 
     #[test]
     fn only_the_lowest_byte_switches_the_warm_up() {
         let symbols = MarkedSymbols::new(&[]);
-        let of = |value| symbols.meaning(&record(&symbols, "llama_set_warmup", 0, 0, value)).map(|mark| mark.mark);
+        let of = |value| {
+            symbols
+                .meaning(&record(&symbols, "llama_set_warmup", 0, 0, value))
+                .map(|mark| mark.mark)
+        };
         assert_eq!(of(0xff00), Some(Mark::WarmUp(false)));
         assert_eq!(of(0x1), Some(Mark::WarmUp(true)));
     }

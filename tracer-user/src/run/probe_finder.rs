@@ -78,7 +78,9 @@ impl ProbeFinder {
         for process_id in process_ids {
             if self.processes.insert(*process_id) {
                 // The task that takes requests ends with the window: then there is nothing to probe any more.
-                let _ = self.requests.send(SessionRequest::EngineProcess(*process_id));
+                let _ = self
+                    .requests
+                    .send(SessionRequest::EngineProcess(*process_id));
             }
             let Ok(pid) = i32::try_from(*process_id) else {
                 continue;
@@ -109,8 +111,11 @@ impl ProbeFinder {
             let file = file.to_owned();
             let _ = self.requests.send(SessionRequest::Probe { file, point });
         }
-        self.found
-            .extend(found.into_iter().map(|(symbol, _)| (symbol, name.to_owned())));
+        self.found.extend(
+            found
+                .into_iter()
+                .map(|(symbol, _)| (symbol, name.to_owned())),
+        );
     }
 
     /// Waits until all that was found is probed.

@@ -7,8 +7,8 @@ use tracer_common::{
     origin::ReadOrigin,
     page::WaitingThread,
     record::{
-        IssueRecord, MarkRecord, NO_PREVIOUS_END, PageRecord, WaitRecord, complete_flag, issue_flag,
-        page_event, wait_kind,
+        IssueRecord, MarkRecord, NO_PREVIOUS_END, PageRecord, WaitRecord, complete_flag,
+        issue_flag, page_event, wait_kind,
     },
 };
 
@@ -248,15 +248,7 @@ impl Stream {
                     if let (Some(change), Some(attribution)) =
                         (change, self.setup.attributions.get_mut(slot))
                     {
-                        attribution.requeue(
-                            change,
-                            &AttributedRead {
-                                ranges: &part.ranges,
-                                bytes: part.bytes,
-                                readahead: false,
-                                direct: false,
-                            },
-                        );
+                        attribution.requeue(change, &part.ranges);
                     }
                 }
             }
@@ -439,7 +431,11 @@ impl Stream {
     #[must_use]
     pub fn finish(mut self, end: Nanos, waiting: &[(u32, WaitingThread)]) -> FinishedStream {
         for (thread_id, waiting) in waiting {
-            let end_ns = if waiting.end_ns == 0 { end.0 } else { waiting.end_ns };
+            let end_ns = if waiting.end_ns == 0 {
+                end.0
+            } else {
+                waiting.end_ns
+            };
             self.wait(&WaitRecord {
                 kind: 0,
                 wait: waiting.kind as u8,

@@ -301,11 +301,10 @@ impl Subject {
     /// Why a model has no figures of its reads; None where it has.
     #[must_use]
     pub fn without_sectors(&self, model: &SubjectModel) -> Option<String> {
-        self.files_of(model)
-            .find_map(|file| match &file.placement {
-                Placement::OnDisk { .. } => None,
-                Placement::CacheOnly(reason) => Some(reason.clone()),
-            })
+        self.files_of(model).find_map(|file| match &file.placement {
+            Placement::OnDisk { .. } => None,
+            Placement::CacheOnly(reason) => Some(reason.clone()),
+        })
     }
 
     /// Files of one model.
@@ -367,10 +366,10 @@ impl Subject {
     /// Start of the partition of a file on a disk. None for a file that is not there, or whose model is in part
     /// nowhere: figures of a part would pass for those of the model.
     fn partition_start(&self, file: &SubjectFile, slot: usize) -> Option<Sector> {
-        let model = self.models.iter().find(|model| {
-            self.files_of(model)
-                .any(|own| std::ptr::eq(own, file))
-        })?;
+        let model = self
+            .models
+            .iter()
+            .find(|model| self.files_of(model).any(|own| std::ptr::eq(own, file)))?;
         if self.without_sectors(model).is_some() {
             return None;
         }
@@ -386,7 +385,8 @@ impl Subject {
 
     /// What the disks are handed.
     fn device_kind(&self) -> anyhow::Result<DeviceKind> {
-        let is_bio_based = |disk: &&BlockDevice| matches!(disk.driver_kind, DriverKind::BioBased(_));
+        let is_bio_based =
+            |disk: &&BlockDevice| matches!(disk.driver_kind, DriverKind::BioBased(_));
         let bio_based = self.disks.iter().filter(is_bio_based).count();
         if bio_based == 0 {
             return Ok(DeviceKind::Requests);

@@ -212,9 +212,7 @@ fn idle_since(disks: &[BlockDevice]) -> Vec<Option<u64>> {
         }
         let now = monotonic_nanos();
         for ((disk, since), device) in disks.iter().zip(&mut since).zip(statistics(disks)) {
-            if disk.counts()
-                && device.is_some_and(|device| device.in_flight == 0)
-            {
+            if disk.counts() && device.is_some_and(|device| device.in_flight == 0) {
                 *since = Some(now);
             }
         }

@@ -99,23 +99,23 @@ impl Attribution {
                 self.segments
                     .at(change.first_issue)
                     .change_bytes(change.bytes);
-                self.piece_reads.reissue(table, ranges, readahead);
+                self.piece_reads.reissue(table, ranges, change.readahead);
                 self.steps
-                    .reissue(change.first_issue, table, ranges, readahead);
+                    .reissue(change.first_issue, table, ranges, change.readahead);
             }
             Issued::Again(_) => {}
         }
     }
 
     /// A read of the model went back to the queue.
-    pub fn requeue(&mut self, change: BytesChange, read: &AttributedRead<'_>) {
+    pub fn requeue(&mut self, change: BytesChange, ranges: &[FileRange]) {
         self.segments
             .at(change.first_issue)
             .change_bytes(change.bytes);
         self.piece_reads
-            .requeue(&self.table, read.ranges, read.readahead);
+            .requeue(&self.table, ranges, change.readahead);
         self.steps
-            .requeue(change.first_issue, &self.table, read.ranges, read.readahead);
+            .requeue(change.first_issue, &self.table, ranges, change.readahead);
     }
 
     /// A part of a read came back.
@@ -250,9 +250,7 @@ pub struct Folio {
 
 impl Folio {
     const fn last_page(&self) -> u64 {
-        self.first_page
-            .saturating_add(self.pages)
-            .saturating_sub(1)
+        self.first_page.saturating_add(self.pages).saturating_sub(1)
     }
 }
 
@@ -427,5 +425,98 @@ impl AttributionFigures {
             }
         }
         steps
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{AttributedRead, Attribution};
+    use crate::stats::{
+        FileData, FileRange, ModelAccumulator, Nanos, ReadIssued, ReadRequeued, RequestId,
+        page_events::TouchEvents,
+        phase::{LoadEndBasis, Mark, Phase, TimedMark},
+        pieces::PieceTable,
+    };
+
+    fn issue(time: u64, reissue: bool) -> ReadIssued {
+        ReadIssued {
+            time: Nanos(time),
+            request: RequestId(1),
+            device: 0,
+            start_sector: 0,
+            end_sector: 8,
+            request_start_sector: 0,
+            request_bytes: 4096,
+            bytes: 4096,
+            previous_end: None,
+            file_position: None,
+            process_id: 1,
+            thread_id: 1,
+            reissue,
+            // The flag of the request itself stays.
+            readahead: true,
+            metadata: false,
+            synchronous: false,
+        }
+    }
+
+    #[test]
+    fn a_read_that_was_given_back_counts_once_in_the_part_in_which_it_began() {
+        let table = Arc::new(PieceTable::whole_files(&[8192]).expect("one file"));
+        let start = Nanos(0);
+        let mut attribution =
+            Attribution::new(table, TouchEvents::Observed, start, true).expect("small");
+        let mut model = ModelAccumulator::new(start, vec![FileData::default()]);
+        let ranges = [FileRange {
+            file: 0,
+            offset_bytes: 0,
+            length_bytes: 4096,
+        }];
+        let read = AttributedRead {
+            ranges: &ranges,
+            bytes: 4096,
+            readahead: true,
+            direct: false,
+        };
+        attribution.issue(Nanos(1), model.issue(&issue(1, false)), &read);
+        attribution.mark(TimedMark {
+            time: Nanos(5),
+            mark: Mark::Loaded(LoadEndBasis::Returned),
+        });
+        attribution.mark(TimedMark {
+            time: Nanos(6),
+            mark: Mark::DecodeEntered {
+                tokens: Some(1),
+                phase: None,
+            },
+        });
+        let change = model.requeue(&ReadRequeued {
+            time: Nanos(7),
+            request: RequestId(1),
+            bytes: 4096,
+        });
+        attribution.requeue(change.expect("it is open"), &ranges);
+        attribution.issue(Nanos(8), model.issue(&issue(8, true)), &read);
+        let figures = attribution.finish(Nanos(10));
+        let bytes = |phase: Phase| {
+            figures
+                .phases
+                .get(&phase)
+                .map_or(0, |reads| reads.total_bytes)
+        };
+        assert_eq!((bytes(Phase::Load), bytes(Phase::Prompt)), (4096, 0));
+        let by_segment: Vec<_> = figures
+            .segments
+            .iter()
+            .map(|segment| (segment.bytes, segment.readahead_bytes))
+            .collect();
+        assert_eq!(by_segment, [(4096, 4096), (0, 0), (0, 0)]);
+        let piece = figures.piece_reads[0];
+        assert_eq!(
+            (piece.read_bytes, piece.readahead_bytes, piece.reads),
+            (4096, 4096, 1)
+        );
     }
 }

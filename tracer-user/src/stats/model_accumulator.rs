@@ -79,6 +79,8 @@ pub enum Issued {
 pub struct BytesChange {
     /// When the read began.
     pub first_issue: Nanos,
+    /// It was marked as read-ahead then.
+    pub readahead: bool,
     /// Change of issued − requeued bytes.
     pub bytes: i64,
 }
@@ -133,12 +135,7 @@ impl ModelAccumulator {
         let issue = self.requests.issue(read);
         self.busy.observe(read.time, self.requests.with_driver());
         let Issue::First { queue_depth } = issue else {
-            return Issued::Again(self.requests.first_issue_of(read.request).map(|first_issue| {
-                BytesChange {
-                    first_issue,
-                    bytes: signed_difference(self.requests.counts().total_bytes(), bytes_before),
-                }
-            }));
+            return Issued::Again(self.change_since(read.request, bytes_before));
         };
         self.queue_depths.record(queue_depth);
         self.sizes.record(read.request_bytes);
@@ -202,8 +199,14 @@ impl ModelAccumulator {
         let bytes_before = self.requests.counts().total_bytes();
         self.requests.requeue(part);
         self.busy.observe(part.time, self.requests.with_driver());
+        self.change_since(part.request, bytes_before)
+    }
+
+    fn change_since(&self, request: RequestId, bytes_before: u64) -> Option<BytesChange> {
+        let (first_issue, readahead) = self.requests.beginning_of(request)?;
         Some(BytesChange {
-            first_issue: self.requests.first_issue_of(part.request)?,
+            first_issue,
+            readahead,
             bytes: signed_difference(self.requests.counts().total_bytes(), bytes_before),
         })
     }

@@ -9,9 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Nanos;
 
 /// What an engine does in a part of its run.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// Nothing is known of it: no mark came before it, or none at all.
@@ -250,7 +248,10 @@ fn with_steps(marks: &[TimedMark], first_decode: usize, from_start: bool) -> Vec
                 if began_before && current.phase == Phase::WarmUp && !warm_up {
                     let step = current.step;
                     current.phase = Phase::Prompt;
-                    let own = classes.iter_mut().rev().take_while(|class| class.step == step);
+                    let own = classes
+                        .iter_mut()
+                        .rev()
+                        .take_while(|class| class.step == step);
                     own.for_each(|class| class.phase = Phase::Prompt);
                 }
             }
@@ -294,9 +295,7 @@ fn load_end(marks: &[TimedMark]) -> Option<usize> {
 
 fn without_steps(marks: &[TimedMark], from_start: bool) -> Vec<SegmentClass> {
     let load_end = load_end(marks);
-    let prompt_end = marks
-        .iter()
-        .position(|mark| mark.mark == Mark::PromptEnded);
+    let prompt_end = marks.iter().position(|mark| mark.mark == Mark::PromptEnded);
     (0..=marks.len())
         .map(|segment| {
             let after = |number: Option<usize>| number.is_some_and(|number| segment > number);
@@ -414,10 +413,15 @@ mod tests {
             UNKNOWN,
             Mark::DecodeReturned,
         ];
-        let found: Vec<_> = phases(&run, true).into_iter().map(|class| class.0).collect();
+        let found: Vec<_> = phases(&run, true)
+            .into_iter()
+            .map(|class| class.0)
+            .collect();
         assert_eq!(
             found,
-            [Load, Idle, Idle, Prompt, Generation, Idle, Idle, Idle, Prompt, End]
+            [
+                Load, Idle, Idle, Prompt, Generation, Idle, Idle, Idle, Prompt, End
+            ]
         );
     }
 
@@ -430,15 +434,37 @@ mod tests {
             all.collect()
         };
         let load = Mark::Loaded(LoadEndBasis::Returned);
-        let late = [load, entered(2), returned, entered(16), Mark::RequestBegan, returned, entered(1), returned];
+        let late = [
+            load,
+            entered(2),
+            returned,
+            entered(16),
+            Mark::RequestBegan,
+            returned,
+            entered(1),
+            returned,
+        ];
         assert_eq!(
             found(&late),
-            [Load, Idle, WarmUp, Idle, Prompt, Prompt, Prompt, Generation, End]
+            [
+                Load, Idle, WarmUp, Idle, Prompt, Prompt, Prompt, Generation, End
+            ]
         );
-        let in_time = [load, entered(2), returned, Mark::RequestBegan, entered(16), returned, entered(1), returned];
+        let in_time = [
+            load,
+            entered(2),
+            returned,
+            Mark::RequestBegan,
+            entered(16),
+            returned,
+            entered(1),
+            returned,
+        ];
         assert_eq!(
             found(&in_time),
-            [Load, Idle, WarmUp, Idle, Idle, Prompt, Prompt, Generation, End]
+            [
+                Load, Idle, WarmUp, Idle, Idle, Prompt, Prompt, Generation, End
+            ]
         );
     }
 
@@ -452,7 +478,10 @@ mod tests {
             Mark::RequestEnded,
             entered(1),
         ];
-        let found: Vec<_> = phases(&run, true).into_iter().map(|class| class.0).collect();
+        let found: Vec<_> = phases(&run, true)
+            .into_iter()
+            .map(|class| class.0)
+            .collect();
         assert_eq!(
             found.get(3..),
             Some([Phase::Mixed, Phase::Mixed, Phase::Mixed, Phase::Generation].as_slice())

@@ -23,6 +23,8 @@ struct OpenRead {
     outstanding_bytes: u64,
     /// First sector of the whole request at its latest issue.
     request_start_sector: u64,
+    /// Its first issue was marked as read-ahead.
+    readahead: bool,
     /// Back in the queue.
     requeued: bool,
     /// A part has come back since the latest issue.
@@ -79,6 +81,7 @@ impl RequestMatcher {
             first_issue: (!read.reissue).then_some(read.time),
             outstanding_bytes: read.bytes,
             request_start_sector: read.request_start_sector,
+            readahead: read.readahead,
             requeued: false,
             partly_completed: false,
         };
@@ -92,6 +95,7 @@ impl RequestMatcher {
                 }
                 Some(before) => {
                     now.first_issue = before.first_issue;
+                    now.readahead = before.readahead;
                     if before.requeued {
                         // What a requeue left over came back unseen, and is still missing.
                         now.outstanding_bytes = now
@@ -232,10 +236,12 @@ impl RequestMatcher {
         self.with_driver -= u64::from(was_with_driver);
     }
 
-    /// When a read that has not ended began.
+    /// When a read that has not ended began, and whether it was marked as read-ahead then. None where its first issue
+    /// was not seen.
     #[must_use]
-    pub fn first_issue_of(&self, request: RequestId) -> Option<Nanos> {
-        self.open.get(&request)?.first_issue
+    pub fn beginning_of(&self, request: RequestId) -> Option<(Nanos, bool)> {
+        let read = self.open.get(&request)?;
+        Some((read.first_issue?, read.readahead))
     }
 
     /// The model's reads with the driver now.

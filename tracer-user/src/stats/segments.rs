@@ -147,7 +147,9 @@ mod tests {
         });
         for step in 0..5000u64 {
             segments.mark(decode(20 + step * 10));
-            segments.at(Nanos(21 + step * 10)).first_issue(1, false, None);
+            segments
+                .at(Nanos(21 + step * 10))
+                .first_issue(1, false, None);
         }
         let finished = segments.finish();
         let bytes = |phase: Phase| {

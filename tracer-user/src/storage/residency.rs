@@ -234,7 +234,9 @@ pub fn resident_page_bitmap(file: &File) -> io::Result<Option<Vec<u64>>> {
 fn mincore(file: &File, range: &Range<u64>) -> io::Result<ResidentPages> {
     let pages = pages_of(range, page_bytes());
     let mut resident_pages = 0;
-    visit_pages(file, range, |_, is_resident| resident_pages += u64::from(is_resident))?;
+    visit_pages(file, range, |_, is_resident| {
+        resident_pages += u64::from(is_resident)
+    })?;
     Ok(ResidentPages {
         method: ResidencyMethod::Mincore,
         range_pages: pages.end - pages.start,
