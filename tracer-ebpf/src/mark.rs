@@ -32,14 +32,14 @@ pub fn entered(context: &ProbeContext) {
     let third: u64 = context.arg(2).unwrap_or(0);
     let tokens = match cookie::batch_action(cookie) {
         BatchAction::Count => {
-            count(first);
+            count(batch_key(first));
             return;
         }
         BatchAction::Forget => {
-            let _ = BATCH_TOKENS.remove(first);
+            let _ = BATCH_TOKENS.remove(batch_key(first));
             return;
         }
-        BatchAction::InThirdArgument => counted(third),
+        BatchAction::InThirdArgument => counted(batch_key(third)),
         BatchAction::ByValue => on_stack(context),
         BatchAction::None => UNKNOWN_TOKENS,
     };
@@ -82,7 +82,13 @@ fn record(cookie: u64, returns: bool, tokens: u32, value: u64) -> MarkRecord {
     }
 }
 
-/// One more token in the batch at an address.
+/// A batch's address in its process. User addresses leave the upper 16 bits free, where the process goes.
+#[inline(always)]
+fn batch_key(address: u64) -> u64 {
+    address ^ (bpf_get_current_pid_tgid() >> 32) << 48
+}
+
+/// One more token in a batch.
 #[inline(always)]
 fn count(batch: u64) {
     match BATCH_TOKENS.get_ptr_mut(batch) {
@@ -102,20 +108,35 @@ fn counted(batch: u64) -> u32 {
         .map_or(UNKNOWN_TOKENS, |tokens| unsafe { *tokens })
 }
 
-/// First member, `int32_t n_tokens`, of a `struct llama_batch` passed by value. It is larger than two registers:
-/// x86-64 puts it on the stack behind the return address, AArch64 passes its address in the second register.
+/// First member, `int32_t n_tokens`, of a `struct llama_batch` passed by value.
 #[inline(always)]
 fn on_stack(context: &ProbeContext) -> u32 {
-    #[cfg(bpf_target_arch = "x86_64")]
-    // SAFETY: the registers of the probe.
-    let address = unsafe { (*context.regs).rsp } + 8;
-    #[cfg(bpf_target_arch = "aarch64")]
-    let address: u64 = context.arg(1).unwrap_or(0);
-    #[cfg(not(any(bpf_target_arch = "x86_64", bpf_target_arch = "aarch64")))]
-    let address: u64 = 0;
+    let address = batch_address(context);
     // SAFETY: the helper checks the address.
     unsafe { bpf_probe_read_user(address as *const i32) }
         .ok()
         .and_then(|tokens| u32::try_from(tokens).ok())
         .unwrap_or(UNKNOWN_TOKENS)
+}
+
+/// The batch is larger than two registers: the caller puts it on the stack, behind the return address.
+#[cfg(bpf_target_arch = "x86_64")]
+#[inline(always)]
+fn batch_address(context: &ProbeContext) -> u64 {
+    // SAFETY: the registers of the probe.
+    unsafe { (*context.regs).rsp + 8 }
+}
+
+/// The batch is larger than two registers: the caller passes the address of a copy in its place.
+#[cfg(bpf_target_arch = "aarch64")]
+#[inline(always)]
+fn batch_address(context: &ProbeContext) -> u64 {
+    context.arg(1).unwrap_or(0)
+}
+
+/// Not known: the number of tokens stays unknown.
+#[cfg(not(any(bpf_target_arch = "x86_64", bpf_target_arch = "aarch64")))]
+#[inline(always)]
+fn batch_address(_context: &ProbeContext) -> u64 {
+    0
 }

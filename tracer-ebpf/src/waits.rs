@@ -60,9 +60,9 @@ fn begin(task: Task, in_io_wait: bool) {
     }
     let thread_id = task.thread_id();
     let process_id = task.process_id();
-    // SAFETY: only read; events of the thread itself write it, and the thread is not running.
     let fault = THREAD_TOUCHES
         .get_ptr(thread_id)
+        // SAFETY: only read; events of the thread itself write it, and the thread is not running.
         .map(|touch| unsafe { &*touch })
         .filter(|touch| touch.kind == touch::FAULT);
     // SAFETY: no arguments.
@@ -91,9 +91,9 @@ fn begin(task: Task, in_io_wait: bool) {
         None => return,
     };
     let lost = value!(LOST_RECORDS, 0);
-    // SAFETY: as above; a wait that has ended and that no look-up followed is complete.
     if let Some(ended) = WAITING_THREADS
         .get_ptr(thread_id)
+        // SAFETY: as above; a wait that has ended and that no look-up followed is complete.
         .map(|waiting| unsafe { *waiting })
         && ended.end_ns != 0
     {
