@@ -14,6 +14,7 @@ mod ground;
 mod known_order;
 mod lifecycle;
 mod losses;
+mod marks;
 mod odd_files;
 mod page_cache;
 mod processes;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         aggregates::cases(),
         page_cache::cases(),
         losses::cases(),
+        marks::cases(),
         lifecycle::cases(),
         real_engine::cases(),
     ];

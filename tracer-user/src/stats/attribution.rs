@@ -26,6 +26,8 @@ use super::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FullPass {
     Awaited,
+    /// All pages have been inserted; the reads that fill the last ones are still to be issued.
+    Inserted,
     Marked,
 }
 
@@ -39,6 +41,7 @@ pub struct Attribution {
     stalls: StallTimeline,
     segments: Segments,
     full_pass: FullPass,
+    reads_seen: bool,
     direct_bytes: u64,
 }
 
@@ -61,6 +64,7 @@ impl Attribution {
             stalls: StallTimeline::new(start),
             segments: Segments::new(from_start),
             full_pass: FullPass::Awaited,
+            reads_seen: false,
             direct_bytes: 0,
         })
     }
@@ -85,6 +89,7 @@ impl Attribution {
         let (table, ranges, readahead) = (&self.table, read.ranges, read.readahead);
         match issued {
             Issued::First { gap } => {
+                self.reads_seen = true;
                 self.segments
                     .at(time)
                     .first_issue(read.bytes, readahead, gap);
@@ -120,6 +125,9 @@ impl Attribution {
 
     /// A part of a read came back.
     pub fn complete(&mut self, arrival: Arrival, ranges: &[FileRange], failed: bool) {
+        if self.full_pass == FullPass::Inserted && arrival.none_left {
+            self.mark_full_pass(arrival.time);
+        }
         let reads = self.segments.at(arrival.first_issue);
         if !failed {
             reads.arrived(ranges);
@@ -153,12 +161,20 @@ impl Attribution {
             self.steps.major_fault(time);
         }
         if self.full_pass == FullPass::Awaited && self.pages.first_full_pass().is_some() {
-            self.full_pass = FullPass::Marked;
-            self.mark(TimedMark {
-                time,
-                mark: Mark::Loaded(LoadEndBasis::FullPass),
-            });
+            self.full_pass = FullPass::Inserted;
+            // Where no requests are seen there is nothing to wait for.
+            if !self.reads_seen {
+                self.mark_full_pass(time);
+            }
         }
+    }
+
+    fn mark_full_pass(&mut self, time: Nanos) {
+        self.full_pass = FullPass::Marked;
+        self.mark(TimedMark {
+            time,
+            mark: Mark::Loaded(LoadEndBasis::FullPass),
+        });
     }
 
     /// A folio left the page cache.

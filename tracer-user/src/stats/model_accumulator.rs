@@ -88,10 +88,14 @@ pub struct BytesChange {
 /// A completion of a read whose issue was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival {
+    /// When it came back.
+    pub time: Nanos,
     /// When the read began.
     pub first_issue: Nanos,
     /// First issue to last completion, in nanoseconds, if this was the last one.
     pub latency_nanos: Option<u64>,
+    /// None of the model's reads is with the driver any more.
+    pub none_left: bool,
 }
 
 /// The stream-aware gap of a read.
@@ -170,8 +174,10 @@ impl ModelAccumulator {
             return None;
         };
         let arrival = first_issue.map(|first_issue| Arrival {
+            time: part.time,
             first_issue,
             latency_nanos,
+            none_left: self.requests.with_driver() == 0,
         });
         if let Some(nanos) = latency_nanos {
             self.latencies.record(nanos);

@@ -1,0 +1,203 @@
+//! Where phases and steps are taken from: an engine's functions, its log, or the page cache.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+use tests::{
+    disk::FileSystem, model_file::ModelFile, plan::ReadPlan, reader::ReadMode,
+    run_record::RunRecord, tracer::TracerCall,
+};
+
+use crate::ground::{Case, Ground, case};
+
+const FILE_BYTES: u64 = 8 << 20;
+const STEP_MILLISECONDS: f64 = 20.0;
+
+pub fn cases() -> Vec<Case> {
+    vec![
+        case("marks::functions_of_the_engine", |ground, _| {
+            functions_of_the_engine(ground)
+        }),
+        case("marks::a_function_that_the_user_names", |ground, _| {
+            a_function_that_the_user_names(ground)
+        }),
+        case("marks::without_any_the_page_cache_tells", |ground, _| {
+            without_any_the_page_cache_tells(ground)
+        }),
+        case("marks::no_record_no_phase", |ground, _| {
+            no_record_no_phase(ground)
+        }),
+    ]
+}
+
+fn engine(ground: &Ground, arguments: &[&str], options: &[(&str, &str)]) -> Result<RunRecord> {
+    let disk = ground.disk(FileSystem::Ext4)?;
+    let model = ModelFile::contiguous(&disk, "model", FILE_BYTES)?;
+    let mut call = TracerCall::launch(&ground.scratch, model.path())?;
+    for (option, value) in options {
+        call = call.option(option, value);
+    }
+    let run = call
+        .engine(Path::new(env!("CARGO_BIN_EXE_stepping_engine")), arguments)
+        .run()?;
+    run.finished.succeeded().context("the traced engine")?;
+    run.record()
+}
+
+/// Phase and number of tokens of each step.
+fn steps(record: &RunRecord) -> Result<Vec<(String, Option<u64>)>> {
+    record
+        .value("tokens")?
+        .as_array()
+        .context("tokens is no list")?
+        .iter()
+        .map(|step| {
+            let phase = step.get("phase").and_then(Value::as_str);
+            Ok((
+                phase.context("a step without a phase")?.to_owned(),
+                step.get("tokens").and_then(Value::as_u64),
+            ))
+        })
+        .collect()
+}
+
+fn phases(record: &RunRecord) -> Result<Vec<String>> {
+    record
+        .value("phases")?
+        .as_array()
+        .context("phases is no list")?
+        .iter()
+        .map(|phase| {
+            let name = phase.get("phase").and_then(Value::as_str);
+            Ok(name.context("a phase without a name")?.to_owned())
+        })
+        .collect()
+}
+
+fn functions_of_the_engine(ground: &Ground) -> Result<()> {
+    let record = engine(
+        ground,
+        &["--steps", "3", "--prompt", "7", "--warm-up", "2"],
+        &[],
+    )?;
+    let expected = [
+        ("warm_up", 2),
+        ("prompt", 7),
+        ("generation", 1),
+        ("generation", 1),
+        ("generation", 1),
+    ]
+    .map(|(phase, tokens)| (phase.to_owned(), Some(tokens)));
+    let found = steps(&record)?;
+    ensure!(found == expected, "the steps are {found:?}");
+    let found = phases(&record)?;
+    let names = ["load", "idle", "warm_up", "prompt", "generation", "end"];
+    ensure!(
+        found.iter().all(|phase| names.contains(&phase.as_str())) && found.len() == names.len(),
+        "the phases are {found:?}"
+    );
+    // Both loads, and no step, belong to the load.
+    let load = record.number("phases.0.duration_s")? * 1e3;
+    ensure!(
+        load >= 2.0 * STEP_MILLISECONDS && load < 20.0 * STEP_MILLISECONDS,
+        "the load took {load} ms"
+    );
+    for step in 0..5 {
+        let milliseconds = record.number(&format!("tokens.{step}.duration_s"))? * 1e3;
+        ensure!(
+            milliseconds >= STEP_MILLISECONDS,
+            "step {step} took {milliseconds} ms, and the engine sleeps {STEP_MILLISECONDS} ms in it"
+        );
+    }
+    ensure!(
+        record.value("marks.source")?.as_str() == Some("uprobes"),
+        "the source is {}",
+        record.value("marks")?
+    );
+    Ok(())
+}
+
+fn a_function_that_the_user_names(ground: &Ground) -> Result<()> {
+    let arguments = ["--steps", "4", "--prompt", "5", "--own-symbol"];
+    let record = engine(
+        ground,
+        &arguments,
+        &[("--mark", "a_step_of_our_own=generation")],
+    )?;
+    let found = steps(&record)?;
+    let expected: Vec<_> = [("prompt", Some(5))]
+        .into_iter()
+        .chain([("generation", None); 4])
+        .map(|(phase, tokens)| (phase.to_owned(), tokens))
+        .collect();
+    ensure!(found == expected, "the steps are {found:?}");
+    // Without it the tracer knows of one decode call only.
+    let found = steps(&engine(ground, &arguments, &[])?)?;
+    ensure!(found.len() == 1, "the steps are {found:?}");
+    Ok(())
+}
+
+fn without_any_the_page_cache_tells(ground: &Ground) -> Result<()> {
+    let disk = ground.disk(FileSystem::Ext4)?;
+    let model = ModelFile::contiguous(&disk, "model", FILE_BYTES)?;
+    disk.remount()?;
+    let plan = ReadPlan::sequential(FILE_BYTES, 64 << 10);
+    let reader = ground
+        .reader(&model, &plan, ReadMode::Buffered)?
+        .option_with("--hold", 0.3);
+    let traced = ground.trace_reader(&model, &reader)?;
+    let record = &traced.record;
+    ensure!(
+        record.value("marks.source")?.as_str() == Some("page cache"),
+        "the source is {}",
+        record.value("marks")?
+    );
+    let found = phases(record)?;
+    ensure!(found == ["load", "inference"], "the phases are {found:?}");
+    // A completion that the kernel showed to no program is in no phase's unique bytes.
+    let unseen = record.count("loss.unseen_completions")? > 0;
+    ensure!(
+        record.count("phases.0.read_bytes")? == FILE_BYTES
+            && (record.number("phases.0.coverage")? == 1.0 || unseen)
+            && record.count("phases.1.read_bytes")? == 0,
+        "the phases are {}",
+        record.value("phases")?
+    );
+    ensure!(
+        record.value("tokens")?.is_null(),
+        "steps without a decode call: {}",
+        record.value("tokens")?
+    );
+    Ok(())
+}
+
+fn no_record_no_phase(ground: &Ground) -> Result<()> {
+    let disk = ground.disk(FileSystem::Ext4)?;
+    let model = ModelFile::contiguous(&disk, "model", FILE_BYTES)?;
+    disk.remount()?;
+    let plan = ReadPlan::sequential(FILE_BYTES, 64 << 10);
+    let reader = ground.reader(&model, &plan, ReadMode::Buffered)?;
+    let run = TracerCall::launch(&ground.scratch, model.path())?
+        .flag("--no-page-records")
+        .reader(&reader)
+        .run()?;
+    run.finished.succeeded()?;
+    let record = run.record()?;
+    for member in ["marks", "phases", "tokens", "tensors", "page_cache"] {
+        ensure!(
+            record.value(member)?.is_null(),
+            "{member} is {}",
+            record.value(member)?
+        );
+    }
+    // What is counted stays.
+    ensure!(
+        record.count("reads.total_bytes")? == FILE_BYTES
+            && record.count("cache.inserts")? == FILE_BYTES / 4096,
+        "{} {}",
+        record.value("reads")?,
+        record.value("cache")?
+    );
+    Ok(())
+}
