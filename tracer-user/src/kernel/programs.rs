@@ -26,6 +26,8 @@ pub struct TracedEvent {
     pub required: bool,
     /// The devices that it is for.
     pub devices: DeviceKind,
+    /// Whether all that it gives are records of events other than reads ([`super::SessionOptions::page_records`]).
+    pub only_records: bool,
     /// What it is for, in a few words.
     pub purpose: &'static str,
 }
@@ -38,6 +40,7 @@ pub const PROGRAMS: [TracedEvent; 15] = [
         subsystem: "block",
         required: true,
         devices: DeviceKind::Requests,
+        only_records: false,
         purpose: "bytes that arrived, latency",
     },
     TracedEvent {
@@ -46,6 +49,7 @@ pub const PROGRAMS: [TracedEvent; 15] = [
         subsystem: "block",
         required: true,
         devices: DeviceKind::Requests,
+        only_records: false,
         purpose: "reads that will be issued again",
     },
     TracedEvent {
@@ -54,6 +58,7 @@ pub const PROGRAMS: [TracedEvent; 15] = [
         subsystem: "block",
         required: true,
         devices: DeviceKind::Requests,
+        only_records: false,
         purpose: "reads",
     },
     TracedEvent {
@@ -62,6 +67,7 @@ pub const PROGRAMS: [TracedEvent; 15] = [
         subsystem: "block",
         required: false,
         devices: DeviceKind::Bios,
+        only_records: false,
         purpose: "bytes that arrived, latency, on devices without requests",
     },
     TracedEvent {
@@ -70,6 +76,7 @@ pub const PROGRAMS: [TracedEvent; 15] = [
         subsystem: "block",
         required: false,
         devices: DeviceKind::Bios,
+        only_records: false,
         purpose: "reads of devices without requests (device mapper, md, zram)",
     },
     TracedEvent {
@@ -78,6 +85,7 @@ pub const PROGRAMS: [TracedEvent; 15] = [
         subsystem: "filemap",
         required: true,
         devices: DeviceKind::Any,
+        only_records: false,
         purpose: "page-cache inserts",
     },
     TracedEvent {
@@ -86,6 +94,7 @@ pub const PROGRAMS: [TracedEvent; 15] = [
         subsystem: "filemap",
         required: true,
         devices: DeviceKind::Any,
+        only_records: false,
         purpose: "page-cache evictions",
     },
     TracedEvent {
@@ -94,6 +103,7 @@ pub const PROGRAMS: [TracedEvent; 15] = [
         subsystem: "filemap",
         required: false,
         devices: DeviceKind::Any,
+        only_records: false,
         purpose: "page faults on the model (Linux 6.12 and later)",
     },
     TracedEvent {
@@ -102,6 +112,7 @@ pub const PROGRAMS: [TracedEvent; 15] = [
         subsystem: "filemap",
         required: false,
         devices: DeviceKind::Any,
+        only_records: false,
         purpose: "first-touch hits (Linux 6.12 and later)",
     },
     TracedEvent {
@@ -110,6 +121,7 @@ pub const PROGRAMS: [TracedEvent; 15] = [
         subsystem: "filemap",
         required: false,
         devices: DeviceKind::Any,
+        only_records: false,
         purpose: "look-ups by read() (Linux 6.12 and later)",
     },
     TracedEvent {
@@ -118,6 +130,7 @@ pub const PROGRAMS: [TracedEvent; 15] = [
         subsystem: "sched",
         required: false,
         devices: DeviceKind::Any,
+        only_records: true,
         purpose: "waits for folios of the model, and other waits",
     },
     TracedEvent {
@@ -126,6 +139,7 @@ pub const PROGRAMS: [TracedEvent; 15] = [
         subsystem: "vmscan",
         required: false,
         devices: DeviceKind::Any,
+        only_records: true,
         purpose: "time in direct reclaim",
     },
     TracedEvent {
@@ -134,6 +148,7 @@ pub const PROGRAMS: [TracedEvent; 15] = [
         subsystem: "vmscan",
         required: false,
         devices: DeviceKind::Any,
+        only_records: true,
         purpose: "time in direct reclaim",
     },
     TracedEvent {
@@ -142,6 +157,7 @@ pub const PROGRAMS: [TracedEvent; 15] = [
         subsystem: "vmscan",
         required: false,
         devices: DeviceKind::Any,
+        only_records: true,
         purpose: "time in the reclaim of a cgroup",
     },
     TracedEvent {
@@ -150,6 +166,7 @@ pub const PROGRAMS: [TracedEvent; 15] = [
         subsystem: "vmscan",
         required: false,
         devices: DeviceKind::Any,
+        only_records: true,
         purpose: "time in the reclaim of a cgroup",
     },
 ];

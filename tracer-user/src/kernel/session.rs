@@ -180,7 +180,7 @@ impl Session {
             .then(|| EbpfLogger::init(&mut ebpf))
             .transpose()
             .context("cannot open the eBPF side's log")?;
-        let attached = attach(&mut ebpf, &btf, &types, tables.device_kind)?;
+        let attached = attach(&mut ebpf, &btf, &types, &tables, options)?;
         probes::load(&mut ebpf)?;
         let ring = ebpf
             .take_map("RECORDS")
@@ -338,11 +338,14 @@ fn attach(
     ebpf: &mut Ebpf,
     btf: &Btf,
     types: &KernelTypes,
-    devices: DeviceKind,
+    tables: &FilterTables,
+    options: SessionOptions,
 ) -> anyhow::Result<Vec<&'static str>> {
     let mut attached = Vec::with_capacity(PROGRAMS.len());
     for event in PROGRAMS {
-        if event.devices != DeviceKind::Any && event.devices != devices {
+        let for_these_devices =
+            event.devices == DeviceKind::Any || event.devices == tables.device_kind;
+        if !for_these_devices || (event.only_records && !options.page_records) {
             continue;
         }
         if types.tracepoint_arguments(event.tracepoint).is_none() {

@@ -1,8 +1,11 @@
 //! What the reads were for: tables of phases, kinds, layers, tensors, experts, steps, and of each device.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
-use crate::record::{ModelRecord, RunRecord, TensorRecord, TokenRecord};
+use crate::record::{ModelRecord, PageCacheRecord, RunRecord, TensorRecord, TokenRecord};
 
 use super::{
     markdown::{escaped, table},
@@ -34,9 +37,47 @@ pub(super) fn attribution(text: &mut String, model: &ModelRecord) {
         most_reread(text, &name, tensors);
         experts(text, &name, tensors);
     }
+    if let Some(pages) = &model.page_cache {
+        page_cache(text, &name, pages);
+    }
     if let Some(tokens) = &model.tokens {
         steps(text, &name, tokens);
     }
+}
+
+fn page_cache(text: &mut String, name: &str, pages: &PageCacheRecord) {
+    let _ = writeln!(
+        text,
+        "## Page-cache events of {name}, in bytes of its files\n"
+    );
+    table(
+        text,
+        &[
+            "inserted",
+            "inserted / size",
+            "evicted",
+            "refaulted",
+            "evicted unused, at least",
+            "at most",
+            "inserted between eviction and refault, half at most",
+            "90 % at most",
+            "resident at the end",
+        ],
+        &[vec![
+            bytes(pages.inserted_bytes),
+            factor(pages.times_inserted),
+            bytes(pages.evicted_bytes),
+            bytes(pages.refaulted_bytes),
+            observed_bytes(pages.unused_at_least_bytes),
+            observed_bytes(pages.unused_at_most_bytes),
+            observed_bytes(pages.miss_stream_distance_p50_bytes),
+            observed_bytes(pages.miss_stream_distance_p90_bytes),
+            observed_bytes(pages.resident_bytes),
+        ]],
+    );
+    text.push_str(
+        "Unused: inserted and evicted without a use in between. At least: in no fault, look-up or mapped window; at most: in no fault or look-up, since an access through a mapping is not seen. With `read()` alone both are exact.\n\n",
+    );
 }
 
 fn phases(text: &mut String, model: &ModelRecord) {
@@ -245,6 +286,11 @@ fn most_reread(text: &mut String, name: &str, tensors: &[TensorRecord]) {
     );
 }
 
+/// Experts to which the table gives a column; with more, `run.json` has them and the table the most read ones.
+const EXPERT_COLUMNS: usize = 64;
+/// The most read experts of a layer that the table names, where it has no column for each.
+const MOST_READ_EXPERTS: usize = 8;
+
 /// Layer × expert: bytes read, and the share of all bytes read of experts.
 fn experts(text: &mut String, name: &str, tensors: &[TensorRecord]) {
     let mut cells: BTreeMap<(u32, u32), u64> = BTreeMap::new();
@@ -254,8 +300,7 @@ fn experts(text: &mut String, name: &str, tensors: &[TensorRecord]) {
         }
     }
     let all: u64 = cells.values().sum();
-    let experts: std::collections::BTreeSet<u32> =
-        cells.keys().map(|(_, expert)| *expert).collect();
+    let experts: BTreeSet<u32> = cells.keys().map(|(_, expert)| *expert).collect();
     if cells.is_empty() {
         return;
     }
@@ -263,7 +308,11 @@ fn experts(text: &mut String, name: &str, tensors: &[TensorRecord]) {
         text,
         "## Experts of {name}: bytes read, share of all experts\n"
     );
-    let layers: std::collections::BTreeSet<u32> = cells.keys().map(|(layer, _)| *layer).collect();
+    let layers: BTreeSet<u32> = cells.keys().map(|(layer, _)| *layer).collect();
+    if experts.len() > EXPERT_COLUMNS {
+        most_read_experts(text, &layers, &cells, all);
+        return;
+    }
     let rows: Vec<Vec<String>> = layers
         .iter()
         .map(|layer| {
@@ -284,6 +333,44 @@ fn experts(text: &mut String, name: &str, tensors: &[TensorRecord]) {
     let mut header = vec!["layer"];
     header.extend(names.iter().map(String::as_str));
     table(text, &header, &rows);
+}
+
+/// One line a layer, where a column for each expert would be too many.
+fn most_read_experts(
+    text: &mut String,
+    layers: &BTreeSet<u32>,
+    cells: &BTreeMap<(u32, u32), u64>,
+    all: u64,
+) {
+    let rows: Vec<Vec<String>> = layers
+        .iter()
+        .map(|layer| {
+            let mut own: Vec<(u32, u64)> = cells
+                .range((*layer, 0)..=(*layer, u32::MAX))
+                .map(|((_, expert), read)| (*expert, *read))
+                .collect();
+            own.sort_by_key(|(expert, read)| (std::cmp::Reverse(*read), *expert));
+            let sum: u64 = own.iter().map(|(_, read)| read).sum();
+            let touched = own.iter().filter(|(_, read)| *read > 0).count();
+            let most: Vec<String> = own
+                .iter()
+                .take(MOST_READ_EXPERTS)
+                .map(|(expert, read)| format!("{expert}: {}", bytes(*read)))
+                .collect();
+            vec![
+                layer.to_string(),
+                format!("{touched} of {}", own.len()),
+                bytes(sum),
+                share(ratio(sum, all)),
+                most.join(", "),
+            ]
+        })
+        .collect();
+    table(
+        text,
+        &["layer", "experts read", "read", "share", "most read"],
+        &rows,
+    );
 }
 
 fn steps(text: &mut String, name: &str, tokens: &[TokenRecord]) {

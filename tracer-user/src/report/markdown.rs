@@ -40,6 +40,7 @@ pub fn markdown(record: &RunRecord) -> String {
     }
     devices(&mut text, record);
     device_share(&mut text, record);
+    buffers(&mut text, record);
     mappings(&mut text, record);
     every_figure(&mut text, record);
     checks(&mut text, record);
@@ -353,6 +354,27 @@ fn devices(text: &mut String, record: &RunRecord) {
         ],
         &rows,
     );
+}
+
+/// What the engine's log says of its memory.
+fn buffers(text: &mut String, record: &RunRecord) {
+    if record.engine.buffers.is_empty() {
+        return;
+    }
+    text.push_str("## Buffers of the engine, by its log\n\n");
+    let rows: Vec<Vec<String>> = record
+        .engine
+        .buffers
+        .iter()
+        .map(|buffer| {
+            vec![
+                buffer.device.clone().unwrap_or_else(unobserved),
+                buffer.purpose.replace('_', " "),
+                bytes(buffer.bytes),
+            ]
+        })
+        .collect();
+    table(text, &["memory", "for", "size"], &rows);
 }
 
 fn mappings(text: &mut String, record: &RunRecord) {

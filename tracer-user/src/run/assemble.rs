@@ -4,31 +4,28 @@
 use std::collections::BTreeSet;
 
 use tracer_common::{
-    counters::{EvictionAgent, LostRecords, Operation},
+    counters::{LostRecords, Operation},
     page::PAGE_BYTES,
 };
 
 use crate::{
-    kernel::{Aggregates, FileAggregates, ModelAggregates, ProgramRun},
-    model::ModelFormat,
+    kernel::{Aggregates, ProgramRun},
     record::{
-        BandwidthRecord, CacheRecord, Check, DeviceRecord, DistanceBucket, EvictionsByAgent,
-        ExpertsRecord, GapClassRecord, GapsRecord, LatencyRecord, LossRecord, ModelFileRecord,
-        ModelIdentity, ModelRecord, OrderRecord, OverheadRecord, ProcessShareRecord,
-        ProgramOverhead, ReadsRecord, ResidencyPointRecord, RunRecord, SizeCount,
+        BandwidthRecord, Check, DeviceRecord, LatencyRecord, LossRecord, ModelRecord,
+        OverheadRecord, ProgramOverhead, ResidencyPointRecord, RunRecord,
     },
-    stats::{ModelFigures, Nanos, page_cache::first_touch_hits},
-    storage::FileExtents,
+    stats::Nanos,
 };
 
 use super::{
     attribution::{self, Surroundings},
     attribution_checks,
-    checks::{self, Unfinished},
+    checks::{self},
+    model_record::{cache, files_of, gaps, identity, in_first_pid_namespace, reads},
     moments::ResidencyMoment,
     pieces::ModelPieces,
     stream::FinishedStream,
-    subject::{Subject, SubjectModel},
+    subject::Subject,
     window::ClosedWindow,
 };
 
@@ -273,250 +270,6 @@ fn residency_course(
     }));
     points.sort_by(|one, other| one.at_s.total_cmp(&other.at_s));
     points
-}
-
-/// What the kernel side counted for the files of a model.
-fn files_of(model: &SubjectModel, aggregates: &Aggregates) -> Vec<FileAggregates> {
-    model
-        .files
-        .iter()
-        .filter_map(|file| aggregates.files.get(*file).copied())
-        .collect()
-}
-
-fn identity(
-    subject: &Subject,
-    model: &SubjectModel,
-    pieces: Option<&ModelPieces>,
-) -> ModelIdentity {
-    let outline = pieces.and_then(|pieces| pieces.outline.as_ref());
-    let without_sectors = subject.without_sectors(model);
-    let known = |figure: u64| Some(figure).filter(|_| without_sectors.is_none());
-    let sum = |pick: fn(&FileExtents) -> u64| {
-        known(
-            subject
-                .files_of(model)
-                .map(|file| pick(&file.extents))
-                .sum(),
-        )
-    };
-    let mut identity = ModelIdentity {
-        path: model.name.clone(),
-        data_bytes: sum(|extents| extents.size_bytes - extents.holes_bytes),
-        extents: sum(|extents| extents.physical_extent_count),
-        format: outline.map(|outline| {
-            match outline.format {
-                ModelFormat::Gguf => "gguf",
-                ModelFormat::Safetensors => "safetensors",
-            }
-            .to_owned()
-        }),
-        architecture: outline.and_then(|outline| outline.architecture.clone()),
-        layers: outline.and_then(|outline| outline.layer_count.map(u64::from)),
-        experts: outline.and_then(|outline| {
-            Some(ExpertsRecord {
-                count: outline.expert_count?.into(),
-                used: outline.expert_used_count?.into(),
-            })
-        }),
-        ..ModelIdentity::default()
-    };
-    for file in subject.files_of(model) {
-        identity.size_bytes += file.extents.size_bytes;
-        identity.filesystem.clone_from(&file.filesystem);
-        identity.files.push(ModelFileRecord {
-            path: file.path.display().to_string(),
-            size_bytes: file.extents.size_bytes,
-            inode: file.key.inode,
-            extents: known(file.extents.physical_extent_count),
-        });
-    }
-    identity.without_sectors = without_sectors;
-    identity
-}
-
-/// Whether process ids here are those that the kernel side sees (`PROC_PID_INIT_INO` in
-/// include/linux/proc_ns.h).
-fn in_first_pid_namespace() -> bool {
-    std::fs::read_link("/proc/self/ns/pid").is_ok_and(|name| name.as_os_str() == "pid:[4026531836]")
-}
-
-fn ratio(numerator: u64, denominator: u64) -> Option<f64> {
-    (denominator > 0).then(|| numerator as f64 / denominator as f64)
-}
-
-fn reads(
-    subject: &Subject,
-    model: &SubjectModel,
-    kernel: &ModelAggregates,
-    figures: &ModelFigures,
-    unfinished: Unfinished,
-    engine_process_ids: &BTreeSet<u32>,
-) -> ReadsRecord {
-    let total_bytes = kernel
-        .issues
-        .issued_bytes
-        .saturating_sub(kernel.requeues.requeued_bytes);
-    let (mut size_bytes, mut data_bytes) = (0, 0);
-    for file in subject.files_of(model) {
-        size_bytes += file.extents.size_bytes;
-        data_bytes += file.extents.size_bytes - file.extents.holes_bytes;
-    }
-    let own = figures
-        .processes
-        .iter()
-        .filter(|process| engine_process_ids.contains(&process.process_id));
-    let mut share = ProcessShareRecord::default();
-    for process in own {
-        share.count += process.reads;
-        share.bytes += process.bytes;
-    }
-    if !in_first_pid_namespace() {
-        // The programs see the process ids of the first namespace, the tracer those of its own.
-        share = ProcessShareRecord::default();
-    }
-    let streamed: u64 = figures.processes.iter().map(|process| process.bytes).sum();
-    share.share = ratio(share.bytes, streamed).filter(|_| in_first_pid_namespace());
-    ReadsRecord {
-        count: kernel.issues.reads,
-        total_bytes,
-        unique_bytes: kernel.unique_bytes,
-        coverage: ratio(kernel.unique_bytes, data_bytes),
-        amplification: ratio(total_bytes, kernel.unique_bytes),
-        reread_factor: ratio(total_bytes, size_bytes),
-        completed_bytes: kernel.completes.completed_bytes,
-        failed: kernel.completes.failed_reads,
-        failed_bytes: kernel.completes.failed_bytes,
-        unseen: unfinished.unseen,
-        unseen_bytes: unfinished.unseen_bytes,
-        in_flight: unfinished.in_flight,
-        in_flight_bytes: unfinished.in_flight_bytes,
-        requeues: kernel.requeues.requeues,
-        reissues: kernel.issues.reissues,
-        readahead: figures.requests.readahead_reads,
-        writes: kernel.issues.writes,
-        write_bytes: kernel.issues.write_bytes,
-        sizes: figures
-            .request_sizes
-            .iter()
-            .map(|size| SizeCount {
-                bytes: u64::from(size.request_bytes),
-                count: size.reads,
-            })
-            .collect(),
-        process_share: share,
-    }
-}
-
-fn gaps(kernel: &ModelAggregates, figures: &ModelFigures) -> GapsRecord {
-    let count: u64 = kernel.issues.gaps.iter().sum();
-    let classes = figures.gaps.classes();
-    let [sequential, small, medium, large, backward] = std::array::from_fn(|slot| {
-        let gaps = kernel.issues.gaps[slot];
-        GapClassRecord {
-            count: gaps,
-            share: ratio(gaps, count),
-            share_of_bytes: classes[slot].1.bytes_share,
-        }
-    });
-    let order = &figures.gaps_file_order;
-    GapsRecord {
-        sequential,
-        small,
-        medium,
-        large,
-        backward,
-        count,
-        backward_overlapping: figures.backward_overlap.overlapping,
-        file_order: OrderRecord {
-            sequential: order.sequential.count,
-            small: order.small.count,
-            medium: order.medium.count,
-            large: order.large.count,
-            backward: order.backward.count,
-        },
-        stream_sequential_share: figures.gaps_stream_aware.sequential.share,
-        distances: figures
-            .distances
-            .iter()
-            .map(|point| DistanceBucket {
-                from_bytes: point.from_sectors.saturating_mul(512),
-                to_bytes: point.to_sectors.saturating_mul(512),
-                count: point.count,
-                cumulative_share: point.cumulative_share,
-                mean_queue_depth: point.mean_queue_depth,
-            })
-            .collect(),
-        mean_queue_depth: figures.queue_depth.mean,
-        largest_queue_depth: figures.queue_depth.max,
-    }
-}
-
-/// Sum of one figure over a model's files; None where one of them was not observed.
-fn observed_sum(
-    model: &SubjectModel,
-    aggregates: &Aggregates,
-    pick: impl Fn(&FileAggregates) -> Option<u64>,
-) -> Option<u64> {
-    model
-        .files
-        .iter()
-        .map(|file| aggregates.files.get(*file).and_then(&pick))
-        .sum()
-}
-
-fn cache(
-    model: &SubjectModel,
-    aggregates: &Aggregates,
-    course: &ResidencyCourse,
-    slot: usize,
-) -> CacheRecord {
-    let resident = |moment: &ResidencyMoment| moment.bytes.get(slot).copied().flatten();
-    let (before, after) = (resident(&course.before), resident(&course.after));
-    let agent = |agent: EvictionAgent| {
-        observed_sum(model, aggregates, |file| {
-            file.evictions
-                .map(|evictions| evictions.pages[agent as usize])
-        })
-    };
-    let by_agent = || {
-        Some(EvictionsByAgent {
-            kswapd: agent(EvictionAgent::Kswapd)?,
-            direct_reclaim: agent(EvictionAgent::DirectReclaim)?,
-            kernel_thread: agent(EvictionAgent::KernelThread)?,
-            invalidation: agent(EvictionAgent::Invalidation)?,
-        })
-    };
-    CacheRecord {
-        delta_bytes: before
-            .zip(after)
-            .map(|(before, after)| after.cast_signed() - before.cast_signed()),
-        before_bytes: before,
-        load_end_bytes: course.load_end.as_ref().and_then(resident),
-        last_token_bytes: course.last_token.as_ref().and_then(resident),
-        after_bytes: after,
-        residency_method: course.after.methods.get(slot).cloned().unwrap_or_default(),
-        inserts: observed_sum(model, aggregates, |file| {
-            file.inserts.map(|inserts| inserts.pages)
-        }),
-        evictions: observed_sum(model, aggregates, |file| {
-            file.evictions.map(|evictions| evictions.pages.iter().sum())
-        }),
-        evictions_by_agent: by_agent(),
-        refaults: observed_sum(model, aggregates, |file| {
-            file.inserts.map(|inserts| inserts.reinserted_pages)
-        }),
-        faults: observed_sum(model, aggregates, |file| {
-            file.faults.map(|faults| faults.faults)
-        }),
-        lookups: observed_sum(model, aggregates, |file| {
-            file.lookups.map(|lookups| lookups.lookups)
-        }),
-        first_touch_hits: observed_sum(model, aggregates, |file| {
-            let (map_pages, faults) = (file.map_pages?, file.faults?);
-            first_touch_hits(map_pages.tentative_hits, faults.retracted_hits)
-        }),
-    }
 }
 
 fn device(

@@ -16,11 +16,12 @@ use crate::{
     },
     stats::{
         Nanos,
-        attribution::{AttributionFigures, SpanFigures, WaitFigures},
+        attribution::AttributionFigures,
         gaps::GapFigures,
         phase::{LoadEndBasis, Phase},
         phase_reads::PhaseReadFigures,
         ratio::ratio,
+        spans::{SpanFigures, WaitFigures},
     },
 };
 

@@ -15,11 +15,13 @@ mod launch;
 mod locate;
 mod machine;
 mod marks;
+mod model_record;
 mod moments;
 mod pieces;
 mod probe_finder;
 mod stream;
 mod subject;
+mod subject_tables;
 mod tracing;
 mod window;
 

@@ -36,6 +36,7 @@ pub mod ratio;
 pub mod requests;
 pub mod segments;
 pub mod sizes;
+pub mod spans;
 pub mod stall;
 mod step_pieces;
 pub mod steps;
