@@ -3,7 +3,10 @@
 //! One object takes in all events of a model beside its [`ModelAccumulator`](super::ModelAccumulator), and cuts
 //! everything at the same marks, so that segment `n` of the reads, of the pages and of the waits is the same time.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{
     FileRange, Nanos,
@@ -41,6 +44,8 @@ pub struct Attribution {
     segments: Segments,
     full_pass: FullPass,
     reads_seen: bool,
+    /// Files of which a page was mapped by a page fault.
+    mapped_files: BTreeSet<u16>,
     direct_bytes: u64,
 }
 
@@ -64,6 +69,7 @@ impl Attribution {
             segments: Segments::new(from_start),
             full_pass: FullPass::Awaited,
             reads_seen: false,
+            mapped_files: BTreeSet::new(),
             direct_bytes: 0,
         })
     }
@@ -178,6 +184,14 @@ impl Attribution {
 
     /// A folio left the page cache.
     pub fn evict(&mut self, time: Nanos, folio: Folio, agent: EvictionAgent) {
+        // A fault may map the whole folio that it hits, and not only the window of its event: from Linux 6.18 on
+        // (`finish_fault` in mm/memory.c). So of a folio of which a part was mapped each page may have been used.
+        let last = folio.last_page();
+        if self.mapped_files.contains(&folio.file)
+            && self.pages.use_was_seen(folio.file, folio.first_page, last)
+        {
+            self.pages.mapped(folio.file, folio.first_page, last);
+        }
         let evicted = self
             .pages
             .evict(folio.file, folio.first_page, folio.pages, agent);
@@ -186,12 +200,14 @@ impl Attribution {
 
     /// A page fault reached the file's fault handler.
     pub fn fault(&mut self, time: Nanos, file: u16, page: u64) {
+        self.mapped_files.insert(file);
         self.pages.fault(file, page);
         self.steps.fault(time);
     }
 
     /// A page fault mapped a window.
     pub fn map_window(&mut self, folio: Folio) {
+        self.mapped_files.insert(folio.file);
         let last = folio.last_page();
         self.pages.mapped(folio.file, folio.first_page, last);
     }
@@ -338,7 +354,7 @@ impl AttributionFigures {
 mod tests {
     use std::sync::Arc;
 
-    use super::{AttributedRead, Attribution};
+    use super::{AttributedRead, Attribution, EvictionAgent, Folio};
     use crate::stats::{
         FileData, FileRange, ModelAccumulator, Nanos, ReadIssued, ReadRequeued, RequestId,
         page_events::TouchEvents,
@@ -366,6 +382,40 @@ mod tests {
             metadata: false,
             synchronous: false,
         }
+    }
+
+    fn folio(first_page: u64, pages: u64) -> Folio {
+        Folio {
+            file: 0,
+            first_page,
+            pages,
+            process_id: 1,
+        }
+    }
+
+    /// Bounds of the bytes that were evicted unused, of a folio of eight pages in whose middle one was used.
+    fn unused_of_a_folio(how: fn(&mut Attribution)) -> (u64, u64) {
+        let table = Arc::new(PieceTable::whole_files(&[8 * 4096]).expect("one file"));
+        let mut attribution =
+            Attribution::new(table, TouchEvents::Observed, Nanos(0), true).expect("small");
+        attribution.insert(Nanos(1), folio(0, 8), false);
+        how(&mut attribution);
+        attribution.evict(Nanos(3), folio(0, 8), EvictionAgent::Kswapd);
+        let unused = attribution.finish(Nanos(4)).pages.unused_evicted;
+        unused.map_or((0, 0), |unused| {
+            (unused.at_least_pages, unused.at_most_pages)
+        })
+    }
+
+    #[test]
+    fn of_a_folio_that_was_mapped_every_page_may_have_been_used() {
+        let fault = |attribution: &mut Attribution| attribution.fault(Nanos(2), 0, 3);
+        assert_eq!(unused_of_a_folio(fault), (0, 7));
+        let window = |attribution: &mut Attribution| attribution.map_window(folio(2, 2));
+        assert_eq!(unused_of_a_folio(window), (0, 8));
+        // A look-up copies the pages that it names, and no others.
+        let look_up = |attribution: &mut Attribution| attribution.look_up(folio(3, 1));
+        assert_eq!(unused_of_a_folio(look_up), (7, 7));
     }
 
     #[test]

@@ -19,6 +19,8 @@
 //!     bound**: user memory reaches a page of the cache only after a fault on it or a map window over it, and
 //!     since the page's insert there was neither, so nobody can have used it. But unused pages that lay in a
 //!     window are missing from it.
+//!     The caller must tell of windows that no event tells of: Linux 6.18 maps the whole folio that a fault hits
+//!     (`finish_fault` in mm/memory.c), which [`crate::stats::attribution`] makes up for at its eviction.
 //!   * For files that are only read with `read()` and its kin there are no windows, every use is a lookup, and
 //!     the two are equal and exact.
 //!
@@ -357,6 +359,16 @@ impl PageHistory {
         if let Some((state, pages)) = self.touched_pages(file, first_page, last_page) {
             state.touch(pages);
         }
+    }
+
+    /// Whether a use of one of these pages, or a map window over it, was seen since its insert; the last page is
+    /// included.
+    #[must_use]
+    pub fn use_was_seen(&self, file: u16, first_page: u64, last_page: u64) -> bool {
+        self.files.get(usize::from(file)).is_some_and(|state| {
+            let pages = last_page.saturating_sub(first_page).saturating_add(1);
+            state.use_was_seen(state.within(first_page, pages))
+        })
     }
 
     fn touched_pages(

@@ -223,6 +223,11 @@ impl FilePages {
         evicted
     }
 
+    /// Whether a use of one of these pages, or a map window over it, was seen since its insert.
+    pub(super) fn use_was_seen(&self, mut pages: Range<u64>) -> bool {
+        pages.any(|page| self.touched.get(page) || self.windowed.get(page))
+    }
+
     pub(super) fn touch(&mut self, pages: Range<u64>) {
         self.touched.set_range(pages, None);
     }
