@@ -8,7 +8,6 @@ use tracer_common::{
 };
 
 use crate::{
-    model::PieceKind,
     record::{
         CallCount, DeviceShareRecord, GapClassRecord, KindBytes, LatencyRecord, MarksRecord,
         ModelRecord, PageCacheRecord, PhaseGapsRecord, PhaseRecord, ShareClass, TensorRecord,
@@ -25,7 +24,7 @@ use crate::{
     },
 };
 
-use super::pieces::{ModelPieces, PieceIdentity};
+use super::pieces::ModelPieces;
 
 /// What the assembly knows beside the figures.
 #[derive(Clone, Copy, Debug)]
@@ -248,7 +247,7 @@ fn gaps(figures: &GapFigures, stream: &GapFigures) -> PhaseGapsRecord {
 fn by_kind(pieces: &BTreeMap<u32, u64>, model: &ModelPieces) -> Vec<KindBytes> {
     let mut kinds: BTreeMap<&'static str, KindBytes> = BTreeMap::new();
     for (number, piece) in (0u32..).zip(&model.pieces) {
-        let kind = kind_name(piece, model);
+        let kind = piece.kind_name(model.outline.as_ref());
         let sum = kinds.entry(kind).or_insert_with(|| KindBytes {
             kind: kind.to_owned(),
             ..KindBytes::default()
@@ -259,19 +258,6 @@ fn by_kind(pieces: &BTreeMap<u32, u64>, model: &ModelPieces) -> Vec<KindBytes> {
     let mut kinds: Vec<_> = kinds.into_values().collect();
     kinds.sort_by_key(|kind| std::cmp::Reverse((kind.read_bytes, kind.bytes)));
     kinds
-}
-
-fn kind_name(piece: &PieceIdentity, model: &ModelPieces) -> &'static str {
-    match piece.what {
-        None => "file",
-        Some(PieceKind::Header) => "header",
-        Some(PieceKind::Padding) => "padding",
-        Some(PieceKind::Tensor { tensor, .. }) => model
-            .outline
-            .as_ref()
-            .and_then(|outline| outline.tensors.get(tensor as usize))
-            .map_or("file", |tensor| tensor.kind.as_str()),
-    }
 }
 
 fn tokens(figures: &AttributionFigures, around: &Surroundings<'_>) -> Option<Vec<TokenRecord>> {
@@ -321,18 +307,8 @@ fn tensors(figures: &AttributionFigures, around: &Surroundings<'_>) -> Vec<Tenso
         .iter()
         .enumerate()
         .map(|(number, piece)| {
-            let tensor = match piece.what {
-                Some(PieceKind::Tensor { tensor, .. }) => model
-                    .outline
-                    .as_ref()
-                    .and_then(|outline| outline.tensors.get(tensor as usize)),
-                _ => None,
-            };
-            let expert = match piece.what {
-                Some(PieceKind::Tensor { expert, .. }) => expert,
-                _ => None,
-            };
-            let kind = kind_name(piece, model);
+            let tensor = piece.tensor(model.outline.as_ref());
+            let kind = piece.kind_name(model.outline.as_ref());
             let reads = figures
                 .piece_reads
                 .get(number)
@@ -342,7 +318,7 @@ fn tensors(figures: &AttributionFigures, around: &Surroundings<'_>) -> Vec<Tenso
                 name: tensor.map_or_else(|| format!("({kind})"), |tensor| tensor.name.clone()),
                 kind: kind.to_owned(),
                 layer: tensor.and_then(|tensor| tensor.layer),
-                expert,
+                expert: piece.expert(),
                 file: u64::from(piece.file),
                 offset_bytes: piece.offset_bytes,
                 bytes: piece.bytes,

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use tracer_common::{gap::SECTOR_BYTES, page::PAGE_BYTES};
 
 use crate::{
-    model::{ModelFormat, ModelOutline, PieceKind},
+    model::{ModelOutline, PieceKind},
     record::{
         ExpertsRecord, InspectedExtent, InspectedFile, InspectedGroup, InspectedPiece,
         ModelInspection,
@@ -39,13 +39,7 @@ pub fn inspect(path: &Path) -> anyhow::Result<ModelInspection> {
         .collect();
     Ok(ModelInspection {
         path: model.name.clone(),
-        format: outline.map(|outline| {
-            match outline.format {
-                ModelFormat::Gguf => "gguf",
-                ModelFormat::Safetensors => "safetensors",
-            }
-            .to_owned()
-        }),
+        format: outline.map(|outline| outline.format.as_str().to_owned()),
         architecture: outline.and_then(|outline| outline.architecture.clone()),
         name: outline.and_then(|outline| outline.name.clone()),
         layers: outline.and_then(|outline| outline.layer_count.map(u64::from)),
@@ -104,18 +98,8 @@ fn inspected(
     outline: Option<&ModelOutline>,
     bitmaps: &[Option<Vec<u64>>],
 ) -> InspectedPiece {
-    let place = match piece.what {
-        Some(PieceKind::Tensor { tensor, .. }) => {
-            outline.and_then(|outline| outline.tensors.get(tensor as usize))
-        }
-        _ => None,
-    };
-    let kind = match (place, piece.what) {
-        (Some(place), _) => place.kind.as_str(),
-        (None, Some(PieceKind::Header)) => "header",
-        (None, Some(PieceKind::Padding)) => "padding",
-        (None, _) => "file",
-    };
+    let place = piece.tensor(outline);
+    let kind = piece.kind_name(outline);
     let bitmap = bitmaps
         .get(usize::from(piece.file))
         .and_then(Option::as_ref);

@@ -6,7 +6,6 @@ use tracer_common::counters::EvictionAgent;
 
 use crate::{
     kernel::{Aggregates, FileAggregates, ModelAggregates},
-    model::ModelFormat,
     record::{
         CacheRecord, DistanceBucket, EvictionsByAgent, ExpertsRecord, GapClassRecord, GapsRecord,
         ModelFileRecord, ModelIdentity, OrderRecord, ProcessShareRecord, ReadsRecord, SizeCount,
@@ -52,13 +51,7 @@ pub(super) fn identity(
         path: model.name.clone(),
         data_bytes: sum(|extents| extents.size_bytes - extents.holes_bytes),
         extents: sum(|extents| extents.physical_extent_count),
-        format: outline.map(|outline| {
-            match outline.format {
-                ModelFormat::Gguf => "gguf",
-                ModelFormat::Safetensors => "safetensors",
-            }
-            .to_owned()
-        }),
+        format: outline.map(|outline| outline.format.as_str().to_owned()),
         architecture: outline.and_then(|outline| outline.architecture.clone()),
         layers: outline.and_then(|outline| outline.layer_count.map(u64::from)),
         experts: outline.and_then(|outline| {

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use anyhow::Context as _;
 
 use crate::{
-    model::{ModelOutline, PieceKind},
+    model::{ModelOutline, PieceKind, TensorPlace},
     stats::{
         Nanos,
         attribution::Attribution,
@@ -41,6 +41,37 @@ pub struct PieceIdentity {
     pub bytes: u64,
     /// What it is; None for a whole file whose inside is not known.
     pub what: Option<PieceKind>,
+}
+
+impl PieceIdentity {
+    /// The tensor that it is, or is a slice of.
+    #[must_use]
+    pub fn tensor<'a>(&self, outline: Option<&'a ModelOutline>) -> Option<&'a TensorPlace> {
+        match self.what {
+            Some(PieceKind::Tensor { tensor, .. }) => outline?.tensors.get(tensor as usize),
+            _ => None,
+        }
+    }
+
+    /// The expert whose bytes it holds, where it is of one alone.
+    #[must_use]
+    pub const fn expert(&self) -> Option<u32> {
+        match self.what {
+            Some(PieceKind::Tensor { expert, .. }) => expert,
+            _ => None,
+        }
+    }
+
+    /// Kind of the tensor; `header`, `padding` or `file` for what is none.
+    #[must_use]
+    pub fn kind_name(&self, outline: Option<&ModelOutline>) -> &'static str {
+        match (self.what, self.tensor(outline)) {
+            (_, Some(tensor)) => tensor.kind.as_str(),
+            (Some(PieceKind::Header), None) => "header",
+            (Some(PieceKind::Padding), None) => "padding",
+            _ => "file",
+        }
+    }
 }
 
 impl ModelPieces {

@@ -61,6 +61,17 @@ pub enum ModelFormat {
     Safetensors,
 }
 
+impl ModelFormat {
+    /// Its name in records: `gguf`, `safetensors`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Gguf => "gguf",
+            Self::Safetensors => "safetensors",
+        }
+    }
+}
+
 /// One file of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutlineFile {
