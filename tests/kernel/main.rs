@@ -8,6 +8,8 @@
 
 mod aggregates;
 mod device_counter;
+mod device_share;
+mod experts;
 mod fixtures;
 mod fragmented;
 mod ground;
@@ -15,11 +17,17 @@ mod known_order;
 mod lifecycle;
 mod losses;
 mod marks;
+mod models;
 mod odd_files;
+mod odd_storage;
 mod page_cache;
+mod phases;
 mod processes;
 mod real_engine;
 mod shapes;
+mod stalls;
+mod tensor_table;
+mod tensors;
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -40,10 +48,16 @@ fn main() -> ExitCode {
         fragmented::cases(),
         aggregates::cases(),
         page_cache::cases(),
+        tensors::cases(),
+        experts::cases(),
+        device_share::cases(),
+        stalls::cases(),
+        odd_storage::cases(),
         losses::cases(),
         marks::cases(),
         lifecycle::cases(),
         real_engine::cases(),
+        phases::cases(),
     ];
     // Listing needs no privileges, and touches nothing.
     let ground = if arguments.list {

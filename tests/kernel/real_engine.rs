@@ -31,7 +31,7 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-fn python() -> Result<PathBuf> {
+pub fn python() -> Result<PathBuf> {
     let python = env::var_os("TRACER_TESTS_PYTHON").ok_or_else(|| {
         unavailable(
             "TRACER_TESTS_PYTHON names no Python with xllamacpp (`cargo xtask test` makes one)",

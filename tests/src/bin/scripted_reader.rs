@@ -18,7 +18,7 @@ use clap::Parser;
 use tests::{
     model_file::evict,
     plan::ReadPlan,
-    reader::{Identity, ReadMode, ReadTotals, Reader, ReaderReport, read_plan},
+    reader::{Identity, ReadMode, ReadTotals, Reader, ReaderReport, ThreadTimes, read_plan},
 };
 
 /// Reads a file in exactly the order of a plan, and prints one line of JSON: reads, bytes, checksum.
@@ -47,6 +47,9 @@ struct Arguments {
     /// Read the plan again and again, until standard input is closed.
     #[arg(long)]
     until_input_closes: bool,
+    /// Read the plan so many times, and take the file out of the page cache before each time but the first.
+    #[arg(long, value_name = "ROUNDS", conflicts_with = "until_input_closes")]
+    evicted_rounds: Option<u64>,
     /// Make this file when the plan has been read to its end for the first time.
     #[arg(long, value_name = "FILE")]
     mark_round: Option<PathBuf>,
@@ -86,12 +89,15 @@ fn main() -> Result<ExitCode> {
             bail!("standard input was closed before the line to start on");
         }
     }
+    let before = ThreadTimes::now()?;
     let (rounds, totals) = read_rounds(&arguments, &reader, &plan)?;
+    let times = ThreadTimes::now()?.since(&before);
     let report = ReaderReport {
         reads: totals.reads,
         bytes: totals.bytes,
         checksum: totals.checksum.value(),
         rounds,
+        times,
         identity: arguments
             .print_identity
             .then(Identity::of_this_process)
@@ -130,8 +136,16 @@ fn read_rounds(
         if let Some(mark) = arguments.mark_round.as_ref().filter(|_| rounds == 1) {
             fs::write(mark, "").with_context(|| format!("make {}", mark.display()))?;
         }
-        if stop.load(Ordering::Relaxed) {
+        let more = match arguments.evicted_rounds {
+            Some(wanted) => rounds < wanted,
+            None => !stop.load(Ordering::Relaxed),
+        };
+        if !more {
             return Ok((rounds, totals));
+        }
+        if arguments.evicted_rounds.is_some() {
+            reader.unmap_pages()?;
+            evict(&arguments.file)?;
         }
     }
 }

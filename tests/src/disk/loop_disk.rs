@@ -15,7 +15,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
-use super::statistics::DeviceStatistics;
+use super::{mounts::unmount, statistics::DeviceStatistics};
 use crate::environment::{Cleanup, Scratch, on_exit, unavailable};
 
 /// Which file system a disk has.
@@ -25,6 +25,8 @@ pub enum FileSystem {
     Ext4,
     /// xfs; wants an image of at least 300 MiB.
     Xfs,
+    /// btrfs, whose files have no addresses on a device.
+    Btrfs,
 }
 
 impl FileSystem {
@@ -34,21 +36,22 @@ impl FileSystem {
         match self {
             Self::Ext4 => "ext4",
             Self::Xfs => "xfs",
+            Self::Btrfs => "btrfs",
         }
     }
 
     /// Mount options by which its kernel threads leave the device alone: they would read and write it at
     /// times of their own.
-    const fn quiet_options(self) -> Option<&'static str> {
+    pub(super) const fn quiet_options(self) -> Option<&'static str> {
         match self {
             Self::Ext4 => Some("noinit_itable,no_prefetch_block_bitmaps"),
-            Self::Xfs => None,
+            Self::Xfs | Self::Btrfs => None,
         }
     }
 
     /// Makes the file system. Nothing is left to be initialised in the background, and nothing discarded,
     /// so that the device is quiet and the image stays allocated.
-    fn make(self, device: &Path) -> Result<()> {
+    pub(super) fn make(self, device: &Path) -> Result<()> {
         match self {
             Self::Ext4 => run(
                 "mkfs.ext4",
@@ -64,6 +67,15 @@ impl FileSystem {
             ),
             Self::Xfs => run(
                 "mkfs.xfs",
+                [
+                    "-q".as_ref(),
+                    "-f".as_ref(),
+                    "-K".as_ref(),
+                    device.as_os_str(),
+                ],
+            ),
+            Self::Btrfs => run(
+                "mkfs.btrfs",
                 [
                     "-q".as_ref(),
                     "-f".as_ref(),
@@ -350,24 +362,7 @@ fn allocate(path: &Path, size_bytes: u64) -> Result<()> {
 }
 
 fn undo(image: &Path, mount_point: &Path, device: Option<PathBuf>) {
-    // A process that was just killed may hold the mount for a moment.
-    for attempt in 0..50 {
-        match umount2(mount_point, MntFlags::empty()) {
-            Err(nix::errno::Errno::EBUSY) if attempt < 49 => {
-                thread::sleep(Duration::from_millis(100))
-            }
-            Err(nix::errno::Errno::EBUSY) => {
-                eprintln!(
-                    "{} is still in use; it is unmounted lazily",
-                    mount_point.display()
-                );
-                let _ = umount2(mount_point, MntFlags::MNT_DETACH);
-                break;
-            }
-            // Unmounted, or never mounted.
-            _ => break,
-        }
-    }
+    unmount(mount_point);
     if let Some(device) = device {
         let name = device.file_name().unwrap_or_default();
         let backing = Path::new("/sys/block").join(name).join("loop/backing_file");

@@ -3,9 +3,13 @@
 mod build;
 mod content;
 mod extents;
+mod gguf;
+mod gguf_writer;
 mod residency;
 
 pub use build::{FragmentedPair, ModelFile};
 pub use content::{Checksum, content_at};
 pub use extents::{Extent, extents_of};
+pub use gguf::{GgufLayout, Piece};
+pub use gguf_writer::{Element, GgufWriter, write_dense_model};
 pub use residency::{evict, resident_pages};

@@ -1,6 +1,7 @@
 //! Reads that are asked for in a known order, and the figures that they must give.
 
 mod expected;
+mod file_ranges;
 mod generate;
 mod requests;
 
@@ -9,6 +10,7 @@ use std::fmt::Write as _;
 use anyhow::{Context as _, Result, bail};
 
 pub use expected::{ExpectedFigures, GapCounts};
+pub use file_ranges::file_ranges;
 pub use requests::{DeviceRequest, buffered_requests, direct_requests};
 
 /// One read to ask for.

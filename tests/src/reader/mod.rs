@@ -5,8 +5,10 @@ mod command;
 mod program;
 mod read;
 mod report;
+mod thread_times;
 
 pub use command::ReaderCommand;
 pub use program::{Finished, RunningProgram};
 pub use read::{ReadMode, ReadTotals, Reader, read_plan};
 pub use report::{Identity, ReaderReport};
+pub use thread_times::ThreadTimes;

@@ -94,6 +94,21 @@ impl Reader {
         })
     }
 
+    /// Gives the pages of its mapping back, if it has one, so that they can be evicted.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn unmap_pages(&self) -> Result<()> {
+        let Some(mapping) = &self.mapping else {
+            return Ok(());
+        };
+        // SAFETY: the range is the mapping's own, which is shared and only read: its pages come again.
+        if unsafe { libc::madvise(mapping.address, mapping.length, libc::MADV_DONTNEED) } != 0 {
+            return Err(std::io::Error::last_os_error()).context("MADV_DONTNEED");
+        }
+        Ok(())
+    }
+
     fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
         let Some(mapping) = &self.mapping else {
             return self

@@ -3,6 +3,8 @@
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
+use super::thread_times::ThreadTimes;
+
 /// What a reader read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReaderReport {
@@ -14,6 +16,9 @@ pub struct ReaderReport {
     pub checksum: u64,
     /// Times that the plan was read from its start to its end.
     pub rounds: u64,
+    /// Times of the main thread while the file was read, which reads where there are no others.
+    #[serde(default)]
+    pub times: ThreadTimes,
     /// As whom, where asked.
     pub identity: Option<Identity>,
 }

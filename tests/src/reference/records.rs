@@ -68,6 +68,17 @@ impl BlkTrace {
         self.requests(Action::Issued)
     }
 
+    /// The same, from the first one on that a task of this command issued.
+    #[must_use]
+    pub fn issued_reads_from(&self, command: &str) -> Vec<DeviceRequest> {
+        self.records
+            .iter()
+            .filter(|record| record.action == Action::Issued && record.is_read())
+            .skip_while(|record| record.command != command)
+            .map(BlkRecord::request)
+            .collect()
+    }
+
     /// Completions of reads, in their order.
     #[must_use]
     pub fn completed_reads(&self) -> Vec<DeviceRequest> {
@@ -229,6 +240,8 @@ mod tests {
             ]
         );
         assert_eq!(trace.issued_reads().len(), 1);
+        assert_eq!(trace.issued_reads_from("dd").len(), 1);
+        assert!(trace.issued_reads_from("cat").is_empty());
         assert_eq!(trace.completed_read_sectors(), 1032);
         assert_eq!(
             trace.records[1],

@@ -146,7 +146,15 @@ fn map_with(
         }
         return match overlay::layer_file(&path, &file, &file_system) {
             Ok(layer) => map_with(sysfs, &layer, true, overlays_left - 1),
-            Err(reason) => Ok(Mapping::Unmappable(UnmappableReason::Overlay(reason))),
+            Err(reason) => {
+                let names = overlay::layer_file_systems(&file_system.mount).join(", ");
+                let on = if names.is_empty() {
+                    String::new()
+                } else {
+                    format!(" (its layers lie on {names})")
+                };
+                Ok(Mapping::Unmappable(UnmappableReason::Overlay(reason + &on)))
+            }
         };
     }
     if let Some(reason) = unmappable_file_system(&file_system) {

@@ -82,6 +82,18 @@ fn layers(mount: &Mount) -> Vec<PathBuf> {
     layers
 }
 
+/// Names of the file systems that an overlay's layers lie on, as far as this process sees them; each once.
+pub(super) fn layer_file_systems(mount: &Mount) -> Vec<String> {
+    let mut names: Vec<String> = layers(mount)
+        .iter()
+        .filter_map(|layer| FileSystem::of(&File::open(layer).ok()?).ok())
+        .map(|file_system| file_system.name().to_owned())
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
 /// Splits `lowerdir` at colons; `\:` is a colon of a name. Empty pieces come from `::`, which announces data-only layers.
 fn split_layers(value: &[u8]) -> Vec<PathBuf> {
     let mut layers = vec![Vec::new()];

@@ -1,0 +1,25 @@
+//! Models with random weights, for engines.
+
+use std::{path::PathBuf, process::Command, time::Duration};
+
+use anyhow::{Context as _, Result};
+use tests::{disk::LoopDisk, reader::RunningProgram, tracer};
+
+use crate::ground::Ground;
+
+/// The smallest that the tracer makes.
+const EXPERT_MODEL_SIZE: &str = "115M";
+
+/// Makes a model of a mixture of experts on a disk.
+pub fn make_expert_model(ground: &Ground, disk: &LoopDisk) -> Result<PathBuf> {
+    let path = disk.mount_point().join("experts.gguf");
+    let mut command = Command::new(tracer::binary()?);
+    command
+        .arg("make-model")
+        .arg(&path)
+        .args(["--size", EXPERT_MODEL_SIZE]);
+    let finished =
+        RunningProgram::start(&ground.scratch, command)?.finish(Duration::from_secs(300))?;
+    finished.succeeded().context("make a model")?;
+    Ok(path)
+}

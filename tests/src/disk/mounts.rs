@@ -1,0 +1,93 @@
+//! Mounts without a device of their own.
+
+use std::{
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+
+use crate::environment::{Cleanup, Scratch, on_exit, unavailable};
+
+/// A mount in this process's namespace, unmounted on drop.
+#[derive(Debug)]
+pub struct Mount {
+    mount_point: PathBuf,
+    _cleanup: Cleanup,
+}
+
+impl Mount {
+    /// A new tmpfs.
+    ///
+    /// # Errors
+    /// [`crate::environment::Unavailable`] where the kernel has none.
+    pub fn tmpfs(scratch: &Scratch) -> Result<Self> {
+        Self::new(scratch, "tmpfs", "size=64m")
+    }
+
+    /// An overlay of folders, the upper ones first, that nobody can write to.
+    ///
+    /// # Errors
+    /// [`crate::environment::Unavailable`] where the kernel has none; where it refuses the folders.
+    pub fn overlay(scratch: &Scratch, lower: &[&Path]) -> Result<Self> {
+        let lower: Vec<_> = lower.iter().map(|path| path.to_string_lossy()).collect();
+        Self::new(scratch, "overlay", &format!("lowerdir={}", lower.join(":")))
+    }
+
+    fn new(scratch: &Scratch, file_system: &str, options: &str) -> Result<Self> {
+        let mount_point = scratch.fresh_directory(file_system)?;
+        let cleanup = on_exit({
+            let mount_point = mount_point.clone();
+            move || {
+                unmount(&mount_point);
+                let _ = std::fs::remove_dir(&mount_point);
+            }
+        });
+        mount(
+            Some(file_system),
+            &mount_point,
+            Some(file_system),
+            MsFlags::empty(),
+            Some(options),
+        )
+        .map_err(|error| match error {
+            nix::errno::Errno::ENODEV => unavailable(format!("this kernel has no {file_system}")),
+            error => anyhow::Error::new(error),
+        })
+        .with_context(|| format!("mount {file_system} with {options}"))?;
+        Ok(Self {
+            mount_point,
+            _cleanup: cleanup,
+        })
+    }
+
+    /// Where it is mounted.
+    #[must_use]
+    pub fn mount_point(&self) -> &Path {
+        &self.mount_point
+    }
+}
+
+/// Unmounts, or leaves it to the last user.
+pub(super) fn unmount(mount_point: &Path) {
+    // A process that was just killed may hold the mount for a moment.
+    for attempt in 0..50 {
+        match umount2(mount_point, MntFlags::empty()) {
+            Err(nix::errno::Errno::EBUSY) if attempt < 49 => {
+                thread::sleep(Duration::from_millis(100));
+            }
+            Err(nix::errno::Errno::EBUSY) => {
+                eprintln!(
+                    "{} is still in use; it is unmounted lazily",
+                    mount_point.display()
+                );
+                let _ = umount2(mount_point, MntFlags::MNT_DETACH);
+                break;
+            }
+            // Unmounted, or never mounted.
+            _ => break,
+        }
+    }
+}
