@@ -100,7 +100,7 @@ fn functions_of_the_engine(ground: &Ground) -> Result<()> {
     // Both loads, and no step, belong to the load.
     let load = record.number("phases.0.duration_s")? * 1e3;
     ensure!(
-        load >= 2.0 * STEP_MILLISECONDS && load < 20.0 * STEP_MILLISECONDS,
+        (2.0 * STEP_MILLISECONDS..20.0 * STEP_MILLISECONDS).contains(&load),
         "the load took {load} ms"
     );
     for step in 0..5 {

@@ -43,6 +43,12 @@ pub fn cases() -> Vec<Case> {
             overlay_on_tmpfs(ground)
         }),
     ];
+    for file_system in FILE_SYSTEMS {
+        cases.push(case(
+            format!("odd_storage::partition_with_{file_system}"),
+            move |ground, _| partition(ground, file_system),
+        ));
+    }
     for mode in [ReadMode::Direct, ReadMode::Buffered, ReadMode::Mmap] {
         let mode_name = format!("{mode:?}").to_lowercase();
         for file_system in FILE_SYSTEMS {
@@ -251,6 +257,33 @@ fn overlay(ground: &Ground, file_system: FileSystem, mode: ReadMode) -> Result<(
         );
     }
     check_sound(&traced.record)
+}
+
+/// A file system on a partition: events name the whole disk and its sectors.
+fn partition(ground: &Ground, file_system: FileSystem) -> Result<()> {
+    const START_SECTOR: u64 = 40_960;
+    let disk = LoopDisk::partitioned(&ground.scratch, file_system, DISK_BYTES, START_SECTOR)?;
+    disk.set_read_ahead_kb(0)?;
+    let file = ModelFile::contiguous(&disk, "model", FILE_BYTES)?;
+    let plan = Shape::Random.plan(ReadMode::Direct, &disk)?;
+    let expected = shapes::expected(&plan, ReadMode::Direct, &file, &disk)?;
+    disk.synchronise()?;
+    let before = disk.statistics()?;
+    let record = trace(ground, file.path(), &plan, ReadMode::Direct)?.record;
+    let after = disk.statistics()?;
+    check_figures(&record, &expected)?;
+    let (by_device, by_tracer) = (
+        sectors_between(&before, &after) * 512,
+        record.count("devices.0.read_bytes")?,
+    );
+    ensure!(
+        record.text("devices.0.name")? == disk.name()
+            && by_tracer == expected.total_bytes
+            && (by_tracer..by_tracer + (1 << 20)).contains(&by_device),
+        "{} read {by_device} bytes, the tracer counted {by_tracer}",
+        disk.name()
+    );
+    check_sound(&record)
 }
 
 fn overlay_on_btrfs(ground: &Ground) -> Result<()> {

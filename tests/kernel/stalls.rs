@@ -97,9 +97,9 @@ fn check_agreement(by_tracer: f64, times: &ThreadTimes) -> Result<()> {
 
 /// Traces a reader whose delays the kernel has accounted for.
 ///
-/// Since Linux 6.12 a thread may be woken before the scheduler has noted that it sleeps (`DELAY_DEQUEUE`), and
-/// then `delayacct_blkio_end` subtracts an older begin, or none: the delay is longer than the thread was off its
-/// processor. Such a run says nothing, and there is another one.
+/// On Linux 6.18 the kernel's figure is sometimes about the machine's uptime, or more than the thread was off its
+/// processor: as if `delayacct_blkio_end` had subtracted an older begin, or none. Such a run says nothing, and there is
+/// another one.
 fn trace(ground: &Ground, file_system: FileSystem, mode: ReadMode) -> Result<Traced> {
     let _accounting = delay_accounting()?;
     let disk = ground.disk(file_system)?;

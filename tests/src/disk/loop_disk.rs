@@ -127,6 +127,29 @@ impl LoopDisk {
     /// [`crate::environment::Unavailable`] where this machine lacks loop devices, the file system or the
     /// program that makes it.
     pub fn new(scratch: &Scratch, file_system: FileSystem, size_bytes: u64) -> Result<Self> {
+        Self::make(scratch, file_system, size_bytes, None)
+    }
+
+    /// The same with the file system on a partition that begins at a sector (512 bytes). The kernel is told of it,
+    /// since it may have no parser for partition tables.
+    ///
+    /// # Errors
+    /// As for [`LoopDisk::new`].
+    pub fn partitioned(
+        scratch: &Scratch,
+        file_system: FileSystem,
+        size_bytes: u64,
+        start_sector: u64,
+    ) -> Result<Self> {
+        Self::make(scratch, file_system, size_bytes, Some(start_sector))
+    }
+
+    fn make(
+        scratch: &Scratch,
+        file_system: FileSystem,
+        size_bytes: u64,
+        partition_start: Option<u64>,
+    ) -> Result<Self> {
         if file_system == FileSystem::Xfs && size_bytes < 300 << 20 {
             bail!("mkfs.xfs refuses images below 300 MiB, this one has {size_bytes} bytes");
         }
@@ -157,6 +180,8 @@ impl LoopDisk {
                 "--direct-io=on".as_ref(),
                 "--show".as_ref(),
                 "--find".as_ref(),
+                // The kernel takes the partitions away with the device.
+                "--partscan".as_ref(),
                 image.as_os_str(),
             ],
         )?;
@@ -177,9 +202,26 @@ impl LoopDisk {
                 scratch.directory().display()
             )));
         }
-        file_system.make(&device)?;
+        let volume = match partition_start {
+            None => device.clone(),
+            Some(start) => {
+                let sectors = size_bytes / 512 - start;
+                let (start, sectors) = (start.to_string(), sectors.to_string());
+                run(
+                    "addpart",
+                    [
+                        device.as_os_str(),
+                        "1".as_ref(),
+                        start.as_ref(),
+                        sectors.as_ref(),
+                    ],
+                )?;
+                PathBuf::from(format!("{}p1", device.display()))
+            }
+        };
+        file_system.make(&volume)?;
         mount(
-            Some(&device),
+            Some(&volume),
             &mount_point,
             Some(file_system.name()),
             MsFlags::MS_NOATIME,
@@ -188,7 +230,7 @@ impl LoopDisk {
         .map_err(|error| match error {
             nix::errno::Errno::ENODEV => unavailable(format!("this kernel has no {file_system}")),
             error => anyhow::Error::new(error)
-                .context(format!("mount {file_system} from {}", device.display())),
+                .context(format!("mount {file_system} from {}", volume.display())),
         })?;
         // In use, so this only marks it: the kernel detaches it with its last user, also after SIGKILL.
         run("losetup", ["--detach".as_ref(), device.as_os_str()])?;
