@@ -98,21 +98,4 @@ mod tests {
     fn a_process_that_ended_is_said_to_have() {
         assert!(MemorySources::of(i32::MAX).is_err());
     }
-
-    /// Measured by hand: `cargo test --release -- --ignored --nocapture a_reading_is_cheap`.
-    #[test]
-    #[ignore = "a measurement"]
-    fn a_reading_is_cheap() {
-        let pid = i32::try_from(std::process::id()).expect("pid");
-        let sources = MemorySources::of(pid).expect("sources");
-        let mut times: Vec<_> = (0..1000)
-            .map(|_| {
-                let start = std::time::Instant::now();
-                let _ = std::hint::black_box(sources.read(None));
-                start.elapsed()
-            })
-            .collect();
-        times.sort();
-        eprintln!("median {:?}, 99 % {:?}", times[500], times[990]);
-    }
 }

@@ -3,7 +3,6 @@
 use std::ffi::c_int;
 use std::io::Write;
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
 
 use proptest::prelude::*;
 
@@ -374,43 +373,5 @@ proptest! {
         elf.extend(&bytes);
         let _ = search_bytes(&elf, &["a"]);
         let _ = search_bytes(&bytes, &["a"]);
-    }
-}
-
-/// Measured by hand with a real engine's library:
-/// `TRACER_TEST_LIBRARY=/path/lib.so cargo test --release -- --ignored --nocapture a_large_library`.
-#[test]
-#[ignore = "needs TRACER_TEST_LIBRARY"]
-fn a_large_library_is_searched_fast() {
-    static NAMES: OnceLock<Vec<&str>> = OnceLock::new();
-    let names = NAMES.get_or_init(|| {
-        vec![
-            "llama_process",
-            "llama_decode",
-            "llama_model_load_from_file",
-            "llama_init_from_model",
-            "llama_model_free",
-            "llama_backend_init",
-        ]
-    });
-    let path = PathBuf::from(std::env::var_os("TRACER_TEST_LIBRARY").expect("TRACER_TEST_LIBRARY"));
-    let absent: Vec<String> = names.iter().map(|name| format!("{name}_not")).collect();
-    let absent: Vec<&str> = absent.iter().map(String::as_str).collect();
-    for (what, wanted) in [("present", names), ("absent", &absent)] {
-        for _ in 0..5 {
-            let start = std::time::Instant::now();
-            let found = exported_symbols(&path, wanted).expect("symbols");
-            eprintln!("{what}: {:?} in {:?}", found.len(), start.elapsed());
-            if what == "present" {
-                eprintln!(
-                    "{}",
-                    found
-                        .iter()
-                        .map(|(name, offset)| format!("{name} {offset:#x}"))
-                        .collect::<Vec<_>>()
-                        .join(", ")
-                );
-            }
-        }
     }
 }
