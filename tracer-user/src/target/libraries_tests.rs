@@ -113,12 +113,17 @@ fn a_deleted_and_replaced_program_is_still_the_one_that_runs() {
         .expect("spawn");
     fs::remove_file(&path).expect("remove");
     fs::write(&path, "another file").expect("write");
-    let files = executable_mappings(i32::try_from(child.id()).expect("pid"));
-    let found = files.as_ref().ok().and_then(|files| {
-        files
-            .iter()
+    let pid = i32::try_from(child.id()).expect("pid");
+    let look = || {
+        executable_mappings(pid)
+            .ok()?
+            .into_iter()
             .find(|file| file.path_in_process.starts_with(directory.path()))
-            .cloned()
+    };
+    // The kernel closes the descriptors by which `spawn` waits for exec before it maps the program.
+    let found = (0..500).find_map(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        look()
     });
     let opened = found
         .as_ref()
