@@ -65,7 +65,11 @@ pub fn fill(
         faults,
     } = window;
     record.notes.extend(faults);
-    let stream = stream.finish(Nanos(closed_nanos), &aggregates.waiting);
+    let stream = stream.finish(
+        Nanos(closed_nanos),
+        &aggregates.waiting,
+        &aggregates.unseen_at_end,
+    );
     let lost = aggregates.lost_records;
     let lost_records = lost.issues + lost.completions + lost.requeues;
     let lost_events = lost_records + losses_of_events(&lost);

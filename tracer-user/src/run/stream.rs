@@ -1,6 +1,6 @@
 //! Records of the ring buffer → events of models → accumulators.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use tracer_common::{
     counters::EvictionAgent,
@@ -10,13 +10,14 @@ use tracer_common::{
         IssueRecord, MarkRecord, NO_PREVIOUS_END, PageRecord, WaitRecord, complete_flag,
         issue_flag, page_event, wait_kind,
     },
+    request::RequestSlot,
 };
 
 use crate::{
     kernel::Record,
     stats::{
-        FileData, ModelAccumulator, ModelFigures, Nanos, ReadCompleted, ReadIssued, ReadRequeued,
-        RequestId,
+        FileData, FileRange, ModelAccumulator, ModelFigures, Nanos, ReadCompleted, ReadIssued,
+        ReadRequeued, RequestId,
         attribution::{AttributedRead, Attribution, AttributionFigures, Folio},
         phase::TimedMark,
         stall::{Wait, WaitKind},
@@ -57,6 +58,8 @@ pub struct Stream {
     waits_by_process: BTreeMap<u32, u64>,
     residency: ResidencySamples,
     last_probed: Option<Nanos>,
+    /// Reads that have begun and not been seen to end, by request and model: when they began, and where they lie.
+    open: HashMap<(u64, usize), (Nanos, Vec<FileRange>)>,
 }
 
 /// Resident pages of the models over time, by the events. At most [`ResidencySamples::MOST`] points: when there are
@@ -168,6 +171,7 @@ impl Stream {
             waits_by_process: BTreeMap::new(),
             residency: ResidencySamples::default(),
             last_probed: None,
+            open: HashMap::new(),
         }
     }
 
@@ -215,6 +219,9 @@ impl Stream {
                         },
                         ranges,
                     );
+                    if last {
+                        self.open.remove(&(complete.request, slot));
+                    }
                     if let (Some(arrival), Some(attribution)) =
                         (arrival, self.setup.attributions.get_mut(slot))
                     {
@@ -227,6 +234,7 @@ impl Stream {
                 for model in &mut self.models {
                     model.end_unseen(Nanos(unseen.time_ns), RequestId(unseen.request));
                 }
+                self.arrived_unseen(unseen.request);
             }
             Record::Requeue(requeue) => {
                 self.counts.requeues += 1;
@@ -279,6 +287,15 @@ impl Stream {
         }
     }
 
+    /// A read has ended unseen: what it was for has arrived, or the device would not have used its tag again.
+    fn arrived_unseen(&mut self, request: u64) {
+        for (slot, attribution) in self.setup.attributions.iter_mut().enumerate() {
+            if let Some((first_issue, ranges)) = self.open.remove(&(request, slot)) {
+                attribution.arrived_unseen(first_issue, &ranges);
+            }
+        }
+    }
+
     fn issue(&mut self, issue: &IssueRecord) {
         self.counts.issues += 1;
         let slot = usize::from(issue.model);
@@ -317,6 +334,13 @@ impl Stream {
         });
         let stream_gaps = model.take_stream_gaps();
         if let Some(attribution) = self.setup.attributions.get_mut(slot) {
+            let begun = self
+                .open
+                .remove(&(issue.request, slot))
+                .filter(|_| reissue)
+                .map_or(time, |(begun, _)| begun);
+            self.open
+                .insert((issue.request, slot), (begun, part.ranges.clone()));
             attribution.stream_gaps(stream_gaps);
             attribution.issue(
                 time,
@@ -427,9 +451,18 @@ impl Stream {
             .collect()
     }
 
-    /// The figures of a window that ends at `end`. `waiting`: threads that had not said what became of their wait.
+    /// The figures of a window that ends at `end`. `waiting`: threads that had not said what became of their wait;
+    /// `unseen_at_end`: reads that an idle device must have finished.
     #[must_use]
-    pub fn finish(mut self, end: Nanos, waiting: &[(u32, WaitingThread)]) -> FinishedStream {
+    pub fn finish(
+        mut self,
+        end: Nanos,
+        waiting: &[(u32, WaitingThread)],
+        unseen_at_end: &[RequestSlot],
+    ) -> FinishedStream {
+        for slot in unseen_at_end {
+            self.arrived_unseen(slot.request);
+        }
         for (thread_id, waiting) in waiting {
             let end_ns = if waiting.end_ns == 0 {
                 end.0

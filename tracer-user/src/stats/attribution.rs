@@ -142,6 +142,11 @@ impl Attribution {
         }
     }
 
+    /// A read that began at a time has ended unseen, and is taken to have arrived.
+    pub fn arrived_unseen(&mut self, first_issue: Nanos, ranges: &[FileRange]) {
+        self.segments.at(first_issue).arrived(ranges);
+    }
+
     /// Stream-aware gaps that have become known.
     pub fn stream_gaps(&mut self, gaps: Vec<StreamGap>) {
         for gap in gaps {
