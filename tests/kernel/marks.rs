@@ -155,11 +155,9 @@ fn without_any_the_page_cache_tells(ground: &Ground) -> Result<()> {
     );
     let found = phases(record)?;
     ensure!(found == ["load", "inference"], "the phases are {found:?}");
-    // A completion that the kernel showed to no program is in no phase's unique bytes.
-    let unseen = record.count("loss.unseen_completions")? > 0;
     ensure!(
         record.count("phases.0.read_bytes")? == FILE_BYTES
-            && (record.number("phases.0.coverage")? == 1.0 || unseen)
+            && record.number("phases.0.coverage")? == 1.0
             && record.count("phases.1.read_bytes")? == 0,
         "the phases are {}",
         record.value("phases")?

@@ -1,7 +1,7 @@
 //! Threads that wait: for a folio of a model, for other I/O, for reclaim, for a lock.
 //!
 //! A thread that sleeps for I/O says so in `task_struct.in_iowait`, which is still set when it comes back to a
-//! CPU; so a switch that has to do with no such thread costs two loads. What it waits for is told from its last
+//! CPU; so a switch that has to do with no such thread costs a few loads and no hash map. What it waits for is told from its last
 //! page-cache event: a page fault on the model is followed by nothing else before its wait. A `read()` says only
 //! after its wait which file it was for (`mm_filemap_get_pages`).
 

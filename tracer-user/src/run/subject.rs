@@ -270,12 +270,16 @@ impl Subject {
     /// file's own numbers are not sure to be those. One byte of each is read for that.
     ///
     /// # Errors
-    /// A map that cannot be written.
+    /// A map that cannot be written; two files that turn out to be one.
     pub fn learn_keys(&mut self, session: &mut Session) -> anyhow::Result<()> {
-        for (slot, file) in self.files.iter_mut().enumerate() {
-            if matches!(file.placement, Placement::OnDisk { .. }) {
+        for slot in 0..self.files.len() {
+            let Some(file) = self
+                .files
+                .get(slot)
+                .filter(|file| matches!(file.placement, Placement::CacheOnly(_)))
+            else {
                 continue;
-            }
+            };
             let is_cold = file.is_cold();
             // One page is enough: no read-ahead.
             file.advise(libc::POSIX_FADV_RANDOM);
@@ -286,8 +290,12 @@ impl Subject {
             if let Some(key) = learnt
                 && key != file.key
             {
+                // Seen through another mount, for instance: its events would count for one of the two only.
+                self.refuse_twice(key, &file.path)?;
                 session.replace_file(slot, key)?;
-                file.key = key;
+                if let Some(file) = self.files.get_mut(slot) {
+                    file.key = key;
+                }
             }
         }
         Ok(())

@@ -135,7 +135,7 @@ impl ModelAccumulator {
 
     /// A read was handed to the driver. Returns what that means for the part of the run in which it began.
     pub fn issue(&mut self, read: &ReadIssued) -> Issued {
-        let bytes_before = self.requests.counts().total_bytes();
+        let bytes_before = self.requests.total_bytes();
         let issue = self.requests.issue(read);
         self.busy.observe(read.time, self.requests.with_driver());
         let Issue::First { queue_depth } = issue else {
@@ -202,7 +202,7 @@ impl ModelAccumulator {
 
     /// An issued read went back to the queue. Returns what that means for the part of the run in which it began.
     pub fn requeue(&mut self, part: &ReadRequeued) -> Option<BytesChange> {
-        let bytes_before = self.requests.counts().total_bytes();
+        let bytes_before = self.requests.total_bytes();
         self.requests.requeue(part);
         self.busy.observe(part.time, self.requests.with_driver());
         self.change_since(part.request, bytes_before)
@@ -213,7 +213,7 @@ impl ModelAccumulator {
         Some(BytesChange {
             first_issue,
             readahead,
-            bytes: signed_difference(self.requests.counts().total_bytes(), bytes_before),
+            bytes: signed_difference(self.requests.total_bytes(), bytes_before),
         })
     }
 

@@ -250,6 +250,12 @@ impl RequestMatcher {
         self.with_driver
     }
 
+    /// Bytes issued − requeued so far, without a look at what is open.
+    #[must_use]
+    pub fn total_bytes(&self) -> u64 {
+        self.counts.total_bytes()
+    }
+
     /// The counts, with what is open now as in flight.
     #[must_use]
     pub fn counts(&self) -> RequestCounts {
