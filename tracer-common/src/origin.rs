@@ -32,22 +32,6 @@ pub const ALL_READ_ORIGINS: [ReadOrigin; READ_ORIGINS] = [
     ReadOrigin::Metadata,
 ];
 
-impl ReadOrigin {
-    /// The origin of a number.
-    #[must_use]
-    pub const fn of_number(number: usize) -> Option<Self> {
-        match number {
-            0 => Some(Self::TracedFile),
-            1 => Some(Self::OtherFile),
-            2 => Some(Self::BlockDevice),
-            3 => Some(Self::Unbuffered),
-            4 => Some(Self::Swap),
-            5 => Some(Self::Metadata),
-            _ => None,
-        }
-    }
-}
-
 const _: () = {
     let mut number = 0;
     while number < READ_ORIGINS {

@@ -33,8 +33,6 @@ pub mod issue_flag {
     /// Somebody waits for it (`REQ_SYNC`; the kernel treats every read as synchronous, so it is set by
     /// the submitter's flag only).
     pub const SYNCHRONOUS: u8 = 8;
-    /// The three highest bits hold the [`crate::origin::ReadOrigin`].
-    pub const ORIGIN_SHIFT: u32 = 5;
 }
 
 /// End of the previous read where there was none.

@@ -10,6 +10,7 @@ use tracer_common::{
     extent::{MAX_DEVICES, MAX_MODELS},
     gap::{GapClass, SECTOR_BYTES},
     latency::{LATENCY_BUCKETS, latency_bucket},
+    origin::ReadOrigin,
     record::{
         CompleteRecord, IssueRecord, NO_PREVIOUS_END, UnseenRecord, complete_flag, issue_flag, kind,
     },
@@ -124,16 +125,19 @@ pub fn issued(
             }
         }
     }
-    let origin = origin::of_read(command_flags, transfer.first_bio);
-    let walk = walk::over(space::ISSUE, device, sector, end_sector, false);
-    let other_bytes = if reissue { 0 } else { u64::from(bytes) };
-    let Some(walk) = walk else {
+    // Shares count at the first issue, so a re-issue need not be looked at.
+    let origin = if reissue {
+        ReadOrigin::Unbuffered
+    } else {
+        origin::of_read(command_flags, transfer.first_bio)
+    };
+    let mut other_bytes = if reissue { 0 } else { u64::from(bytes) };
+    let Some(walk) = walk::over(space::ISSUE, device, sector, end_sector, false) else {
         device_counters.other_bytes_by_origin[origin as usize] += other_bytes;
         return;
     };
-    let mut other_bytes = other_bytes;
 
-    let mut flags = (origin as u8) << issue_flag::ORIGIN_SHIFT;
+    let mut flags = 0;
     if metadata {
         flags |= issue_flag::METADATA;
     }

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use tracer_common::{
     counters::EvictionAgent,
-    origin::ReadOrigin,
     page::WaitingThread,
     record::{
         IssueRecord, MarkRecord, NO_PREVIOUS_END, PageRecord, WaitRecord, complete_flag,
@@ -27,6 +26,7 @@ use crate::{
 use super::{
     locate::{Locator, Owner},
     marks::{MarkedSymbols, SharedMarks},
+    residency_samples::ResidencySamples,
 };
 
 /// What the stream knows before its first record.
@@ -60,39 +60,6 @@ pub struct Stream {
     last_probed: Option<Nanos>,
     /// Reads that have begun and not been seen to end, by request and model: when they began, and where they lie.
     open: HashMap<(u64, usize), (Nanos, Vec<FileRange>)>,
-}
-
-/// Resident pages of the models over time, by the events. At most [`ResidencySamples::MOST`] points: when there are
-/// more, every second one goes and the interval doubles.
-#[derive(Default)]
-struct ResidencySamples {
-    points: Vec<(Nanos, Vec<Option<u64>>)>,
-    interval_doublings: u32,
-}
-
-impl ResidencySamples {
-    const MOST: usize = 600;
-    const FIRST_INTERVAL_NANOS: u64 = 100_000_000;
-
-    fn take(&mut self, now: Nanos, pages: impl FnOnce() -> Vec<Option<u64>>) {
-        let interval = Self::FIRST_INTERVAL_NANOS << self.interval_doublings.min(32);
-        let is_due = self
-            .points
-            .last()
-            .is_none_or(|(last, _)| now.since(*last).is_some_and(|nanos| nanos >= interval));
-        if !is_due {
-            return;
-        }
-        self.points.push((now, pages()));
-        if self.points.len() > Self::MOST {
-            let mut number = 0;
-            self.points.retain(|_| {
-                number += 1;
-                number % 2 == 1
-            });
-            self.interval_doublings += 1;
-        }
-    }
 }
 
 /// Records by kind, and what was wrong with some.
@@ -312,7 +279,6 @@ impl Stream {
         let time = Nanos(issue.time_ns);
         let reissue = issue.flags & issue_flag::REISSUE != 0;
         let readahead = issue.flags & issue_flag::READAHEAD != 0;
-        let origin = ReadOrigin::of_number(usize::from(issue.flags >> issue_flag::ORIGIN_SHIFT));
         let issued = model.issue(&ReadIssued {
             time,
             request: RequestId(issue.request),
@@ -349,7 +315,6 @@ impl Stream {
                     ranges: &part.ranges,
                     bytes: part.bytes,
                     readahead,
-                    direct: origin == Some(ReadOrigin::Unbuffered),
                 },
             );
         }
@@ -368,7 +333,6 @@ impl Stream {
             file: owner.file,
             first_page: u64::from(page.first_page),
             pages: u64::from(page.pages),
-            process_id: page.process_id,
         };
         match page.event {
             page_event::INSERT => attribution.insert(time, folio, false),
@@ -438,8 +402,9 @@ impl Stream {
 
     /// All records that were there at `now` have been taken.
     pub fn end_batch(&mut self, now: Nanos) {
-        let pages = self.resident_pages();
-        self.residency.take(now, || pages);
+        if self.residency.is_due(now) {
+            self.residency.take(now, self.resident_pages());
+        }
     }
 
     /// Pages resident now by the events, by model; None where that is not known.
@@ -482,7 +447,7 @@ impl Stream {
         }
         self.begin_batch();
         self.reach(end);
-        let mut residency = std::mem::take(&mut self.residency.points);
+        let mut residency = self.residency.finish();
         residency.push((end, self.resident_pages()));
         for (model, attribution) in self.models.iter_mut().zip(&mut self.setup.attributions) {
             model.settle_order();

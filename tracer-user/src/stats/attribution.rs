@@ -46,7 +46,6 @@ pub struct Attribution {
     reads_seen: bool,
     /// Files of which a page was mapped by a page fault.
     mapped_files: BTreeSet<u16>,
-    direct_bytes: u64,
 }
 
 impl Attribution {
@@ -70,7 +69,6 @@ impl Attribution {
             full_pass: FullPass::Awaited,
             reads_seen: false,
             mapped_files: BTreeSet::new(),
-            direct_bytes: 0,
         })
     }
 
@@ -100,9 +98,6 @@ impl Attribution {
                     .first_issue(read.bytes, readahead, gap);
                 self.piece_reads.issue(table, ranges, readahead);
                 self.steps.issue(time, table, ranges, readahead);
-                if read.direct {
-                    self.direct_bytes = self.direct_bytes.saturating_add(read.bytes);
-                }
             }
             // What is left of a read that came back in part counted already.
             Issued::Again(Some(change)) if change.bytes > 0 => {
@@ -159,13 +154,9 @@ impl Attribution {
         let PageBytes {
             bytes,
             refaulted_bytes,
-        } = self.pages.insert(
-            folio.file,
-            folio.first_page,
-            folio.pages,
-            folio.process_id,
-            time,
-        );
+        } = self
+            .pages
+            .insert(folio.file, folio.first_page, folio.pages, time);
         self.steps.inserted(time, bytes, refaulted_bytes);
         if by_fault {
             self.steps.major_fault(time);
@@ -253,7 +244,6 @@ impl Attribution {
             outside_bytes: self.piece_reads.outside_bytes(),
             piece_pages: self.pages.piece_figures(),
             pages: self.pages.figures(),
-            direct_bytes: self.direct_bytes,
         }
     }
 }
@@ -267,8 +257,6 @@ pub struct AttributedRead<'a> {
     pub bytes: u64,
     /// Read ahead of the need.
     pub readahead: bool,
-    /// Past the page cache.
-    pub direct: bool,
 }
 
 /// Pages of a file.
@@ -280,8 +268,6 @@ pub struct Folio {
     pub first_page: u64,
     /// Number of pages.
     pub pages: u64,
-    /// Process that was current.
-    pub process_id: u32,
 }
 
 impl Folio {
@@ -313,8 +299,6 @@ pub struct AttributionFigures {
     pub piece_pages: Vec<PiecePageFigures>,
     /// Page cache, all pieces together.
     pub pages: PageFigures,
-    /// Bytes read past the page cache.
-    pub direct_bytes: u64,
 }
 
 impl AttributionFigures {
@@ -394,7 +378,6 @@ mod tests {
             file: 0,
             first_page,
             pages,
-            process_id: 1,
         }
     }
 
@@ -439,7 +422,6 @@ mod tests {
             ranges: &ranges,
             bytes: 4096,
             readahead: true,
-            direct: false,
         };
         attribution.issue(Nanos(1), model.issue(&issue(1, false)), &read);
         attribution.mark(TimedMark {

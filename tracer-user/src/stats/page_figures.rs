@@ -71,9 +71,6 @@ pub struct PageFigures {
     /// The insert after which every page of every file had been inserted, or was known to have been resident at
     /// the start. `None` where some page never was, or where no insert completed it (a warm start).
     pub first_full_pass_ns: Option<Nanos>,
-    /// Pages inserted by thread, by its id. The thread that inserts is the one that asks for a read; it need
-    /// not be the one that wants the data.
-    pub inserts_by_thread: Vec<ThreadInserts>,
 }
 
 /// Pages evicted, by agent. They sum to `evicted_pages`.
@@ -119,15 +116,6 @@ impl Contradictions {
         self.inserted_while_resident_pages
             .saturating_add(self.evicted_while_absent_pages)
     }
-}
-
-/// Pages inserted by a thread.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ThreadInserts {
-    /// Its id.
-    pub thread: u32,
-    /// Pages.
-    pub pages: u64,
 }
 
 /// What happened to the bytes of one piece. Summed over all pieces, each count is that of [`PageFigures`].

@@ -35,14 +35,13 @@
 //!
 //! Memory: 5 bits a page, and 4 bytes more for a file that had an eviction: 15 MB for 13 GB of files.
 
-use std::{collections::BTreeMap, ops::Range, sync::Arc};
+use std::{ops::Range, sync::Arc};
 
 use super::{
     event::Nanos,
     miss_stream::MissStreamDistances,
     page_figures::{
-        Contradictions, EvictionFigures, PageFigures, PieceBytes, PiecePageFigures, ThreadInserts,
-        UnusedEvicted,
+        Contradictions, EvictionFigures, PageFigures, PieceBytes, PiecePageFigures, UnusedEvicted,
     },
     page_state::{FilePages, Use},
     pieces::{PAGE_BYTES, PieceTable},
@@ -65,7 +64,6 @@ pub struct PageHistory {
     /// Pages in evictions by [`EvictionAgent`].
     agents: [u64; 4],
     distances: MissStreamDistances,
-    threads: BTreeMap<u32, u64>,
     /// Pages that were neither resident at the start nor in any event.
     never_seen_pages: u64,
     first_full_pass: Option<Nanos>,
@@ -144,7 +142,6 @@ impl PageHistory {
             totals: PageTotals::default(),
             agents: [0; 4],
             distances: MissStreamDistances::default(),
-            threads: BTreeMap::new(),
             never_seen_pages: pages,
             first_full_pass: None,
         })
@@ -191,16 +188,9 @@ impl PageHistory {
         Ok(())
     }
 
-    /// A folio entered the page cache: `pages` pages from `first_page` on, brought in by a thread. Gives the
+    /// A folio entered the page cache: `pages` pages from `first_page` on. Gives the
     /// bytes of the file in it.
-    pub fn insert(
-        &mut self,
-        file: u16,
-        first_page: u64,
-        pages: u64,
-        by_thread: u32,
-        time: Nanos,
-    ) -> PageBytes {
+    pub fn insert(&mut self, file: u16, first_page: u64, pages: u64, time: Nanos) -> PageBytes {
         let mut folio_bytes = PageBytes::default();
         let Some(state) = self.files.get_mut(usize::from(file)) else {
             add(&mut self.totals.inserted_beyond_end, pages);
@@ -215,7 +205,6 @@ impl PageHistory {
         if folio.is_empty() {
             return folio_bytes;
         }
-        add(self.threads.entry(by_thread).or_default(), length(&folio));
         let inserted_before = totals.inserted;
         add(&mut totals.inserted, length(&folio));
         let (never_seen, distances) = (&mut self.never_seen_pages, &mut self.distances);
@@ -453,14 +442,6 @@ impl PageHistory {
             pages_beyond_end: totals.inserted_beyond_end,
             evicted_beyond_end_pages: totals.evicted_beyond_end,
             first_full_pass_ns: self.first_full_pass,
-            inserts_by_thread: self
-                .threads
-                .iter()
-                .map(|(thread, pages)| ThreadInserts {
-                    thread: *thread,
-                    pages: *pages,
-                })
-                .collect(),
         }
     }
 

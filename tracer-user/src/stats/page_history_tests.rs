@@ -1,5 +1,7 @@
 //! By hand, and against a model that keeps the log of every page and looks back through it.
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::stats::pieces::tests::{span, tables};
 use proptest::prelude::*;
@@ -25,7 +27,7 @@ fn a_page_of_two_pieces_counts_in_both_by_bytes_and_the_last_one_ends_with_the_f
     ]])
     .expect("valid");
     let mut history = PageHistory::new(Arc::new(table), TouchEvents::Observed).expect("small");
-    history.insert(0, 0, 4, 1, TIME);
+    history.insert(0, 0, 4, TIME);
     history.evict(0, 1, 2, EvictionAgent::Kswapd);
     let pieces = history.piece_figures();
     assert_eq!(
@@ -54,13 +56,13 @@ fn a_page_of_two_pieces_counts_in_both_by_bytes_and_the_last_one_ends_with_the_f
 fn the_fault_that_brings_a_page_in_is_a_use_and_its_neighbours_are_none() {
     let mut history = history(&[10 * 4096]);
     history.fault(0, 2);
-    history.insert(0, 0, 8, 1, TIME);
+    history.insert(0, 0, 8, TIME);
     history.mapped(0, 2, 3);
     history.evict(0, 0, 8, EvictionAgent::DirectReclaim);
     assert_eq!(unused(&history), (6, 7));
     // Back by read-ahead: what was used before the eviction is no use now, nor is a window over an absent page.
     history.mapped(0, 0, 7);
-    history.insert(0, 0, 8, 1, TIME);
+    history.insert(0, 0, 8, TIME);
     history.evict(0, 0, 8, EvictionAgent::DirectReclaim);
     assert_eq!(unused(&history), (14, 15));
 }
@@ -93,33 +95,26 @@ fn residency_is_start_plus_inserts_minus_evictions() {
     assert_eq!(history.resident_pages_total(), Some(3));
     assert_eq!(history.resident_bytes(), Some(vec![3 * 4096 - 96, 0]));
     history.evict(0, 1, 2, EvictionAgent::Kswapd);
-    history.insert(1, 0, 1, 3, TIME);
+    history.insert(1, 0, 1, TIME);
     assert_eq!(history.resident_bytes(), Some(vec![4096, 4096]));
     assert_eq!(history.figures().first_full_pass_ns, Some(TIME));
-    history.insert(1, 0, 1, 3, TIME);
+    history.insert(1, 0, 1, TIME);
     let figures = history.figures();
     assert_eq!(figures.contradictions.inserted_while_resident_pages, 1);
     assert_eq!(figures.resident_pages, Some(2));
-    assert_eq!(
-        figures.inserts_by_thread,
-        [ThreadInserts {
-            thread: 3,
-            pages: 2
-        }]
-    );
 }
 
 #[test]
 fn the_first_full_pass_ends_with_the_last_page_that_had_never_been_there() {
     let mut history = history(&[2 * 4096, 4096]);
     let pass = |history: &PageHistory| history.figures().first_full_pass_ns;
-    history.insert(0, 0, 2, 1, Nanos(1));
+    history.insert(0, 0, 2, Nanos(1));
     history.evict(0, 1, 1, EvictionAgent::Kswapd);
-    history.insert(0, 1, 1, 1, Nanos(2));
-    history.insert(0, 1, 1, 1, Nanos(3));
+    history.insert(0, 1, 1, Nanos(2));
+    history.insert(0, 1, 1, Nanos(3));
     assert_eq!(pass(&history), None);
-    history.insert(1, 0, 1, 1, Nanos(4));
-    history.insert(1, 0, 1, 1, Nanos(5));
+    history.insert(1, 0, 1, Nanos(4));
+    history.insert(1, 0, 1, Nanos(5));
     assert_eq!(pass(&history), Some(Nanos(4)));
 }
 
@@ -138,7 +133,7 @@ fn a_start_that_comes_late_or_short_is_refused() {
         history.start(2, &[0]),
         Err(PageHistoryError::UnknownFile { file: 2, files: 2 })
     );
-    history.insert(0, 0, 1, 1, TIME);
+    history.insert(0, 0, 1, TIME);
     let late = |file| Err(PageHistoryError::StartedAlready { file });
     assert_eq!(history.start(0, &[0, 0]), late(0));
     assert_eq!(history.start(1, &[1]), Ok(()));
@@ -149,7 +144,7 @@ fn a_start_that_comes_late_or_short_is_refused() {
 fn without_events_of_use_nothing_is_said_about_it() {
     let table = Arc::new(PieceTable::whole_files(&[4096]).expect("valid"));
     let mut history = PageHistory::new(table, TouchEvents::Unobserved).expect("small");
-    history.insert(0, 0, 1, 1, TIME);
+    history.insert(0, 0, 1, TIME);
     history.evict(0, 0, 1, EvictionAgent::Kswapd);
     assert_eq!(history.figures().unused_evicted, None);
     assert_eq!(
@@ -161,20 +156,20 @@ fn without_events_of_use_nothing_is_said_about_it() {
 #[test]
 fn the_distance_is_what_came_in_between() {
     let mut history = history(&[8 * 4096, 64 * 4096]);
-    history.insert(0, 0, 8, 1, TIME);
+    history.insert(0, 0, 8, TIME);
     history.evict(0, 0, 8, EvictionAgent::Kswapd);
-    history.insert(1, 0, 20, 1, TIME);
+    history.insert(1, 0, 20, TIME);
     // A folio of four: none of its pages came between the eviction of another and its insert.
-    history.insert(0, 0, 4, 1, TIME);
+    history.insert(0, 0, 4, TIME);
     let distance = history.figures().miss_stream_distance;
     assert_eq!(distance.buckets.len(), 1);
     assert_eq!(
         (distance.buckets[0].from_bytes, distance.buckets[0].pages),
         (16 * 4096, 4)
     );
-    history.insert(0, 4, 1, 1, TIME);
-    history.insert(1, 20, 10, 1, TIME);
-    history.insert(0, 5, 1, 1, TIME);
+    history.insert(0, 4, 1, TIME);
+    history.insert(1, 20, 10, TIME);
+    history.insert(0, 5, 1, TIME);
     let buckets = history.figures().miss_stream_distance.buckets;
     assert_eq!(buckets.iter().map(|b| b.pages).collect::<Vec<_>>(), [5, 1]);
 }
@@ -185,7 +180,7 @@ fn events_of_any_values_are_survived() {
     for file in [0, 1, 2, u16::MAX] {
         for first in [0, 5, 6, u64::MAX] {
             for pages in [0, 1, 6, u64::MAX] {
-                history.insert(file, first, pages, u32::MAX, Nanos(u64::MAX));
+                history.insert(file, first, pages, Nanos(u64::MAX));
                 history.mapped(file, first, pages);
                 history.lookup(file, first, pages);
                 history.fault(file, first);
@@ -235,7 +230,7 @@ fn fed(history: &mut PageHistory, events: &[Event]) -> (u64, u64, u64) {
     for event in events {
         match *event {
             Event::Insert(file, first, pages) => {
-                let bytes = history.insert(file, first, pages, 1, TIME);
+                let bytes = history.insert(file, first, pages, TIME);
                 given.0 += bytes.bytes;
                 given.1 += bytes.refaulted_bytes;
             }
@@ -487,7 +482,7 @@ proptest! {
                         .get(usize::from(file))
                         .is_some_and(|state| state.is_resident(page));
                     if !resident {
-                        history.insert(file, page, 1, 1, TIME);
+                        history.insert(file, page, 1, TIME);
                     }
                 }
             } else {

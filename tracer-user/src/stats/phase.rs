@@ -46,6 +46,15 @@ impl Phase {
         Self::End,
     ];
 
+    /// Whether it consists of decode calls.
+    #[must_use]
+    pub const fn has_steps(self) -> bool {
+        matches!(
+            self,
+            Self::WarmUp | Self::Prompt | Self::Generation | Self::Mixed | Self::Inference
+        )
+    }
+
     /// Its name, as in the record.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -217,19 +226,20 @@ fn with_steps(marks: &[TimedMark], first_decode: usize, from_start: bool) -> Vec
                     && current.phase != Phase::Prompt
                     && current.step.is_some();
                 if let Some(from) = pending_from.take() {
-                    let class = if begins_request || phase == Phase::WarmUp {
-                        plain(Phase::Idle)
-                    } else {
-                        current
-                    };
+                    let class =
+                        if begins_request || phase == Phase::WarmUp || current.step.is_none() {
+                            plain(Phase::Idle)
+                        } else {
+                            current
+                        };
                     classes.iter_mut().skip(from).for_each(|own| *own = class);
                 }
                 current = SegmentClass {
                     phase,
-                    step: Some(step),
+                    step: phase.has_steps().then_some(step),
                     tokens,
                 };
-                step += 1;
+                step += u32::from(phase.has_steps());
                 inside = true;
             }
             Mark::DecodeReturned => {

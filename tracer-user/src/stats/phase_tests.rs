@@ -139,6 +139,26 @@ fn a_servers_line_may_come_while_the_prompt_is_already_decoded() {
 }
 
 #[test]
+fn a_function_that_the_user_calls_the_load_is_no_step() {
+    use Phase::{End, Idle, Load, Prompt};
+    let loads = Mark::DecodeEntered {
+        tokens: None,
+        phase: Some(Load),
+    };
+    let returned = Mark::DecodeReturned;
+    assert_eq!(
+        phases(&[loads, returned, entered(4), returned], true),
+        [
+            (Load, None),
+            (Load, None),
+            (Idle, None),
+            (Prompt, Some(0)),
+            (End, None)
+        ]
+    );
+}
+
+#[test]
 fn several_requests_at_once_are_mixed() {
     let run = [
         Mark::RequestBegan,
