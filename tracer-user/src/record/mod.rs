@@ -8,7 +8,9 @@
 mod attribution;
 mod checks;
 mod course;
+mod experiment;
 mod inspection;
+mod machine;
 mod model;
 mod process;
 
@@ -23,9 +25,14 @@ pub use course::{
     BufferRecord, CgroupPointRecord, MemoryPointRecord, ProcessPointRecord, ResidencyPointRecord,
     SystemPointRecord,
 };
+pub use experiment::{
+    AxisRecord, EXPERIMENT_SCHEMA_VERSION, ExperimentRecord, ExperimentRunRecord, PlannedPressure,
+    RunOutcome, WorkRecord,
+};
 pub use inspection::{
     InspectedExtent, InspectedFile, InspectedGroup, InspectedPiece, ModelInspection,
 };
+pub use machine::MachineRecord;
 pub use model::{
     BandwidthRecord, CacheRecord, DistanceBucket, EvictionsByAgent, ExpertsRecord, GapClassRecord,
     GapsRecord, LatencyRecord, ModelFileRecord, ModelIdentity, ModelRecord, OrderRecord,
@@ -69,6 +76,9 @@ pub struct RunRecord {
     pub single: Option<ModelRecord>,
     /// The models' figures, where several were traced; else empty.
     pub models: Vec<ModelRecord>,
+    /// The machine.
+    #[serde(default)]
+    pub machine: MachineRecord,
     /// What was done to the memory.
     pub pressure: PressureRecord,
     /// The machine's memory around the run.

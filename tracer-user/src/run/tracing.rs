@@ -10,7 +10,7 @@ use tokio::{io::unix::AsyncFd, time};
 
 use crate::{
     kernel::{Requirement, RequirementState, Session, SessionOptions, requirements},
-    record::{RunRecord, SCHEMA_VERSION},
+    record::{MachineRecord, RunRecord, SCHEMA_VERSION},
     stats::page_events::TouchEvents,
     target::{Caller, ReceivedSignal, SignalWatch},
 };
@@ -19,7 +19,7 @@ use super::{
     assemble::{self, ResidencyCourse},
     directory::RunDirectory,
     engine_watch::{EngineWatch, SharedLog},
-    machine::{MemoryState, kernel_release},
+    machine::{self, MemoryState, kernel_release},
     marks::{MarkedSymbols, NamedSymbol, SharedMarks},
     moments::residency_now,
     pieces::ModelPieces,
@@ -127,6 +127,7 @@ pub(super) struct Opened {
     pieces: Vec<ModelPieces>,
     course: ResidencyCourse,
     memory: MemoryState,
+    machine: MachineRecord,
     started_at: SystemTime,
 }
 
@@ -139,6 +140,14 @@ impl Prepared {
             ..ResidencyCourse::default()
         };
         let memory = MemoryState::now();
+        let machine = MachineRecord {
+            device_temperature_celsius: self
+                .subject
+                .disks
+                .first()
+                .and_then(|disk| machine::temperature_celsius(&disk.name)),
+            ..machine::machine()
+        };
         let pieces = self
             .subject
             .models
@@ -185,6 +194,7 @@ impl Prepared {
             pieces,
             course,
             memory,
+            machine,
             started_at,
         })
     }
@@ -209,6 +219,8 @@ impl Opened {
         self.course.load_end = watch.load_end.take();
         self.course.last_token = watch.last_token.take();
         self.course.others = std::mem::take(&mut watch.residency);
+        let memory_after = MemoryState::now();
+        machine::add_pressure(&mut self.machine, &self.memory, &memory_after);
         let mut record = RunRecord {
             schema_version: SCHEMA_VERSION,
             tracer_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -216,7 +228,8 @@ impl Opened {
             kernel: kernel_release(),
             mode: mode.to_owned(),
             command,
-            memory: self.memory.until(&MemoryState::now()),
+            machine: self.machine,
+            memory: self.memory.until(&memory_after),
             process: watch.record(),
             memory_course: watch.memory_course(),
             ..RunRecord::default()
