@@ -12,8 +12,6 @@ pub struct ThreadTimes {
     pub wall_ns: u64,
     /// On a processor, nanoseconds (`/proc/thread-self/schedstat`).
     pub running_ns: u64,
-    /// Ready to run and waiting for a processor, nanoseconds (`/proc/thread-self/schedstat`).
-    pub runnable_ns: u64,
     /// Waiting for block I/O, clock ticks (`delayacct_blkio_ticks`, proc_pid_stat(5)); 0 where the kernel does not
     /// account for it.
     pub block_io_delay_ticks: u64,
@@ -33,10 +31,11 @@ impl ThreadTimes {
             fs::read_to_string(&path).with_context(|| format!("read {path}"))
         };
         let scheduler = read("schedstat")?;
-        let mut times = scheduler.split_whitespace().map(str::parse);
-        let (Some(Ok(running_ns)), Some(Ok(runnable_ns))) = (times.next(), times.next()) else {
-            anyhow::bail!("/proc/thread-self/schedstat holds {scheduler:?}");
-        };
+        let running_ns = scheduler
+            .split_whitespace()
+            .next()
+            .and_then(|field| field.parse().ok())
+            .with_context(|| format!("/proc/thread-self/schedstat holds {scheduler:?}"))?;
         let status = read("stat")?;
         // The command, in parentheses, may hold anything; the state behind it is field 3.
         let block_io_delay_ticks = status
@@ -47,7 +46,6 @@ impl ThreadTimes {
         Ok(Self {
             wall_ns: u64::try_from(wall_ns).context("the clock")?,
             running_ns,
-            runnable_ns,
             block_io_delay_ticks,
         })
     }
@@ -58,7 +56,6 @@ impl ThreadTimes {
         Self {
             wall_ns: self.wall_ns.saturating_sub(earlier.wall_ns),
             running_ns: self.running_ns.saturating_sub(earlier.running_ns),
-            runnable_ns: self.runnable_ns.saturating_sub(earlier.runnable_ns),
             block_io_delay_ticks: self
                 .block_io_delay_ticks
                 .saturating_sub(earlier.block_io_delay_ticks),

@@ -4,7 +4,10 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::run::NamedSymbol;
+use crate::{
+    pressure::{BalloonSize, MemoryLimits},
+    run::{ConditionsRequest, NamedSymbol},
+};
 
 /// Traces how an LLM inference process reads its weights from storage: every read that reaches the block
 /// device, and what the page cache does with the model's files.
@@ -90,15 +93,40 @@ pub struct PressureArguments {
     /// Lock so much memory away, so that the rest of the machine is short of it.
     #[arg(long, value_name = "SIZE", value_parser = super::size::bytes)]
     pub lock: Option<u64>,
+    /// Lock memory away until only so much of MemAvailable is left.
+    #[arg(long, value_name = "SIZE", value_parser = super::size::bytes, conflicts_with = "lock")]
+    pub leave_free: Option<u64>,
     /// Give the engine a memory cgroup of its own with this limit; its model's files start uncached.
     #[arg(long, value_name = "SIZE", value_parser = super::size::bytes)]
     pub memory_max: Option<u64>,
+    /// Throttle the engine and reclaim its memory from here on, below --memory-max (cgroup v2 only).
+    #[arg(long, value_name = "SIZE", value_parser = super::size::bytes, requires = "memory_max")]
+    pub memory_high: Option<u64>,
     /// Drop the whole machine's page cache before the start.
     #[arg(long)]
     pub drop_caches: bool,
     /// Drop only the model's files from the page cache before the start.
     #[arg(long)]
     pub evict_model: bool,
+}
+
+impl PressureArguments {
+    /// What they ask for.
+    #[must_use]
+    pub fn conditions(&self) -> ConditionsRequest {
+        ConditionsRequest {
+            balloon: self
+                .lock
+                .map(BalloonSize::Lock)
+                .or(self.leave_free.map(BalloonSize::LeaveFree)),
+            cgroup: self.memory_max.map(|max_bytes| MemoryLimits {
+                max_bytes,
+                high_bytes: self.memory_high,
+            }),
+            drop_caches: self.drop_caches,
+            evict_model: self.evict_model,
+        }
+    }
 }
 
 /// `tracer launch`.

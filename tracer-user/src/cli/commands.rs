@@ -10,8 +10,8 @@ use crate::{
     kernel::{Requirement, SessionOptions},
     pressure, report,
     run::{
-        AttachOptions, ConditionsRequest, DemoOptions, FinishedRun, LaunchOptions, TraceOptions,
-        bytes_progress, describe, examine, inspect, run_attach, run_demo, run_launch,
+        AttachOptions, DemoOptions, FinishedRun, LaunchOptions, TraceOptions, bytes_progress,
+        describe, examine, inspect, run_attach, run_demo, run_launch,
     },
     target::SignalWatch,
 };
@@ -43,12 +43,7 @@ fn launch(arguments: LaunchArguments) -> anyhow::Result<i32> {
     let options = LaunchOptions {
         models: arguments.model,
         command: arguments.command,
-        conditions: ConditionsRequest {
-            lock_bytes: arguments.pressure.lock,
-            memory_max_bytes: arguments.pressure.memory_max,
-            drop_caches: arguments.pressure.drop_caches,
-            evict_model: arguments.pressure.evict_model,
-        },
+        conditions: arguments.pressure.conditions(),
         trace: trace_options(arguments.trace, "launch"),
     };
     let signals = signals()?;

@@ -11,7 +11,8 @@ mod memory_course;
 mod memory_sources;
 
 pub use balloon::{
-    BALLOON_SUBCOMMAND, Balloon, BalloonCapacity, BalloonError, helper_main, largest_balloon,
+    BALLOON_SUBCOMMAND, Balloon, BalloonCapacity, BalloonError, BalloonSize, helper_main,
+    largest_balloon,
 };
 pub use caches::{
     CachesError, DropCaches, EvictError, MappingProcess, drop_caches, evict_file, processes_mapping,

@@ -173,6 +173,9 @@ pub struct EngineRecord {
 pub struct PressureRecord {
     /// Bytes locked away by the balloon, from its own `VmLck`.
     pub locked_bytes: u64,
+    /// Bytes of `MemAvailable` that the balloon was asked to leave, where it was sized so.
+    #[serde(default)]
+    pub leave_free_bytes: Option<u64>,
     /// The memory cgroup of the engine.
     pub cgroup: Option<CgroupRecord>,
     /// `drop_caches` was written before the start.
@@ -188,6 +191,9 @@ pub struct CgroupRecord {
     pub version: u32,
     /// Limit, bytes.
     pub limit_bytes: u64,
+    /// `memory.high`, bytes: where throttling begins.
+    #[serde(default)]
+    pub high_bytes: Option<u64>,
     /// Highest use, bytes.
     pub peak_bytes: Option<u64>,
     /// Processes that the kernel killed for it.
@@ -213,6 +219,9 @@ pub struct MemoryRecord {
     pub swap_in_pages: Option<u64>,
     /// Swapped-out pages during the run (`pswpout`).
     pub swap_out_pages: Option<u64>,
+    /// Processes of the whole machine that the kernel killed for lack of memory during the run (`oom_kill`).
+    #[serde(default)]
+    pub oom_kills: Option<u64>,
 }
 
 /// A device and all of its requests in the window.

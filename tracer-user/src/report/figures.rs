@@ -433,6 +433,19 @@ fn cache_rows(model: &ModelRecord) -> Vec<Row> {
     ]
 }
 
+/// Which of the two experiments with memory this run was.
+pub fn pressure_kind(record: &RunRecord) -> &'static str {
+    match (
+        record.pressure.locked_bytes > 0,
+        record.pressure.cgroup.is_some(),
+    ) {
+        (false, false) => "none",
+        (true, false) => "locked memory",
+        (false, true) => "memory cgroup",
+        (true, true) => "locked memory and memory cgroup",
+    }
+}
+
 fn memory_rows(record: &RunRecord) -> Vec<Row> {
     let mut rows = vec![row(
         "available before",
@@ -440,16 +453,35 @@ fn memory_rows(record: &RunRecord) -> Vec<Row> {
         "MemAvailable after pressure was applied",
     )];
     rows.push(row(
+        "pressure",
+        pressure_kind(record).to_owned(),
+        "locked memory and a cgroup's limit are different experiments: reclaim of the whole machine, or of the engine alone",
+    ));
+    rows.push(row(
         "locked away",
         bytes(record.pressure.locked_bytes),
         "by the mlock balloon",
     ));
+    if record.pressure.leave_free_bytes.is_some() {
+        rows.push(row(
+            "to be left free",
+            observed_bytes(record.pressure.leave_free_bytes),
+            "the balloon was sized by MemAvailable",
+        ));
+    }
     if let Some(cgroup) = &record.pressure.cgroup {
         rows.push(row(
             "memory cgroup",
             format!("{} (v{})", bytes(cgroup.limit_bytes), cgroup.version),
             "the engine and the pages that it reads may take no more: per-cgroup reclaim, not that of a full machine",
         ));
+        if cgroup.high_bytes.is_some() {
+            rows.push(row(
+                "throttled from",
+                observed_bytes(cgroup.high_bytes),
+                "memory.high: beyond it the engine reclaims at each charge and is slowed down",
+            ));
+        }
         if cgroup.oom_kills.is_some_and(|kills| kills > 0) {
             rows.push(row(
                 "killed for lack of memory",
@@ -458,6 +490,15 @@ fn memory_rows(record: &RunRecord) -> Vec<Row> {
             ));
         }
     }
+    rows.push(row(
+        "swapped in, out",
+        format!(
+            "{}, {} pages",
+            observed_count(record.memory.swap_in_pages),
+            observed_count(record.memory.swap_out_pages)
+        ),
+        "of the whole machine; on the model's device swap is a class of its own in the device's share",
+    ));
     if let Some(peak) = &record.process.peak {
         rows.push(row(
             "peak resident set",

@@ -11,8 +11,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
     pressure::{
-        Balloon, CgroupVersion, DropCaches, MemoryCgroup, MemoryLimits, drop_caches, evict_file,
-        largest_balloon, remove_leftovers,
+        Balloon, BalloonSize, CgroupVersion, DropCaches, MemoryCgroup, MemoryLimits, drop_caches,
+        evict_file, largest_balloon, memory_cgroup_version, remove_leftovers,
     },
     record::{CgroupRecord, PressureRecord},
 };
@@ -22,10 +22,10 @@ use super::subject::Subject;
 /// What to do to the memory.
 #[derive(Clone, Debug, Default)]
 pub struct ConditionsRequest {
-    /// Bytes to lock away.
-    pub lock_bytes: Option<u64>,
-    /// Limit of the engine's memory cgroup, bytes.
-    pub memory_max_bytes: Option<u64>,
+    /// Memory to lock away.
+    pub balloon: Option<BalloonSize>,
+    /// Limits of the engine's memory cgroup.
+    pub cgroup: Option<MemoryLimits>,
     /// Drop the machine's page cache.
     pub drop_caches: bool,
     /// Drop the models' files from the page cache.
@@ -40,6 +40,7 @@ const LEAST_CGROUP_BYTES: u64 = 4 << 20;
 pub struct Conditions {
     balloon: Option<Balloon>,
     cgroup: Option<MemoryCgroup>,
+    high_bytes: Option<u64>,
     record: PressureRecord,
     notes: Vec<String>,
 }
@@ -50,27 +51,32 @@ impl Conditions {
     /// # Errors
     /// More memory to lock than fits, a limit that nothing could run in.
     pub fn check(request: &ConditionsRequest) -> anyhow::Result<()> {
-        if let Some(bytes) = request
-            .memory_max_bytes
-            .filter(|bytes| *bytes < LEAST_CGROUP_BYTES)
-        {
-            bail!(
-                "no process starts in {}; choose --memory-max of at least {}",
-                crate::report::bytes(bytes),
-                crate::report::bytes(LEAST_CGROUP_BYTES)
-            );
-        }
-        if let Some(bytes) = request.lock_bytes {
-            let capacity =
-                largest_balloon().context("cannot tell how much memory could be locked")?;
-            if bytes > capacity.fits_bytes {
+        if let Some(limits) = request.cgroup {
+            let version = memory_cgroup_version()?;
+            if limits.max_bytes < LEAST_CGROUP_BYTES {
                 bail!(
-                    "cannot lock {} away: {} would fit ({}); choose a smaller --lock",
-                    crate::report::bytes(bytes),
-                    crate::report::bytes(capacity.fits_bytes),
-                    capacity.limited_by
+                    "no process starts in {}; choose --memory-max of at least {}",
+                    crate::report::bytes(limits.max_bytes),
+                    crate::report::bytes(LEAST_CGROUP_BYTES)
                 );
             }
+            if let Some(high_bytes) = limits.high_bytes {
+                if version == CgroupVersion::V1 {
+                    bail!(
+                        "--memory-high needs the memory controller of cgroup v2, and on this machine it is in v1; leave --memory-high out"
+                    );
+                }
+                if high_bytes > limits.max_bytes {
+                    bail!(
+                        "--memory-high {} lies above --memory-max {} and would do nothing; choose less",
+                        crate::report::bytes(high_bytes),
+                        crate::report::bytes(limits.max_bytes)
+                    );
+                }
+            }
+        }
+        if let Some(size) = request.balloon {
+            size.check().context("cannot take memory away")?;
         }
         Ok(())
     }
@@ -85,25 +91,27 @@ impl Conditions {
             drop_caches(DropCaches::PageCache)?;
             conditions.record.dropped_caches = true;
         }
-        if request.evict_model || request.memory_max_bytes.is_some() {
+        if request.evict_model || request.cgroup.is_some() {
             for file in &subject.files {
                 evict_file(&file.evictable_path)?;
             }
             conditions.record.evicted_model = true;
         }
-        if let Some(bytes) = request.lock_bytes {
-            conditions.inflate(bytes)?;
+        if let Some(size) = request.balloon {
+            // Now, since what was dropped from the caches is available.
+            conditions.inflate(size.bytes(largest_balloon()?)?)?;
+            if let BalloonSize::LeaveFree(bytes) = size {
+                conditions.record.leave_free_bytes = Some(bytes);
+            }
         }
-        if let Some(max_bytes) = request.memory_max_bytes {
+        if let Some(limits) = request.cgroup {
             for failed in remove_leftovers()?.failed {
                 conditions.notes.push(format!(
                     "a cgroup that a dead tracer left behind stays: {failed}"
                 ));
             }
-            conditions.cgroup = Some(MemoryCgroup::create(&MemoryLimits {
-                max_bytes,
-                high_bytes: None,
-            })?);
+            conditions.cgroup = Some(MemoryCgroup::create(&limits)?);
+            conditions.high_bytes = limits.high_bytes;
         }
         Ok(conditions)
     }
@@ -150,6 +158,7 @@ impl Conditions {
                     CgroupVersion::V2 => 2,
                 },
                 limit_bytes: cgroup.max_bytes(),
+                high_bytes: self.high_bytes,
                 peak_bytes: memory.as_ref().and_then(|memory| memory.peak_bytes),
                 oom_kills: memory.as_ref().and_then(|memory| memory.oom_kills),
                 workingset_refault_file: memory

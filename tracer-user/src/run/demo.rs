@@ -6,6 +6,7 @@ use anyhow::{Context as _, bail};
 
 use crate::{
     engine::RandomModelShape,
+    pressure::MemoryLimits,
     storage::{Mapping, map_file},
     target::{Caller, SignalWatch},
 };
@@ -66,7 +67,10 @@ pub async fn run_demo(options: DemoOptions, signals: SignalWatch) -> anyhow::Res
         models: vec![model],
         command,
         conditions: ConditionsRequest {
-            memory_max_bytes: Some(memory_max_bytes),
+            cgroup: Some(MemoryLimits {
+                max_bytes: memory_max_bytes,
+                high_bytes: None,
+            }),
             ..ConditionsRequest::default()
         },
         trace: options.trace,

@@ -8,7 +8,7 @@ use tokio::time;
 
 use crate::{
     kernel::Session,
-    record::ExitRecord,
+    record::{ExitRecord, RunRecord},
     target::{
         Caller, EngineExit, EngineSignals, ExitKind, LaunchRequest, OutputLine, SignalWatch,
         launch, resolve_program,
@@ -124,17 +124,7 @@ pub async fn run_launch(
     let (pressure, notes) = conditions.end();
     record.pressure = pressure;
     record.notes.extend(notes);
-    if let Some(kills) = record
-        .pressure
-        .cgroup
-        .as_ref()
-        .and_then(|cgroup| cgroup.oom_kills)
-        && kills > 0
-    {
-        record.notes.push(format!(
-            "the kernel killed {kills} of the engine's processes for lack of memory in its cgroup; give it more with --memory-max"
-        ));
-    }
+    record.notes.extend(lack_of_memory(&record));
     Ok(conclude(
         record,
         directory,
@@ -192,6 +182,34 @@ async fn follow(
             }
         }
     }
+}
+
+/// Says so where the kernel killed for lack of memory: in the engine's cgroup, or anywhere while the engine was killed.
+fn lack_of_memory(record: &RunRecord) -> Option<String> {
+    let in_cgroup = record
+        .pressure
+        .cgroup
+        .as_ref()
+        .and_then(|cgroup| cgroup.oom_kills)
+        .unwrap_or(0);
+    if in_cgroup > 0 {
+        return Some(format!(
+            "the kernel killed {in_cgroup} of the engine's processes for lack of memory in its cgroup; give it more with --memory-max"
+        ));
+    }
+    let on_machine = record.memory.oom_kills.unwrap_or(0);
+    if on_machine == 0 {
+        return None;
+    }
+    Some(if record.exit.signal == Some(libc::SIGKILL) {
+        format!(
+            "the kernel killed {on_machine} processes of this machine for lack of memory, and the engine was killed: most likely it was one of them; lock less away"
+        )
+    } else {
+        format!(
+            "the kernel killed {on_machine} processes of this machine for lack of memory during the run"
+        )
+    })
 }
 
 fn describe_exit(kind: ExitKind) -> ExitRecord {

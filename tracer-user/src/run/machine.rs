@@ -15,6 +15,7 @@ pub struct MemoryState {
     memory: Option<SystemMemory>,
     swapped_in_pages: Option<u64>,
     swapped_out_pages: Option<u64>,
+    oom_kills: Option<u64>,
 }
 
 impl MemoryState {
@@ -32,6 +33,7 @@ impl MemoryState {
             memory: SystemMemory::read().ok(),
             swapped_in_pages: value("pswpin"),
             swapped_out_pages: value("pswpout"),
+            oom_kills: value("oom_kill"),
         }
     }
 
@@ -51,6 +53,7 @@ impl MemoryState {
             workingset_refault_file_pages: change(Self::refaulted_pages),
             swap_in_pages: change(|state| state.swapped_in_pages),
             swap_out_pages: change(|state| state.swapped_out_pages),
+            oom_kills: change(|state| state.oom_kills),
         }
     }
 

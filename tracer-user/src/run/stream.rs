@@ -445,6 +445,9 @@ impl Stream {
                 page: waiting.page,
             });
         }
+        for attribution in &mut self.setup.attributions {
+            attribution.idle();
+        }
         self.begin_batch();
         self.reach(end);
         let mut residency = self.residency.finish();

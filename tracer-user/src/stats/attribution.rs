@@ -44,6 +44,8 @@ pub struct Attribution {
     segments: Segments,
     full_pass: FullPass,
     reads_seen: bool,
+    /// The latest event that counts by its time.
+    last_event: Nanos,
     /// Files of which a page was mapped by a page fault.
     mapped_files: BTreeSet<u16>,
 }
@@ -68,6 +70,7 @@ impl Attribution {
             segments: Segments::new(from_start),
             full_pass: FullPass::Awaited,
             reads_seen: false,
+            last_event: start,
             mapped_files: BTreeSet::new(),
         })
     }
@@ -89,6 +92,7 @@ impl Attribution {
 
     /// A read of the model was handed to the driver.
     pub fn issue(&mut self, time: Nanos, issued: Issued, read: &AttributedRead<'_>) {
+        self.last_event = self.last_event.max(time);
         let (table, ranges, readahead) = (&self.table, read.ranges, read.readahead);
         match issued {
             Issued::First { gap } => {
@@ -125,6 +129,7 @@ impl Attribution {
 
     /// A part of a read came back.
     pub fn complete(&mut self, arrival: Arrival, ranges: &[FileRange], failed: bool) {
+        self.last_event = self.last_event.max(arrival.time);
         if self.full_pass == FullPass::Inserted && arrival.none_left {
             self.mark_full_pass(arrival.time);
         }
@@ -151,6 +156,7 @@ impl Attribution {
 
     /// A folio entered the page cache; `by_fault`: a page fault brought it, which makes that a major one.
     pub fn insert(&mut self, time: Nanos, folio: Folio, by_fault: bool) {
+        self.last_event = self.last_event.max(time);
         let PageBytes {
             bytes,
             refaulted_bytes,
@@ -170,6 +176,14 @@ impl Attribution {
         }
     }
 
+    /// The device has nothing to do any more. Where a read ended unseen, no arrival has shown that the first full pass
+    /// was over: then it was, at the latest, with the last event.
+    pub fn idle(&mut self) {
+        if self.full_pass == FullPass::Inserted {
+            self.mark_full_pass(Nanos(self.last_event.0.saturating_add(1)));
+        }
+    }
+
     fn mark_full_pass(&mut self, time: Nanos) {
         self.full_pass = FullPass::Marked;
         self.mark(TimedMark {
@@ -180,6 +194,7 @@ impl Attribution {
 
     /// A folio left the page cache.
     pub fn evict(&mut self, time: Nanos, folio: Folio, agent: EvictionAgent) {
+        self.last_event = self.last_event.max(time);
         // A fault may map the whole folio that it hits, and not only the window of its event: from Linux 6.18 on
         // (`finish_fault` in mm/memory.c). So of a folio of which a part was mapped each page may have been used.
         let last = folio.last_page();
@@ -196,6 +211,7 @@ impl Attribution {
 
     /// A page fault reached the file's fault handler.
     pub fn fault(&mut self, time: Nanos, file: u16, page: u64) {
+        self.last_event = self.last_event.max(time);
         self.mapped_files.insert(file);
         self.pages.fault(file, page);
         self.steps.fault(time);
@@ -345,7 +361,8 @@ mod tests {
 
     use super::{AttributedRead, Attribution, EvictionAgent, Folio};
     use crate::stats::{
-        FileData, FileRange, ModelAccumulator, Nanos, ReadIssued, ReadRequeued, RequestId,
+        FileData, FileRange, ModelAccumulator, Nanos, ReadCompleted, ReadIssued, ReadRequeued,
+        RequestId,
         page_events::TouchEvents,
         phase::{LoadEndBasis, Mark, Phase, TimedMark},
         pieces::PieceTable,
@@ -404,6 +421,50 @@ mod tests {
         // A look-up copies the pages that it names, and no others.
         let look_up = |attribution: &mut Attribution| attribution.look_up(folio(3, 1));
         assert_eq!(unused_of_a_folio(look_up), (7, 7));
+    }
+
+    /// The phases of a run whose only read fills all of the file, and ends seen or unseen.
+    fn phases_of_one_read(seen: bool) -> Vec<Phase> {
+        let table = Arc::new(PieceTable::whole_files(&[4096]).expect("one file"));
+        let mut attribution =
+            Attribution::new(table, TouchEvents::Observed, Nanos(0), true).expect("small");
+        let mut model = ModelAccumulator::new(Nanos(0), vec![FileData::default()]);
+        let ranges = [FileRange {
+            file: 0,
+            offset_bytes: 0,
+            length_bytes: 4096,
+        }];
+        attribution.insert(Nanos(1), folio(0, 1), false);
+        let read = AttributedRead {
+            ranges: &ranges,
+            bytes: 4096,
+            readahead: false,
+        };
+        attribution.issue(Nanos(2), model.issue(&issue(2, false)), &read);
+        if seen {
+            let completed = ReadCompleted {
+                time: Nanos(3),
+                request: RequestId(1),
+                bytes: 4096,
+                failed: false,
+                last: true,
+            };
+            let arrival = model.complete(&completed, &ranges).expect("it is open");
+            attribution.complete(arrival, &ranges, false);
+        } else {
+            attribution.arrived_unseen(Nanos(2), &ranges);
+        }
+        attribution.idle();
+        let figures = attribution.finish(Nanos(10));
+        assert_eq!(figures.load_end, Some(LoadEndBasis::FullPass), "{seen}");
+        figures.classes.iter().map(|class| class.phase).collect()
+    }
+
+    #[test]
+    fn a_load_whose_last_read_ends_unseen_has_an_end() {
+        let seen = phases_of_one_read(true);
+        assert_eq!(seen, [Phase::Load, Phase::Inference]);
+        assert_eq!(phases_of_one_read(false), seen);
     }
 
     #[test]

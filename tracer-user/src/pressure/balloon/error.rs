@@ -19,6 +19,22 @@ pub enum BalloonError {
         /// What would fit.
         capacity: BalloonCapacity,
     },
+    /// Refused before anything was touched: less is available than shall be left.
+    #[error("{leave_bytes} bytes shall be left free, and only {} ({}) are available in {}: there is nothing to lock", capacity.available_bytes, mebibytes(capacity.available_bytes), capacity.limited_by)]
+    NothingToLock {
+        /// Bytes to leave.
+        leave_bytes: u64,
+        /// What there is.
+        capacity: BalloonCapacity,
+    },
+    /// Refused before anything was touched: the machine would be left with too little to go on.
+    #[error("leaving {leave_bytes} bytes free is too little for the machine to go on; leave at least {} ({})", capacity.reserve_bytes, mebibytes(capacity.reserve_bytes))]
+    LeavesTooLittle {
+        /// Bytes to leave.
+        leave_bytes: u64,
+        /// What there is.
+        capacity: BalloonCapacity,
+    },
     /// Refused before anything was touched: not allowed to lock that much.
     #[error("cannot lock {asked_bytes} bytes: RLIMIT_MEMLOCK allows {limit_bytes} ({}); run as root, or raise it (ulimit -l)", mebibytes(*limit_bytes))]
     LockLimit {

@@ -16,7 +16,7 @@ mod inflate;
 #[cfg(test)]
 mod tests;
 
-pub use capacity::{BalloonCapacity, largest_balloon};
+pub use capacity::{BalloonCapacity, BalloonSize, largest_balloon};
 pub use error::BalloonError;
 pub use helper::helper_main;
 pub use inflate::{BALLOON_SUBCOMMAND, Balloon};
