@@ -178,6 +178,14 @@ counter_block! {
         mark_entries: u64,
         /// Records of an engine's function returning.
         mark_returns: u64,
+        /// Records of queued bios, for the audit.
+        stage_queues: u64,
+        /// Records of allocated requests, for the audit.
+        stage_requests: u64,
+        /// Records of requests inserted in a scheduler, for the audit.
+        stage_inserts: u64,
+        /// Records of remapped bios, for the audit.
+        stage_remaps: u64,
     }
 }
 

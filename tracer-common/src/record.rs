@@ -19,6 +19,8 @@ pub mod kind {
     pub const WAIT: u8 = 6;
     /// [`super::MarkRecord`].
     pub const MARK: u8 = 7;
+    /// [`super::StageRecord`].
+    pub const STAGE: u8 = 8;
 }
 
 /// Bits of [`IssueRecord::flags`].
@@ -230,6 +232,42 @@ pub struct MarkRecord {
 /// [`MarkRecord::tokens`] where the batch's size cannot be seen.
 pub const UNKNOWN_TOKENS: u32 = u32::MAX;
 
+/// What [`StageRecord::stage`] says. Issue and completion have records of their own.
+pub mod stage {
+    /// A bio was queued: blktrace's Q.
+    pub const QUEUE: u8 = 1;
+    /// A request was allocated for it: G.
+    pub const GET_REQUEST: u8 = 2;
+    /// The request was inserted in a scheduler's queue: I.
+    pub const INSERT: u8 = 3;
+    /// A bio was remapped to another device, or from a partition to its disk: A.
+    pub const REMAP: u8 = 4;
+}
+
+/// A read passed another stage of the block layer; for the audit only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct StageRecord {
+    /// [`kind::STAGE`].
+    pub kind: u8,
+    /// Slot of the device.
+    pub device: u8,
+    /// One of [`stage`].
+    pub stage: u8,
+    /// Zero.
+    pub reserved: u8,
+    /// Bytes.
+    pub bytes: u32,
+    /// `CLOCK_MONOTONIC`, nanoseconds.
+    pub time_ns: u64,
+    /// First sector on the whole disk.
+    pub sector: u64,
+    /// Thread that was current.
+    pub thread_id: u32,
+    /// Process that was current.
+    pub process_id: u32,
+}
+
 // No padding: the sizes are the sums of the fields.
 const _: () = assert!(size_of::<IssueRecord>() == 4 + 4 + 8 * 4 + 4 + 4);
 const _: () = assert!(size_of::<CompleteRecord>() == 4 + 4 + 8 * 3);
@@ -237,4 +275,5 @@ const _: () = assert!(size_of::<RequeueRecord>() == 4 + 4 + 8 * 3);
 const _: () = assert!(size_of::<UnseenRecord>() == 4 + 4 + 8 * 2);
 const _: () = assert!(size_of::<PageRecord>() == 2 + 2 + 4 + 8 + 4 + 4);
 const _: () = assert!(size_of::<WaitRecord>() == 2 + 2 + 4 + 8 * 2 + 4 + 4);
+const _: () = assert!(size_of::<StageRecord>() == 4 + 4 + 8 * 2 + 4 + 4);
 const _: () = assert!(size_of::<MarkRecord>() == 2 + 2 + 4 * 3 + 8 * 2);

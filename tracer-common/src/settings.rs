@@ -129,6 +129,14 @@ pub struct KernelConstants {
     pub flag_swap: u32,
     /// Mask of `task_struct.in_iowait` in its byte.
     pub in_iowait_mask: u32,
+    /// Position of the bio among the arguments of `block_bio_queue`.
+    pub queued_bio_argument: u32,
+    /// Position of the bio among the arguments of `block_getrq`.
+    pub allocated_bio_argument: u32,
+    /// Position of the request among the arguments of `block_rq_insert`.
+    pub inserted_request_argument: u32,
+    /// Position of the bio among the arguments of `block_bio_remap`.
+    pub remapped_bio_argument: u32,
     /// Keeps the size a multiple of eight.
     pub reserved: u32,
 }
@@ -209,6 +217,10 @@ impl KernelConstants {
         request_argument: 0,
         flag_swap: 0,
         in_iowait_mask: 0,
+        queued_bio_argument: 0,
+        allocated_bio_argument: 0,
+        inserted_request_argument: 0,
+        remapped_bio_argument: 0,
         reserved: 0,
     };
 }

@@ -22,6 +22,7 @@ mod origin;
 mod page_cache;
 mod parts;
 mod settings;
+mod stage;
 mod transfer;
 mod waits;
 mod walk;
@@ -65,6 +66,34 @@ pub fn block_bio_queue(context: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "block_bio_complete")]
 pub fn block_bio_complete(context: BtfTracePointContext) -> i32 {
     bio::complete(&context);
+    0
+}
+
+/// A bio is queued; for the audit.
+#[btf_tracepoint(function = "block_bio_queue")]
+pub fn audit_queue(context: BtfTracePointContext) -> i32 {
+    stage::queued(&context);
+    0
+}
+
+/// A request is allocated for a bio; for the audit.
+#[btf_tracepoint(function = "block_getrq")]
+pub fn audit_request(context: BtfTracePointContext) -> i32 {
+    stage::request_allocated(&context);
+    0
+}
+
+/// A request is inserted in a scheduler's queue; for the audit.
+#[btf_tracepoint(function = "block_rq_insert")]
+pub fn audit_insert(context: BtfTracePointContext) -> i32 {
+    stage::inserted(&context);
+    0
+}
+
+/// A bio goes to another device, or from a partition to its disk; for the audit.
+#[btf_tracepoint(function = "block_bio_remap")]
+pub fn audit_remap(context: BtfTracePointContext) -> i32 {
+    stage::remapped(&context);
     0
 }
 

@@ -19,6 +19,10 @@ pub mod space {
     pub const ISSUE: u32 = 0;
     pub const COMPLETE: u32 = 1;
     pub const REQUEUE: u32 = 2;
+    pub const STAGE_QUEUE: u32 = 3;
+    pub const STAGE_REQUEST: u32 = 4;
+    pub const STAGE_INSERT: u32 = 5;
+    pub const STAGE_REMAP: u32 = 6;
 }
 
 /// log2 of the largest number of extents.

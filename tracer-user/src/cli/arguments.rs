@@ -78,6 +78,10 @@ pub struct TraceArguments {
     /// tensor or step, no stalls, less overhead.
     #[arg(long)]
     pub no_page_records: bool,
+    /// Trace the other stages of the block layer as well, and show which figures would come out if each read were counted
+    /// several times, as with old traces.
+    #[arg(long)]
+    pub audit: bool,
     /// Measure the run time of the eBPF programs too (costs about 50 ns a call, for every eBPF program of
     /// this machine).
     #[arg(long)]

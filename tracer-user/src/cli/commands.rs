@@ -151,6 +151,7 @@ fn trace_options(arguments: TraceArguments, what: &str) -> TraceOptions {
         session: SessionOptions {
             ring_buffer_bytes: arguments.ring_buffer,
             page_records: !arguments.no_page_records,
+            audit: arguments.audit,
             diagnostics: arguments.diagnostics,
             measure_overhead: arguments.measure_overhead,
         },

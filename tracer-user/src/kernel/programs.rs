@@ -12,6 +12,17 @@ pub enum DeviceKind {
     Bios,
 }
 
+/// When a program is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// In every run.
+    Always,
+    /// Where page-cache events and waits are recorded ([`super::SessionOptions::page_records`]).
+    PageRecords,
+    /// Where the run asks for the audit ([`super::SessionOptions::audit`]).
+    Audit,
+}
+
 /// A program of the eBPF object and its tracepoint.
 #[derive(Clone, Copy, Debug)]
 pub struct TracedEvent {
@@ -26,21 +37,21 @@ pub struct TracedEvent {
     pub required: bool,
     /// The devices that it is for.
     pub devices: DeviceKind,
-    /// Whether all that it gives are records of events other than reads ([`super::SessionOptions::page_records`]).
-    pub only_records: bool,
+    /// When it is attached.
+    pub need: Need,
     /// What it is for, in a few words.
     pub purpose: &'static str,
 }
 
 /// Every program. Completions come before issues, so that no completion of the window is missed.
-pub const PROGRAMS: [TracedEvent; 15] = [
+pub const PROGRAMS: [TracedEvent; 19] = [
     TracedEvent {
         program: "block_rq_complete",
         tracepoint: "block_rq_complete",
         subsystem: "block",
         required: true,
         devices: DeviceKind::Requests,
-        only_records: false,
+        need: Need::Always,
         purpose: "bytes that arrived, latency",
     },
     TracedEvent {
@@ -49,7 +60,7 @@ pub const PROGRAMS: [TracedEvent; 15] = [
         subsystem: "block",
         required: true,
         devices: DeviceKind::Requests,
-        only_records: false,
+        need: Need::Always,
         purpose: "reads that will be issued again",
     },
     TracedEvent {
@@ -58,7 +69,7 @@ pub const PROGRAMS: [TracedEvent; 15] = [
         subsystem: "block",
         required: true,
         devices: DeviceKind::Requests,
-        only_records: false,
+        need: Need::Always,
         purpose: "reads",
     },
     TracedEvent {
@@ -67,7 +78,7 @@ pub const PROGRAMS: [TracedEvent; 15] = [
         subsystem: "block",
         required: false,
         devices: DeviceKind::Bios,
-        only_records: false,
+        need: Need::Always,
         purpose: "bytes that arrived, latency, on devices without requests",
     },
     TracedEvent {
@@ -76,7 +87,7 @@ pub const PROGRAMS: [TracedEvent; 15] = [
         subsystem: "block",
         required: false,
         devices: DeviceKind::Bios,
-        only_records: false,
+        need: Need::Always,
         purpose: "reads of devices without requests (device mapper, md, zram)",
     },
     TracedEvent {
@@ -85,7 +96,7 @@ pub const PROGRAMS: [TracedEvent; 15] = [
         subsystem: "filemap",
         required: true,
         devices: DeviceKind::Any,
-        only_records: false,
+        need: Need::Always,
         purpose: "page-cache inserts",
     },
     TracedEvent {
@@ -94,7 +105,7 @@ pub const PROGRAMS: [TracedEvent; 15] = [
         subsystem: "filemap",
         required: true,
         devices: DeviceKind::Any,
-        only_records: false,
+        need: Need::Always,
         purpose: "page-cache evictions",
     },
     TracedEvent {
@@ -103,7 +114,7 @@ pub const PROGRAMS: [TracedEvent; 15] = [
         subsystem: "filemap",
         required: false,
         devices: DeviceKind::Any,
-        only_records: false,
+        need: Need::Always,
         purpose: "page faults on the model (Linux 6.12 and later)",
     },
     TracedEvent {
@@ -112,7 +123,7 @@ pub const PROGRAMS: [TracedEvent; 15] = [
         subsystem: "filemap",
         required: false,
         devices: DeviceKind::Any,
-        only_records: false,
+        need: Need::Always,
         purpose: "first-touch hits (Linux 6.12 and later)",
     },
     TracedEvent {
@@ -121,7 +132,7 @@ pub const PROGRAMS: [TracedEvent; 15] = [
         subsystem: "filemap",
         required: false,
         devices: DeviceKind::Any,
-        only_records: false,
+        need: Need::Always,
         purpose: "look-ups by read() (Linux 6.12 and later)",
     },
     TracedEvent {
@@ -130,7 +141,7 @@ pub const PROGRAMS: [TracedEvent; 15] = [
         subsystem: "sched",
         required: false,
         devices: DeviceKind::Any,
-        only_records: true,
+        need: Need::PageRecords,
         purpose: "waits for folios of the model, and other waits",
     },
     TracedEvent {
@@ -139,7 +150,7 @@ pub const PROGRAMS: [TracedEvent; 15] = [
         subsystem: "vmscan",
         required: false,
         devices: DeviceKind::Any,
-        only_records: true,
+        need: Need::PageRecords,
         purpose: "time in direct reclaim",
     },
     TracedEvent {
@@ -148,7 +159,7 @@ pub const PROGRAMS: [TracedEvent; 15] = [
         subsystem: "vmscan",
         required: false,
         devices: DeviceKind::Any,
-        only_records: true,
+        need: Need::PageRecords,
         purpose: "time in direct reclaim",
     },
     TracedEvent {
@@ -157,7 +168,7 @@ pub const PROGRAMS: [TracedEvent; 15] = [
         subsystem: "vmscan",
         required: false,
         devices: DeviceKind::Any,
-        only_records: true,
+        need: Need::PageRecords,
         purpose: "time in the reclaim of a cgroup",
     },
     TracedEvent {
@@ -166,7 +177,43 @@ pub const PROGRAMS: [TracedEvent; 15] = [
         subsystem: "vmscan",
         required: false,
         devices: DeviceKind::Any,
-        only_records: true,
+        need: Need::PageRecords,
         purpose: "time in the reclaim of a cgroup",
+    },
+    TracedEvent {
+        program: "audit_queue",
+        tracepoint: "block_bio_queue",
+        subsystem: "block",
+        required: false,
+        devices: DeviceKind::Requests,
+        need: Need::Audit,
+        purpose: "queued bios, for the audit",
+    },
+    TracedEvent {
+        program: "audit_request",
+        tracepoint: "block_getrq",
+        subsystem: "block",
+        required: false,
+        devices: DeviceKind::Requests,
+        need: Need::Audit,
+        purpose: "allocated requests, for the audit",
+    },
+    TracedEvent {
+        program: "audit_insert",
+        tracepoint: "block_rq_insert",
+        subsystem: "block",
+        required: false,
+        devices: DeviceKind::Requests,
+        need: Need::Audit,
+        purpose: "requests inserted in a scheduler, for the audit",
+    },
+    TracedEvent {
+        program: "audit_remap",
+        tracepoint: "block_bio_remap",
+        subsystem: "block",
+        required: false,
+        devices: DeviceKind::Requests,
+        need: Need::Audit,
+        purpose: "remapped bios, for the audit",
     },
 ];

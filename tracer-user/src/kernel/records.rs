@@ -2,8 +2,8 @@
 
 use bytes::Buf;
 use tracer_common::record::{
-    CompleteRecord, IssueRecord, MarkRecord, PageRecord, RequeueRecord, UnseenRecord, WaitRecord,
-    kind,
+    CompleteRecord, IssueRecord, MarkRecord, PageRecord, RequeueRecord, StageRecord, UnseenRecord,
+    WaitRecord, kind,
 };
 
 /// One record of the ring buffer.
@@ -23,6 +23,8 @@ pub enum Record {
     Wait(WaitRecord),
     /// An engine's function was entered or left.
     Mark(MarkRecord),
+    /// A read passed another stage of the block layer.
+    Stage(StageRecord),
 }
 
 /// Bytes that are no record: the programs and this loader are not of the same build.
@@ -64,6 +66,7 @@ pub fn decode(mut bytes: &[u8]) -> Result<Record, DecodeError> {
         kind::PAGE => size_of::<PageRecord>(),
         kind::WAIT => size_of::<WaitRecord>(),
         kind::MARK => size_of::<MarkRecord>(),
+        kind::STAGE => size_of::<StageRecord>(),
         _ => return Err(DecodeError::UnknownKind(kind)),
     };
     if length != expected {
@@ -136,6 +139,17 @@ pub fn decode(mut bytes: &[u8]) -> Result<Record, DecodeError> {
             time_ns: bytes.get_u64_ne(),
             value: bytes.get_u64_ne(),
         }),
+        kind::STAGE => Record::Stage(StageRecord {
+            kind,
+            device: bytes.get_u8(),
+            stage: bytes.get_u8(),
+            reserved: bytes.get_u8(),
+            bytes: bytes.get_u32_ne(),
+            time_ns: bytes.get_u64_ne(),
+            sector: bytes.get_u64_ne(),
+            thread_id: bytes.get_u32_ne(),
+            process_id: bytes.get_u32_ne(),
+        }),
         _ => Record::Requeue(RequeueRecord {
             kind,
             device: bytes.get_u8(),
@@ -153,8 +167,8 @@ mod tests {
     use super::{DecodeError, Record, decode};
     use proptest::prelude::*;
     use tracer_common::record::{
-        CompleteRecord, IssueRecord, MarkRecord, PageRecord, RequeueRecord, UnseenRecord,
-        WaitRecord, kind,
+        CompleteRecord, IssueRecord, MarkRecord, PageRecord, RequeueRecord, StageRecord,
+        UnseenRecord, WaitRecord, kind,
     };
 
     fn bytes_of<T: Copy>(record: &T) -> Vec<u8> {
@@ -204,6 +218,12 @@ mod tests {
                 thread_id: halves.1, tokens: halves.2, time_ns: words.0, value: words.1,
             };
             prop_assert_eq!(decode(&bytes_of(&mark)), Ok(Record::Mark(mark)));
+            let stage = StageRecord {
+                kind: kind::STAGE, device: small.0, stage: small.1, reserved: small.2,
+                bytes: halves.0, time_ns: words.0, sector: words.1, thread_id: halves.1,
+                process_id: halves.2,
+            };
+            prop_assert_eq!(decode(&bytes_of(&stage)), Ok(Record::Stage(stage)));
         }
 
         #[test]

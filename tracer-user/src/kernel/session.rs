@@ -23,7 +23,7 @@ use super::{
     decode,
     losses::{self, ProgramRun},
     probes,
-    programs::{DeviceKind, PROGRAMS},
+    programs::{DeviceKind, Need, PROGRAMS},
 };
 
 /// The eBPF object that the build script made.
@@ -98,6 +98,8 @@ pub struct SessionOptions {
     pub ring_buffer_bytes: u32,
     /// Whether each page-cache event and each wait gives a record; otherwise page-cache events are counted only.
     pub page_records: bool,
+    /// Whether the stages that a read passes before its issue give records as well, for the audit.
+    pub audit: bool,
     /// Whether the eBPF side's diagnostics are on.
     pub diagnostics: bool,
     /// Whether to measure the programs' run time, which costs about 50 ns a call.
@@ -345,7 +347,12 @@ fn attach(
     for event in PROGRAMS {
         let for_these_devices =
             event.devices == DeviceKind::Any || event.devices == tables.device_kind;
-        if !for_these_devices || (event.only_records && !options.page_records) {
+        let is_needed = match event.need {
+            Need::Always => true,
+            Need::PageRecords => options.page_records,
+            Need::Audit => options.audit,
+        };
+        if !for_these_devices || !is_needed {
             continue;
         }
         if types.tracepoint_arguments(event.tracepoint).is_none() {

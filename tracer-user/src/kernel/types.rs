@@ -187,8 +187,22 @@ impl KernelTypes {
                 .enumerator(&flags, "__REQ_SWAP")
                 .map_or(0, |bit| 1 << bit),
             in_iowait_mask: self.bit("task_struct", "in_iowait")?.1,
+            // Each lost its queue with a54895fa057c too, in Linux 5.11; block_getrq also lost the direction.
+            queued_bio_argument: self.argument_after_queue("block_bio_queue", 1),
+            allocated_bio_argument: self.argument_after_queue("block_getrq", 1),
+            inserted_request_argument: self.argument_after_queue("block_rq_insert", 1),
+            remapped_bio_argument: self.argument_after_queue("block_bio_remap", 3),
             reserved: 0,
         })
+    }
+
+    /// Position of what a tracepoint is about: 0, or 1 where the queue comes first, and there are more arguments than
+    /// `without_queue`.
+    fn argument_after_queue(&self, tracepoint: &str, without_queue: usize) -> u32 {
+        u32::from(
+            self.tracepoint_arguments(tracepoint)
+                .is_some_and(|arguments| arguments > without_queue),
+        )
     }
 
     /// Byte offset of a member, also of one inside anonymous structs and unions.

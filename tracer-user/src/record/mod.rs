@@ -282,6 +282,9 @@ pub struct LossRecord {
     pub ring_buffer_waits: u64,
     /// Of them: calls of the engine's functions.
     pub ring_buffer_marks: u64,
+    /// Of them: stages before the issue, for the audit.
+    #[serde(default)]
+    pub ring_buffer_stages: u64,
     /// Events for which the kernel skipped a program. Null where this kernel does not count them.
     pub recursion_misses: Option<u64>,
     /// Reads of the traced devices whose completion no program saw: the kernel skips a tracing program that

@@ -325,7 +325,17 @@ const fn losses_of_pages(lost: &LostRecords) -> u64 {
 
 /// Lost records of everything but reads.
 const fn losses_of_events(lost: &LostRecords) -> u64 {
-    losses_of_pages(lost) + lost.waits + lost.reclaims + lost.mark_entries + lost.mark_returns
+    losses_of_pages(lost)
+        + lost.waits
+        + lost.reclaims
+        + lost.mark_entries
+        + lost.mark_returns
+        + losses_of_stages(lost)
+}
+
+/// Lost records of the audit.
+const fn losses_of_stages(lost: &LostRecords) -> u64 {
+    lost.stage_queues + lost.stage_requests + lost.stage_inserts + lost.stage_remaps
 }
 
 fn losses(aggregates: &Aggregates, programs: &[ProgramRun]) -> LossRecord {
@@ -348,6 +358,7 @@ fn losses(aggregates: &Aggregates, programs: &[ProgramRun]) -> LossRecord {
         ring_buffer_pages: losses_of_pages(lost),
         ring_buffer_waits: lost.waits + lost.reclaims,
         ring_buffer_marks: lost.mark_entries + lost.mark_returns,
+        ring_buffer_stages: losses_of_stages(lost),
         recursion_misses: programs.iter().map(|run| run.recursion_misses).sum(),
         unseen_completions: over_devices(|issues| issues.unseen_completions)
             + aggregates.unseen_at_end.len() as u64,

@@ -232,6 +232,7 @@ impl Stream {
                 self.page(&page);
             }
             Record::Wait(wait) => self.wait(&wait),
+            Record::Stage(_stage) => {}
             Record::Mark(mark) => {
                 self.reach(Nanos(mark.time_ns));
                 self.mark(&mark);
