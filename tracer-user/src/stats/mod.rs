@@ -8,6 +8,8 @@
 //! [`ModelAccumulator`] composes the rest for one model. What a figure cannot say, because nothing was
 //! observed, is `None`; a zero is a zero that was counted.
 
+pub mod accounting;
+pub mod accounting_match;
 pub mod attribution;
 pub mod bandwidth;
 pub mod distances;
