@@ -32,6 +32,14 @@ pub const ALL_READ_ORIGINS: [ReadOrigin; READ_ORIGINS] = [
     ReadOrigin::Metadata,
 ];
 
+impl ReadOrigin {
+    /// The origin with this number.
+    #[must_use]
+    pub fn of_number(number: usize) -> Option<Self> {
+        ALL_READ_ORIGINS.get(number).copied()
+    }
+}
+
 const _: () = {
     let mut number = 0;
     while number < READ_ORIGINS {

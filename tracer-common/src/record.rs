@@ -35,10 +35,17 @@ pub mod issue_flag {
     /// Somebody waits for it (`REQ_SYNC`; the kernel treats every read as synchronous, so it is set by
     /// the submitter's flag only).
     pub const SYNCHRONOUS: u8 = 8;
+    /// From this bit on, in a record of [`super::ANY_MODEL`]: the number of the read's
+    /// [`crate::origin::ReadOrigin`].
+    pub const ORIGIN_SHIFT: u8 = 4;
 }
 
 /// End of the previous read where there was none.
 pub const NO_PREVIOUS_END: u64 = u64::MAX;
+
+/// [`IssueRecord::model`] where the kernel side did not divide the read: it touches a model, and user space finds out
+/// which. The order of such records in the ring buffer is the order of the reads, and they carry no previous end.
+pub const ANY_MODEL: u8 = u8::MAX;
 
 /// A read was handed to the driver. A request that touches several models gives one record for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +55,7 @@ pub struct IssueRecord {
     pub kind: u8,
     /// Slot of the device.
     pub device: u8,
-    /// Slot of the model.
+    /// Slot of the model, or [`ANY_MODEL`].
     pub model: u8,
     /// Bits of [`issue_flag`].
     pub flags: u8,

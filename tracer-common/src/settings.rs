@@ -43,7 +43,7 @@ pub struct MemberOffsets {
     pub request_sector: u32,
     /// `request.deadline`.
     pub request_deadline: u32,
-    /// `request_queue.disk`.
+    /// `request_queue.disk`, or `request.rq_disk`.
     pub queue_disk: u32,
     /// `gendisk.major`.
     pub disk_major: u32,
@@ -53,8 +53,8 @@ pub struct MemberOffsets {
     pub hardware_context_number: u32,
     /// `folio.flags`.
     pub folio_flags: u32,
-    /// The byte that holds the order of a large folio: `folio._folio_order`, or the lowest byte of
-    /// `folio._flags_1`.
+    /// The byte that holds the order of a large folio: `folio._folio_order`, the lowest byte of
+    /// `folio._flags_1`, or `compound_order` of the second page.
     pub folio_order: u32,
     /// `folio.mapping`.
     pub folio_mapping: u32,
@@ -88,9 +88,9 @@ pub struct MemberOffsets {
     pub page_compound_head: u32,
     /// `super_block.s_magic`.
     pub superblock_magic: u32,
-    /// `bio.bi_bdev`.
+    /// `bio.bi_bdev`, or `bio.bi_disk`.
     pub bio_block_device: u32,
-    /// `block_device.bd_disk`.
+    /// `block_device.bd_disk`, or unused.
     pub block_device_disk: u32,
     /// `bio.bi_opf`.
     pub bio_operation: u32,
@@ -100,6 +100,14 @@ pub struct MemberOffsets {
     pub bio_bytes: u32,
     /// `bio.bi_status`.
     pub bio_status: u32,
+    /// `vm_fault.vma`.
+    pub fault_area: u32,
+    /// `vm_fault.pgoff`.
+    pub fault_page: u32,
+    /// `vm_area_struct.vm_file`.
+    pub area_file: u32,
+    /// `file.f_mapping`.
+    pub file_mapping: u32,
 }
 
 /// Values of the running kernel's enumerators.
@@ -137,6 +145,10 @@ pub struct KernelConstants {
     pub inserted_request_argument: u32,
     /// Position of the bio among the arguments of `block_bio_remap`.
     pub remapped_bio_argument: u32,
+    /// 1 where a request names its disk itself (`request.rq_disk`) and not through its queue.
+    pub disk_in_request: u32,
+    /// 1 where a bio names its disk itself (`bio.bi_disk`) and not through its block device.
+    pub disk_in_bio: u32,
     /// Keeps the size a multiple of eight.
     pub reserved: u32,
 }
@@ -200,6 +212,10 @@ impl MemberOffsets {
         bio_sector: 0,
         bio_bytes: 0,
         bio_status: 0,
+        fault_area: 0,
+        fault_page: 0,
+        area_file: 0,
+        file_mapping: 0,
     };
 }
 
@@ -221,6 +237,8 @@ impl KernelConstants {
         allocated_bio_argument: 0,
         inserted_request_argument: 0,
         remapped_bio_argument: 0,
+        disk_in_request: 0,
+        disk_in_bio: 0,
         reserved: 0,
     };
 }

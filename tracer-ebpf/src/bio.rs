@@ -13,19 +13,25 @@ use tracer_common::{
 };
 
 use crate::{
+    abilities::Abilities,
     field::Bio,
     filter, gate,
     maps::BIOS,
+    settings::setting,
     transfer::{self, Transfer},
 };
 
 /// `block_bio_queue`.
 #[inline(always)]
-pub fn queue(context: &BtfTracePointContext) {
+pub fn queue<A: Abilities>(context: &BtfTracePointContext) {
     if !gate::is_open() {
         return;
     }
-    let bio = Bio(context.arg(0));
+    let bio = if setting!(constants.queued_bio_argument) == 0 {
+        Bio(context.arg(0))
+    } else {
+        Bio(context.arg(1))
+    };
     let Some((device_slot, device)) = filter::device_of(bio.disk()) else {
         return;
     };
@@ -42,12 +48,12 @@ pub fn queue(context: &BtfTracePointContext) {
     } else {
         None
     };
-    transfer::issued(context, device_slot, device, &transfer, slot);
+    transfer::issued::<A>(context, device_slot, device, &transfer, slot);
 }
 
 /// `block_bio_complete`: the queue, the bio. Its sector and bytes have been used up by then.
 #[inline(always)]
-pub fn complete(context: &BtfTracePointContext) {
+pub fn complete<A: Abilities>(context: &BtfTracePointContext) {
     if !gate::is_open() {
         return;
     }
@@ -66,7 +72,7 @@ pub fn complete(context: &BtfTracePointContext) {
     };
     let sector = slot.next_sector;
     let bytes = (slot.end_sector - sector) * SECTOR_BYTES;
-    transfer::completed(
+    transfer::completed::<A>(
         context,
         device_slot,
         device,

@@ -11,6 +11,7 @@ use tracer_common::{
 };
 
 use crate::{
+    abilities::Abilities,
     emit::emit,
     field::Request,
     filter, gate,
@@ -22,7 +23,7 @@ use crate::{
 
 /// `block_rq_issue`.
 #[inline(always)]
-pub fn issue(context: &BtfTracePointContext) {
+pub fn issue<A: Abilities>(context: &BtfTracePointContext) {
     if !gate::is_open() {
         return;
     }
@@ -39,12 +40,12 @@ pub fn issue(context: &BtfTracePointContext) {
         first_bio: request.first_bio(),
     };
     let slot = slot_of(request, device);
-    transfer::issued(context, device_slot, device, &transfer, slot);
+    transfer::issued::<A>(context, device_slot, device, &transfer, slot);
 }
 
 /// `block_rq_complete`: the request, `blk_status_t`, bytes.
 #[inline(always)]
-pub fn complete(context: &BtfTracePointContext) {
+pub fn complete<A: Abilities>(context: &BtfTracePointContext) {
     if !gate::is_open() {
         return;
     }
@@ -59,7 +60,7 @@ pub fn complete(context: &BtfTracePointContext) {
     let bytes: u32 = context.arg(2);
     // The tracepoint fires before the bytes are taken off the request.
     let last = bytes >= request.bytes();
-    transfer::completed(
+    transfer::completed::<A>(
         context,
         device_slot,
         device,
@@ -75,7 +76,7 @@ pub fn complete(context: &BtfTracePointContext) {
 /// `block_rq_requeue`. It also fires for a request that the driver never saw (no budget, no tag): only one
 /// that was issued counts.
 #[inline(always)]
-pub fn requeue(context: &BtfTracePointContext) {
+pub fn requeue<A: Abilities>(context: &BtfTracePointContext) {
     if !gate::is_open() {
         return;
     }
@@ -93,16 +94,20 @@ pub fn requeue(context: &BtfTracePointContext) {
     let sector = request.sector();
     let bytes = request.bytes();
     let end_sector = sector + u64::from(bytes) / SECTOR_BYTES;
-    let Some(walk) = walk::over(space::REQUEUE, device, sector, end_sector, false) else {
-        return;
-    };
-    for model in 0..MAX_MODELS {
-        if walk.touched & (1 << model) == 0 {
-            continue;
+    if A::COUNTS_MODELS {
+        let Some(walk) = walk::over(space::REQUEUE, device, sector, end_sector, false) else {
+            return;
+        };
+        for model in 0..MAX_MODELS {
+            if walk.touched & (1 << model) == 0 {
+                continue;
+            }
+            let counters = value!(MODEL_REQUEUES, model as u32);
+            counters.requeues += 1;
+            counters.requeued_bytes += walk.parts[model].bytes;
         }
-        let counters = value!(MODEL_REQUEUES, model as u32);
-        counters.requeues += 1;
-        counters.requeued_bytes += walk.parts[model].bytes;
+    } else if !walk::touches(device, sector, end_sector) {
+        return;
     }
     let lost = value!(LOST_RECORDS, 0);
     emit(

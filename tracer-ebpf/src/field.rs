@@ -4,7 +4,9 @@
 //! the verifier against the kernel's BTF, so a wrong offset is refused at load and not read in silence. A
 //! load through a null pointer gives 0.
 
-use crate::settings::setting;
+use aya_ebpf::helpers::bpf_probe_read_kernel;
+
+use crate::{abilities::Abilities, settings::setting};
 
 /// Loads a `T` at `offset` bytes from `base`.
 #[inline(always)]
@@ -12,6 +14,13 @@ fn load<T: Copy>(base: *const u8, offset: u32) -> T {
     // SAFETY: the verifier accepts this only where `base` is a typed kernel pointer with a member of this
     // size at this offset, and handles the fault of a stale pointer.
     unsafe { core::ptr::read_volatile(base.add(offset as usize).cast::<T>()) }
+}
+
+/// Reads a `T` at `offset` bytes from an address that is no typed pointer. None where there is nothing to read.
+#[inline(always)]
+pub fn read<T>(base: u64, offset: u32) -> Option<T> {
+    // SAFETY: the helper checks the address and fails on one that is none.
+    unsafe { bpf_probe_read_kernel((base + u64::from(offset)) as *const T) }.ok()
 }
 
 /// `struct request`.
@@ -59,8 +68,12 @@ impl Request {
     /// Major and first minor number of the disk.
     #[inline(always)]
     pub fn disk(self) -> (u32, u32) {
-        let queue: *const u8 = load(self.0, setting!(members.request_queue));
-        let disk: *const u8 = load(queue, setting!(members.queue_disk));
+        let disk: *const u8 = if setting!(constants.disk_in_request) == 0 {
+            let queue: *const u8 = load(self.0, setting!(members.request_queue));
+            load(queue, setting!(members.queue_disk))
+        } else {
+            load(self.0, setting!(members.queue_disk))
+        };
         (
             load(disk, setting!(members.disk_major)),
             load(disk, setting!(members.disk_first_minor)),
@@ -102,7 +115,11 @@ impl Bio {
     #[inline(always)]
     pub fn disk(self) -> (u32, u32) {
         let device: *const u8 = load(self.0, setting!(members.bio_block_device));
-        let disk: *const u8 = load(device, setting!(members.block_device_disk));
+        let disk: *const u8 = if setting!(constants.disk_in_bio) == 0 {
+            load(device, setting!(members.block_device_disk))
+        } else {
+            device
+        };
         (
             load(disk, setting!(members.disk_major)),
             load(disk, setting!(members.disk_first_minor)),
@@ -162,13 +179,38 @@ impl Folio {
     /// Pages: 2^order. `folio_order()` in `include/linux/mm.h`: 0 without the head flag, else a byte
     /// in the second page.
     #[inline(always)]
-    pub fn pages(self) -> u64 {
+    pub fn pages<A: Abilities>(self) -> u64 {
         let flags: u64 = load(self.0, setting!(members.folio_flags));
         if (flags >> setting!(constants.bit_head)) & 1 == 0 {
             return 1;
         }
-        let order: u8 = load(self.0, setting!(members.folio_order));
+        let order: u8 = if A::COUNTS_MODELS {
+            load(self.0, setting!(members.folio_order))
+        } else {
+            // Before there were folios the order is in another page than the one of the argument.
+            read(self.0 as u64, setting!(members.folio_order)).unwrap_or(0)
+        };
         1 << (order & 31)
+    }
+}
+
+/// `struct vm_fault`.
+#[derive(Clone, Copy)]
+pub struct Fault(pub *const u8);
+
+impl Fault {
+    /// Mapping of the file that is mapped there.
+    #[inline(always)]
+    pub fn mapping(self) -> *const u8 {
+        let area: *const u8 = load(self.0, setting!(members.fault_area));
+        let file: *const u8 = load(area, setting!(members.area_file));
+        load(file, setting!(members.file_mapping))
+    }
+
+    /// The page in the file.
+    #[inline(always)]
+    pub fn page(self) -> u64 {
+        load(self.0, setting!(members.fault_page))
     }
 }
 

@@ -8,6 +8,7 @@
 #![feature(core_intrinsics)]
 #![allow(internal_features)]
 
+mod abilities;
 mod atomic;
 mod bio;
 mod bitmap;
@@ -27,45 +28,46 @@ mod transfer;
 mod waits;
 mod walk;
 
-use field::Task;
+use abilities::{Early, Full};
+use field::{Fault, Task};
 
 use aya_ebpf::{
-    macros::{btf_tracepoint, uprobe, uretprobe},
-    programs::{BtfTracePointContext, ProbeContext, RetProbeContext},
+    macros::{btf_tracepoint, fentry, uprobe, uretprobe},
+    programs::{BtfTracePointContext, FEntryContext, ProbeContext, RetProbeContext},
 };
 
 /// A read, or another request, is handed to the driver.
 #[btf_tracepoint(function = "block_rq_issue")]
 pub fn block_rq_issue(context: BtfTracePointContext) -> i32 {
-    block::issue(&context);
+    block::issue::<Full>(&context);
     0
 }
 
 /// A request, or a part of it, came back from the driver.
 #[btf_tracepoint(function = "block_rq_complete")]
 pub fn block_rq_complete(context: BtfTracePointContext) -> i32 {
-    block::complete(&context);
+    block::complete::<Full>(&context);
     0
 }
 
 /// The driver refused a request, which goes back to the queue.
 #[btf_tracepoint(function = "block_rq_requeue")]
 pub fn block_rq_requeue(context: BtfTracePointContext) -> i32 {
-    block::requeue(&context);
+    block::requeue::<Full>(&context);
     0
 }
 
 /// A bio is handed to a device without requests.
 #[btf_tracepoint(function = "block_bio_queue")]
 pub fn block_bio_queue(context: BtfTracePointContext) -> i32 {
-    bio::queue(&context);
+    bio::queue::<Full>(&context);
     0
 }
 
 /// A bio of a device without requests came back.
 #[btf_tracepoint(function = "block_bio_complete")]
 pub fn block_bio_complete(context: BtfTracePointContext) -> i32 {
-    bio::complete(&context);
+    bio::complete::<Full>(&context);
     0
 }
 
@@ -100,14 +102,14 @@ pub fn audit_remap(context: BtfTracePointContext) -> i32 {
 /// A folio entered the page cache.
 #[btf_tracepoint(function = "mm_filemap_add_to_page_cache")]
 pub fn filemap_add(context: BtfTracePointContext) -> i32 {
-    page_cache::insert(context.arg(0));
+    page_cache::insert::<Full>(context.arg(0));
     0
 }
 
 /// A folio left the page cache.
 #[btf_tracepoint(function = "mm_filemap_delete_from_page_cache")]
 pub fn filemap_delete(context: BtfTracePointContext) -> i32 {
-    page_cache::evict(context.arg(0));
+    page_cache::evict::<Full>(context.arg(0));
     0
 }
 
@@ -129,6 +131,71 @@ pub fn filemap_map_pages(context: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "mm_filemap_get_pages")]
 pub fn filemap_get_pages(context: BtfTracePointContext) -> i32 {
     page_cache::lookup(context.arg(0), context.arg(1), context.arg(2));
+    0
+}
+
+/// As [`block_rq_issue`].
+#[btf_tracepoint(function = "block_rq_issue")]
+pub fn early_rq_issue(context: BtfTracePointContext) -> i32 {
+    block::issue::<Early>(&context);
+    0
+}
+
+/// As [`block_rq_complete`].
+#[btf_tracepoint(function = "block_rq_complete")]
+pub fn early_rq_complete(context: BtfTracePointContext) -> i32 {
+    block::complete::<Early>(&context);
+    0
+}
+
+/// As [`block_rq_requeue`].
+#[btf_tracepoint(function = "block_rq_requeue")]
+pub fn early_rq_requeue(context: BtfTracePointContext) -> i32 {
+    block::requeue::<Early>(&context);
+    0
+}
+
+/// As [`block_bio_queue`].
+#[btf_tracepoint(function = "block_bio_queue")]
+pub fn early_bio_queue(context: BtfTracePointContext) -> i32 {
+    bio::queue::<Early>(&context);
+    0
+}
+
+/// As [`block_bio_complete`].
+#[btf_tracepoint(function = "block_bio_complete")]
+pub fn early_bio_complete(context: BtfTracePointContext) -> i32 {
+    bio::complete::<Early>(&context);
+    0
+}
+
+/// As [`filemap_add`].
+#[btf_tracepoint(function = "mm_filemap_add_to_page_cache")]
+pub fn early_filemap_add(context: BtfTracePointContext) -> i32 {
+    page_cache::insert::<Early>(context.arg(0));
+    0
+}
+
+/// As [`filemap_delete`].
+#[btf_tracepoint(function = "mm_filemap_delete_from_page_cache")]
+pub fn early_filemap_delete(context: BtfTracePointContext) -> i32 {
+    page_cache::evict::<Early>(context.arg(0));
+    0
+}
+
+/// As [`filemap_fault`], where the kernel has no such tracepoint.
+#[fentry(function = "filemap_fault")]
+pub fn fault_function(context: FEntryContext) -> i32 {
+    let fault = Fault(context.arg(0));
+    page_cache::fault(fault.mapping(), fault.page());
+    0
+}
+
+/// As [`filemap_map_pages`], where the kernel has no such tracepoint.
+#[fentry(function = "filemap_map_pages")]
+pub fn map_pages_function(context: FEntryContext) -> i32 {
+    let fault = Fault(context.arg(0));
+    page_cache::map_pages(fault.mapping(), context.arg(1), context.arg(2));
     0
 }
 

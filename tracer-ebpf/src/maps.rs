@@ -88,7 +88,7 @@ pub static LOST_RECORDS: PerCpuArray<LostRecords> = PerCpuArray::with_max_entrie
 
 /// Work space of a walk over extents, one for each program that walks.
 #[map(name = "WALKS")]
-pub static WALKS: PerCpuArray<Walk> = PerCpuArray::with_max_entries(7, 0);
+pub static WALKS: PerCpuArray<Walk> = PerCpuArray::with_max_entries(3, 0);
 
 /// The files whose page-cache events count.
 #[map(name = "FILES")]

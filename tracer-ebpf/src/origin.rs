@@ -4,10 +4,13 @@
 //! large folio is known as a number only. Each step is a checked read of kernel memory; one that fails ends the
 //! walk with "no file".
 
-use aya_ebpf::helpers::bpf_probe_read_kernel;
 use tracer_common::{origin::ReadOrigin, page::FileKey};
 
-use crate::{field::Bio, maps::FILES, settings::setting};
+use crate::{
+    field::{Bio, read},
+    maps::FILES,
+    settings::setting,
+};
 
 /// `BDEVFS_MAGIC` of `include/uapi/linux/magic.h`: the file system of the block devices' own page cache.
 const BLOCK_DEVICE_MAGIC: u64 = 0x6264_6576;
@@ -56,10 +59,4 @@ fn of_page(page: u64) -> Option<ReadOrigin> {
     } else {
         ReadOrigin::OtherFile
     })
-}
-
-#[inline(always)]
-fn read<T>(base: u64, offset: u32) -> Option<T> {
-    // SAFETY: the helper checks the address and fails on one that is none.
-    unsafe { bpf_probe_read_kernel((base + u64::from(offset)) as *const T) }.ok()
 }

@@ -1,7 +1,10 @@
 //! What the page cache does with the model's files.
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
-use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated::bpf_get_current_task_btf};
+use aya_ebpf::helpers::{
+    bpf_get_current_pid_tgid,
+    generated::{bpf_get_current_task, bpf_get_current_task_btf},
+};
 use tracer_common::{
     counters::EvictionAgent,
     page::{FileSlot, ThreadTouch, touch},
@@ -9,9 +12,10 @@ use tracer_common::{
 };
 
 use crate::{
+    abilities::Abilities,
     bitmap,
     emit::emit,
-    field::{Folio, Mapping, Task},
+    field::{Folio, Mapping, Task, read},
     gate,
     maps::{
         EVICTIONS, FAULTS, FILES, INSERTS, LEARNT_KEY, LOOKUPS, LOST_RECORDS, MAP_PAGES,
@@ -23,17 +27,19 @@ use crate::{
 
 /// `mm_filemap_add_to_page_cache`.
 #[inline(always)]
-pub fn insert(folio: *const u8) {
+pub fn insert<A: Abilities>(folio: *const u8) {
     let folio = Folio(folio);
     let Some(file) = traced_file(folio.mapping()) else {
         return;
     };
     let counters = value!(INSERTS, file.file);
-    let (index, pages) = (folio.index(), folio.pages());
+    let (index, pages) = (folio.index(), folio.pages::<A>());
     counters.folios += 1;
     counters.pages += pages;
     if index < file.pages {
-        counters.reinserted_pages += bitmap::take_evicted(file.first_bit + index, pages);
+        if A::COUNTS_MODELS {
+            counters.reinserted_pages += bitmap::take_evicted(file.first_bit + index, pages);
+        }
     } else {
         counters.pages_beyond_end += pages;
     }
@@ -60,17 +66,17 @@ pub fn insert(folio: *const u8) {
 
 /// `mm_filemap_delete_from_page_cache`.
 #[inline(always)]
-pub fn evict(folio: *const u8) {
+pub fn evict<A: Abilities>(folio: *const u8) {
     let folio = Folio(folio);
     let Some(file) = traced_file(folio.mapping()) else {
         return;
     };
     let counters = value!(EVICTIONS, file.file);
-    let (index, pages) = (folio.index(), folio.pages());
+    let (index, pages) = (folio.index(), folio.pages::<A>());
     counters.folios += 1;
-    let agent = agent() as usize;
+    let agent = agent::<A>() as usize;
     counters.pages[agent] += pages;
-    if index < file.pages {
+    if A::COUNTS_MODELS && index < file.pages {
         bitmap::mark_evicted(file.first_bit + index, pages);
     }
     let event = page_event::EVICTION + agent as u8;
@@ -217,9 +223,16 @@ mod task_flag {
 /// Who is removing a folio: reclaim sets `PF_MEMALLOC` (`memalloc_noreclaim_save` in `mm/vmscan.c`),
 /// truncation and invalidation do not.
 #[inline(always)]
-fn agent() -> EvictionAgent {
-    // SAFETY: no arguments; the current task is always there.
-    let flags = Task(unsafe { bpf_get_current_task_btf() }.cast()).flags();
+fn agent<A: Abilities>() -> EvictionAgent {
+    let flags = if A::COUNTS_MODELS {
+        // SAFETY: no arguments; the current task is always there.
+        Task(unsafe { bpf_get_current_task_btf() }.cast()).flags()
+    } else {
+        // The typed one came with Linux 5.11.
+        // SAFETY: no arguments.
+        let task = unsafe { bpf_get_current_task() };
+        read(task, setting!(members.task_flags)).unwrap_or(0)
+    };
     if flags & task_flag::KSWAPD != 0 {
         EvictionAgent::Kswapd
     } else if flags & task_flag::MEMALLOC == 0 {

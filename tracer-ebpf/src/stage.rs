@@ -19,24 +19,26 @@ use crate::{
     filter, gate,
     maps::{LOST_RECORDS, value},
     settings::setting,
-    walk::{self, space},
+    walk,
 };
 
 /// `block_bio_queue`.
 #[inline(always)]
 pub fn queued(context: &BtfTracePointContext) {
+    if !gate::is_open() {
+        return;
+    }
     let bio = bio_argument(context, setting!(constants.queued_bio_argument));
     let lost = value!(LOST_RECORDS, 0);
-    passed(
-        &Passing::of_bio(bio, stage::QUEUE),
-        space::STAGE_QUEUE,
-        &mut lost.stage_queues,
-    );
+    passed(&Passing::of_bio(bio, stage::QUEUE), &mut lost.stage_queues);
 }
 
 /// `block_getrq`. Without a bio where a request of no file is allocated.
 #[inline(always)]
 pub fn request_allocated(context: &BtfTracePointContext) {
+    if !gate::is_open() {
+        return;
+    }
     let bio = bio_argument(context, setting!(constants.allocated_bio_argument));
     if bio.address() == 0 {
         return;
@@ -44,7 +46,6 @@ pub fn request_allocated(context: &BtfTracePointContext) {
     let lost = value!(LOST_RECORDS, 0);
     passed(
         &Passing::of_bio(bio, stage::GET_REQUEST),
-        space::STAGE_REQUEST,
         &mut lost.stage_requests,
     );
 }
@@ -52,6 +53,9 @@ pub fn request_allocated(context: &BtfTracePointContext) {
 /// `block_rq_insert`.
 #[inline(always)]
 pub fn inserted(context: &BtfTracePointContext) {
+    if !gate::is_open() {
+        return;
+    }
     let request = if setting!(constants.inserted_request_argument) == 0 {
         Request(context.arg(0))
     } else {
@@ -65,19 +69,18 @@ pub fn inserted(context: &BtfTracePointContext) {
         stage: stage::INSERT,
     };
     let lost = value!(LOST_RECORDS, 0);
-    passed(&passing, space::STAGE_INSERT, &mut lost.stage_inserts);
+    passed(&passing, &mut lost.stage_inserts);
 }
 
 /// `block_bio_remap`: the bio names its new device and sector already.
 #[inline(always)]
 pub fn remapped(context: &BtfTracePointContext) {
+    if !gate::is_open() {
+        return;
+    }
     let bio = bio_argument(context, setting!(constants.remapped_bio_argument));
     let lost = value!(LOST_RECORDS, 0);
-    passed(
-        &Passing::of_bio(bio, stage::REMAP),
-        space::STAGE_REMAP,
-        &mut lost.stage_remaps,
-    );
+    passed(&Passing::of_bio(bio, stage::REMAP), &mut lost.stage_remaps);
 }
 
 #[inline(always)]
@@ -111,10 +114,7 @@ impl Passing {
 }
 
 #[inline(always)]
-fn passed(passing: &Passing, space: u32, lost: &mut u64) {
-    if !gate::is_open() {
-        return;
-    }
+fn passed(passing: &Passing, lost: &mut u64) {
     let Some((device_slot, device)) = filter::device_of(passing.disk) else {
         return;
     };
@@ -122,7 +122,7 @@ fn passed(passing: &Passing, space: u32, lost: &mut u64) {
         return;
     }
     let end_sector = passing.sector + u64::from(passing.bytes) / SECTOR_BYTES;
-    if walk::over(space, device, passing.sector, end_sector, false).is_none() {
+    if !walk::touches(device, passing.sector, end_sector) {
         return;
     }
     let process_and_thread = bpf_get_current_pid_tgid();

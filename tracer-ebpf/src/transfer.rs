@@ -12,13 +12,15 @@ use tracer_common::{
     latency::{LATENCY_BUCKETS, latency_bucket},
     origin::ReadOrigin,
     record::{
-        CompleteRecord, IssueRecord, NO_PREVIOUS_END, UnseenRecord, complete_flag, issue_flag, kind,
+        ANY_MODEL, CompleteRecord, IssueRecord, NO_PREVIOUS_END, UnseenRecord, complete_flag,
+        issue_flag, kind,
     },
     request::{RequestSlot, state},
     settings::DeviceFilter,
 };
 
 use crate::{
+    abilities::Abilities,
     atomic,
     emit::emit,
     field::Bio,
@@ -52,7 +54,7 @@ pub struct Transfer {
 
 /// A transfer is handed to a device. `slot` is where it is remembered; none where there is no room for it.
 #[inline(always)]
-pub fn issued(
+pub fn issued<A: Abilities>(
     context: &BtfTracePointContext,
     device_slot: u32,
     device: &DeviceFilter,
@@ -81,7 +83,9 @@ pub fn issued(
     let sector = transfer.sector;
     let end_sector = sector + u64::from(bytes) / SECTOR_BYTES;
     if operation == Operation::Write {
-        if !reissue && let Some(walk) = walk::over(space::ISSUE, device, sector, end_sector, false)
+        if A::COUNTS_MODELS
+            && !reissue
+            && let Some(walk) = walk::over(space::ISSUE, device, sector, end_sector, false)
         {
             count_write(walk);
         }
@@ -105,7 +109,7 @@ pub fn issued(
             if slot.state == state::ISSUED {
                 device_counters.unseen_completions += 1;
                 device_counters.unseen_bytes += (slot.end_sector - slot.next_sector) * SECTOR_BYTES;
-                count_unseen(device, device_slot, slot, time_ns);
+                count_unseen::<A>(device, device_slot, slot, time_ns);
             } else if slot.state == state::REQUEUED {
                 device_counters.absorbed_after_requeue += 1;
             }
@@ -132,10 +136,20 @@ pub fn issued(
         origin::of_read(command_flags, transfer.first_bio)
     };
     let mut other_bytes = if reissue { 0 } else { u64::from(bytes) };
-    let Some(walk) = walk::over(space::ISSUE, device, sector, end_sector, false) else {
+    let walk = if A::COUNTS_MODELS {
+        walk::over(space::ISSUE, device, sector, end_sector, false)
+    } else {
+        None
+    };
+    let touches = if A::COUNTS_MODELS {
+        walk.is_some()
+    } else {
+        walk::touches(device, sector, end_sector)
+    };
+    if !touches {
         device_counters.other_bytes_by_origin[origin as usize] += other_bytes;
         return;
-    };
+    }
 
     let mut flags = 0;
     if metadata {
@@ -167,6 +181,12 @@ pub fn issued(
         process_id: (process_and_thread >> 32) as u32,
     };
     let lost = value!(LOST_RECORDS, 0);
+    let Some(walk) = walk else {
+        record.model = ANY_MODEL;
+        record.flags |= (origin as u8) << issue_flag::ORIGIN_SHIFT;
+        emit(record, &mut lost.issues);
+        return;
+    };
     for model in 0..MAX_MODELS {
         if walk.touched & (1 << model) == 0 {
             continue;
@@ -208,7 +228,7 @@ pub fn issued(
 /// Bytes of a read from `sector` on came back; `last`: nothing of it is left.
 #[inline(always)]
 #[allow(clippy::too_many_arguments)]
-pub fn completed(
+pub fn completed<A: Abilities>(
     context: &BtfTracePointContext,
     device_slot: u32,
     device: &DeviceFilter,
@@ -226,18 +246,30 @@ pub fn completed(
     let end_sector = sector + u64::from(bytes) / SECTOR_BYTES;
     let slot = slot.filter(|slot| slot.state != state::FREE && slot.request == address);
     let arrived = slot.is_some() && status == 0;
-    let Some(walk) = walk::over(space::COMPLETE, device, sector, end_sector, arrived) else {
+    let walk = if A::COUNTS_MODELS {
+        walk::over(space::COMPLETE, device, sector, end_sector, arrived)
+    } else {
+        None
+    };
+    let touches = if A::COUNTS_MODELS {
+        walk.is_some()
+    } else {
+        walk::touches(device, sector, end_sector)
+    };
+    if !touches {
         // A read that touches a model in its other part only, or not at all.
         if let Some(slot) = slot {
             advance(slot, last, end_sector);
         }
         return;
-    };
+    }
     let Some(slot) = slot else {
         device_counters.unmatched += 1;
-        for model in 0..MAX_MODELS {
-            if walk.touched & (1 << model) != 0 {
-                device_counters.unmatched_bytes += walk.parts[model].bytes;
+        if let Some(walk) = walk {
+            for model in 0..MAX_MODELS {
+                if walk.touched & (1 << model) != 0 {
+                    device_counters.unmatched_bytes += walk.parts[model].bytes;
+                }
             }
         }
         debug!(context, "completion without an issue at sector {}", sector);
@@ -247,26 +279,8 @@ pub fn completed(
     let time_ns = unsafe { bpf_ktime_get_ns() };
     let latency_ns = time_ns.wrapping_sub(slot.issue_time_ns);
     advance(slot, last, end_sector);
-    for model in 0..MAX_MODELS {
-        if walk.touched & (1 << model) == 0 {
-            continue;
-        }
-        let part = &walk.parts[model];
-        let counters = value!(MODEL_COMPLETES, model as u32);
-        if status == 0 {
-            counters.completed_bytes += part.bytes;
-        } else {
-            counters.failed_bytes += part.bytes;
-        }
-        if last {
-            if status == 0 {
-                counters.reads += 1;
-            } else {
-                counters.failed_reads += 1;
-            }
-            let bucket = model * LATENCY_BUCKETS + latency_bucket(latency_ns);
-            *value!(LATENCIES, bucket as u32) += 1;
-        }
+    if let Some(walk) = walk {
+        count_completed(walk, status == 0, last, latency_ns);
     }
     let lost = value!(LOST_RECORDS, 0);
     emit(
@@ -284,6 +298,31 @@ pub fn completed(
     );
 }
 
+#[inline(always)]
+fn count_completed(walk: &Walk, arrived: bool, last: bool, latency_ns: u64) {
+    for model in 0..MAX_MODELS {
+        if walk.touched & (1 << model) == 0 {
+            continue;
+        }
+        let part = &walk.parts[model];
+        let counters = value!(MODEL_COMPLETES, model as u32);
+        if arrived {
+            counters.completed_bytes += part.bytes;
+        } else {
+            counters.failed_bytes += part.bytes;
+        }
+        if last {
+            if arrived {
+                counters.reads += 1;
+            } else {
+                counters.failed_reads += 1;
+            }
+            let bucket = model * LATENCY_BUCKETS + latency_bucket(latency_ns);
+            *value!(LATENCIES, bucket as u32) += 1;
+        }
+    }
+}
+
 /// Notes that sectors up to `end_sector` came back.
 #[inline(always)]
 fn advance(slot: &mut RequestSlot, last: bool, end_sector: u64) {
@@ -296,22 +335,31 @@ fn advance(slot: &mut RequestSlot, last: bool, end_sector: u64) {
 
 /// A read came back and no program saw it: counts its rest, and its sectors as read.
 #[inline(always)]
-fn count_unseen(device: &DeviceFilter, device_slot: u32, slot: &RequestSlot, time_ns: u64) {
-    let Some(walk) = walk::over(
-        space::ISSUE,
-        device,
-        slot.next_sector,
-        slot.end_sector,
-        true,
-    ) else {
-        return;
-    };
-    for model in 0..MAX_MODELS {
-        if walk.touched & (1 << model) != 0 {
-            let counters = value!(MODEL_ISSUES, model as u32);
-            counters.unseen_completions += 1;
-            counters.unseen_bytes += walk.parts[model].bytes;
+fn count_unseen<A: Abilities>(
+    device: &DeviceFilter,
+    device_slot: u32,
+    slot: &RequestSlot,
+    time_ns: u64,
+) {
+    if A::COUNTS_MODELS {
+        let Some(walk) = walk::over(
+            space::ISSUE,
+            device,
+            slot.next_sector,
+            slot.end_sector,
+            true,
+        ) else {
+            return;
+        };
+        for model in 0..MAX_MODELS {
+            if walk.touched & (1 << model) != 0 {
+                let counters = value!(MODEL_ISSUES, model as u32);
+                counters.unseen_completions += 1;
+                counters.unseen_bytes += walk.parts[model].bytes;
+            }
         }
+    } else if !walk::touches(device, slot.next_sector, slot.end_sector) {
+        return;
     }
     let lost = value!(LOST_RECORDS, 0);
     emit(

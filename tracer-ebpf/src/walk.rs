@@ -19,10 +19,6 @@ pub mod space {
     pub const ISSUE: u32 = 0;
     pub const COMPLETE: u32 = 1;
     pub const REQUEUE: u32 = 2;
-    pub const STAGE_QUEUE: u32 = 3;
-    pub const STAGE_REQUEST: u32 = 4;
-    pub const STAGE_INSERT: u32 = 5;
-    pub const STAGE_REMAP: u32 = 6;
 }
 
 /// log2 of the largest number of extents.
@@ -73,6 +69,33 @@ pub fn over(
         };
     }
     Some(walk)
+}
+
+/// Whether the range touches a model: a binary search without `bpf_loop`. No branch depends on what is found, so that
+/// there is one path for the verifier to follow.
+#[inline(always)]
+pub fn touches(device: &DeviceFilter, sector: u64, end_sector: u64) -> bool {
+    let end_of_table = i64::from(device.first_extent) + i64::from(device.extents);
+    let mut low = i64::from(device.first_extent);
+    let mut half = 1i64 << (SEARCH_STEPS - 1);
+    for _ in 0..SEARCH_STEPS {
+        let candidate = low + half - 1;
+        // Beyond the table there is nothing that ends before the sector.
+        let Some(extent) = EXTENTS.get(candidate as u32) else {
+            half >>= 1;
+            continue;
+        };
+        let in_table = (candidate - end_of_table) >> 63;
+        let ends_before = (extent.end_sector.wrapping_sub(sector + 1) as i64) >> 63;
+        low += half & in_table & ends_before;
+        half >>= 1;
+    }
+    if low >= end_of_table {
+        return false;
+    }
+    EXTENTS
+        .get(low as u32)
+        .is_some_and(|extent| extent.start_sector < end_sector && extent.end_sector > sector)
 }
 
 /// First extent in `low..high` whose end lies after the sector, else `high`: a binary search. As a plain

@@ -82,6 +82,9 @@ pub struct TraceArguments {
     /// several times, as with old traces.
     #[arg(long)]
     pub audit: bool,
+    /// Use the programs for kernels before 5.17, for tests.
+    #[arg(long, hide = true)]
+    pub early_programs: bool,
     /// Measure the run time of the eBPF programs too (costs about 50 ns a call, for every eBPF program of
     /// this machine).
     #[arg(long)]

@@ -152,6 +152,7 @@ fn trace_options(arguments: TraceArguments, what: &str) -> TraceOptions {
             ring_buffer_bytes: arguments.ring_buffer,
             page_records: !arguments.no_page_records,
             audit: arguments.audit,
+            early_programs: arguments.early_programs,
             diagnostics: arguments.diagnostics,
             measure_overhead: arguments.measure_overhead,
         },

@@ -48,6 +48,8 @@ pub struct ModelAggregates {
 pub struct FileAggregates {
     /// Inserts.
     pub inserts: Option<InsertCounters>,
+    /// Pages inserted after an eviction that was seen. None where the kernel side does not remember evictions.
+    pub reinserted_pages: Option<u64>,
     /// Evictions.
     pub evictions: Option<EvictionCounters>,
     /// Faults.
@@ -61,7 +63,7 @@ pub struct FileAggregates {
 /// Everything that the kernel side counted in one window.
 #[derive(Clone, Debug, Default)]
 pub struct Aggregates {
-    /// By model slot.
+    /// By model slot. Empty where the kernel side does not count models.
     pub models: Vec<ModelAggregates>,
     /// By file slot.
     pub files: Vec<FileAggregates>,
@@ -88,43 +90,29 @@ pub(super) struct Sizes<'a> {
     pub extents_by_device: Vec<std::ops::Range<usize>>,
     /// By device: a moment at which it had nothing in flight.
     pub idle_since: &'a [Option<u64>],
+    /// Whether the kernel side counts each model's reads.
+    pub counts_models: bool,
     /// Whether a program was attached.
     pub attached: &'a dyn Fn(&str) -> bool,
 }
 
 pub(super) fn read(ebpf: &Ebpf, sizes: &Sizes<'_>) -> anyhow::Result<Aggregates> {
     let (unfinished, unseen_at_end) = open_requests(ebpf, sizes)?;
-    let unique = unique_bytes(ebpf, sizes, &unseen_at_end)?;
-    let latencies = per_cpu_words(ebpf, "LATENCIES", sizes.models * LATENCY_BUCKETS)?;
-    let last_ends = array::<u64>(ebpf, "LAST_ENDS")?;
-    let mut models = Vec::with_capacity(sizes.models);
-    for model in 0..sizes.models {
-        let slot = slot_number(model)?;
-        let first_bucket = model * LATENCY_BUCKETS;
-        let mut ends = Vec::with_capacity(sizes.devices);
-        for device in 0..sizes.devices {
-            let end = last_ends
-                .get(&slot_number(model * MAX_DEVICES + device)?, 0)?
-                .0;
-            ends.push((end != NO_PREVIOUS_END).then_some(end));
-        }
-        models.push(ModelAggregates {
-            issues: sum_at(ebpf, "MODEL_ISSUES", slot)?,
-            completes: sum_at(ebpf, "MODEL_COMPLETES", slot)?,
-            requeues: sum_at(ebpf, "MODEL_REQUEUES", slot)?,
-            latency_buckets: latencies
-                .get(first_bucket..first_bucket + LATENCY_BUCKETS)
-                .map(<[u64]>::to_vec)
-                .unwrap_or_default(),
-            unique_bytes: unique.get(model).copied().unwrap_or_default(),
-            last_ends: ends,
-        });
-    }
+    let models = if sizes.counts_models {
+        models_counted(ebpf, sizes, &unseen_at_end)?
+    } else {
+        Vec::new()
+    };
     let mut files = Vec::with_capacity(sizes.files);
     for file in 0..sizes.files {
         let slot = slot_number(file)?;
+        let inserts: Option<InsertCounters> =
+            observed(sizes, "filemap_add", || sum_at(ebpf, "INSERTS", slot))?;
         files.push(FileAggregates {
-            inserts: observed(sizes, "filemap_add", || sum_at(ebpf, "INSERTS", slot))?,
+            inserts,
+            reinserted_pages: inserts
+                .filter(|_| sizes.counts_models)
+                .map(|inserts| inserts.reinserted_pages),
             evictions: observed(sizes, "filemap_delete", || sum_at(ebpf, "EVICTIONS", slot))?,
             faults: observed(sizes, "filemap_fault", || sum_at(ebpf, "FAULTS", slot))?,
             map_pages: observed(sizes, "filemap_map_pages", || {
@@ -150,6 +138,41 @@ pub(super) fn read(ebpf: &Ebpf, sizes: &Sizes<'_>) -> anyhow::Result<Aggregates>
         waiting: waiting_threads(ebpf)?,
         lost_records: sum_at(ebpf, "LOST_RECORDS", 0)?,
     })
+}
+
+/// What was counted of each model.
+fn models_counted(
+    ebpf: &Ebpf,
+    sizes: &Sizes<'_>,
+    unseen_at_end: &[RequestSlot],
+) -> anyhow::Result<Vec<ModelAggregates>> {
+    let unique = unique_bytes(ebpf, sizes, unseen_at_end)?;
+    let latencies = per_cpu_words(ebpf, "LATENCIES", sizes.models * LATENCY_BUCKETS)?;
+    let last_ends = array::<u64>(ebpf, "LAST_ENDS")?;
+    let mut models = Vec::with_capacity(sizes.models);
+    for model in 0..sizes.models {
+        let slot = slot_number(model)?;
+        let first_bucket = model * LATENCY_BUCKETS;
+        let mut ends = Vec::with_capacity(sizes.devices);
+        for device in 0..sizes.devices {
+            let end = last_ends
+                .get(&slot_number(model * MAX_DEVICES + device)?, 0)?
+                .0;
+            ends.push((end != NO_PREVIOUS_END).then_some(end));
+        }
+        models.push(ModelAggregates {
+            issues: sum_at(ebpf, "MODEL_ISSUES", slot)?,
+            completes: sum_at(ebpf, "MODEL_COMPLETES", slot)?,
+            requeues: sum_at(ebpf, "MODEL_REQUEUES", slot)?,
+            latency_buckets: latencies
+                .get(first_bucket..first_bucket + LATENCY_BUCKETS)
+                .map(<[u64]>::to_vec)
+                .unwrap_or_default(),
+            unique_bytes: unique.get(model).copied().unwrap_or_default(),
+            last_ends: ends,
+        });
+    }
+    Ok(models)
 }
 
 fn waiting_threads(ebpf: &Ebpf) -> anyhow::Result<Vec<(u32, WaitingThread)>> {

@@ -3,6 +3,7 @@
 //! The only room that names aya. It hands out plain values of `tracer-common` and never interprets them.
 
 mod aggregates;
+mod attach;
 mod file_keys;
 mod losses;
 mod preflight;

@@ -26,8 +26,12 @@ pub enum Need {
 /// A program of the eBPF object and its tracepoint.
 #[derive(Clone, Copy, Debug)]
 pub struct TracedEvent {
-    /// Name of the program in the object.
+    /// Name of the program in the object; the others that do the same are known by it.
     pub program: &'static str,
+    /// The one for kernels that cannot count models ([`super::KernelTypes::counts_models`]); none where one serves all.
+    pub early: Option<&'static str>,
+    /// The one for kernels without the tracepoint, and the kernel's function that it sits on (fentry).
+    pub on_function: Option<(&'static str, &'static str)>,
     /// Name of the tracepoint.
     pub tracepoint: &'static str,
     /// Its folder below `events/` in tracefs.
@@ -47,6 +51,8 @@ pub struct TracedEvent {
 pub const PROGRAMS: [TracedEvent; 19] = [
     TracedEvent {
         program: "block_rq_complete",
+        early: Some("early_rq_complete"),
+        on_function: None,
         tracepoint: "block_rq_complete",
         subsystem: "block",
         required: true,
@@ -56,6 +62,8 @@ pub const PROGRAMS: [TracedEvent; 19] = [
     },
     TracedEvent {
         program: "block_rq_requeue",
+        early: Some("early_rq_requeue"),
+        on_function: None,
         tracepoint: "block_rq_requeue",
         subsystem: "block",
         required: true,
@@ -65,6 +73,8 @@ pub const PROGRAMS: [TracedEvent; 19] = [
     },
     TracedEvent {
         program: "block_rq_issue",
+        early: Some("early_rq_issue"),
+        on_function: None,
         tracepoint: "block_rq_issue",
         subsystem: "block",
         required: true,
@@ -74,6 +84,8 @@ pub const PROGRAMS: [TracedEvent; 19] = [
     },
     TracedEvent {
         program: "block_bio_complete",
+        early: Some("early_bio_complete"),
+        on_function: None,
         tracepoint: "block_bio_complete",
         subsystem: "block",
         required: false,
@@ -83,6 +95,8 @@ pub const PROGRAMS: [TracedEvent; 19] = [
     },
     TracedEvent {
         program: "block_bio_queue",
+        early: Some("early_bio_queue"),
+        on_function: None,
         tracepoint: "block_bio_queue",
         subsystem: "block",
         required: false,
@@ -92,6 +106,8 @@ pub const PROGRAMS: [TracedEvent; 19] = [
     },
     TracedEvent {
         program: "filemap_add",
+        early: Some("early_filemap_add"),
+        on_function: None,
         tracepoint: "mm_filemap_add_to_page_cache",
         subsystem: "filemap",
         required: true,
@@ -101,6 +117,8 @@ pub const PROGRAMS: [TracedEvent; 19] = [
     },
     TracedEvent {
         program: "filemap_delete",
+        early: Some("early_filemap_delete"),
+        on_function: None,
         tracepoint: "mm_filemap_delete_from_page_cache",
         subsystem: "filemap",
         required: true,
@@ -110,24 +128,30 @@ pub const PROGRAMS: [TracedEvent; 19] = [
     },
     TracedEvent {
         program: "filemap_fault",
+        early: None,
+        on_function: Some(("fault_function", "filemap_fault")),
         tracepoint: "mm_filemap_fault",
         subsystem: "filemap",
         required: false,
         devices: DeviceKind::Any,
         need: Need::Always,
-        purpose: "page faults on the model (Linux 6.12 and later)",
+        purpose: "page faults on the model",
     },
     TracedEvent {
         program: "filemap_map_pages",
+        early: None,
+        on_function: Some(("map_pages_function", "filemap_map_pages")),
         tracepoint: "mm_filemap_map_pages",
         subsystem: "filemap",
         required: false,
         devices: DeviceKind::Any,
         need: Need::Always,
-        purpose: "first-touch hits (Linux 6.12 and later)",
+        purpose: "first-touch hits",
     },
     TracedEvent {
         program: "filemap_get_pages",
+        early: None,
+        on_function: None,
         tracepoint: "mm_filemap_get_pages",
         subsystem: "filemap",
         required: false,
@@ -137,6 +161,8 @@ pub const PROGRAMS: [TracedEvent; 19] = [
     },
     TracedEvent {
         program: "sched_switch",
+        early: None,
+        on_function: None,
         tracepoint: "sched_switch",
         subsystem: "sched",
         required: false,
@@ -146,6 +172,8 @@ pub const PROGRAMS: [TracedEvent; 19] = [
     },
     TracedEvent {
         program: "reclaim_end",
+        early: None,
+        on_function: None,
         tracepoint: "mm_vmscan_direct_reclaim_end",
         subsystem: "vmscan",
         required: false,
@@ -155,6 +183,8 @@ pub const PROGRAMS: [TracedEvent; 19] = [
     },
     TracedEvent {
         program: "reclaim_begin",
+        early: None,
+        on_function: None,
         tracepoint: "mm_vmscan_direct_reclaim_begin",
         subsystem: "vmscan",
         required: false,
@@ -164,6 +194,8 @@ pub const PROGRAMS: [TracedEvent; 19] = [
     },
     TracedEvent {
         program: "cgroup_reclaim_end",
+        early: None,
+        on_function: None,
         tracepoint: "mm_vmscan_memcg_reclaim_end",
         subsystem: "vmscan",
         required: false,
@@ -173,6 +205,8 @@ pub const PROGRAMS: [TracedEvent; 19] = [
     },
     TracedEvent {
         program: "cgroup_reclaim_begin",
+        early: None,
+        on_function: None,
         tracepoint: "mm_vmscan_memcg_reclaim_begin",
         subsystem: "vmscan",
         required: false,
@@ -182,6 +216,8 @@ pub const PROGRAMS: [TracedEvent; 19] = [
     },
     TracedEvent {
         program: "audit_queue",
+        early: None,
+        on_function: None,
         tracepoint: "block_bio_queue",
         subsystem: "block",
         required: false,
@@ -191,6 +227,8 @@ pub const PROGRAMS: [TracedEvent; 19] = [
     },
     TracedEvent {
         program: "audit_request",
+        early: None,
+        on_function: None,
         tracepoint: "block_getrq",
         subsystem: "block",
         required: false,
@@ -200,6 +238,8 @@ pub const PROGRAMS: [TracedEvent; 19] = [
     },
     TracedEvent {
         program: "audit_insert",
+        early: None,
+        on_function: None,
         tracepoint: "block_rq_insert",
         subsystem: "block",
         required: false,
@@ -209,6 +249,8 @@ pub const PROGRAMS: [TracedEvent; 19] = [
     },
     TracedEvent {
         program: "audit_remap",
+        early: None,
+        on_function: None,
         tracepoint: "block_bio_remap",
         subsystem: "block",
         required: false,

@@ -6,7 +6,6 @@ use anyhow::{Context as _, anyhow, bail};
 use aya::{
     Btf, Ebpf, EbpfLoader,
     maps::{Array, HashMap, MapData, RingBuf},
-    programs::BtfTracePoint,
 };
 use aya_log::EbpfLogger;
 use tokio::io::{Interest, unix::AsyncFd};
@@ -20,10 +19,11 @@ use tracer_common::{
 use super::{
     KernelTypes, Record,
     aggregates::{self, Aggregates, Plain, Sizes},
+    attach::{Attached, attach},
     decode,
     losses::{self, ProgramRun},
     probes,
-    programs::{DeviceKind, Need, PROGRAMS},
+    programs::DeviceKind,
 };
 
 /// The eBPF object that the build script made.
@@ -100,6 +100,8 @@ pub struct SessionOptions {
     pub page_records: bool,
     /// Whether the stages that a read passes before its issue give records as well, for the audit.
     pub audit: bool,
+    /// Use the programs for old kernels, whatever this kernel can do.
+    pub early_programs: bool,
     /// Whether the eBPF side's diagnostics are on.
     pub diagnostics: bool,
     /// Whether to measure the programs' run time, which costs about 50 ns a call.
@@ -111,7 +113,9 @@ pub struct Session {
     ebpf: Ebpf,
     tables: FilterTables,
     request_slots: u32,
-    attached: Vec<&'static str>,
+    attached: Vec<Attached>,
+    counts_models: bool,
+    can_probe: bool,
     ring: AsyncFd<RingBuf<MapData>>,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
     statistics: Option<std::os::fd::OwnedFd>,
@@ -182,8 +186,19 @@ impl Session {
             .then(|| EbpfLogger::init(&mut ebpf))
             .transpose()
             .context("cannot open the eBPF side's log")?;
-        let attached = attach(&mut ebpf, &btf, &types, &tables, options)?;
-        probes::load(&mut ebpf)?;
+        let counts_models = types.counts_models() && !options.early_programs;
+        let attached = attach(
+            &mut ebpf,
+            &btf,
+            &types,
+            tables.device_kind,
+            options,
+            counts_models,
+        )?;
+        let can_probe = types.has_helper("get_attach_cookie");
+        if can_probe {
+            probes::load(&mut ebpf)?;
+        }
         let ring = ebpf
             .take_map("RECORDS")
             .ok_or_else(|| anyhow!("the eBPF object has no map RECORDS"))?;
@@ -198,6 +213,8 @@ impl Session {
             tables,
             request_slots,
             attached,
+            counts_models,
+            can_probe,
             ring,
             logger,
             statistics,
@@ -207,7 +224,22 @@ impl Session {
     /// Whether this kernel has what a program needs.
     #[must_use]
     pub fn has_program(&self, program: &str) -> bool {
-        self.attached.contains(&program)
+        self.attached
+            .iter()
+            .any(|attached| attached.event == program)
+    }
+
+    /// Whether the kernel side counts each model's reads; else the aggregates have none, and the records are all there
+    /// is.
+    #[must_use]
+    pub const fn counts_models(&self) -> bool {
+        self.counts_models
+    }
+
+    /// Whether functions of the engine can be probed: it takes the helper `bpf_get_attach_cookie` (Linux 5.15).
+    #[must_use]
+    pub const fn can_probe(&self) -> bool {
+        self.can_probe
     }
 
     /// Events count from now on.
@@ -311,7 +343,8 @@ impl Session {
                     })
                     .collect(),
                 idle_since,
-                attached: &|program| self.attached.contains(&program),
+                attached: &|program| self.has_program(program),
+                counts_models: self.counts_models,
             },
         )
     }
@@ -323,63 +356,17 @@ impl Session {
     pub fn program_runs(&self) -> anyhow::Result<Vec<ProgramRun>> {
         self.attached
             .iter()
-            .map(|name| {
+            .map(|attached| {
+                let name = attached.program;
                 let program = self
                     .ebpf
                     .program(name)
                     .ok_or_else(|| anyhow!("the eBPF object has no program {name}"))?;
-                losses::of_program(name, program, self.statistics.is_some())
+                losses::of_program(attached.event, program, self.statistics.is_some())
                     .with_context(|| format!("cannot read the counters of program {name}"))
             })
             .collect()
     }
-}
-
-/// Attaches what this kernel has; returns the names of the programs.
-fn attach(
-    ebpf: &mut Ebpf,
-    btf: &Btf,
-    types: &KernelTypes,
-    tables: &FilterTables,
-    options: SessionOptions,
-) -> anyhow::Result<Vec<&'static str>> {
-    let mut attached = Vec::with_capacity(PROGRAMS.len());
-    for event in PROGRAMS {
-        let for_these_devices =
-            event.devices == DeviceKind::Any || event.devices == tables.device_kind;
-        let is_needed = match event.need {
-            Need::Always => true,
-            Need::PageRecords => options.page_records,
-            Need::Audit => options.audit,
-        };
-        if !for_these_devices || !is_needed {
-            continue;
-        }
-        if types.tracepoint_arguments(event.tracepoint).is_none() {
-            if event.required {
-                bail!("this kernel has no tracepoint {}", event.tracepoint);
-            }
-            continue;
-        }
-        let program: &mut BtfTracePoint = ebpf
-            .program_mut(event.program)
-            .map(<&mut BtfTracePoint>::try_from)
-            .ok_or_else(|| anyhow!("the eBPF object has no program {}", event.program))??;
-        program
-            .load(event.tracepoint, btf)
-            .with_context(|| format!("the kernel refused program {}", event.program))?;
-        attached.push(event.program);
-    }
-    for name in &attached {
-        let program: &mut BtfTracePoint = ebpf
-            .program_mut(name)
-            .map(<&mut BtfTracePoint>::try_from)
-            .ok_or_else(|| anyhow!("the eBPF object has no program {name}"))??;
-        program
-            .attach()
-            .with_context(|| format!("cannot attach program {name}"))?;
-    }
-    Ok(attached)
 }
 
 fn fill_tables(

@@ -106,6 +106,20 @@ impl KernelTypes {
             .is_ok_and(|types| types.iter().any(|found| matches!(found, Type::Func(_))))
     }
 
+    /// Whether eBPF programs can call a helper, by its name without `bpf_`.
+    #[must_use]
+    pub fn has_helper(&self, name: &str) -> bool {
+        self.enumerator(&["bpf_func_id"], &format!("BPF_FUNC_{name}"))
+            .is_ok()
+    }
+
+    /// Whether the programs can count each model's reads in the kernel: that takes `bpf_loop`, of Linux 5.17, and
+    /// atomics with a result, which came before it (Linux 5.12).
+    #[must_use]
+    pub fn counts_models(&self) -> bool {
+        self.has_helper("loop")
+    }
+
     /// Offsets of the members that the programs read.
     ///
     /// # Errors
@@ -120,17 +134,17 @@ impl KernelTypes {
             request_data_length: self.member("request", "__data_len")?,
             request_sector: self.member("request", "__sector")?,
             request_deadline: self.member("request", "deadline")?,
-            queue_disk: self.member("request_queue", "disk")?,
+            queue_disk: match self.disk_in_request()? {
+                Some(offset) => offset,
+                None => self.member("request_queue", "disk")?,
+            },
             disk_major: self.member("gendisk", "major")?,
             disk_first_minor: self.member("gendisk", "first_minor")?,
             hardware_context_number: self.member("blk_mq_hw_ctx", "queue_num")?,
-            folio_flags: self.member("folio", "flags")?,
-            // Linux 6.6 moved the order into the lowest byte of `_flags_1`, which was there before.
-            folio_order: self
-                .member("folio", "_folio_order")
-                .or_else(|_| self.member("folio", "_flags_1"))?,
-            folio_mapping: self.member("folio", "mapping")?,
-            folio_index: self.member("folio", "index")?,
+            folio_flags: self.folio_or_page("flags")?,
+            folio_order: self.folio_order()?,
+            folio_mapping: self.folio_or_page("mapping")?,
+            folio_index: self.folio_or_page("index")?,
             mapping_host: self.member("address_space", "host")?,
             inode_number: self.member("inode", "i_ino")?,
             inode_superblock: self.member("inode", "i_sb")?,
@@ -148,12 +162,19 @@ impl KernelTypes {
             vector_page: self.member("bio_vec", "bv_page")?,
             page_compound_head: self.member("page", "compound_head")?,
             superblock_magic: self.member("super_block", "s_magic")?,
-            bio_block_device: self.member("bio", "bi_bdev")?,
+            bio_block_device: match self.disk_in_bio()? {
+                Some(offset) => offset,
+                None => self.member("bio", "bi_bdev")?,
+            },
             block_device_disk: self.member("block_device", "bd_disk")?,
             bio_operation: self.member("bio", "bi_opf")?,
             bio_sector: self.member("bio", "bi_iter")? + self.member("bvec_iter", "bi_sector")?,
             bio_bytes: self.member("bio", "bi_iter")? + self.member("bvec_iter", "bi_size")?,
             bio_status: self.member("bio", "bi_status")?,
+            fault_area: self.member("vm_fault", "vma")?,
+            fault_page: self.member("vm_fault", "pgoff")?,
+            area_file: self.member("vm_area_struct", "vm_file")?,
+            file_mapping: self.member("file", "f_mapping")?,
         })
     }
 
@@ -192,6 +213,8 @@ impl KernelTypes {
             allocated_bio_argument: self.argument_after_queue("block_getrq", 1),
             inserted_request_argument: self.argument_after_queue("block_rq_insert", 1),
             remapped_bio_argument: self.argument_after_queue("block_bio_remap", 3),
+            disk_in_request: u32::from(self.disk_in_request()?.is_some()),
+            disk_in_bio: u32::from(self.disk_in_bio()?.is_some()),
             reserved: 0,
         })
     }
@@ -203,6 +226,61 @@ impl KernelTypes {
             self.tracepoint_arguments(tracepoint)
                 .is_some_and(|arguments| arguments > without_queue),
         )
+    }
+
+    /// Offset of `request.rq_disk`, where a request names its disk itself: before Linux 5.17 (commit f3fa33acca9f).
+    fn disk_in_request(&self) -> Result<Option<u32>, TypesError> {
+        self.older_member("request", "rq_disk")
+    }
+
+    /// Offset of `bio.bi_disk`, where a bio names its disk itself: before Linux 5.12 (commit 309dca309fc3).
+    fn disk_in_bio(&self) -> Result<Option<u32>, TypesError> {
+        self.older_member("bio", "bi_disk")
+    }
+
+    /// Offset of a member that only older kernels have.
+    fn older_member(
+        &self,
+        structure: &'static str,
+        member: &'static str,
+    ) -> Result<Option<u32>, TypesError> {
+        match self.member(structure, member) {
+            Ok(offset) => Ok(Some(offset)),
+            Err(TypesError::MissingMember { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A member of `struct folio`, or of `struct page` where there are no folios (before Linux 5.16).
+    fn folio_or_page(&self, member: &'static str) -> Result<u32, TypesError> {
+        match self.member("folio", member) {
+            Err(TypesError::MissingType { .. }) => self.member("page", member),
+            found => found,
+        }
+    }
+
+    /// Where a large folio's order is. Linux 6.6 moved it into the lowest byte of `_flags_1`, which was there before;
+    /// before `_folio_order` (Linux 6.1) it is in the second page.
+    fn folio_order(&self) -> Result<u32, TypesError> {
+        self.member("folio", "_folio_order")
+            .or_else(|_| self.member("folio", "_flags_1"))
+            .or_else(|_| Ok(self.size_of("page")? + self.member("page", "compound_order")?))
+    }
+
+    fn size_of(&self, structure: &'static str) -> Result<u32, TypesError> {
+        self.btf
+            .resolve_types_by_name(structure)
+            .unwrap_or_default()
+            .into_iter()
+            .find_map(|candidate| match candidate {
+                Type::Struct(definition) => u32::try_from(definition.size()).ok(),
+                _ => None,
+            })
+            .ok_or_else(|| TypesError::MissingType {
+                kind: "struct",
+                name: structure.to_owned(),
+                hint: UNSUPPORTED,
+            })
     }
 
     /// Byte offset of a member, also of one inside anonymous structs and unions.
@@ -257,12 +335,15 @@ impl KernelTypes {
             if !name.is_empty() {
                 return None;
             }
-            match self.btf.resolve_chained_type(member).ok()? {
-                Type::Struct(inner) | Type::Union(inner) => self
-                    .member_bits(&inner, wanted)
-                    .map(|bits| member.bit_offset() + bits),
-                _ => None,
-            }
+            // Through a qualifier, such as the `const struct` in `struct vm_fault`.
+            self.btf
+                .chained_type_iter(member)
+                .find_map(|target| match target {
+                    Type::Struct(inner) | Type::Union(inner) => self
+                        .member_bits(&inner, wanted)
+                        .map(|bits| member.bit_offset() + bits),
+                    _ => None,
+                })
         })
     }
 

@@ -118,10 +118,10 @@ pub struct ReadsRecord {
     pub reissues: u64,
     /// Reads that the kernel marked as read-ahead.
     pub readahead: u64,
-    /// Write requests to the model's extents.
-    pub writes: u64,
+    /// Write requests to the model's extents. Null where the kernel side cannot tell whom a write is to.
+    pub writes: Option<u64>,
     /// Bytes of them.
-    pub write_bytes: u64,
+    pub write_bytes: Option<u64>,
     /// Request sizes, ascending.
     pub sizes: Vec<SizeCount>,
     /// The part that the engine's own threads issued.

@@ -224,10 +224,14 @@ fn read_rows(model: &ModelRecord) -> Vec<Row> {
             "issued in the window and not finished in it",
         ));
     }
-    if reads.writes > 0 {
+    if reads.writes.is_some_and(|writes| writes > 0) {
         rows.push(row(
             "writes to the model",
-            format!("{} ({})", count(reads.writes), bytes(reads.write_bytes)),
+            format!(
+                "{} ({})",
+                observed_count(reads.writes),
+                observed_bytes(reads.write_bytes)
+            ),
             "somebody wrote to the file's blocks during the run",
         ));
     }

@@ -55,7 +55,8 @@ pub fn fill(
 ) {
     let ClosedWindow {
         stream,
-        aggregates,
+        mut aggregates,
+        kernel_counts,
         programs,
         opened_nanos,
         closed_nanos,
@@ -70,11 +71,22 @@ pub fn fill(
         &aggregates.waiting,
         &aggregates.unseen_at_end,
     );
+    if !kernel_counts {
+        stream
+            .undivided
+            .complete(&mut aggregates, &stream.models, &stream.latency_buckets);
+        record.notes.push(
+            "this kernel's eBPF cannot count a model's reads in the kernel (Linux 5.17 can): figures come from the records alone, without a second road to compare them with"
+                .to_owned(),
+        );
+    }
     let lost = aggregates.lost_records;
     let lost_records = lost.issues + lost.completions + lost.requeues;
     let lost_events = lost_records + losses_of_events(&lost);
     record.time.wall_s = closed_nanos.saturating_sub(opened_nanos) as f64 / 1e9;
-    record.checks = checks::of_stream(&aggregates, &stream);
+    if kernel_counts {
+        record.checks = checks::of_stream(&aggregates, &stream);
+    }
     record.checks.push(checks::of_programs(&programs));
     let absorbed = aggregates
         .devices
@@ -130,6 +142,9 @@ pub fn fill(
                 last_probed: stream.last_probed,
             };
             attribution::fill(&mut own, attribution, &around);
+            if !kernel_counts {
+                own.cache.refaults = Some(attribution.pages.refaulted_pages);
+            }
             record.checks.extend(attribution_checks::of_model(
                 &prefix,
                 kernel,
@@ -146,22 +161,26 @@ pub fn fill(
             models.push(own);
             continue;
         }
-        record.checks.extend(checks::of_model(
-            &prefix,
-            kernel,
-            figures,
-            buckets,
-            unfinished,
-            absorbed,
-            lost_records,
-        ));
+        record.checks.extend(if kernel_counts {
+            checks::of_model(
+                &prefix,
+                kernel,
+                figures,
+                buckets,
+                unfinished,
+                absorbed,
+                lost_records,
+            )
+        } else {
+            checks::of_records(&prefix, figures, unfinished)
+        });
         // A read that ended unseen and was noticed after the window kept the device busy in the stream.
         let busy_is_known = unfinished.unseen == kernel.issues.unseen_completions;
         models.push(ModelRecord {
             reads: Some(reads(
                 subject,
                 model,
-                kernel,
+                (kernel, kernel_counts),
                 figures,
                 unfinished,
                 engine_process_ids,

@@ -46,7 +46,7 @@ pub fn of_model(
         ),
         (
             "pages refaulted",
-            sum(|file| file.inserts.map(|inserts| inserts.reinserted_pages)),
+            sum(|file| file.reinserted_pages),
             pages.refaulted_pages,
         ),
         (

@@ -228,6 +228,15 @@ pub fn of_model(
             ),
         });
     }
+    checks.extend(of_records(name, stream, unfinished));
+    checks
+}
+
+/// The laws that the records obey by themselves.
+#[must_use]
+pub fn of_records(name: &str, stream: &ModelFigures, unfinished: Unfinished) -> Vec<Check> {
+    let title = |what: &str| format!("{name}{what}");
+    let mut checks = Vec::with_capacity(stream.laws.len());
     for law in &stream.laws {
         if law.needs_every_completion && unfinished.unseen > 0 {
             checks.push(Check::unobserved(

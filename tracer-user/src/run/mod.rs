@@ -24,6 +24,7 @@ mod stream;
 mod subject;
 mod subject_tables;
 mod tracing;
+mod undivided;
 mod window;
 
 pub use attach::{AttachOptions, run_attach};

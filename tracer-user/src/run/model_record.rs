@@ -85,7 +85,7 @@ pub(super) fn in_first_pid_namespace() -> bool {
 pub(super) fn reads(
     subject: &Subject,
     model: &SubjectModel,
-    kernel: &ModelAggregates,
+    (kernel, kernel_counts): (&ModelAggregates, bool),
     figures: &ModelFigures,
     unfinished: Unfinished,
     engine_process_ids: &BTreeSet<u32>,
@@ -131,8 +131,8 @@ pub(super) fn reads(
         requeues: kernel.requeues.requeues,
         reissues: kernel.issues.reissues,
         readahead: figures.requests.readahead_reads,
-        writes: kernel.issues.writes,
-        write_bytes: kernel.issues.write_bytes,
+        writes: kernel_counts.then_some(kernel.issues.writes),
+        write_bytes: kernel_counts.then_some(kernel.issues.write_bytes),
         sizes: figures
             .request_sizes
             .iter()
@@ -240,9 +240,7 @@ pub(super) fn cache(
             file.evictions.map(|evictions| evictions.pages.iter().sum())
         }),
         evictions_by_agent: by_agent(),
-        refaults: observed_sum(model, aggregates, |file| {
-            file.inserts.map(|inserts| inserts.reinserted_pages)
-        }),
+        refaults: observed_sum(model, aggregates, |file| file.reinserted_pages),
         faults: observed_sum(model, aggregates, |file| {
             file.faults.map(|faults| faults.faults)
         }),

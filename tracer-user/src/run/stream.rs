@@ -27,6 +27,7 @@ use super::{
     locate::{Locator, Owner},
     marks::{MarkedSymbols, SharedMarks},
     residency_samples::ResidencySamples,
+    undivided::UndividedReads,
 };
 
 /// What the stream knows before its first record.
@@ -58,6 +59,7 @@ pub struct Stream {
     waits_by_process: BTreeMap<u32, u64>,
     residency: ResidencySamples,
     last_probed: Option<Nanos>,
+    undivided: UndividedReads,
     /// Reads that have begun and not been seen to end, by request and model: when they began, and where they lie.
     open: HashMap<(u64, usize), (Nanos, Vec<FileRange>)>,
 }
@@ -109,6 +111,8 @@ pub struct FinishedStream {
     pub attributions: Vec<AttributionFigures>,
     /// Records.
     pub counts: RecordCounts,
+    /// What of reads that the kernel side did not divide was whose.
+    pub undivided: UndividedReads,
     /// The locator, for requests that were left.
     pub locator: Locator,
     /// Names of the probed functions that were called, and how often.
@@ -138,6 +142,7 @@ impl Stream {
             waits_by_process: BTreeMap::new(),
             residency: ResidencySamples::default(),
             last_probed: None,
+            undivided: UndividedReads::default(),
             open: HashMap::new(),
         }
     }
@@ -157,7 +162,9 @@ impl Stream {
         match record {
             Record::Issue(issue) => {
                 self.reach(Nanos(issue.time_ns));
-                self.issue(&issue);
+                for issue in self.undivided.divide(issue, &self.setup.locator) {
+                    self.issue(&issue);
+                }
             }
             Record::Complete(complete) => {
                 self.counts.completions += 1;
@@ -475,6 +482,7 @@ impl Stream {
                 .map(|attribution| attribution.finish(end))
                 .collect(),
             counts: self.counts,
+            undivided: self.undivided,
             locator: self.setup.locator,
             calls: self
                 .calls

@@ -44,6 +44,8 @@ pub struct ClosedWindow {
     pub stream: Stream,
     /// What the kernel side counted.
     pub aggregates: Aggregates,
+    /// Whether the kernel side counted each model's reads.
+    pub kernel_counts: bool,
     /// What the kernel counted for each program.
     pub programs: Vec<ProgramRun>,
     /// `CLOCK_MONOTONIC` of the opening, nanoseconds.
@@ -131,6 +133,7 @@ impl Window {
         session.drain(|record| stream.take(record))?;
         let tracer_cpu = own_cpu_time().saturating_sub(self.cpu_at_open);
         Ok(ClosedWindow {
+            kernel_counts: session.counts_models(),
             aggregates: session.aggregates(&idle_since)?,
             programs: session.program_runs()?,
             stream,

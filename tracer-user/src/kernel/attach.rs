@@ -1,0 +1,134 @@
+//! Which program serves an event on this kernel, and attaching it.
+
+use anyhow::{Context as _, anyhow, bail};
+use aya::{
+    Btf, Ebpf,
+    programs::{BtfTracePoint, FEntry},
+};
+
+use super::{
+    KernelTypes, SessionOptions,
+    programs::{DeviceKind, Need, PROGRAMS, TracedEvent},
+};
+
+/// A program in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Attached {
+    /// The name by which all programs for this event are known ([`TracedEvent::program`]).
+    pub event: &'static str,
+    /// Its name in the object.
+    pub program: &'static str,
+}
+
+/// What a program sits on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hook {
+    Tracepoint(&'static str),
+    Function(&'static str),
+}
+
+/// The program for an event, and what it sits on; None where this kernel has neither tracepoint nor function.
+fn choose(
+    event: &TracedEvent,
+    types: &KernelTypes,
+    counts_models: bool,
+) -> Option<(&'static str, Hook)> {
+    if types.tracepoint_arguments(event.tracepoint).is_some() {
+        let program = match event.early {
+            Some(early) if !counts_models => early,
+            _ => event.program,
+        };
+        return Some((program, Hook::Tracepoint(event.tracepoint)));
+    }
+    let (program, function) = event.on_function?;
+    types
+        .has_function(function)
+        .then_some((program, Hook::Function(function)))
+}
+
+/// Loads and attaches what this kernel has.
+///
+/// # Errors
+/// A required event that this kernel does not have; a program that it refuses. A function that cannot be traced is none.
+pub(super) fn attach(
+    ebpf: &mut Ebpf,
+    btf: &Btf,
+    types: &KernelTypes,
+    device_kind: DeviceKind,
+    options: SessionOptions,
+    counts_models: bool,
+) -> anyhow::Result<Vec<Attached>> {
+    let mut chosen = Vec::with_capacity(PROGRAMS.len());
+    for event in &PROGRAMS {
+        let for_these_devices = event.devices == DeviceKind::Any || event.devices == device_kind;
+        let is_needed = match event.need {
+            Need::Always => true,
+            Need::PageRecords => options.page_records,
+            Need::Audit => options.audit,
+        };
+        if !for_these_devices || !is_needed {
+            continue;
+        }
+        let Some((program, hook)) = choose(event, types, counts_models) else {
+            if event.required {
+                bail!("this kernel has no tracepoint {}", event.tracepoint);
+            }
+            continue;
+        };
+        let loaded = load(ebpf, btf, program, hook)
+            .with_context(|| format!("the kernel refused program {program}"));
+        match (loaded, hook) {
+            (Err(_), Hook::Function(_)) => continue,
+            (loaded, _) => loaded?,
+        }
+        chosen.push((event.program, program, hook));
+    }
+    let mut attached = Vec::with_capacity(chosen.len());
+    for (event, program, hook) in chosen {
+        let done = attach_one(ebpf, program, hook)
+            .with_context(|| format!("cannot attach program {program}"));
+        match (done, hook) {
+            // A kernel without trampolines, or under lockdown: what it would have shown is unobserved.
+            (Err(_), Hook::Function(_)) => continue,
+            (done, _) => done?,
+        }
+        attached.push(Attached { event, program });
+    }
+    Ok(attached)
+}
+
+fn load(ebpf: &mut Ebpf, btf: &Btf, program: &str, hook: Hook) -> anyhow::Result<()> {
+    match hook {
+        Hook::Tracepoint(tracepoint) => {
+            of_tracepoint(ebpf, program)?.load(tracepoint, btf)?;
+        }
+        Hook::Function(function) => of_function(ebpf, program)?.load(function, btf)?,
+    }
+    Ok(())
+}
+
+fn attach_one(ebpf: &mut Ebpf, program: &str, hook: Hook) -> anyhow::Result<()> {
+    match hook {
+        Hook::Tracepoint(_) => {
+            of_tracepoint(ebpf, program)?.attach()?;
+        }
+        Hook::Function(_) => {
+            of_function(ebpf, program)?.attach()?;
+        }
+    }
+    Ok(())
+}
+
+fn of_tracepoint<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut BtfTracePoint> {
+    ebpf.program_mut(name)
+        .map(<&mut BtfTracePoint>::try_from)
+        .ok_or_else(|| anyhow!("the eBPF object has no program {name}"))?
+        .map_err(Into::into)
+}
+
+fn of_function<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut FEntry> {
+    ebpf.program_mut(name)
+        .map(<&mut FEntry>::try_from)
+        .ok_or_else(|| anyhow!("the eBPF object has no program {name}"))?
+        .map_err(Into::into)
+}
