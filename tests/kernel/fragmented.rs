@@ -17,8 +17,8 @@ use crate::{
     shapes::{self, FILE_BYTES},
 };
 
-const PIECES: u64 = 24;
-const PIECE_BYTES: u64 = 64 << 10;
+pub const PIECES: u64 = 24;
+pub const PIECE_BYTES: u64 = 64 << 10;
 
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -113,7 +113,7 @@ fn model_between_its_neighbour(ground: &Ground, file_system: FileSystem) -> Resu
 }
 
 /// What can be said of reads whose order nobody knows.
-fn check_unordered(traced: &Traced, expected: &ExpectedFigures) -> Result<()> {
+pub fn check_unordered(traced: &Traced, expected: &ExpectedFigures) -> Result<()> {
     let record = &traced.record;
     check_sound(record)?;
     for (path, count) in [

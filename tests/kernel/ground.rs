@@ -119,11 +119,31 @@ impl Ground {
 
     /// Traces a reader of a model to its end; both must succeed.
     pub fn trace_reader(&self, file: &ModelFile, reader: &ReaderCommand) -> Result<Traced> {
-        let run = TracerCall::launch(&self.scratch, file.path())?
-            .reader(reader)
-            .run()?;
-        Traced::of(run)
+        self.trace_reader_with(file, reader, Programs::OfThisKernel)
     }
+
+    /// The same, with a choice of programs.
+    pub fn trace_reader_with(
+        &self,
+        file: &ModelFile,
+        reader: &ReaderCommand,
+        programs: Programs,
+    ) -> Result<Traced> {
+        let mut call = TracerCall::launch(&self.scratch, file.path())?;
+        if programs == Programs::Early {
+            call = call.flag("--early-programs");
+        }
+        Traced::of(call.reader(reader).run()?)
+    }
+}
+
+/// Which of the twins of the eBPF programs are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Programs {
+    /// Those that the tracer chooses.
+    OfThisKernel,
+    /// Those for kernels before 5.17.
+    Early,
 }
 
 /// A traced reader that succeeded.

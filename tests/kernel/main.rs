@@ -9,6 +9,7 @@
 mod aggregates;
 mod device_counter;
 mod device_share;
+mod early_programs;
 mod experts;
 mod fixtures;
 mod fragmented;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         device_counter::cases(),
         odd_files::cases(),
         fragmented::cases(),
+        early_programs::cases(),
         aggregates::cases(),
         page_cache::cases(),
         tensors::cases(),

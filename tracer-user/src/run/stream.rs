@@ -264,9 +264,12 @@ impl Stream {
 
     /// A read has ended unseen: what it was for has arrived, or the device would not have used its tag again.
     fn arrived_unseen(&mut self, request: u64) {
-        for (slot, attribution) in self.setup.attributions.iter_mut().enumerate() {
+        for (slot, model) in self.models.iter_mut().enumerate() {
             if let Some((first_issue, ranges)) = self.open.remove(&(request, slot)) {
-                attribution.arrived_unseen(first_issue, &ranges);
+                model.arrived_unseen(&ranges);
+                if let Some(attribution) = self.setup.attributions.get_mut(slot) {
+                    attribution.arrived_unseen(first_issue, &ranges);
+                }
             }
         }
     }
@@ -307,14 +310,14 @@ impl Stream {
             synchronous: issue.flags & issue_flag::SYNCHRONOUS != 0,
         });
         let stream_gaps = model.take_stream_gaps();
+        let begun = self
+            .open
+            .remove(&(issue.request, slot))
+            .filter(|_| reissue)
+            .map_or(time, |(begun, _)| begun);
+        self.open
+            .insert((issue.request, slot), (begun, part.ranges.clone()));
         if let Some(attribution) = self.setup.attributions.get_mut(slot) {
-            let begun = self
-                .open
-                .remove(&(issue.request, slot))
-                .filter(|_| reissue)
-                .map_or(time, |(begun, _)| begun);
-            self.open
-                .insert((issue.request, slot), (begun, part.ranges.clone()));
             attribution.stream_gaps(stream_gaps);
             attribution.issue(
                 time,

@@ -247,6 +247,15 @@ impl ModelAccumulator {
         &self.unique
     }
 
+    /// A read has ended unseen, and is taken to have arrived: its bytes are among the unique ones, and in no other
+    /// figure of what arrived.
+    pub fn arrived_unseen(&mut self, ranges: &[FileRange]) {
+        for range in ranges {
+            self.unique
+                .insert(range.file, range.offset_bytes, range.length_bytes);
+        }
+    }
+
     /// Bytes that arrived over time, in windows of 100 ms.
     #[must_use]
     pub const fn arrived(&self) -> &ArrivedBytes {
