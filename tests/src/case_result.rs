@@ -45,7 +45,10 @@ mod tests {
 
     #[test]
     fn a_line_is_read_as_it_was_written() {
-        for (reason, seconds) in [(None, None), (Some("two\nlines \"x\"".to_owned()), Some(0.5))] {
+        for (reason, seconds) in [
+            (None, None),
+            (Some("two\nlines \"x\"".to_owned()), Some(0.5)),
+        ] {
             let result = CaseResult {
                 name: "a::b".to_owned(),
                 outcome: Outcome::Skipped,

@@ -125,8 +125,14 @@ impl Toolchain {
         }
         let mut add = Command::new(&rustup);
         add.args(["target", "add", "--toolchain", &self.channel, target]);
-        progress::step(&format!("adding {target} to Rust {}", self.channel), &mut add)?;
-        ensure!(has()?, "rustup says that it added {target}, but it is not there");
+        progress::step(
+            &format!("adding {target} to Rust {}", self.channel),
+            &mut add,
+        )?;
+        ensure!(
+            has()?,
+            "rustup says that it added {target}, but it is not there"
+        );
         Ok(())
     }
 
@@ -202,7 +208,11 @@ fn proof_of(component: &str) -> Option<&'static str> {
 }
 
 fn has_target(sysroot: &Path, target: &str) -> bool {
-    sysroot.join("lib/rustlib").join(target).join("lib").exists()
+    sysroot
+        .join("lib/rustlib")
+        .join(target)
+        .join("lib")
+        .exists()
 }
 
 /// Whether `rustc --version` says this version.

@@ -16,7 +16,15 @@ const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// Names of Debian's releases: by them its mirror is told from other archives of the machine.
 const RELEASES: [&str; 9] = [
-    "bullseye", "bookworm", "trixie", "forky", "oldoldstable", "oldstable", "stable", "testing", "sid",
+    "bullseye",
+    "bookworm",
+    "trixie",
+    "forky",
+    "oldoldstable",
+    "oldstable",
+    "stable",
+    "testing",
+    "sid",
 ];
 
 /// A state of apt.
@@ -98,11 +106,15 @@ impl Apt {
         command
             .args([
                 // The folders are ours alone.
-                "-o", "Debug::NoLocking=1",
+                "-o",
+                "Debug::NoLocking=1",
                 // apt's own user may not enter the target folder.
-                "-o", "APT::Sandbox::User=root",
-                "-o", "Acquire::Languages=none",
-                "-o", "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false",
+                "-o",
+                "APT::Sandbox::User=root",
+                "-o",
+                "Acquire::Languages=none",
+                "-o",
+                "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false",
                 "-q",
             ])
             .env("LC_ALL", "C");
@@ -153,9 +165,16 @@ impl Apt {
     pub fn unpack_with_dependencies(&self, packages: &[String], root: &Path) -> Result<()> {
         let mut install = self.command("apt-get");
         install
-            .args(["install", "--download-only", "--yes", "--no-install-recommends"])
+            .args([
+                "install",
+                "--download-only",
+                "--yes",
+                "--no-install-recommends",
+            ])
             .args(packages);
-        self.fetch(&mut install, packages, root, |_| self.folder.join("cache/archives"))
+        self.fetch(&mut install, packages, root, |_| {
+            self.folder.join("cache/archives")
+        })
     }
 
     fn fetch(
@@ -165,12 +184,18 @@ impl Apt {
         root: &Path,
         place: impl Fn(&Path) -> PathBuf,
     ) -> Result<()> {
-        let folder = tempfile::tempdir_in(&self.folder).context("cannot make a folder for packages")?;
+        let folder =
+            tempfile::tempdir_in(&self.folder).context("cannot make a folder for packages")?;
         command.current_dir(folder.path());
         progress::step(&format!("downloading {}", packages.join(", ")), command)?;
         let place = place(folder.path());
-        let found = archives_in(&place).with_context(|| format!("cannot list {}", place.display()))?;
-        ensure!(!found.is_empty(), "apt has downloaded nothing for {}", packages.join(", "));
+        let found =
+            archives_in(&place).with_context(|| format!("cannot list {}", place.display()))?;
+        ensure!(
+            !found.is_empty(),
+            "apt has downloaded nothing for {}",
+            packages.join(", ")
+        );
         for archive in found {
             let mut unpack = Command::new("dpkg-deb");
             output(unpack.arg("--extract").arg(&archive).arg(root))?;
@@ -274,7 +299,10 @@ mod tests {
 
     #[test]
     fn an_archive_of_somebody_else_is_no_mirror_of_debian() {
-        assert_eq!(mirror_of("http://x.example.org/ubuntu/ noble\n", "trixie-backports"), None);
+        assert_eq!(
+            mirror_of("http://x.example.org/ubuntu/ noble\n", "trixie-backports"),
+            None
+        );
         assert_eq!(mirror_of("", "trixie-backports"), None);
     }
 }

@@ -103,9 +103,7 @@ impl<W: Write> Archive<W> {
         let links = if mode == FOLDER { 2 } else { 1 };
         let name_size = u32::try_from(name.len() + 1).unwrap_or(u32::MAX);
         // Magic; inode, mode, user, group, links, time, size, device and its number (2 each), name, checksum.
-        let header = [
-            inode, mode, 0, 0, links, 0, size, 0, 0, 0, 0, name_size, 0,
-        ];
+        let header = [inode, mode, 0, 0, links, 0, size, 0, 0, 0, 0, name_size, 0];
         let mut text = String::from("070701");
         for field in header {
             text.push_str(&format!("{field:08x}"));
@@ -155,9 +153,13 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back_and_folders_come_first_and_once() {
         let mut archive = Archive::new(Vec::new());
-        archive.file(Path::new("/a/b/one"), 0o755, b"12345").unwrap();
+        archive
+            .file(Path::new("/a/b/one"), 0o755, b"12345")
+            .unwrap();
         archive.file(Path::new("a/b/two"), 0o644, b"").unwrap();
-        archive.link(Path::new("/a/three"), Path::new("/x")).unwrap();
+        archive
+            .link(Path::new("/a/three"), Path::new("/x"))
+            .unwrap();
         archive.folder(Path::new("/a")).unwrap();
         let expected = [
             ("a", 0o040_755, "".as_bytes()),

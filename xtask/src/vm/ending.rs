@@ -122,15 +122,24 @@ mod tests {
         assert_eq!(ending.status(), None);
         assert_eq!(ending.cases.len(), 1);
         let text = ending.how.to_string();
-        assert!(text.contains("died") && text.ends_with("\nline 98\nline 99"), "{text}");
-        assert!(!text.contains("line 69\n") && text.contains("line 70\n"), "{text}");
+        assert!(
+            text.contains("died") && text.ends_with("\nline 98\nline 99"),
+            "{text}"
+        );
+        assert!(
+            !text.contains("line 69\n") && text.contains("line 70\n"),
+            "{text}"
+        );
     }
 
     #[test]
     fn a_machine_that_was_stopped_says_when() {
         let ending = Ending::parse("", Ended::OutOfTime(Duration::from_secs(9)), "");
         let text = ending.how.to_string();
-        assert!(text.contains("after 9 s") && text.contains("empty"), "{text}");
+        assert!(
+            text.contains("after 9 s") && text.contains("empty"),
+            "{text}"
+        );
         // Its job had ended; only switching off took too long.
         let ending = Ending::parse("exit 0\n", Ended::OutOfTime(Duration::from_secs(9)), "");
         assert_eq!(ending.status(), Some(0));

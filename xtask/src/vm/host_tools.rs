@@ -29,7 +29,10 @@ pub fn ensure() -> Result<()> {
         .chain(packages.iter().copied());
     let by_hand = shell::command_line(by_hand);
     let Some(apt) = executable::find("apt-get") else {
-        bail!("virtual machines need these packages of Debian's, by whatever name they go here: {}", packages.join(", "));
+        bail!(
+            "virtual machines need these packages of Debian's, by whatever name they go here: {}",
+            packages.join(", ")
+        );
     };
     let Ok(elevation) = Elevation::find(["apt-get"]) else {
         bail!("virtual machines need packages that are missing here; as root: {by_hand}");
@@ -50,7 +53,10 @@ pub fn ensure() -> Result<()> {
     }
     let missing = missing();
     if !missing.is_empty() {
-        bail!("apt says that it installed them, but there is nothing of {}", missing.join(", "));
+        bail!(
+            "apt says that it installed them, but there is nothing of {}",
+            missing.join(", ")
+        );
     }
     Ok(())
 }

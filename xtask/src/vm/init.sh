@@ -2,7 +2,7 @@
 # The guest's first process: prepares the machine, runs the job, says how it ended, switches off.
 # ttyS0 is the kernel's console, ttyS1 the job's output (and a person's terminal), ttyS2 what the host reads.
 /bin/busybox --install -s /bin
-export PATH=/bin HOME=/root TERM=linux
+export PATH=/bin HOME=/root TERM=dumb
 
 mount -t devtmpfs devices /dev
 mkdir -p /dev/pts /dev/shm
@@ -49,6 +49,7 @@ mount -t ext4 -o noatime $work /guest/disk || finish 125
 cd /root
 if [ -e /guest/job/terminal ]; then
     stty -F /dev/ttyS1 sane $(cat /guest/job/terminal)
+    export TERM=linux
     setsid sh -c 'exec /guest/job/run <>/dev/ttyS1 >&0 2>&1'
 else
     exec 4>/dev/ttyS1

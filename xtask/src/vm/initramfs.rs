@@ -46,7 +46,17 @@ fn add_system<W: Write>(
     modules: &[Module],
     programs: &Files,
 ) -> Result<W> {
-    for folder in ["dev", "guest/disk", "guest/out", "mnt", "proc", "root", "run", "sys", "tmp"] {
+    for folder in [
+        "dev",
+        "guest/disk",
+        "guest/out",
+        "mnt",
+        "proc",
+        "root",
+        "run",
+        "sys",
+        "tmp",
+    ] {
         archive.folder(Path::new(folder))?;
     }
     archive.file(Path::new("init"), 0o755, INIT.as_bytes())?;

@@ -87,6 +87,9 @@ mod tests {
         let mut job = Job::of(["sh"]);
         assert_eq!(job.terminal_settings(), None);
         job.terminal = Some((24, 80));
-        assert_eq!(job.terminal_settings().as_deref(), Some("rows 24 cols 80\n"));
+        assert_eq!(
+            job.terminal_settings().as_deref(),
+            Some("rows 24 cols 80\n")
+        );
     }
 }

@@ -83,8 +83,8 @@ impl Kernel {
 
     fn unpacked(series: Series, place: &Path) -> Result<Self> {
         let path = place.join(RELEASE);
-        let release = fs::read_to_string(&path)
-            .with_context(|| format!("cannot read {}", path.display()))?;
+        let release =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         Self::find(series, place, release)
     }
 
@@ -96,7 +96,10 @@ impl Kernel {
                 .map(|candidate| place.join(candidate))
                 .find(|path| path.exists())
                 .with_context(|| {
-                    format!("the packages of {release} have no {}", candidates.join(" and no "))
+                    format!(
+                        "the packages of {release} have no {}",
+                        candidates.join(" and no ")
+                    )
                 })
         };
         let image = first([

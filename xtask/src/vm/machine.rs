@@ -21,11 +21,7 @@ use nix::{sys::signal::Signal, unistd::Pid};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 use super::{
-    ending::Ending,
-    folder::Folder,
-    host_tools, initramfs,
-    job::Job,
-    kernel::Kernel,
+    ending::Ending, folder::Folder, host_tools, initramfs, job::Job, kernel::Kernel,
     programs::Files,
 };
 use crate::progress;
@@ -141,7 +137,13 @@ fn command(image: &Path, files: &RunFiles, interactive: bool) -> Command {
         .args(["-accel", "tcg,thread=multi", "-cpu", "max"])
         .args(["-m", &MEMORY_MIB.to_string()])
         .args(["-smp", &PROCESSORS.to_string()])
-        .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"])
+        .args([
+            "-nodefaults",
+            "-no-user-config",
+            "-display",
+            "none",
+            "-no-reboot",
+        ])
         .arg("-kernel")
         .arg(image)
         .arg("-initrd")
@@ -178,7 +180,10 @@ fn command(image: &Path, files: &RunFiles, interactive: bool) -> Command {
 
 /// A disk whose content nobody needs after a crash.
 fn drive(id: &str, path: &Path) -> String {
-    format!("file={},format=raw,if=none,id={id},cache=unsafe", escaped(path))
+    format!(
+        "file={},format=raw,if=none,id={id},cache=unsafe",
+        escaped(path)
+    )
 }
 
 /// A path in an option of QEMU's, where a comma ends a value.
@@ -213,9 +218,8 @@ fn wait(command: &mut Command, limit: Option<Duration>) -> Result<Ended> {
     }
     // SAFETY: prctl is async-signal-safe.
     unsafe {
-        command.pre_exec(|| {
-            nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(io::Error::from)
-        })
+        command
+            .pre_exec(|| nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(io::Error::from))
     };
     let child = command
         .spawn()
@@ -226,7 +230,10 @@ fn wait(command: &mut Command, limit: Option<Duration>) -> Result<Ended> {
     let start = Instant::now();
     let ended = loop {
         if let Some(status) = machine.0.try_wait().context("cannot wait for QEMU")? {
-            ensure!(status.success() || interrupted.load(Ordering::Relaxed), "QEMU ended with {status}");
+            ensure!(
+                status.success() || interrupted.load(Ordering::Relaxed),
+                "QEMU ended with {status}"
+            );
             break Ended::ByItself;
         }
         if interrupted.load(Ordering::Relaxed) {
@@ -364,13 +371,19 @@ mod tests {
         assert_eq!(after("-accel"), "tcg,thread=multi");
         assert!(after("-append").contains("panic=-1"));
         // Serial ports are counted by their order.
-        let serial: Vec<_> = words.iter().filter(|word| word.starts_with("chardev:")).collect();
+        let serial: Vec<_> = words
+            .iter()
+            .filter(|word| word.starts_with("chardev:"))
+            .collect();
         assert_eq!(serial, ["chardev:console", "chardev:job", "chardev:report"]);
     }
 
     #[test]
     fn paths_with_a_comma_stay_whole() {
-        assert!(words(false).contains(&"file=/a,,b/w,format=raw,if=none,id=work,cache=unsafe".to_owned()));
+        assert!(
+            words(false)
+                .contains(&"file=/a,,b/w,format=raw,if=none,id=work,cache=unsafe".to_owned())
+        );
     }
 
     #[test]
@@ -387,10 +400,16 @@ mod tests {
         command.arg("100");
         let start = Instant::now();
         let limit = Duration::from_millis(50);
-        assert_eq!(wait(&mut command, Some(limit)).unwrap(), Ended::OutOfTime(limit));
+        assert_eq!(
+            wait(&mut command, Some(limit)).unwrap(),
+            Ended::OutOfTime(limit)
+        );
         assert!(start.elapsed() < Duration::from_secs(50));
         wait(Command::new("sh").args(["-c", "exit 3"]), None).unwrap_err();
-        assert_eq!(wait(&mut Command::new("true"), None).unwrap(), Ended::ByItself);
+        assert_eq!(
+            wait(&mut Command::new("true"), None).unwrap(),
+            Ended::ByItself
+        );
     }
 
     #[test]
@@ -401,7 +420,13 @@ mod tests {
         unpack(&disk, &out).unwrap();
         assert!(!out.exists());
         fs::write(folder.path().join("a"), "1").unwrap();
-        let packed = Command::new("tar").arg("-cf").arg(&disk).arg("-C").arg(folder.path()).arg("a").status();
+        let packed = Command::new("tar")
+            .arg("-cf")
+            .arg(&disk)
+            .arg("-C")
+            .arg(folder.path())
+            .arg("a")
+            .status();
         assert!(packed.unwrap().success());
         // The rest of the disk.
         let file = fs::OpenOptions::new().append(true).open(&disk).unwrap();

@@ -117,9 +117,9 @@ pub fn collect(folder: &Path, wanted: &[&str]) -> Result<Vec<Module>> {
         if read.contains_key(&name) {
             continue;
         }
-        let file = files
-            .get(&name)
-            .with_context(|| format!("a module needs {name}, which {} has not", folder.display()))?;
+        let file = files.get(&name).with_context(|| {
+            format!("a module needs {name}, which {} has not", folder.display())
+        })?;
         let module = read_module(folder, file, name.clone())?;
         to_read.extend(module.information.needs.iter().cloned());
         read.insert(name, module);
@@ -206,7 +206,8 @@ pub fn alias_file(modules: &[Module]) -> String {
 
 /// Finds the files of all modules, by name.
 fn index(folder: &Path, files: &mut BTreeMap<String, PathBuf>) -> Result<()> {
-    let entries = fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
+    let entries =
+        fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
     for entry in entries {
         let entry = entry.with_context(|| format!("cannot list {}", folder.display()))?;
         let path = entry.path();
@@ -295,7 +296,8 @@ mod tests {
 
     #[test]
     fn a_module_says_what_it_needs_and_is_called() {
-        let section = b"license=GPL\0depends=libcrc32c,dm-mod\0alias=fs-xfs\0name=xfs\0\0alias=a=b\0";
+        let section =
+            b"license=GPL\0depends=libcrc32c,dm-mod\0alias=fs-xfs\0name=xfs\0\0alias=a=b\0";
         let information = Information::parse(section);
         assert_eq!(information.needs, ["libcrc32c", "dm_mod"]);
         assert_eq!(information.aliases, ["fs-xfs", "a=b"]);
@@ -304,7 +306,10 @@ mod tests {
 
     #[test]
     fn names_of_files_give_names_of_modules() {
-        assert_eq!(module_name("crc32c-intel.ko.xz").as_deref(), Some("crc32c_intel"));
+        assert_eq!(
+            module_name("crc32c-intel.ko.xz").as_deref(),
+            Some("crc32c_intel")
+        );
         assert_eq!(module_name("loop.ko").as_deref(), Some("loop"));
         assert_eq!(module_name("modules.order"), None);
         assert_eq!(module_name("x.kotlin"), None);
@@ -319,7 +324,10 @@ mod tests {
             ("d", owned(&[])),
         ]);
         let needs = |name: &str| graph.get(name).map(Vec::as_slice).unwrap_or_default();
-        assert_eq!(load_order(&owned(&["a", "c"]), needs).unwrap(), ["d", "b", "c", "a"]);
+        assert_eq!(
+            load_order(&owned(&["a", "c"]), needs).unwrap(),
+            ["d", "b", "c", "a"]
+        );
         let circle: BTreeMap<&str, Vec<String>> =
             BTreeMap::from([("a", owned(&["b"])), ("b", owned(&["a"]))]);
         let needs = |name: &str| circle.get(name).map(Vec::as_slice).unwrap_or_default();

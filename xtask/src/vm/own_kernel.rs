@@ -16,8 +16,8 @@ use crate::workspace::Workspace;
 /// # Errors
 /// The lines cannot be read, or the results not be written.
 pub fn keep(workspace: &Workspace, lines: &Path) -> Result<()> {
-    let text = fs::read_to_string(lines)
-        .with_context(|| format!("cannot read {}", lines.display()))?;
+    let text =
+        fs::read_to_string(lines).with_context(|| format!("cannot read {}", lines.display()))?;
     let lines: Vec<CaseResult> = text.lines().filter_map(CaseResult::parse).collect();
     if lines.is_empty() {
         return Ok(());
@@ -63,13 +63,19 @@ mod tests {
         let lines = folder.path().join("lines");
         fs::write(&lines, "").unwrap();
         keep(&workspace, &lines).unwrap();
-        assert!(matches!(results(&workspace).trouble, Some(Trouble::NotRun(_))));
+        assert!(matches!(
+            results(&workspace).trouble,
+            Some(Trouble::NotRun(_))
+        ));
         fs::write(&lines, "{\"name\":\"a\",\"outcome\":\"passed\"}\n").unwrap();
         keep(&workspace, &lines).unwrap();
         let mut kept = results(&workspace);
         assert_eq!((kept.counts().passed, &kept.trouble), (1, &None));
         kept.release = Some("1.2.3".to_owned());
         kept.save(&folder::own_results(&workspace)).unwrap();
-        assert!(matches!(results(&workspace).trouble, Some(Trouble::NotRun(_))));
+        assert!(matches!(
+            results(&workspace).trouble,
+            Some(Trouble::NotRun(_))
+        ));
     }
 }

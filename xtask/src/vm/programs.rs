@@ -49,7 +49,14 @@ const PROGRAMS: [(&str, &str); 26] = [
 ];
 
 /// Where programs lie.
-const FOLDERS: [&str; 6] = ["bin", "sbin", "usr/bin", "usr/sbin", "usr/local/bin", "usr/local/sbin"];
+const FOLDERS: [&str; 6] = [
+    "bin",
+    "sbin",
+    "usr/bin",
+    "usr/sbin",
+    "usr/local/bin",
+    "usr/local/sbin",
+];
 
 /// Says which packages were unpacked, or could not be.
 const STAMP: &str = "packages";
@@ -72,7 +79,11 @@ pub fn collect(folder: &Folder) -> Result<Files> {
     let mut packages: Vec<String> = missing(&unpacked)
         .into_iter()
         .map(|(_, package)| package.to_owned())
-        .chain(busybox(&unpacked).is_none().then(|| "busybox-static".to_owned()))
+        .chain(
+            busybox(&unpacked)
+                .is_none()
+                .then(|| "busybox-static".to_owned()),
+        )
         .collect();
     packages.sort_unstable();
     packages.dedup();
@@ -82,7 +93,8 @@ pub fn collect(folder: &Folder) -> Result<Files> {
     let mut files = Files::new();
     files.insert(
         "/bin/busybox".into(),
-        busybox(&unpacked).context("a virtual machine needs busybox-static; install the package")?,
+        busybox(&unpacked)
+            .context("a virtual machine needs busybox-static; install the package")?,
     );
     for (program, package) in PROGRAMS {
         let added = find(program, &unpacked)
@@ -122,7 +134,8 @@ fn unpack(folder: &Folder, packages: &[String], root: &Path) {
 
 /// A busybox without libraries.
 fn busybox(unpacked: &Path) -> Option<PathBuf> {
-    find("busybox", unpacked).filter(|path| libraries(path, unpacked).is_ok_and(|found| found.is_empty()))
+    find("busybox", unpacked)
+        .filter(|path| libraries(path, unpacked).is_ok_and(|found| found.is_empty()))
 }
 
 /// Finds a program on this machine, also where only root's search path leads, or among the unpacked packages. A
@@ -136,7 +149,8 @@ fn find(program: &str, unpacked: &Path) -> Option<PathBuf> {
 
 fn is_elf(path: &Path) -> bool {
     let mut magic = [0; 4];
-    fs::File::open(path).is_ok_and(|mut file| file.read_exact(&mut magic).is_ok()) && magic == *b"\x7fELF"
+    fs::File::open(path).is_ok_and(|mut file| file.read_exact(&mut magic).is_ok())
+        && magic == *b"\x7fELF"
 }
 
 fn add(files: &mut Files, path: &Path, unpacked: &Path, program: &str) -> Result<()> {
@@ -153,8 +167,13 @@ fn add(files: &mut Files, path: &Path, unpacked: &Path, program: &str) -> Result
 
 /// The shared libraries that a program needs, and its loader; none for a static one.
 fn libraries(program: &Path, unpacked: &Path) -> Result<Vec<PathBuf>> {
-    let search = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu", "usr/lib64", "usr/lib"]
-        .map(|folder| unpacked.join(folder));
+    let search = [
+        "usr/lib/x86_64-linux-gnu",
+        "lib/x86_64-linux-gnu",
+        "usr/lib64",
+        "usr/lib",
+    ]
+    .map(|folder| unpacked.join(folder));
     let search = std::env::join_paths(search).context("the target folder's path has a colon")?;
     let output = Command::new("ldd")
         .arg(program)
@@ -166,7 +185,12 @@ fn libraries(program: &Path, unpacked: &Path) -> Result<Vec<PathBuf>> {
     if said.contains("not a dynamic executable") {
         return Ok(Vec::new());
     }
-    ensure!(output.status.success(), "ldd ended with {}: {}", output.status, said.trim_end());
+    ensure!(
+        output.status.success(),
+        "ldd ended with {}: {}",
+        output.status,
+        said.trim_end()
+    );
     parse_ldd(&String::from_utf8_lossy(&output.stdout))
 }
 
@@ -201,7 +225,7 @@ mod tests {
                 Path::new("/lib64/ld-linux-x86-64.so.2"),
             ]
         );
-        assert_eq!(parse_ldd("\tstatically linked\n").unwrap(), [Path::new(""); 0]);
+        assert!(parse_ldd("\tstatically linked\n").unwrap().is_empty());
         let error = parse_ldd("\tlibx.so.1 => not found\n").unwrap_err();
         assert!(error.to_string().contains("libx.so.1"));
     }

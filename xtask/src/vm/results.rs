@@ -109,7 +109,8 @@ impl KernelResults {
     /// There are none, or they are of another form.
     pub fn load(path: &Path) -> Result<Self> {
         let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        serde_json::from_slice(&text).with_context(|| format!("{} holds no results", path.display()))
+        serde_json::from_slice(&text)
+            .with_context(|| format!("{} holds no results", path.display()))
     }
 
     /// Keeps them.
@@ -117,7 +118,8 @@ impl KernelResults {
     /// # Errors
     /// They cannot be written.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let mut text = serde_json::to_string_pretty(self).context("cannot write results as JSON")?;
+        let mut text =
+            serde_json::to_string_pretty(self).context("cannot write results as JSON")?;
         text.push('\n');
         folder::write(path, text.as_bytes())
     }
@@ -171,7 +173,10 @@ pub(super) mod tests {
             failed: 1,
         };
         assert_eq!(results.counts(), counts);
-        assert_eq!(results.by_name()["c"].reason.as_deref(), Some("it did not end"));
+        assert_eq!(
+            results.by_name()["c"].reason.as_deref(),
+            Some("it did not end")
+        );
     }
 
     #[test]

@@ -57,10 +57,12 @@ impl std::str::FromStr for Series {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        ALL.into_iter().find(|series| series.name == name).ok_or_else(|| {
-            let names = ALL.map(|series| series.name).join(", ");
-            format!("there are kernels {names}")
-        })
+        ALL.into_iter()
+            .find(|series| series.name == name)
+            .ok_or_else(|| {
+                let names = ALL.map(|series| series.name).join(", ");
+                format!("there are kernels {names}")
+            })
     }
 }
 
@@ -84,7 +86,9 @@ impl Series {
         let release = parts
             .iter()
             // The others are worth nothing without a kernel.
-            .filter(|(name, _)| name.starts_with("linux-image-") || name.starts_with("linux-binary-"))
+            .filter(|(name, _)| {
+                name.starts_with("linux-image-") || name.starts_with("linux-binary-")
+            })
             .map(|(_, release)| *release)
             .max_by_key(|release| numbers(release))?;
         let mut packages: Vec<String> = parts

@@ -12,10 +12,14 @@ use super::{
 /// A line for each test with a column for each kernel, numbers below, then why tests were skipped or failed.
 pub fn render(kernels: &[KernelResults]) -> String {
     let by_name: Vec<_> = kernels.iter().map(KernelResults::by_name).collect();
-    let names: BTreeSet<&str> = by_name.iter().flat_map(|cases| cases.keys().copied()).collect();
+    let names: BTreeSet<&str> = by_name
+        .iter()
+        .flat_map(|cases| cases.keys().copied())
+        .collect();
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN).set_header(
-        std::iter::once("test".to_owned()).chain(kernels.iter().map(|kernel| kernel.kernel.clone())),
+        std::iter::once("test".to_owned())
+            .chain(kernels.iter().map(|kernel| kernel.kernel.clone())),
     );
     for name in names {
         let cells = by_name.iter().map(|cases| {

@@ -104,7 +104,13 @@ fn on_kernel(prepared: &Prepared, series: Series, job: &Job) -> Result<KernelRes
         limit: Some(LIMIT),
         out: None,
     };
-    let ending = machine::run(&prepared.folder, &kernel, &prepared.programs, job, &settings)?;
+    let ending = machine::run(
+        &prepared.folder,
+        &kernel,
+        &prepared.programs,
+        job,
+        &settings,
+    )?;
     let mut results = KernelResults::of_lines(series.name, kernel.release, ending.cases);
     // The status says no more than the lines where there are any.
     if !matches!(ending.how, How::Finished(0)) && results.counts().failed == 0
