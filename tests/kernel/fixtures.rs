@@ -189,14 +189,10 @@ fn fragmented(ground: &Ground, lock: &MachineLock, file_system: FileSystem) -> R
     let plan = ReadPlan::sequential(pair.model.size_bytes(), 48 << 10);
     let issued = reads_by_ftrace(ground, lock, &disk, &pair.model, &plan, ReadMode::Direct)?;
     let found = ExpectedFigures::of_requests(&issued, &pair.model);
-    let expected = shapes::expected(&plan, ReadMode::Direct, &pair.model, &disk)?;
+    let expected = shapes::expected_across_edges(&plan, &pair.model, &disk)?;
     ensure!(
-        found == expected,
-        "ftrace saw {found:?}, and the plan says {expected:?}"
-    );
-    ensure!(
-        found.reads > plan.reads.len() as u64,
-        "no read crossed an extent's edge: {found:?}"
+        expected.contains(&found),
+        "ftrace saw {found:?}, and the plan says one of {expected:?}"
     );
     Ok(())
 }

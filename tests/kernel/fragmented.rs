@@ -80,11 +80,7 @@ fn model_between_its_neighbour(ground: &Ground, file_system: FileSystem) -> Resu
 
     // Reads of 48 KiB in pieces of 64 KiB: every other one crosses an edge.
     let plan = ReadPlan::sequential(pair.model.size_bytes(), 48 << 10);
-    let expected = shapes::expected(&plan, ReadMode::Direct, &pair.model, &disk)?;
-    ensure!(
-        expected.reads > plan.reads.len() as u64,
-        "no read crosses an edge: {expected:?}"
-    );
+    let [forward, reversed] = shapes::expected_across_edges(&plan, &pair.model, &disk)?;
     let traced = ground.trace_reader(
         &pair.model,
         &ground.reader(&pair.model, &plan, ReadMode::Direct)?,
@@ -98,7 +94,9 @@ fn model_between_its_neighbour(ground: &Ground, file_system: FileSystem) -> Resu
     finished.succeeded().context("the second reader")?;
 
     check_content(&traced.report, &pair.model, &plan)?;
-    check_figures(&traced.record, &expected)?;
+    if check_figures(&traced.record, &reversed).is_err() {
+        check_figures(&traced.record, &forward)?;
+    }
     ensure!(
         traced.record.count("model.extents")? == pair.model.extents().len() as u64,
         "the model has {} extents, not {}",

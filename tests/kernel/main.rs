@@ -3,7 +3,9 @@
 //!
 //! `TRACER_BINARY` names the tracer (default: `release/tracer` in the target folder), `TRACER_TESTS_DIRECTORY`
 //! where images go (default: `tests` in the target folder), `TRACER_TESTS_PYTHON` a Python with xllamacpp.
-//! With `TRACER_TESTS_STRICT=1` a test that cannot run here is a failure. Tests run one at a time unless
+//! With `TRACER_TESTS_STRICT=1` a test that cannot run here is a failure. `TRACER_TESTS_RESULTS` names a file that
+//! gets a line for each test ([`tests::case_result`]), `TRACER_TESTS_ONLY` has beginnings of tests' names, with
+//! commas between them: no other test runs. Tests run one at a time unless
 //! `--test-threads` says otherwise, and take turns with those of other processes in any case.
 
 mod aggregates;
@@ -25,6 +27,7 @@ mod page_cache;
 mod phases;
 mod processes;
 mod real_engine;
+mod results;
 mod shapes;
 mod stalls;
 mod tensor_table;
@@ -37,6 +40,7 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use tests::environment::{MachineLock, Unavailable};
 
 use ground::{Case, Ground};
+use results::Results;
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
@@ -69,18 +73,34 @@ fn main() -> ExitCode {
     };
     let ground = Arc::new(ground.map_err(|error| format!("{error:#}")));
     let strict = std::env::var_os("TRACER_TESTS_STRICT").is_some_and(|value| value == "1");
+    let results = match Results::from_environment() {
+        Ok(results) => Arc::new(results),
+        Err(error) => {
+            eprintln!("{error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let only = std::env::var("TRACER_TESTS_ONLY").ok();
     let trials = cases
         .into_iter()
         .flatten()
+        .filter(|case| is_selected(&case.name, only.as_deref()))
         .map(|case| {
-            let ground = Arc::clone(&ground);
-            Trial::ignorable_test(case.name.clone(), move || run(&case, &ground, strict))
+            let (ground, results) = (Arc::clone(&ground), Arc::clone(&results));
+            Trial::ignorable_test(case.name.clone(), move || {
+                results.of(&case.name, || run(&case, &ground, strict))
+            })
         })
         .collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     // The ground is undone here, with its last user.
     drop(ground);
     conclusion.exit_code()
+}
+
+/// Whether a test's name begins with one of these, or there are none.
+fn is_selected(name: &str, only: Option<&str>) -> bool {
+    only.is_none_or(|only| only.split(',').any(|beginning| name.starts_with(beginning)))
 }
 
 fn run(case: &Case, ground: &Result<Ground, String>, strict: bool) -> Result<Completion, Failed> {

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, ensure};
 use tests::{
     disk::{FileSystem, LoopDisk, Mount, ZramDisk},
     model_file::{ModelFile, content_at, evict},
-    plan::ReadPlan,
+    plan::{IssueOrder, ReadPlan},
     reader::{ReadMode, ReaderCommand},
     run_record::RunRecord,
     tracer::TracerCall,
@@ -325,7 +325,9 @@ fn zram(ground: &Ground, mode: ReadMode) -> Result<()> {
         20_260_101,
     );
     let requests = match mode {
-        ReadMode::Direct => tests::plan::direct_requests(&plan, &file, u64::MAX)?,
+        ReadMode::Direct => {
+            tests::plan::direct_requests(&plan, &file, u64::MAX, IssueOrder::Forward)?
+        }
         ReadMode::Buffered | ReadMode::Mmap => tests::plan::buffered_requests(&plan, &file),
     };
     let expected = tests::plan::ExpectedFigures::of_requests(&requests, &file);

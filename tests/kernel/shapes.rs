@@ -4,7 +4,9 @@ use anyhow::{Result, ensure};
 use tests::{
     disk::LoopDisk,
     model_file::ModelFile,
-    plan::{DeviceRequest, ExpectedFigures, ReadPlan, buffered_requests, direct_requests},
+    plan::{
+        DeviceRequest, ExpectedFigures, IssueOrder, ReadPlan, buffered_requests, direct_requests,
+    },
     reader::ReadMode,
 };
 
@@ -70,7 +72,12 @@ pub fn requests(
     disk: &LoopDisk,
 ) -> Result<Vec<DeviceRequest>> {
     match mode {
-        ReadMode::Direct => direct_requests(plan, file, disk.largest_single_request_bytes()?),
+        ReadMode::Direct => direct_requests(
+            plan,
+            file,
+            disk.largest_single_request_bytes()?,
+            IssueOrder::Forward,
+        ),
         ReadMode::Buffered | ReadMode::Mmap => Ok(buffered_requests(plan, file)),
     }
 }
@@ -86,6 +93,28 @@ pub fn expected(
         &requests(plan, mode, file, disk)?,
         file,
     ))
+}
+
+/// The figures of direct reads that cross extents' edges, in either order of what one read makes; the kernel keeps to
+/// one.
+pub fn expected_across_edges(
+    plan: &ReadPlan,
+    file: &ModelFile,
+    disk: &LoopDisk,
+) -> Result<[ExpectedFigures; 2]> {
+    let limit = disk.largest_single_request_bytes()?;
+    let of = |order| -> Result<ExpectedFigures> {
+        let requests = direct_requests(plan, file, limit, order)?;
+        Ok(ExpectedFigures::of_requests(&requests, file))
+    };
+    let [forward, reversed] = IssueOrder::ALL.map(of);
+    let figures = [forward?, reversed?];
+    ensure!(
+        figures[0].reads > plan.reads.len() as u64,
+        "no read crosses an extent's edge: {:?}",
+        figures[0]
+    );
+    Ok(figures)
 }
 
 /// A strided plan is only worth its name if every class occurs.

@@ -1,6 +1,7 @@
 //! Calls of cargo.
 
 use std::{
+    collections::BTreeMap,
     env,
     io::BufReader,
     path::PathBuf,
@@ -62,6 +63,17 @@ pub struct Built {
 /// # Errors
 /// The build fails, or makes no program of this name.
 pub fn build(command: &mut Command, target_name: &str) -> Result<Built> {
+    let line = progress::command_line(command);
+    build_all(command)?
+        .remove(target_name)
+        .with_context(|| format!("{line} has built no program `{target_name}`"))
+}
+
+/// Builds programs, and learns from cargo where they are, by the names of their targets.
+///
+/// # Errors
+/// The build fails.
+pub fn build_all(command: &mut Command) -> Result<BTreeMap<String, Built>> {
     command
         .arg("--message-format=json-render-diagnostics")
         .stdout(Stdio::piped());
@@ -70,23 +82,23 @@ pub fn build(command: &mut Command, target_name: &str) -> Result<Built> {
         .spawn()
         .with_context(|| format!("cannot run {line}"))?;
     let messages = child.stdout.take().context("cargo has no output")?;
-    let mut built = None;
+    let mut built = BTreeMap::new();
     for message in Message::parse_stream(BufReader::new(messages)) {
         if let Message::CompilerArtifact(artifact) =
             message.with_context(|| format!("{line}: odd output"))?
-            && artifact.target.name == target_name
             && let Some(executable) = artifact.executable
             && let Some(package) = artifact.manifest_path.parent()
         {
-            built = Some(Built {
+            let program = Built {
                 executable: executable.into_std_path_buf(),
                 package: package.as_std_path().to_owned(),
-            });
+            };
+            built.insert(artifact.target.name, program);
         }
     }
     let status = child
         .wait()
         .with_context(|| format!("cannot wait for {line}"))?;
     ensure!(status.success(), "{line} ended with {status}");
-    built.with_context(|| format!("{line} has built no program `{target_name}`"))
+    Ok(built)
 }

@@ -17,6 +17,7 @@ mod shell;
 mod supervise;
 mod test;
 mod toolchain;
+mod vm;
 mod workspace;
 
 use std::{
@@ -48,6 +49,9 @@ enum Command {
     },
     /// Run the unit tests as the user, and the tests on the kernel as root.
     Test(test::Options),
+    /// Run the tracer and its tests on other kernels, in virtual machines.
+    #[command(subcommand)]
+    Vm(vm::Command),
     /// Check formatting, run clippy on the user's side and on the eBPF side, and build the documentation.
     Lint,
 }
@@ -62,6 +66,7 @@ fn main() -> ExitCode {
             Command::Run { arguments } => run::run(arguments),
             Command::Setup => report(setup::setup().map(|_ready| ())),
             Command::Test(options) => report(test::test(&options)),
+            Command::Vm(command) => vm::vm(command),
             Command::Lint => report(lint::lint()),
         },
     }

@@ -16,7 +16,7 @@ use crate::{
     progress, python,
     run::build_tracer,
     setup::{self, Ready},
-    supervise,
+    supervise, vm,
 };
 
 /// What to test.
@@ -164,7 +164,11 @@ fn run_kernel_tests(
     let directory = ready.workspace.target.join("tests");
     fs::create_dir_all(&directory)
         .with_context(|| format!("cannot make {}", directory.display()))?;
-    let variables = variables(tracer, directory, python, options.strict);
+    let results = directory.join("results.jsonl");
+    // The tests add lines, as root to the user's file.
+    fs::write(&results, "").with_context(|| format!("cannot write {}", results.display()))?;
+    let mut variables = variables(tracer, directory, python, options.strict);
+    variables.push((RESULTS, results.clone().into()));
     let by_hand = std::iter::once(OsString::from("env"))
         .chain(variables.iter().map(|(name, value)| {
             let mut assignment = OsString::from(format!("{name}="));
@@ -180,11 +184,15 @@ fn run_kernel_tests(
     // Where cargo would run them.
     command.current_dir(&tests.package);
     let status = supervise::run(&mut command, &elevation)?;
+    vm::keep_own_results(&ready.workspace, &results)?;
     if !status.success() {
         bail!("they ended with {status}");
     }
     Ok(())
 }
+
+/// Names the file that gets a line for each test on the kernel.
+pub const RESULTS: &str = "TRACER_TESTS_RESULTS";
 
 /// What the tests on the kernel are told.
 fn variables(

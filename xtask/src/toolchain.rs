@@ -98,6 +98,44 @@ impl Toolchain {
         Ok(())
     }
 
+    /// Installs the standard library of another target, where it is missing.
+    ///
+    /// # Errors
+    /// It is missing and cannot be installed: no rustup, or no network.
+    pub fn ensure_target(&self, target: &str) -> Result<()> {
+        let Some(rustup) = executable::find("rustup") else {
+            let output = Command::new("rustc")
+                .args(["--print", "sysroot"])
+                .output()
+                .context("cannot run rustc")?;
+            let sysroot = String::from_utf8_lossy(&output.stdout);
+            ensure!(
+                has_target(Path::new(sysroot.trim_end()), target),
+                "the build needs Rust's standard library for {target}, and there is no rustup to add it"
+            );
+            return Ok(());
+        };
+        let has = || -> Result<bool> {
+            Ok(self
+                .sysroot(&rustup)?
+                .is_some_and(|sysroot| has_target(&sysroot, target)))
+        };
+        if has()? {
+            return Ok(());
+        }
+        let mut add = Command::new(&rustup);
+        add.args(["target", "add", "--toolchain", &self.channel, target]);
+        progress::step(
+            &format!("adding {target} to Rust {}", self.channel),
+            &mut add,
+        )?;
+        ensure!(
+            has()?,
+            "rustup says that it added {target}, but it is not there"
+        );
+        Ok(())
+    }
+
     /// The toolchain's folder, or `None` where it is not installed.
     fn sysroot(&self, rustup: &Path) -> Result<Option<PathBuf>> {
         let output = Command::new(rustup)
@@ -169,6 +207,14 @@ fn proof_of(component: &str) -> Option<&'static str> {
     }
 }
 
+fn has_target(sysroot: &Path, target: &str) -> bool {
+    sysroot
+        .join("lib/rustlib")
+        .join(target)
+        .join("lib")
+        .exists()
+}
+
 /// Whether `rustc --version` says this version.
 fn is_version(answer: &str, version: &str) -> bool {
     answer.split_whitespace().nth(1) == Some(version)
@@ -231,6 +277,14 @@ mod tests {
                 .unwrap()
                 .is_empty()
         );
+    }
+
+    #[test]
+    fn a_target_is_there_with_its_libraries() {
+        let sysroot = tempfile::tempdir().unwrap();
+        assert!(!has_target(sysroot.path(), "x-musl"));
+        fs::create_dir_all(sysroot.path().join("lib/rustlib/x-musl/lib")).unwrap();
+        assert!(has_target(sysroot.path(), "x-musl"));
     }
 
     #[test]

@@ -41,12 +41,34 @@ impl FileSystem {
     }
 
     /// Mount options by which its kernel threads leave the device alone: they would read and write it at
-    /// times of their own.
-    pub(super) const fn quiet_options(self) -> Option<&'static str> {
+    /// times of their own. The first that the kernel takes is meant.
+    const fn quiet_options(self) -> &'static [Option<&'static str>] {
         match self {
-            Self::Ext4 => Some("noinit_itable,no_prefetch_block_bitmaps"),
-            Self::Xfs | Self::Btrfs => None,
+            // Linux 5.10 has no such option, and reads block bitmaps ahead only where it is asked to.
+            Self::Ext4 => &[
+                Some("noinit_itable,no_prefetch_block_bitmaps"),
+                Some("noinit_itable"),
+            ],
+            Self::Xfs | Self::Btrfs => &[None],
         }
+    }
+
+    /// Mounts it, with nothing going on in the background.
+    pub(super) fn mount(self, volume: &Path, mount_point: &Path) -> nix::Result<()> {
+        let mut result = Err(nix::errno::Errno::EINVAL);
+        for options in self.quiet_options() {
+            result = mount(
+                Some(volume),
+                mount_point,
+                Some(self.name()),
+                MsFlags::MS_NOATIME,
+                *options,
+            );
+            if result != Err(nix::errno::Errno::EINVAL) {
+                break;
+            }
+        }
+        result
     }
 
     /// Makes the file system. Nothing is left to be initialised in the background, and nothing discarded,
@@ -220,18 +242,15 @@ impl LoopDisk {
             }
         };
         file_system.make(&volume)?;
-        mount(
-            Some(&volume),
-            &mount_point,
-            Some(file_system.name()),
-            MsFlags::MS_NOATIME,
-            file_system.quiet_options(),
-        )
-        .map_err(|error| match error {
-            nix::errno::Errno::ENODEV => unavailable(format!("this kernel has no {file_system}")),
-            error => anyhow::Error::new(error)
-                .context(format!("mount {file_system} from {}", volume.display())),
-        })?;
+        file_system
+            .mount(&volume, &mount_point)
+            .map_err(|error| match error {
+                nix::errno::Errno::ENODEV => {
+                    unavailable(format!("this kernel has no {file_system}"))
+                }
+                error => anyhow::Error::new(error)
+                    .context(format!("mount {file_system} from {}", volume.display())),
+            })?;
         // In use, so this only marks it: the kernel detaches it with its last user, also after SIGKILL.
         run("losetup", ["--detach".as_ref(), device.as_os_str()])?;
 
@@ -343,14 +362,9 @@ impl LoopDisk {
         let _user = File::open(&node).with_context(|| format!("open {}", node.display()))?;
         umount2(&self.mount_point, MntFlags::empty())
             .with_context(|| format!("unmount {}", self.mount_point.display()))?;
-        mount(
-            Some(&node),
-            &self.mount_point,
-            Some(self.file_system.name()),
-            MsFlags::MS_NOATIME,
-            self.file_system.quiet_options(),
-        )
-        .with_context(|| format!("mount {} again", node.display()))
+        self.file_system
+            .mount(&node, &self.mount_point)
+            .with_context(|| format!("mount {} again", node.display()))
     }
 
     /// The device's own counters, once nothing is in flight.

@@ -7,7 +7,6 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use nix::mount::{MsFlags, mount};
 
 use super::{loop_disk::FileSystem, mounts::unmount, statistics::DeviceStatistics};
 use crate::environment::{Cleanup, Scratch, on_exit, unavailable};
@@ -59,14 +58,9 @@ impl ZramDisk {
         attribute("queue/read_ahead_kb", "0".into())?;
         let device = Path::new("/dev").join(&name);
         FileSystem::Ext4.make(&device)?;
-        mount(
-            Some(&device),
-            &mount_point,
-            Some(FileSystem::Ext4.name()),
-            MsFlags::MS_NOATIME,
-            FileSystem::Ext4.quiet_options(),
-        )
-        .with_context(|| format!("mount {}", device.display()))?;
+        FileSystem::Ext4
+            .mount(&device, &mount_point)
+            .with_context(|| format!("mount {}", device.display()))?;
         Ok(Self {
             name,
             mount_point,

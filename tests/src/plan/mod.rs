@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 
 pub use expected::{ExpectedFigures, GapCounts};
 pub use file_ranges::file_ranges;
-pub use requests::{DeviceRequest, buffered_requests, direct_requests};
+pub use requests::{DeviceRequest, IssueOrder, buffered_requests, direct_requests};
 
 /// One read to ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -19,6 +19,22 @@ pub struct DeviceRequest {
     pub length_bytes: u64,
 }
 
+/// In which order the kernel issues the requests that one read makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IssueOrder {
+    /// As the read goes through the file.
+    Forward,
+    /// The other way round: from Linux 5.16 on the list of requests that wait for their submitter was filled at its
+    /// head (commit bc490f81731e), until `blk_add_rq_to_plug` put them at its end in 6.13. Kernels that are
+    /// maintained got that too, some of them.
+    Reversed,
+}
+
+impl IssueOrder {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Forward, Self::Reversed];
+}
+
 /// Requests of O_DIRECT reads: each read one request an extent that it touches, none for holes.
 ///
 /// # Errors
@@ -28,6 +44,7 @@ pub fn direct_requests(
     plan: &ReadPlan,
     file: &ModelFile,
     limit_bytes: u64,
+    order: IssueOrder,
 ) -> Result<Vec<DeviceRequest>> {
     let mut requests = Vec::new();
     for read in &plan.reads {
@@ -36,11 +53,12 @@ pub fn direct_requests(
             "a read of {} bytes may be split: the device takes {limit_bytes} for certain",
             read.length_bytes
         );
-        requests.extend(pieces(
-            file,
-            read.offset_bytes,
-            read.offset_bytes + read.length_bytes,
-        ));
+        let end = read.offset_bytes + read.length_bytes;
+        let of_read = pieces(file, read.offset_bytes, end);
+        match order {
+            IssueOrder::Forward => requests.extend(of_read),
+            IssueOrder::Reversed => requests.extend(of_read.rev()),
+        }
     }
     Ok(requests)
 }
@@ -64,7 +82,7 @@ pub fn buffered_requests(plan: &ReadPlan, file: &ModelFile) -> Vec<DeviceRequest
 }
 
 /// What a range of the file is on the device, in the file's order.
-fn pieces(file: &ModelFile, from: u64, to: u64) -> impl Iterator<Item = DeviceRequest> {
+fn pieces(file: &ModelFile, from: u64, to: u64) -> impl DoubleEndedIterator<Item = DeviceRequest> {
     file.extents().iter().filter_map(move |extent| {
         let start = from.max(extent.file_offset_bytes);
         let end = to.min(extent.file_end_bytes());

@@ -1,0 +1,64 @@
+#!/bin/busybox sh
+# The guest's first process: prepares the machine, runs the job, says how it ended, switches off.
+# ttyS0 is the kernel's console, ttyS1 the job's output (and a person's terminal), ttyS2 what the host reads.
+/bin/busybox --install -s /bin
+export PATH=/bin HOME=/root TERM=dumb
+
+mount -t devtmpfs devices /dev
+mkdir -p /dev/pts /dev/shm
+mount -t devpts terminals /dev/pts
+mount -t tmpfs shared /dev/shm
+mount -t proc processes /proc
+mount -t sysfs system /sys
+mount -t debugfs debug /sys/kernel/debug
+mount -t tracefs tracing /sys/kernel/tracing
+mount -t bpf bpf /sys/fs/bpf
+mount -t cgroup2 groups /sys/fs/cgroup
+echo +memory > /sys/fs/cgroup/cgroup.subtree_control
+hostname guest
+ip link set lo up
+
+# What the host reads must come as it is, without carriage returns.
+exec 3>/dev/ttyS2
+stty -F /dev/ttyS2 raw -echo
+finish() {
+    sync
+    echo "exit $1" >&3
+    exec 3>&-
+    poweroff -f
+}
+
+for module in virtio_pci virtio_blk nvme loop; do modprobe -q $module; done
+by_serial() {
+    for disk in /sys/block/vd*; do
+        [ "$(cat $disk/serial 2>/dev/null)" = "$1" ] && echo /dev/${disk##*/} && return
+    done
+    return 1
+}
+tries=0
+until work=$(by_serial work) && out=$(by_serial out); do
+    tries=$((tries + 1))
+    [ $tries -gt 100 ] && echo "the disks do not appear" && finish 125
+    sleep 0.05
+done
+# Empty disks for tests, and for a person.
+ln -s "$(by_serial spare)" /dev/spare-virtio
+ln -s /dev/nvme0n1 /dev/spare-nvme
+mount -t ext4 -o noatime $work /guest/disk || finish 125
+
+cd /root
+if [ -e /guest/job/terminal ]; then
+    stty -F /dev/ttyS1 sane $(cat /guest/job/terminal)
+    export TERM=linux
+    setsid sh -c 'exec /guest/job/run <>/dev/ttyS1 >&0 2>&1'
+else
+    exec 4>/dev/ttyS1
+    stty -F /dev/ttyS1 raw -echo
+    /guest/job/run </dev/null >&4 2>&4
+fi
+status=$?
+# What it left for the host.
+if [ -n "$(ls -A /guest/out)" ]; then
+    tar -c -f $out -C /guest/out . || status=125
+fi
+finish $status

@@ -1,0 +1,437 @@
+//! A virtual machine: QEMU by software emulation, one start and one job.
+//!
+//! With hardware acceleration these kernels hang in QEMU on some machines, so it is never used.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read as _, Write as _},
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use nix::{sys::signal::Signal, unistd::Pid};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+
+use super::{
+    ending::Ending, folder::Folder, host_tools, initramfs, job::Job, kernel::Kernel,
+    programs::Files,
+};
+use crate::progress;
+
+/// Memory of the guest, MiB.
+const MEMORY_MIB: u32 = 2048;
+
+/// Processors of the guest.
+const PROCESSORS: u32 = 2;
+
+/// Space for the guest's own files, which is taken as it is written.
+const WORK_BYTES: u64 = 4 << 30;
+
+/// Space for what the guest hands out.
+const OUT_BYTES: u64 = 1 << 30;
+
+/// Size of an empty disk for tests.
+const SPARE_BYTES: u64 = 1 << 30;
+
+/// Longest that QEMU may take to end when it is asked to.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How a job is run.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Longest that the machine may run.
+    pub limit: Option<Duration>,
+    /// Where what the job left in `/guest/out` goes.
+    pub out: Option<PathBuf>,
+}
+
+/// Starts a kernel with a job, and waits for its end. What the job prints goes to our standard output.
+///
+/// # Errors
+/// The machine cannot be started, or its end was forced: by the limit, or by a signal.
+pub fn run(
+    folder: &Folder,
+    kernel: &Kernel,
+    programs: &Files,
+    job: &Job,
+    settings: &Settings,
+) -> Result<Ending> {
+    let run = folder.run()?;
+    let files = RunFiles::make(run.path(), &folder.console(kernel.series.name))?;
+    initramfs::write(&files.initramfs, kernel, programs, job)?;
+    let mut command = command(&kernel.image, &files, job.terminal.is_some());
+    let ended = wait(&mut command, settings.limit)?;
+    let report = fs::read(&files.report).context("cannot read what the guest reported")?;
+    let report = String::from_utf8_lossy(&report).into_owned();
+    let console = fs::read(&files.console).unwrap_or_default();
+    let console = String::from_utf8_lossy(&console);
+    let ending = Ending::parse(&report, ended, &console);
+    if let (Some(out), Some(_)) = (&settings.out, ending.status()) {
+        unpack(&files.out, out)?;
+    }
+    Ok(ending)
+}
+
+/// Files of one start.
+#[derive(Debug)]
+struct RunFiles {
+    initramfs: PathBuf,
+    work: PathBuf,
+    out: PathBuf,
+    spare_virtio: PathBuf,
+    spare_nvme: PathBuf,
+    report: PathBuf,
+    console: PathBuf,
+}
+
+impl RunFiles {
+    fn make(run: &Path, console: &Path) -> Result<Self> {
+        let files = Self {
+            initramfs: run.join("initramfs"),
+            work: run.join("work"),
+            out: run.join("out"),
+            spare_virtio: run.join("spare-virtio"),
+            spare_nvme: run.join("spare-nvme"),
+            report: run.join("report"),
+            console: console.to_owned(),
+        };
+        for (path, bytes) in [
+            (&files.work, WORK_BYTES),
+            (&files.out, OUT_BYTES),
+            (&files.spare_virtio, SPARE_BYTES),
+            (&files.spare_nvme, SPARE_BYTES),
+        ] {
+            // Sparse.
+            File::create(path)
+                .and_then(|file| file.set_len(bytes))
+                .with_context(|| format!("cannot make {}", path.display()))?;
+        }
+        let made = host_tools::command("mkfs.ext4")
+            .args(["-q", "-F", "-b", "4096"])
+            .arg(&files.work)
+            .output()
+            .context("cannot run mkfs.ext4")?;
+        ensure!(
+            made.status.success(),
+            "mkfs.ext4 ended with {}: {}",
+            made.status,
+            String::from_utf8_lossy(&made.stderr).trim_end()
+        );
+        super::folder::write(&files.console, b"")?;
+        Ok(files)
+    }
+}
+
+/// The call of QEMU.
+fn command(image: &Path, files: &RunFiles, interactive: bool) -> Command {
+    let mut command = host_tools::command("qemu-system-x86_64");
+    command
+        .args(["-accel", "tcg,thread=multi", "-cpu", "max"])
+        .args(["-m", &MEMORY_MIB.to_string()])
+        .args(["-smp", &PROCESSORS.to_string()])
+        .args([
+            "-nodefaults",
+            "-no-user-config",
+            "-display",
+            "none",
+            "-no-reboot",
+        ])
+        .arg("-kernel")
+        .arg(image)
+        .arg("-initrd")
+        .arg(&files.initramfs)
+        // A kernel that is in trouble ends, and QEMU with it.
+        .args([
+            "-append",
+            "console=ttyS0 quiet panic=-1 oops=panic mitigations=off",
+        ]);
+    let mut channel = |id: &str, kind: String| {
+        command
+            .args(["-chardev", &format!("{kind},id={id}")])
+            .args(["-serial", &format!("chardev:{id}")]);
+    };
+    channel("console", format!("file,path={}", escaped(&files.console)));
+    // Ctrl-C is the guest's where a person sits at it, and ours where not.
+    let signal = if interactive { "off" } else { "on" };
+    channel("job", format!("stdio,signal={signal}"));
+    channel("report", format!("file,path={}", escaped(&files.report)));
+    for (id, path) in [
+        ("work", &files.work),
+        ("out", &files.out),
+        ("spare", &files.spare_virtio),
+    ] {
+        command
+            .args(["-drive", &drive(id, path)])
+            .args(["-device", &format!("virtio-blk-pci,drive={id},serial={id}")]);
+    }
+    command
+        .args(["-drive", &drive("nvme", &files.spare_nvme)])
+        .args(["-device", "nvme,drive=nvme,serial=spare"]);
+    command
+}
+
+/// A disk whose content nobody needs after a crash.
+fn drive(id: &str, path: &Path) -> String {
+    format!(
+        "file={},format=raw,if=none,id={id},cache=unsafe",
+        escaped(path)
+    )
+}
+
+/// A path in an option of QEMU's, where a comma ends a value.
+fn escaped(path: &Path) -> String {
+    path.display().to_string().replace(',', ",,")
+}
+
+/// How QEMU ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// By itself: what that means is in the guest's report.
+    ByItself,
+    /// The limit was over.
+    OutOfTime(Duration),
+}
+
+/// Runs QEMU to its end.
+fn wait(command: &mut Command, limit: Option<Duration>) -> Result<Ended> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let mut registered = Vec::new();
+    for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT] {
+        let id = signal_hook::flag::register(signal, Arc::clone(&interrupted))
+            .context("cannot take over the handling of signals")?;
+        registered.push(id);
+    }
+    let _registered = Registered(registered);
+    let interactive = command_is_interactive(command);
+    if interactive {
+        command.stdin(Stdio::inherit()).stdout(Stdio::inherit());
+    } else {
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+    }
+    // SAFETY: prctl is async-signal-safe.
+    unsafe {
+        command
+            .pre_exec(|| nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(io::Error::from))
+    };
+    let child = command
+        .spawn()
+        .with_context(|| format!("cannot run {}", progress::command_line(command)))?;
+    let mut machine = Running(child);
+    let output = machine.0.stdout.take();
+    let printing = output.map(|output| thread::spawn(move || pass_on(output)));
+    let start = Instant::now();
+    let ended = loop {
+        if let Some(status) = machine.0.try_wait().context("cannot wait for QEMU")? {
+            ensure!(
+                status.success() || interrupted.load(Ordering::Relaxed),
+                "QEMU ended with {status}"
+            );
+            break Ended::ByItself;
+        }
+        if interrupted.load(Ordering::Relaxed) {
+            break Ended::ByItself;
+        }
+        if let Some(limit) = limit
+            && start.elapsed() > limit
+        {
+            break Ended::OutOfTime(limit);
+        }
+        thread::sleep(Duration::from_millis(20));
+    };
+    drop(machine);
+    if let Some(printing) = printing {
+        // A thread that only copies does not panic.
+        let _ended = printing.join();
+    }
+    if interrupted.load(Ordering::Relaxed) {
+        bail!("interrupted");
+    }
+    Ok(ended)
+}
+
+/// Whether a person sits at the guest: [`command`] has said so.
+fn command_is_interactive(command: &Command) -> bool {
+    command
+        .get_args()
+        .any(|argument| argument.to_string_lossy().starts_with("stdio,signal=off"))
+}
+
+/// Signal handlers, taken away on drop.
+struct Registered(Vec<signal_hook::SigId>);
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        for id in self.0.drain(..) {
+            signal_hook::low_level::unregister(id);
+        }
+    }
+}
+
+/// A running QEMU, ended on drop: it puts the terminal back where it is given the time.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let deadline = Instant::now() + GRACE;
+        let pid = i32::try_from(self.0.id()).map(Pid::from_raw);
+        let mut asked = false;
+        while let Ok(None) = self.0.try_wait() {
+            if Instant::now() > deadline {
+                // It has ended meanwhile, or is ended now.
+                let _gone = self.0.kill();
+                let _gone = self.0.wait();
+                return;
+            }
+            if let (Ok(pid), false) = (pid, asked) {
+                let _gone = nix::sys::signal::kill(pid, Signal::SIGTERM);
+                asked = true;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+fn pass_on(mut output: impl io::Read) {
+    let mut buffer = [0; 4096];
+    let mut stdout = io::stdout();
+    while let Ok(length) = output.read(&mut buffer) {
+        let Some(bytes) = buffer.get(..length).filter(|bytes| !bytes.is_empty()) else {
+            return;
+        };
+        // Where our output is gone, the job goes on.
+        let _gone = stdout.write_all(bytes).and_then(|()| stdout.flush());
+    }
+}
+
+/// Unpacks what the guest left, which is nothing where it wrote no archive.
+fn unpack(disk: &Path, out: &Path) -> Result<()> {
+    let mut first = [0];
+    File::open(disk)
+        .and_then(|mut file| file.read_exact(&mut first))
+        .with_context(|| format!("cannot read {}", disk.display()))?;
+    if first == [0] {
+        return Ok(());
+    }
+    fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    let output = host_tools::command("tar")
+        .args(["-x", "--no-same-owner", "-f"])
+        .arg(disk)
+        .arg("-C")
+        .arg(out)
+        .output()
+        .context("cannot run tar")?;
+    ensure!(
+        output.status.success(),
+        "tar ended with {}: {}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr).trim_end()
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(folder: &str) -> RunFiles {
+        let place = |name: &str| Path::new(folder).join(name);
+        RunFiles {
+            initramfs: place("i"),
+            work: place("w"),
+            out: place("o"),
+            spare_virtio: place("v"),
+            spare_nvme: place("n"),
+            report: place("r"),
+            console: place("c"),
+        }
+    }
+
+    fn words(interactive: bool) -> Vec<String> {
+        command(Path::new("/k"), &files("/a,b"), interactive)
+            .get_args()
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect()
+    }
+
+    #[test]
+    fn the_machine_is_emulated_in_software() {
+        let words = words(false);
+        let after = |option: &str| {
+            let place = words.iter().position(|word| word == option).unwrap();
+            words[place + 1].as_str()
+        };
+        assert_eq!(after("-accel"), "tcg,thread=multi");
+        assert!(after("-append").contains("panic=-1"));
+        // Serial ports are counted by their order.
+        let serial: Vec<_> = words
+            .iter()
+            .filter(|word| word.starts_with("chardev:"))
+            .collect();
+        assert_eq!(serial, ["chardev:console", "chardev:job", "chardev:report"]);
+    }
+
+    #[test]
+    fn paths_with_a_comma_stay_whole() {
+        assert!(
+            words(false)
+                .contains(&"file=/a,,b/w,format=raw,if=none,id=work,cache=unsafe".to_owned())
+        );
+    }
+
+    #[test]
+    fn ctrl_c_is_the_guests_only_where_a_person_sits_at_it() {
+        for interactive in [false, true] {
+            let command = command(Path::new("/k"), &files("/a"), interactive);
+            assert_eq!(command_is_interactive(&command), interactive);
+        }
+    }
+
+    #[test]
+    fn a_limit_ends_the_machine_and_all_of_it() {
+        let mut command = Command::new("sleep");
+        command.arg("100");
+        let start = Instant::now();
+        let limit = Duration::from_millis(50);
+        assert_eq!(
+            wait(&mut command, Some(limit)).unwrap(),
+            Ended::OutOfTime(limit)
+        );
+        assert!(start.elapsed() < Duration::from_secs(50));
+        wait(Command::new("sh").args(["-c", "exit 3"]), None).unwrap_err();
+        assert_eq!(
+            wait(&mut Command::new("true"), None).unwrap(),
+            Ended::ByItself
+        );
+    }
+
+    #[test]
+    fn a_disk_without_an_archive_gives_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let (disk, out) = (folder.path().join("disk"), folder.path().join("out"));
+        fs::write(&disk, [0; 1024]).unwrap();
+        unpack(&disk, &out).unwrap();
+        assert!(!out.exists());
+        fs::write(folder.path().join("a"), "1").unwrap();
+        let packed = Command::new("tar")
+            .arg("-cf")
+            .arg(&disk)
+            .arg("-C")
+            .arg(folder.path())
+            .arg("a")
+            .status();
+        assert!(packed.unwrap().success());
+        // The rest of the disk.
+        let file = fs::OpenOptions::new().append(true).open(&disk).unwrap();
+        file.set_len(1 << 20).unwrap();
+        unpack(&disk, &out).unwrap();
+        assert_eq!(fs::read_to_string(out.join("a")).unwrap(), "1");
+    }
+}

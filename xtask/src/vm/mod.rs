@@ -1,0 +1,174 @@
+//! `cargo xtask vm`: the tracer and its tests on other kernels, in virtual machines.
+//!
+//! Kernels come as packages of Debian's, programs for the guest from this machine; nothing is installed for it but
+//! QEMU. What is tested is built static, so that it runs in a guest that has nothing.
+
+mod apt;
+#[path = "../../../tests/src/case_result.rs"]
+mod case_result;
+mod cpio;
+mod ending;
+mod folder;
+mod host_tools;
+mod initramfs;
+mod job;
+mod kernel;
+mod machine;
+mod modules;
+mod own_kernel;
+mod programs;
+mod recordings;
+mod results;
+mod series;
+mod static_build;
+mod table;
+mod test;
+
+use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
+
+use anyhow::{Result, bail};
+
+pub use own_kernel::keep as keep_own_results;
+
+use crate::{
+    setup::{self, Ready},
+    vm::{
+        ending::How, folder::Folder, job::Job, kernel::Kernel, machine::Settings, programs::Files,
+        series::Series, static_build::StaticBuild,
+    },
+};
+
+/// What xtask exits with when it is xtask that failed, and not the job.
+const FAILED: u8 = 125;
+
+/// What to do with a virtual machine.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Run a command in a guest, which has the tracer in its search path; its status is passed on.
+    Run(RunOptions),
+    /// Open a shell in a guest, which has the tracer in its search path.
+    Shell {
+        /// Which kernel.
+        #[arg(long, default_value = "6.12")]
+        kernel: Series,
+    },
+    /// Run the tests on the kernel in guests, and show how they went on each kernel.
+    Test(test::Options),
+    /// Record reads with blktrace, as samples of its binary files with the text that blkparse makes of them.
+    RecordBlktrace {
+        /// Which kernels.
+        #[arg(long = "kernel", value_delimiter = ',', default_values = ["6.1", "6.12"])]
+        kernels: Vec<Series>,
+        /// The folder that gets a folder for each kernel.
+        #[arg(long)]
+        out: PathBuf,
+    },
+}
+
+/// A command for a guest.
+#[derive(Debug, clap::Args)]
+pub struct RunOptions {
+    /// Which kernel.
+    #[arg(long, default_value = "6.12")]
+    kernel: Series,
+    /// Stop the machine after so many seconds.
+    #[arg(long, default_value_t = 600)]
+    limit: u64,
+    /// A file that the guest is to have, by the same absolute path; may be given again.
+    #[arg(long = "file", value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Gets what the command leaves in /guest/out.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// The command.
+    #[arg(last = true, required = true)]
+    command: Vec<OsString>,
+}
+
+/// Does it. The status is that of the guest's command where there is one.
+pub fn vm(command: Command) -> ExitCode {
+    let result = match command {
+        Command::Run(options) => run(options),
+        Command::Shell { kernel } => shell(kernel),
+        Command::Test(options) => test::test(&options).map(|()| 0),
+        Command::RecordBlktrace { kernels, out } => recordings::record(&kernels, &out).map(|()| 0),
+    };
+    match result {
+        Ok(status) => status.into(),
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            FAILED.into()
+        }
+    }
+}
+
+/// All that a guest needs but its kernel.
+struct Prepared {
+    ready: Ready,
+    folder: Folder,
+    programs: Files,
+}
+
+fn prepare() -> Result<Prepared> {
+    let ready = setup::setup()?;
+    host_tools::ensure()?;
+    let folder = Folder::lock(&ready.workspace)?;
+    let programs = programs::collect(&folder)?;
+    Ok(Prepared {
+        ready,
+        folder,
+        programs,
+    })
+}
+
+impl Prepared {
+    /// Runs a job that must come to its end; its status.
+    fn run(&self, series: Series, job: &Job, settings: &Settings) -> Result<u8> {
+        let kernel = Kernel::fetch(&self.folder, series)?;
+        let ending = machine::run(&self.folder, &kernel, &self.programs, job, settings)?;
+        match ending.how {
+            How::Finished(status) => Ok(status),
+            how => bail!("{}: {how}", kernel.release),
+        }
+    }
+}
+
+fn run(options: RunOptions) -> Result<u8> {
+    let mut prepared = prepare()?;
+    StaticBuild::tracer(&prepared.ready)?.add_to(&mut prepared.programs);
+    let mut job = Job::of(options.command);
+    for file in options.files {
+        job.files.push(std::path::absolute(file)?);
+    }
+    let settings = Settings {
+        limit: Some(Duration::from_secs(options.limit)),
+        out: options.out,
+    };
+    prepared.run(options.kernel, &job, &settings)
+}
+
+fn shell(series: Series) -> Result<u8> {
+    let mut prepared = prepare()?;
+    StaticBuild::tracer(&prepared.ready)?.add_to(&mut prepared.programs);
+    let mut job = Job::of(["sh", "-l"]);
+    job.terminal = Some(terminal_size());
+    prepared.run(series, &job, &Settings::default())
+}
+
+/// Rows and columns of our terminal; 24 and 80 where there is none.
+fn terminal_size() -> (u16, u16) {
+    let ask = || -> Option<(u16, u16)> {
+        let output = std::process::Command::new("stty")
+            .arg("size")
+            .stdin(std::process::Stdio::inherit())
+            .stderr(std::process::Stdio::null())
+            .output()
+            .ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        let (rows, columns) = text.trim().split_once(' ')?;
+        // A terminal that does not know says 0.
+        let (rows, columns) = (rows.parse().ok()?, columns.parse().ok()?);
+        (rows > 0 && columns > 0).then_some((rows, columns))
+    };
+    ask().unwrap_or((24, 80))
+}

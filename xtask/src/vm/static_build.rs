@@ -1,0 +1,87 @@
+//! What is tested, built without shared libraries: it runs in a guest that has none.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use super::programs::Files;
+use crate::{cargo, progress, setup::Ready};
+
+/// The target: Rust brings this C library with it, and links it in.
+const TARGET: &str = "x86_64-unknown-linux-musl";
+
+/// What is built beside the tests on the kernel for their use.
+const HELPERS: [&str; 2] = ["scripted_reader", "stepping_engine"];
+
+/// Programs for the guest.
+#[derive(Debug)]
+pub struct StaticBuild {
+    /// The tracer.
+    pub tracer: PathBuf,
+    /// The tests on the kernel, where they were asked for.
+    pub tests: Option<PathBuf>,
+    helpers: Vec<PathBuf>,
+}
+
+impl StaticBuild {
+    /// Builds the tracer.
+    ///
+    /// # Errors
+    /// The build fails, or Rust has no standard library for the target.
+    pub fn tracer(ready: &Ready) -> Result<Self> {
+        ready.toolchain.ensure_target(TARGET)?;
+        progress::say("building the tracer for guests");
+        let mut command = command(ready, "build");
+        command.args(["--package", "tracer-user", "--bin", "tracer"]);
+        Ok(Self {
+            tracer: cargo::build(&mut command, "tracer")?.executable,
+            tests: None,
+            helpers: Vec::new(),
+        })
+    }
+
+    /// Builds the tracer and the tests on the kernel.
+    ///
+    /// # Errors
+    /// The build fails, or Rust has no standard library for the target.
+    pub fn tests(ready: &Ready) -> Result<Self> {
+        let mut built = Self::tracer(ready)?;
+        progress::say("building the tests on the kernel for guests");
+        let mut command = command(ready, "test");
+        command.args(["--no-run", "--package", "tests", "--test", "kernel"]);
+        let mut programs = cargo::build_all(&mut command)?;
+        let mut take = |name: &str| {
+            programs
+                .remove(name)
+                .map(|program| program.executable)
+                .with_context(|| format!("cargo has built no program `{name}`"))
+        };
+        built.tests = Some(take("kernel")?);
+        built.helpers = HELPERS.map(&mut take).into_iter().collect::<Result<_>>()?;
+        Ok(built)
+    }
+
+    /// Puts the programs into the guest: the tracer into its search path, the others where they are here, since the
+    /// tests have their helpers' paths built in.
+    pub fn add_to(&self, files: &mut Files) {
+        files.insert("/bin/tracer".into(), self.tracer.clone());
+        for program in self.helpers.iter().chain(&self.tests) {
+            files.insert(program.clone(), program.clone());
+        }
+    }
+
+    /// Where the guest has the tracer.
+    pub fn tracer_in_guest() -> &'static Path {
+        Path::new("/bin/tracer")
+    }
+}
+
+fn command(ready: &Ready, what: &str) -> std::process::Command {
+    let mut command = cargo::cargo(&ready.workspace, &ready.toolchain);
+    command
+        .args([what, "--release", "--target", TARGET])
+        // The guest's files take its memory. As an environment variable it would reach the eBPF build, whose types
+        // are debug information.
+        .args(["--config", "profile.release.strip=\"debuginfo\""]);
+    command
+}

@@ -1,0 +1,122 @@
+//! `cargo xtask vm test`: the tests on the kernel, on several kernels.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+
+use super::{
+    Prepared,
+    ending::How,
+    job::Job,
+    kernel::Kernel,
+    machine::{self, Settings},
+    own_kernel, prepare,
+    results::{KernelResults, Trouble},
+    series::{self, Series},
+    static_build::StaticBuild,
+    table,
+};
+use crate::{progress, test::RESULTS};
+
+/// Longest that the tests may take on one kernel.
+const LIMIT: Duration = Duration::from_secs(60 * 60);
+
+/// Beginnings of the names of tests that run in a guest where no others are asked for. In an emulated machine
+/// everything takes many times as long, and some tests want more memory or programs than a guest has.
+const IN_A_GUEST: [&str; 6] = [
+    "aggregates::",
+    "device_counter::",
+    "fixtures::",
+    "fragmented::",
+    "known_order::",
+    "losses::",
+];
+
+/// Which tests on which kernels.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// Kernels, with commas between them; without, all.
+    #[arg(long = "kernel", value_delimiter = ',', default_values_t = series::ALL)]
+    kernels: Vec<Series>,
+    /// A kernel that cannot be fetched, and a test that cannot run, are failures.
+    #[arg(long)]
+    strict: bool,
+    /// Run the tests whose names contain this, and not those that are chosen for guests.
+    filter: Option<String>,
+}
+
+/// Runs the tests on one kernel after the other, then shows the table.
+///
+/// # Errors
+/// A test or a machine failed, or nothing can be built or started.
+pub fn test(options: &Options) -> Result<()> {
+    let mut prepared = prepare()?;
+    let build = StaticBuild::tests(&prepared.ready)?;
+    build.add_to(&mut prepared.programs);
+    let job = job(&build, options)?;
+    let mut all = vec![own_kernel::results(&prepared.ready.workspace)];
+    for series in &options.kernels {
+        let results = on_kernel(&prepared, *series, &job)?;
+        results.save(&prepared.folder.results(series.name))?;
+        all.push(results);
+    }
+    print!("{}", table::render(&all));
+    let failed: Vec<&str> = all
+        .iter()
+        // The own kernel's tests fail where they run.
+        .skip(1)
+        .filter(|results| !results.hold(options.strict))
+        .map(|results| results.kernel.as_str())
+        .collect();
+    if !failed.is_empty() {
+        bail!("the tests fail on {}", failed.join(", "));
+    }
+    Ok(())
+}
+
+fn job(build: &StaticBuild, options: &Options) -> Result<Job> {
+    let tests = build.tests.as_ref().context("the tests are not built")?;
+    let mut job = Job::of([tests.clone().into_os_string()])
+        .with_path("TRACER_BINARY", StaticBuild::tracer_in_guest())
+        .with_path("TRACER_TESTS_DIRECTORY", "/guest/disk/tests".as_ref())
+        .with_path(RESULTS, "/dev/ttyS2".as_ref());
+    match &options.filter {
+        Some(filter) => job.command.push(filter.into()),
+        None => job
+            .environment
+            .push(("TRACER_TESTS_ONLY".to_owned(), IN_A_GUEST.join(","))),
+    }
+    Ok(job)
+}
+
+/// Runs the tests on one kernel. That it fails is a result; that we were interrupted is an error.
+fn on_kernel(prepared: &Prepared, series: Series, job: &Job) -> Result<KernelResults> {
+    let kernel = match Kernel::fetch(&prepared.folder, series) {
+        Ok(kernel) => kernel,
+        Err(error) => {
+            let reason = format!("{error:#}");
+            progress::say(&format!("no kernel {series}: {reason}"));
+            return Ok(KernelResults::not_run(series.name, reason));
+        }
+    };
+    progress::say(&format!("running the tests on {}", kernel.release));
+    let settings = Settings {
+        limit: Some(LIMIT),
+        out: None,
+    };
+    let ending = machine::run(
+        &prepared.folder,
+        &kernel,
+        &prepared.programs,
+        job,
+        &settings,
+    )?;
+    let mut results = KernelResults::of_lines(series.name, kernel.release, ending.cases);
+    // The status says no more than the lines where there are any.
+    if !matches!(ending.how, How::Finished(0)) && results.counts().failed == 0
+        || !matches!(ending.how, How::Finished(_))
+    {
+        results.trouble = Some(Trouble::Failed(ending.how.to_string()));
+    }
+    Ok(results)
+}
