@@ -36,8 +36,8 @@ pub struct AnalysisOptions {
 pub struct Analysis {
     /// The device that was looked at.
     pub device: DeviceFindings,
-    /// The others: their number, and reads issued.
-    pub other_devices: Vec<(KernelDevice, u64)>,
+    /// The others.
+    pub other_devices: Vec<DeviceFindings>,
     /// Time of the first record.
     pub start: Nanos,
     /// Time of the last one.
@@ -151,10 +151,7 @@ pub fn analyse(mut trace: Trace, options: &AnalysisOptions) -> Result<Analysis, 
     let (device, others) = choose(findings, options)?;
     Ok(Analysis {
         device,
-        other_devices: others
-            .iter()
-            .map(|device| (device.device, device.counts.reads))
-            .collect(),
+        other_devices: others,
         start: start.unwrap_or_default(),
         end,
         trace,

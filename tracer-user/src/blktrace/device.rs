@@ -9,6 +9,7 @@ use crate::{
         FileData, FilePosition, FileRange, ModelAccumulator, ModelFigures, Nanos, ReadCompleted,
         ReadIssued, ReadRequeued, RequestId,
         accounting::{self, AccountingAudit, AccountingFigures, ReadRecord},
+        unique::UniqueBytes,
     },
     storage::KernelDevice,
 };
@@ -86,6 +87,9 @@ pub struct DeviceTrace {
     model: ModelAccumulator,
     audit: AccountingAudit,
     previous_end: Option<u64>,
+    /// Distinct bytes of the model that were issued, until the first completion: a trace without any completion says no
+    /// more of what arrived.
+    issued: Option<UniqueBytes>,
     /// Sectors of all reads that were issued: the first one, and the one after the last.
     range: Option<(u64, u64)>,
     counts: DeviceRecord,
@@ -121,6 +125,8 @@ pub struct DeviceFindings {
     pub read_dispatches: u64,
     /// Completions of reads.
     pub completions: u64,
+    /// Distinct bytes of the model in issued reads, where the trace has no completions.
+    pub issued_unique_bytes: Option<u64>,
     /// Issued reads that touch the model.
     pub model_reads: u64,
     /// Writes that touch the model, and their bytes; None without a model.
@@ -144,6 +150,7 @@ impl DeviceTrace {
             audit: AccountingAudit::new(main_thread, place.and_then(ModelPlace::sector_range)),
             place: place.map_or(Where::Anywhere, |place| Where::At(place.locator.clone())),
             previous_end: None,
+            issued: Some(UniqueBytes::default()),
             range: None,
             counts: DeviceRecord {
                 name: device.to_string(),
@@ -180,7 +187,8 @@ impl DeviceTrace {
         if record.operation == Operation::Write && record.sectors > 0 {
             match record.action {
                 Action::Issue => {
-                    if !self.writes.issue(start, end).again {
+                    let again = self.writes.issue(start, end).again;
+                    if !again {
                         self.write(start, end);
                     }
                 }
@@ -277,6 +285,11 @@ impl DeviceTrace {
         let Some(touched) = touched else {
             return issued.again;
         };
+        if let Some(unique) = &mut self.issued {
+            for range in &touched.ranges {
+                unique.insert(range.file, range.offset_bytes, range.length_bytes);
+            }
+        }
         let previous_end = if issued.again {
             None
         } else {
@@ -310,6 +323,7 @@ impl DeviceTrace {
 
     fn complete(&mut self, record: &TraceRecord, touched: Option<&Touched>) {
         self.completions += 1;
+        self.issued = None;
         let completed = self.reads.complete(record.sector, record.end_sector());
         let ranges = touched.map_or(&[][..], |touched| touched.ranges.as_slice());
         self.model.complete(
@@ -348,6 +362,7 @@ impl DeviceTrace {
             read_records: self.read_records,
             read_dispatches: self.read_dispatches,
             completions: self.completions,
+            issued_unique_bytes: self.issued.map(|unique| unique.bytes()),
             model_reads: self.model_reads,
             writes_to_model,
         }

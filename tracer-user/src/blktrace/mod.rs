@@ -5,6 +5,7 @@
 //! goes through [`crate::stats::accounting::AccountingAudit`], which gives the figures of those who count otherwise.
 
 mod analysis;
+mod assemble;
 mod binary;
 mod device;
 mod error;
@@ -19,6 +20,7 @@ mod text_line;
 mod trace;
 
 pub use analysis::{Analysis, AnalysisError, AnalysisOptions, analyse, partition_start, printed};
+pub use assemble::{TraceRequest, audit_record, trace_record};
 pub use device::DeviceFindings;
 pub use error::{Place, TraceError, TraceErrorKind};
 pub use model::{FoundModel, ModelPlace, UnplacedModel, find_model};

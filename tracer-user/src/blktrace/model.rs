@@ -23,7 +23,7 @@ use crate::{
 #[derive(Debug)]
 pub enum FoundModel {
     /// Its sectors on the whole disk.
-    OnDisk(ModelPlace),
+    OnDisk(Box<ModelPlace>),
     /// Its extents in a file system whose place on the disk is still to be found.
     InFileSystem(UnplacedModel),
 }
@@ -91,7 +91,7 @@ pub fn find_model(
                     model.display()
                 );
             }
-            Ok(Some(FoundModel::OnDisk(as_it_lies_now(model)?)))
+            Ok(Some(FoundModel::OnDisk(Box::new(as_it_lies_now(model)?))))
         }
         (model, Some(source)) => from_saved(model, source).map(Some),
     }
@@ -135,7 +135,7 @@ fn from_saved(model: Option<&Path>, source: &Path) -> anyhow::Result<FoundModel>
             source: format!("{} (tracer model --json)", source.display()),
         }
         .at(Sector(0))?;
-        return Ok(FoundModel::OnDisk(place));
+        return Ok(FoundModel::OnDisk(Box::new(place)));
     }
     let files = parse_filefrag(&text).with_context(cannot)?;
     let first = files.first().map(|(path, _)| path.clone());

@@ -21,6 +21,9 @@ use super::{
 /// What stands between the name and the CPU's number in the names of binary files.
 const BINARY_INFIX: &str = ".blktrace.";
 
+/// What a text's form is called.
+pub(super) const TEXT_FORMAT: &str = "text of blkparse";
+
 /// One file of a recording, open at its beginning.
 pub struct TraceFile {
     /// What to call it.
@@ -171,7 +174,7 @@ impl Trace {
                 ));
             }
             Some((path, reader)) => {
-                format = "text of blkparse";
+                format = TEXT_FORMAT;
                 Files::Text(TextTrace::new(&path, reader))
             }
             None if binaries.is_empty() => {

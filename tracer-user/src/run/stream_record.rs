@@ -6,10 +6,16 @@ use tracer_common::gap::GAP_CLASSES;
 
 use crate::{
     record::{
-        BandwidthRecord, DistanceBucket, GapClassRecord, GapsRecord, LatencyRecord, OrderRecord,
-        ProcessShareRecord, SizeCount,
+        AccountingRecord, BandwidthRecord, DistanceBucket, ExpectationRecord, FitRecord,
+        GapClassRecord, GapsRecord, LatencyRecord, OrderRecord, ProcessShareRecord, SizeCount,
     },
-    stats::{ModelFigures, ratio::ratio},
+    stats::{
+        ModelFigures,
+        accounting::{Accounting, AccountingFigures, Action},
+        accounting_match::{Expectation, Fit, fits},
+        gaps::GapFigure,
+        ratio::ratio,
+    },
 };
 
 /// Gaps. `counts` are those of the classes, by [`tracer_common::gap::GapClass::slot`]; all else is the stream's.
@@ -102,5 +108,68 @@ pub fn latency(figures: &ModelFigures, untimed: Option<u64>) -> LatencyRecord {
         max: figures.latency_us.max,
         count: figures.latency_us.count,
         untimed,
+    }
+}
+
+/// The figures by accounting.
+pub fn accountings(figures: &[AccountingFigures]) -> Vec<AccountingRecord> {
+    figures.iter().map(accounting).collect()
+}
+
+fn accounting(figures: &AccountingFigures) -> AccountingRecord {
+    let letters = |actions: &[Action]| -> Vec<String> {
+        actions
+            .iter()
+            .map(|action| action.letter().to_string())
+            .collect()
+    };
+    let class = |gap: GapFigure| GapClassRecord {
+        count: gap.count,
+        share: gap.share,
+        share_of_bytes: gap.bytes_share,
+    };
+    AccountingRecord {
+        name: figures.accounting.name(),
+        actions: match &figures.accounting {
+            Accounting::Records(actions) => letters(actions),
+            _ => letters(&[Action::Issue]),
+        },
+        records: figures.records,
+        total_bytes: figures.total_bytes,
+        unique_bytes: figures.unique_bytes,
+        amplification: figures.amplification,
+        gaps: figures.gaps.count,
+        sequential: class(figures.gaps.sequential),
+        small: class(figures.gaps.small),
+        medium: class(figures.gaps.medium),
+        large: class(figures.gaps.large),
+        backward: class(figures.gaps.backward),
+        records_per_read: figures.records_per_read,
+        not_recorded: letters(&figures.not_recorded),
+    }
+}
+
+/// Which accountings give the figures that somebody has: all whose amplification fits; where none does, the nearest.
+pub fn expectation(figures: &[AccountingFigures], expected: &Expectation) -> ExpectationRecord {
+    let fit = |fit: &Fit| {
+        Some(FitRecord {
+            accounting: figures.get(fit.accounting)?.accounting.name(),
+            amplification_fits: fit.amplification_fits(),
+            amplification_difference: fit.amplification_difference,
+            shares_fit: fit.shares_fit(),
+            share_difference: fit.share_difference,
+            records_per_read: fit.records_per_read,
+        })
+    };
+    let all = fits(figures, expected);
+    let fitting = all.iter().filter(|fit| fit.amplification_fits()).count();
+    ExpectationRecord {
+        amplification: expected.amplification,
+        sequential: expected.sequential,
+        small: expected.small,
+        medium: expected.medium,
+        large: expected.large,
+        backward: expected.backward,
+        fits: all.iter().take(fitting.max(1)).filter_map(fit).collect(),
     }
 }
