@@ -9,6 +9,8 @@ use crate::{
     run::{ConditionsRequest, NamedSymbol},
 };
 
+use super::blktrace::{AuditArguments, OldTraceArguments};
+
 /// Traces how an LLM inference process reads its weights from storage: every read that reaches the block
 /// device, and what the page cache does with the model's files.
 #[derive(Debug, Parser)]
@@ -37,6 +39,11 @@ pub enum Command {
     /// Show what a model is made of: sizes by kind and layer, the order in its files, where it lies, how much is in
     /// the page cache.
     Model(ModelArguments),
+    /// Look at an old trace of blktrace: its text as blkparse printed it, or the binary files.
+    Blktrace(OldTraceArguments),
+    /// Show the figures of an old trace under every way of counting its records, and which of them give the figures
+    /// that somebody has.
+    Audit(AuditArguments),
     /// Say for each thing that the tracer needs whether it is there, and how to get it.
     Doctor(DoctorArguments),
     /// Run the built-in engine, which multiplies with real weights and writes no sense.

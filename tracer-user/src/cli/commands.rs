@@ -16,9 +16,12 @@ use crate::{
     target::SignalWatch,
 };
 
-use super::arguments::{
-    Arguments, AttachArguments, Command, DemoArguments, DoctorArguments, EngineArguments,
-    LaunchArguments, MakeModelArguments, ModelArguments, TraceArguments,
+use super::{
+    arguments::{
+        Arguments, AttachArguments, Command, DemoArguments, DoctorArguments, EngineArguments,
+        LaunchArguments, MakeModelArguments, ModelArguments, TraceArguments,
+    },
+    blktrace::{audit, blktrace},
 };
 
 /// Executes a command line; returns the status to exit with. Call it before any other thread is started: it
@@ -31,6 +34,8 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<i32> {
         Command::Launch(arguments) => launch(arguments),
         Command::Attach(arguments) => attach(arguments),
         Command::Model(arguments) => model(&arguments),
+        Command::Blktrace(arguments) => blktrace(&arguments),
+        Command::Audit(arguments) => audit(&arguments),
         Command::Doctor(arguments) => doctor(&arguments),
         Command::Demo(arguments) => demo(arguments),
         Command::Engine(arguments) => engine(arguments),
@@ -186,7 +191,7 @@ fn show(run: FinishedRun) -> anyhow::Result<i32> {
 }
 
 /// A reader that has seen enough (`tracer … | head`) is no failure.
-fn print_ignoring_a_closed_pipe(text: &str) -> anyhow::Result<()> {
+pub(super) fn print_ignoring_a_closed_pipe(text: &str) -> anyhow::Result<()> {
     use std::io::Write as _;
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
@@ -196,7 +201,7 @@ fn print_ignoring_a_closed_pipe(text: &str) -> anyhow::Result<()> {
     }
 }
 
-fn terminal_columns() -> Option<u16> {
+pub(super) fn terminal_columns() -> Option<u16> {
     let mut size = libc::winsize {
         ws_row: 0,
         ws_col: 0,

@@ -1,6 +1,7 @@
 //! Arguments → calls. No logic.
 
 mod arguments;
+mod blktrace;
 mod commands;
 mod size;
 

@@ -6,6 +6,8 @@
 //! `docs/METRICS.md`; a change of their meaning raises [`SCHEMA_VERSION`].
 
 mod attribution;
+mod audit;
+mod block_trace;
 mod checks;
 mod course;
 mod experiment;
@@ -20,6 +22,10 @@ pub use attribution::{
     CallCount, DeviceShareRecord, KindBytes, MarksRecord, PageCacheRecord, PhaseGapsRecord,
     PhaseRecord, ShareClass, TensorRecord, TokenRecord, WaitRecord,
 };
+pub use audit::{
+    AUDIT_SCHEMA_VERSION, AccountingRecord, AuditRecord, ExpectationRecord, FitRecord,
+};
+pub use block_trace::{BLOCK_TRACE_SCHEMA_VERSION, BlockTraceRecord, TraceLossRecord};
 pub use checks::Check;
 pub use course::{
     BufferRecord, CgroupPointRecord, MemoryPointRecord, ProcessPointRecord, ResidencyPointRecord,

@@ -76,7 +76,8 @@ pub struct ModelFileRecord {
     pub path: String,
     /// Size, bytes.
     pub size_bytes: u64,
-    /// Inode number, as the page-cache tracepoints report it.
+    /// Inode number, as the page-cache tracepoints report it. 0, which no file has, where an old trace's model is known
+    /// by its saved extents only.
     pub inode: u64,
     /// Extents. Null where they are not known.
     pub extents: Option<u64>,

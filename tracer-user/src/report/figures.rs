@@ -24,7 +24,7 @@ pub(super) struct Section {
     pub rows: Vec<Row>,
 }
 
-fn row(name: impl Into<String>, value: impl Into<String>, meaning: &'static str) -> Row {
+pub(super) fn row(name: impl Into<String>, value: impl Into<String>, meaning: &'static str) -> Row {
     Row {
         name: name.into(),
         value: value.into(),
@@ -116,7 +116,7 @@ fn run_rows(record: &RunRecord) -> Vec<Row> {
     ]
 }
 
-fn read_rows(model: &ModelRecord) -> Vec<Row> {
+pub(super) fn read_rows(model: &ModelRecord) -> Vec<Row> {
     let Some(reads) = &model.reads else {
         return vec![
             row(
@@ -238,7 +238,7 @@ fn read_rows(model: &ModelRecord) -> Vec<Row> {
     rows
 }
 
-fn gap_rows(gaps: &GapsRecord) -> Vec<Row> {
+pub(super) fn gap_rows(gaps: &GapsRecord) -> Vec<Row> {
     let class = |name: &str, class: &GapClassRecord, meaning| {
         row(
             name,
@@ -278,7 +278,7 @@ fn gap_rows(gaps: &GapsRecord) -> Vec<Row> {
     ]
 }
 
-fn speed_rows(model: &ModelRecord) -> Vec<Row> {
+pub(super) fn speed_rows(model: &ModelRecord) -> Vec<Row> {
     let (Some(bandwidth), Some(latency)) = (&model.bandwidth, &model.latency_us) else {
         return Vec::new();
     };

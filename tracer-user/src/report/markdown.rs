@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use crate::record::{ModelRecord, OrderRecord, RunRecord};
+use crate::record::{Check, DeviceRecord, ModelRecord, OrderRecord, RunRecord};
 
 use super::{
     attribution::{attribution, device_share},
-    figures::sections,
+    figures::{Section, sections},
     terminal::verdict,
     units::{
         bytes, count, factor, observed_bytes, observed_count, rate, seconds, share, unobserved,
@@ -38,12 +38,12 @@ pub fn markdown(record: &RunRecord) -> String {
         sizes(&mut text, model);
         attribution(&mut text, model);
     }
-    devices(&mut text, record);
+    devices(&mut text, &record.devices);
     device_share(&mut text, record);
     buffers(&mut text, record);
     mappings(&mut text, record);
-    every_figure(&mut text, record);
-    checks(&mut text, record);
+    every_figure(&mut text, sections(record));
+    checks(&mut text, &record.checks);
     overhead(&mut text, record);
     text
 }
@@ -156,7 +156,7 @@ fn summary(text: &mut String, record: &RunRecord) {
     );
 }
 
-fn gaps(text: &mut String, model: &ModelRecord) {
+pub(super) fn gaps(text: &mut String, model: &ModelRecord) {
     let Some(gaps) = &model.gaps else {
         return;
     };
@@ -304,7 +304,7 @@ fn cache(text: &mut String, model: &ModelRecord) {
     );
 }
 
-fn sizes(text: &mut String, model: &ModelRecord) {
+pub(super) fn sizes(text: &mut String, model: &ModelRecord) {
     let Some(reads) = model.reads.as_ref().filter(|reads| !reads.sizes.is_empty()) else {
         return;
     };
@@ -317,11 +317,10 @@ fn sizes(text: &mut String, model: &ModelRecord) {
     table(text, &["size", "reads"], &rows);
 }
 
-fn devices(text: &mut String, record: &RunRecord) {
+pub(super) fn devices(text: &mut String, devices: &[DeviceRecord]) {
     text.push_str("## Devices\n\n");
     let text_or = |value: &Option<String>| value.clone().unwrap_or_else(unobserved);
-    let rows: Vec<Vec<String>> = record
-        .devices
+    let rows: Vec<Vec<String>> = devices
         .iter()
         .map(|device| {
             vec![
@@ -416,9 +415,9 @@ fn mappings(text: &mut String, record: &RunRecord) {
     );
 }
 
-fn every_figure(text: &mut String, record: &RunRecord) {
+pub(super) fn every_figure(text: &mut String, sections: Vec<Section>) {
     text.push_str("## Every figure\n\n");
-    for section in sections(record) {
+    for section in sections {
         let _ = writeln!(text, "### {}\n", escaped(&section.title));
         let rows: Vec<Vec<String>> = section
             .rows
@@ -429,10 +428,9 @@ fn every_figure(text: &mut String, record: &RunRecord) {
     }
 }
 
-fn checks(text: &mut String, record: &RunRecord) {
+pub(super) fn checks(text: &mut String, checks: &[Check]) {
     text.push_str("## Self-checks\n\n");
-    let rows: Vec<Vec<String>> = record
-        .checks
+    let rows: Vec<Vec<String>> = checks
         .iter()
         .map(|check| {
             let answer = match check.holds {

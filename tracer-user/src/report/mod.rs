@@ -1,12 +1,16 @@
 //! Finished records → terminal table and Markdown. Reads records only, never a live object.
 
 mod attribution;
+mod audit;
+mod block_trace;
 mod figures;
 mod inspection;
 mod markdown;
 mod terminal;
 mod units;
 
+pub use audit::{accounting_table, audit_markdown, audit_terminal};
+pub use block_trace::{block_trace_markdown, block_trace_terminal};
 pub use inspection::inspection;
 pub use markdown::markdown;
 pub use terminal::terminal;

@@ -6,7 +6,7 @@ use comfy_table::{Attribute, Cell, ContentArrangement, Table, presets};
 
 use crate::record::RunRecord;
 
-use super::figures::sections;
+use super::figures::{Section, sections};
 
 /// Narrowest table that is still readable; below it, lines wrap in the terminal.
 const NARROWEST_COLUMNS: u16 = 50;
@@ -16,13 +16,19 @@ const DEFAULT_COLUMNS: u16 = 120;
 /// The run as a table of `columns` characters; None where the output is no terminal.
 #[must_use]
 pub fn terminal(record: &RunRecord, columns: Option<u16>) -> String {
-    let mut text = String::new();
+    let mut text = table_of(sections(record), columns);
+    text.push_str(&verdict(record));
+    text
+}
+
+/// Sections as one table.
+pub(super) fn table_of(sections: Vec<Section>, columns: Option<u16>) -> String {
     let mut table = Table::new();
     table
         .load_style(presets::UTF8_BORDERS_ONLY)
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_width(columns.unwrap_or(DEFAULT_COLUMNS).max(NARROWEST_COLUMNS));
-    for section in sections(record) {
+    for section in sections {
         table.add_row(vec![
             Cell::new(&section.title).add_attribute(Attribute::Bold),
             Cell::new(""),
@@ -39,10 +45,7 @@ pub fn terminal(record: &RunRecord, columns: Option<u16>) -> String {
     if columns.is_none() {
         table.force_no_tty();
     }
-    // Writing to a String cannot fail.
-    let _ = writeln!(text, "{table}");
-    text.push_str(&verdict(record));
-    text
+    format!("{table}\n")
 }
 
 /// Whether the figures can be trusted, in words.

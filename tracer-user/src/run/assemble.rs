@@ -11,8 +11,8 @@ use tracer_common::{
 use crate::{
     kernel::{Aggregates, ProgramRun},
     record::{
-        BandwidthRecord, Check, DeviceRecord, LatencyRecord, LossRecord, ModelRecord,
-        OverheadRecord, ProgramOverhead, ResidencyPointRecord, RunRecord,
+        Check, DeviceRecord, LossRecord, ModelRecord, OverheadRecord, ProgramOverhead,
+        ResidencyPointRecord, RunRecord,
     },
     stats::Nanos,
 };
@@ -21,10 +21,11 @@ use super::{
     attribution::{self, Surroundings},
     attribution_checks,
     checks::{self},
-    model_record::{cache, files_of, gaps, identity, in_first_pid_namespace, reads},
+    model_record::{cache, files_of, identity, in_first_pid_namespace, reads},
     moments::ResidencyMoment,
     pieces::ModelPieces,
     stream::FinishedStream,
+    stream_record,
     subject::Subject,
     window::ClosedWindow,
 };
@@ -185,27 +186,18 @@ pub fn fill(
                 unfinished,
                 engine_process_ids,
             )),
-            gaps: Some(gaps(kernel, figures)),
-            bandwidth: Some(BandwidthRecord {
-                average_bytes_per_s: figures.bandwidth.average_bytes_per_s,
-                busy_bytes_per_s: figures.bandwidth.busy_bytes_per_s.filter(|_| busy_is_known),
-                peak_bytes_per_s: figures.bandwidth.peak_bytes_per_s,
-                busy_s: Some(figures.bandwidth.busy_s).filter(|_| busy_is_known),
-            }),
-            latency_us: Some(LatencyRecord {
-                p50: figures.latency_us.p50,
-                p90: figures.latency_us.p90,
-                p99: figures.latency_us.p99,
-                max: figures.latency_us.max,
-                count: figures.latency_us.count,
-                untimed: (!several).then(|| {
+            gaps: Some(stream_record::gaps(kernel.issues.gaps, figures)),
+            bandwidth: Some(stream_record::bandwidth(figures, busy_is_known)),
+            latency_us: Some(stream_record::latency(
+                figures,
+                (!several).then(|| {
                     aggregates
                         .devices
                         .iter()
                         .map(|(_, completes)| completes.unmatched)
                         .sum()
                 }),
-            }),
+            )),
             ..own
         });
     }

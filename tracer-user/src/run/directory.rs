@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use serde::Serialize;
 
 use crate::{record::RunRecord, report, target::Caller};
 
@@ -33,9 +34,20 @@ impl RunDirectory {
     /// # Errors
     /// The folder holds a run already, or cannot be written.
     pub fn create(path: &Path, caller: &Caller) -> anyhow::Result<Self> {
-        if path.join(RECORD).exists() {
+        Self::create_for(RECORD, path, caller)
+    }
+
+    /// The same for another record than that of a run, by the name of its file.
+    ///
+    /// # Errors
+    /// As for [`Self::create`].
+    pub fn create_for(record: &str, path: &Path, caller: &Caller) -> anyhow::Result<Self> {
+        if let Some(holds) = [RECORD, record, REPORT]
+            .into_iter()
+            .find(|name| path.join(name).exists())
+        {
             bail!(
-                "{} already holds the record of a run; choose another folder with --out",
+                "{} already holds the record of a run ({holds}); choose another folder with --out",
                 path.display()
             );
         }
@@ -91,11 +103,25 @@ impl RunDirectory {
     /// # Errors
     /// A full disk, a folder that went away.
     pub fn write(&mut self, record: &RunRecord, caller: &Caller) -> anyhow::Result<()> {
+        self.write_as(RECORD, record, &report::markdown(record), caller)
+    }
+
+    /// The same for any record and its report.
+    ///
+    /// # Errors
+    /// As for [`Self::write`].
+    pub fn write_as(
+        &mut self,
+        name: &str,
+        record: &impl Serialize,
+        report: &str,
+        caller: &Caller,
+    ) -> anyhow::Result<()> {
         let mut json =
             serde_json::to_vec_pretty(record).context("cannot write the record as JSON")?;
         json.push(b'\n');
-        self.write_file(REPORT, report::markdown(record).as_bytes(), caller)?;
-        self.write_file(RECORD, &json, caller)?;
+        self.write_file(REPORT, report.as_bytes(), caller)?;
+        self.write_file(name, &json, caller)?;
         self.kept = true;
         Ok(())
     }

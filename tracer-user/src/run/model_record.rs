@@ -7,8 +7,8 @@ use tracer_common::counters::EvictionAgent;
 use crate::{
     kernel::{Aggregates, FileAggregates, ModelAggregates},
     record::{
-        CacheRecord, DistanceBucket, EvictionsByAgent, ExpertsRecord, GapClassRecord, GapsRecord,
-        ModelFileRecord, ModelIdentity, OrderRecord, ProcessShareRecord, ReadsRecord, SizeCount,
+        CacheRecord, EvictionsByAgent, ExpertsRecord, ModelFileRecord, ModelIdentity,
+        ProcessShareRecord, ReadsRecord,
     },
     stats::{ModelFigures, page_cache::first_touch_hits, ratio::ratio},
     storage::FileExtents,
@@ -19,6 +19,7 @@ use super::{
     checks::Unfinished,
     moments::ResidencyMoment,
     pieces::ModelPieces,
+    stream_record,
     subject::{Subject, SubjectModel},
 };
 
@@ -31,7 +32,7 @@ pub(super) fn files_of(model: &SubjectModel, aggregates: &Aggregates) -> Vec<Fil
         .collect()
 }
 
-pub(super) fn identity(
+pub(crate) fn identity(
     subject: &Subject,
     model: &SubjectModel,
     pieces: Option<&ModelPieces>,
@@ -99,21 +100,12 @@ pub(super) fn reads(
         size_bytes += file.extents.size_bytes;
         data_bytes += file.extents.size_bytes - file.extents.holes_bytes;
     }
-    let own = figures
-        .processes
-        .iter()
-        .filter(|process| engine_process_ids.contains(&process.process_id));
-    let mut share = ProcessShareRecord::default();
-    for process in own {
-        share.count += process.reads;
-        share.bytes += process.bytes;
-    }
-    if !in_first_pid_namespace() {
+    let share = if in_first_pid_namespace() {
+        stream_record::process_share(figures, engine_process_ids)
+    } else {
         // The programs see the process ids of the first namespace, the tracer those of its own.
-        share = ProcessShareRecord::default();
-    }
-    let streamed: u64 = figures.processes.iter().map(|process| process.bytes).sum();
-    share.share = ratio(share.bytes, streamed).filter(|_| in_first_pid_namespace());
+        ProcessShareRecord::default()
+    };
     ReadsRecord {
         count: kernel.issues.reads,
         total_bytes,
@@ -133,59 +125,8 @@ pub(super) fn reads(
         readahead: figures.requests.readahead_reads,
         writes: kernel_counts.then_some(kernel.issues.writes),
         write_bytes: kernel_counts.then_some(kernel.issues.write_bytes),
-        sizes: figures
-            .request_sizes
-            .iter()
-            .map(|size| SizeCount {
-                bytes: u64::from(size.request_bytes),
-                count: size.reads,
-            })
-            .collect(),
+        sizes: stream_record::sizes(figures),
         process_share: share,
-    }
-}
-
-pub(super) fn gaps(kernel: &ModelAggregates, figures: &ModelFigures) -> GapsRecord {
-    let count: u64 = kernel.issues.gaps.iter().sum();
-    let classes = figures.gaps.classes();
-    let [sequential, small, medium, large, backward] = std::array::from_fn(|slot| {
-        let gaps = kernel.issues.gaps[slot];
-        GapClassRecord {
-            count: gaps,
-            share: ratio(gaps, count),
-            share_of_bytes: classes[slot].1.bytes_share,
-        }
-    });
-    let order = &figures.gaps_file_order;
-    GapsRecord {
-        sequential,
-        small,
-        medium,
-        large,
-        backward,
-        count,
-        backward_overlapping: figures.backward_overlap.overlapping,
-        file_order: OrderRecord {
-            sequential: order.sequential.count,
-            small: order.small.count,
-            medium: order.medium.count,
-            large: order.large.count,
-            backward: order.backward.count,
-        },
-        stream_sequential_share: figures.gaps_stream_aware.sequential.share,
-        distances: figures
-            .distances
-            .iter()
-            .map(|point| DistanceBucket {
-                from_bytes: point.from_sectors.saturating_mul(512),
-                to_bytes: point.to_sectors.saturating_mul(512),
-                count: point.count,
-                cumulative_share: point.cumulative_share,
-                mean_queue_depth: point.mean_queue_depth,
-            })
-            .collect(),
-        mean_queue_depth: figures.queue_depth.mean,
-        largest_queue_depth: figures.queue_depth.max,
     }
 }
 

@@ -262,6 +262,11 @@ impl ModelAccumulator {
         &self.arrived
     }
 
+    /// Replaces what is known of the files: where the model is whatever was read, its size is known only at the end.
+    pub fn set_files(&mut self, files: Vec<FileData>) {
+        self.files = files;
+    }
+
     /// No read comes any more: puts those whose place in the order was not known yet to their places.
     pub fn settle_order(&mut self) {
         for device in self.devices.values_mut() {

@@ -8,6 +8,7 @@ mod device;
 mod device_extents;
 mod device_statistics;
 mod extents;
+mod filefrag;
 mod filesystem;
 mod mount_table;
 mod overlay;
@@ -19,6 +20,7 @@ pub use device::{FileDevice, Mapping, MappingError, UnmappableReason, map_file};
 pub use device_extents::{DeviceExtents, DeviceExtentsError, Overlap};
 pub use device_statistics::DeviceStatistics;
 pub use extents::{ExtentRecord, ExtentsError, ExtentsFingerprint, FileExtent, FileExtents};
+pub use filefrag::{FilefragError, parse_filefrag};
 pub use filesystem::{FileSystem, FileSystemError, OVERLAYFS_MAGIC};
 pub use mount_table::{Mount, MountTable, MountTableError};
 pub use residency::{

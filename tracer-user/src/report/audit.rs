@@ -1,0 +1,341 @@
+//! The audit as a table and in words: what the same trace gives under every way of counting its records.
+
+use std::fmt::Write as _;
+
+use comfy_table::{ContentArrangement, Table, presets};
+
+use crate::record::{AccountingRecord, AuditRecord, ExpectationRecord, FitRecord};
+
+use super::{
+    block_trace::losses,
+    markdown::{escaped, table},
+    units::{bytes, count, factor, share},
+};
+
+const DEFAULT_COLUMNS: u16 = 140;
+const NARROWEST_COLUMNS: u16 = 60;
+
+const HEADER: [&str; 11] = [
+    "records counted",
+    "records",
+    "total",
+    "unique",
+    "amplification",
+    "sequential",
+    "small",
+    "medium",
+    "large",
+    "backward",
+    "for each read",
+];
+
+fn cells(accounting: &AccountingRecord) -> Vec<String> {
+    if !accounting.not_recorded.is_empty() {
+        let mut cells = vec![
+            accounting.name.clone(),
+            format!("no {} here", accounting.not_recorded.join(", ")),
+        ];
+        cells.resize(HEADER.len(), String::new());
+        return cells;
+    }
+    vec![
+        accounting.name.clone(),
+        count(accounting.records),
+        bytes(accounting.total_bytes),
+        bytes(accounting.unique_bytes),
+        factor(accounting.amplification),
+        share(accounting.sequential.share),
+        share(accounting.small.share),
+        share(accounting.medium.share),
+        share(accounting.large.share),
+        share(accounting.backward.share),
+        accounting
+            .records_per_read
+            .map_or_else(String::new, |records| format!("{records:.2}")),
+    ]
+}
+
+/// The accountings as a table of `columns` characters; None where the output is no terminal.
+#[must_use]
+pub fn accounting_table(accountings: &[AccountingRecord], columns: Option<u16>) -> String {
+    let mut table = Table::new();
+    table
+        .load_style(presets::UTF8_BORDERS_ONLY)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(columns.unwrap_or(DEFAULT_COLUMNS).max(NARROWEST_COLUMNS))
+        .set_header(HEADER);
+    table.add_rows(accountings.iter().map(cells));
+    if columns.is_none() {
+        table.force_no_tty();
+    }
+    format!("{table}\n")
+}
+
+/// The audit as a table and in words.
+#[must_use]
+pub fn audit_terminal(record: &AuditRecord, columns: Option<u16>) -> String {
+    format!(
+        "{}\n{}\n{}",
+        subject(record),
+        accounting_table(&record.accountings, columns),
+        words(record)
+    )
+}
+
+/// The audit as a report.
+#[must_use]
+pub fn audit_markdown(record: &AuditRecord) -> String {
+    let mut text = String::from("# Accounting audit\n\n");
+    // Writing to a String cannot fail, so the results are dropped throughout.
+    let _ = writeln!(
+        text,
+        "{} ({}), tracer {}. {}\n",
+        escaped(&record.files.join(", ")),
+        escaped(&record.format),
+        record.tracer_version,
+        escaped(&subject(record))
+    );
+    let rows: Vec<Vec<String>> = record.accountings.iter().map(cells).collect();
+    table(&mut text, &HEADER, &rows);
+    for line in words(record).lines() {
+        let _ = writeln!(text, "{}\n", escaped(line));
+    }
+    text
+}
+
+fn subject(record: &AuditRecord) -> String {
+    match (&record.model, record.first_sector, record.end_sector) {
+        (Some(model), ..) => format!("Reads of {} on device {}.", model.path, record.device),
+        (None, Some(first), Some(end)) => format!(
+            "All reads of device {}, sectors {first} to {end}.",
+            record.device
+        ),
+        _ => format!(
+            "All reads of device {}, of which none was issued.",
+            record.device
+        ),
+    }
+}
+
+fn words(record: &AuditRecord) -> String {
+    let mut text = String::new();
+    let named = |name: &str| {
+        record
+            .accountings
+            .iter()
+            .find(|accounting| accounting.name == name)
+    };
+    if let Some(once) = record
+        .accountings
+        .first()
+        .filter(|once| once.not_recorded.is_empty())
+    {
+        let _ = writeln!(
+            text,
+            "Each request counted once: amplification {}, {} sequential, {} backward. The other rows are what a script finds that takes each of these records for a read.",
+            factor(once.amplification),
+            share(once.sequential.share),
+            share(once.backward.share)
+        );
+    }
+    if let Some(expectation) = &record.expectation {
+        text.push_str(&expectation_in_words(expectation, named));
+    }
+    losses(&mut text, &record.loss, record.partial_reason.as_deref());
+    for note in &record.notes {
+        let _ = writeln!(text, "Note: {note}");
+    }
+    text
+}
+
+/// The figures that somebody has, as one reads them.
+fn given(expectation: &ExpectationRecord) -> String {
+    let mut parts: Vec<String> = expectation
+        .amplification
+        .iter()
+        .map(|amplification| format!("amplification {amplification}×"))
+        .collect();
+    for (name, expected) in [
+        ("sequential", expectation.sequential),
+        ("small", expectation.small),
+        ("medium", expectation.medium),
+        ("large", expectation.large),
+        ("backward", expectation.backward),
+    ] {
+        parts.extend(expected.map(|expected| format!("{name} {:.1} %", expected * 100.0)));
+    }
+    parts.join(", ")
+}
+
+fn expectation_in_words<'a>(
+    expectation: &ExpectationRecord,
+    named: impl Fn(&str) -> Option<&'a AccountingRecord>,
+) -> String {
+    let mut text = format!("\nYour figures: {}.\n", given(expectation));
+    let names = |fits: &[&FitRecord]| -> String {
+        let names: Vec<&str> = fits.iter().map(|fit| fit.accounting.as_str()).collect();
+        names.join(", ")
+    };
+    let (all, some): (Vec<&FitRecord>, Vec<&FitRecord>) = expectation
+        .fits
+        .iter()
+        .filter(|fit| fit.amplification_fits)
+        .partition(|fit| fit.shares_fit);
+    let Some(best) = all.first().or(some.first()) else {
+        let nearest = expectation.fits.first().map_or_else(String::new, |fit| {
+            let amplification = named(&fit.accounting).and_then(|own| own.amplification);
+            format!(
+                " The nearest is {} with {}.",
+                fit.accounting,
+                factor(amplification)
+            )
+        });
+        let _ = writeln!(
+            text,
+            "No way of counting this trace gives that amplification.{nearest} Is it the trace that the figures were made of?"
+        );
+        return text;
+    };
+    if expectation.amplification.is_some() {
+        let _ = writeln!(text, "{}", class(best));
+    }
+    if !all.is_empty() {
+        let _ = writeln!(
+            text,
+            "Counted so, this trace gives your figures: {}.{}{}",
+            names(&all),
+            if all.len() > 1 {
+                " Which of them it was cannot be told from the figures: they look alike."
+            } else {
+                ""
+            },
+            if all.iter().any(|fit| fit.accounting.starts_with("A+")) {
+                " A is the remap of a read from its partition to the disk."
+            } else {
+                ""
+            }
+        );
+    }
+    if !some.is_empty() {
+        let _ = writeln!(
+            text,
+            "The same amplification, with other shares of gaps: {}. Shares depend on how the records of neighbouring requests stand between each other, which differs from run to run; the amplification does not.",
+            names(&some)
+        );
+    }
+    text
+}
+
+/// The class of an accounting: how many records of each read it takes for reads.
+fn class(fit: &FitRecord) -> String {
+    let number = match fit.records_per_read {
+        Some(1) => {
+            return "Amplification fits requests that are counted once: these bytes were really read again.".to_owned();
+        }
+        None => {
+            return format!(
+                "Amplification fits a part of the requests: {}.",
+                fit.accounting
+            );
+        }
+        Some(2) => "two".to_owned(),
+        Some(3) => "three".to_owned(),
+        Some(4) => "four".to_owned(),
+        Some(5) => "five".to_owned(),
+        Some(more) => more.to_string(),
+    };
+    format!("Amplification fits: {number} records were counted for each read.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{audit_markdown, audit_terminal};
+    use crate::record::{
+        AccountingRecord, AuditRecord, ExpectationRecord, FitRecord, GapClassRecord,
+        TraceLossRecord,
+    };
+
+    fn accounting(name: &str, amplification: f64, backward: f64) -> AccountingRecord {
+        AccountingRecord {
+            name: name.to_owned(),
+            amplification: Some(amplification),
+            backward: GapClassRecord {
+                share: Some(backward),
+                ..GapClassRecord::default()
+            },
+            records_per_read: Some(amplification),
+            ..AccountingRecord::default()
+        }
+    }
+
+    fn fit(name: &str, records: u64, shares_fit: bool) -> FitRecord {
+        FitRecord {
+            accounting: name.to_owned(),
+            amplification_fits: true,
+            shares_fit,
+            records_per_read: Some(records),
+            ..FitRecord::default()
+        }
+    }
+
+    fn audit(fits: Vec<FitRecord>) -> AuditRecord {
+        let mut without_inserts = accounting("Q+I+D+C", 3.0, 0.67);
+        without_inserts.not_recorded = vec!["I".to_owned()];
+        AuditRecord {
+            accountings: vec![
+                accounting("each request once", 1.0, 0.0),
+                accounting("Q+D+C", 3.0, 0.67),
+                without_inserts,
+            ],
+            expectation: Some(ExpectationRecord {
+                amplification: Some(3.02),
+                backward: Some(0.669),
+                fits,
+                ..ExpectationRecord::default()
+            }),
+            loss: TraceLossRecord {
+                missing_records: Some(0),
+                ..TraceLossRecord::default()
+            },
+            ..AuditRecord::default()
+        }
+    }
+
+    #[test]
+    fn the_class_and_all_that_look_alike_are_said() {
+        let record = audit(vec![
+            fit("Q+D+C", 3, true),
+            fit("G+D+C", 3, true),
+            fit("Q+G+D", 3, false),
+        ]);
+        for text in [audit_terminal(&record, None), audit_markdown(&record)] {
+            for part in [
+                "amplification 3.02×, backward 66.9 %",
+                "three records were counted for each read",
+                "gives your figures: Q+D+C, G+D+C.",
+                "cannot be told",
+                "with other shares of gaps: Q+G+D.",
+                "no I here",
+            ] {
+                assert!(text.contains(part), "{part}: {text}");
+            }
+            assert!(!text.contains("INCOMPLETE"), "{text}");
+        }
+        let four = audit(vec![fit("A+Q+D+C", 4, true)]);
+        assert!(
+            audit_terminal(&four, None)
+                .contains("four records were counted for each read, one of them the remap")
+        );
+    }
+
+    #[test]
+    fn figures_that_nothing_gives_are_not_explained() {
+        let mut nearest = fit("Q+D+C", 3, false);
+        nearest.amplification_fits = false;
+        let text = audit_terminal(&audit(vec![nearest]), None);
+        assert!(text.contains("No way of counting this trace gives that amplification. The nearest is Q+D+C with 3.000×."), "{text}");
+        assert!(!text.contains("were counted for each read"), "{text}");
+        let truth = audit_terminal(&audit(vec![fit("each request once", 1, true)]), None);
+        assert!(truth.contains("really read again"), "{truth}");
+    }
+}
