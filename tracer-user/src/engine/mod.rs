@@ -17,7 +17,6 @@ mod options;
 mod probe_points;
 mod random_content;
 mod random_model;
-mod random_numbers;
 mod row_threads;
 mod run;
 mod staged_file;

@@ -11,8 +11,8 @@ use half::f16;
 use half::slice::HalfFloatSliceExt;
 
 use super::gguf_encoding::Tensor;
-use super::random_numbers::SplitMix64;
 use crate::model::GgmlType;
+use crate::stats::random_numbers::SplitMix64;
 
 /// Standard deviations of the weights. The embedding outweighs what the layers add to it, so that the router's choice in
 /// the deeper layers still depends on the token.

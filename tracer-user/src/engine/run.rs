@@ -17,11 +17,11 @@ use super::options::EngineOptions;
 use super::probe_points::{
     tracer_engine_loaded, tracer_engine_step_begins, tracer_engine_step_ends,
 };
-use super::random_numbers::SplitMix64;
 use super::row_threads::RowThreads;
 use super::timings::EngineReport;
 use super::weights::Weights;
 use crate::model::{GgufErrorKind, GgufHeader};
+use crate::stats::random_numbers::SplitMix64;
 
 /// What the streams of random numbers are for.
 const PROMPT: u64 = 1;

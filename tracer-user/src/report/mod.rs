@@ -3,6 +3,7 @@
 mod attribution;
 mod audit;
 mod block_trace;
+mod experiment;
 mod figures;
 mod inspection;
 mod markdown;
@@ -11,6 +12,7 @@ mod units;
 
 pub use audit::{accounting_table, audit_markdown, audit_terminal};
 pub use block_trace::{block_trace_markdown, block_trace_terminal};
+pub use experiment::{TEMPLATES, answer, experiment_markdown, experiment_terminal, template};
 pub use inspection::inspection;
 pub use markdown::markdown;
 pub use terminal::terminal;

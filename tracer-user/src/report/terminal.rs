@@ -9,9 +9,9 @@ use crate::record::RunRecord;
 use super::figures::{Section, sections};
 
 /// Narrowest table that is still readable; below it, lines wrap in the terminal.
-const NARROWEST_COLUMNS: u16 = 50;
+pub(super) const NARROWEST_COLUMNS: u16 = 50;
 /// Width where nobody says how wide the terminal is.
-const DEFAULT_COLUMNS: u16 = 120;
+pub(super) const DEFAULT_COLUMNS: u16 = 120;
 
 /// The run as a table of `columns` characters; None where the output is no terminal.
 #[must_use]

@@ -3,21 +3,21 @@
 
 /// SplitMix64 (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014).
 #[derive(Debug, Clone)]
-pub(super) struct SplitMix64(u64);
+pub(crate) struct SplitMix64(u64);
 
 /// Standard deviation of the sum of four independent uniform integers of 0 ..= 65535: sqrt(4 (65536² - 1) / 12).
 const FOUR_UNIFORMS_DEVIATION: f32 = 37_837.23;
 
 impl SplitMix64 {
     /// A stream for one purpose of one seed; streams of different purposes are unrelated.
-    pub(super) fn new(seed: u64, purpose: u64) -> Self {
+    pub(crate) fn new(seed: u64, purpose: u64) -> Self {
         let mut mixed = Self(seed);
         let state = mixed.next() ^ purpose.wrapping_mul(0xD6E8_FEB8_6659_FD93);
         Self(state)
     }
 
     /// The next 64 random bits.
-    pub(super) fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut value = self.0;
         value = (value ^ (value >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -26,17 +26,17 @@ impl SplitMix64 {
     }
 
     /// A number below `bound` (at least 1). The bias is below `bound` / 2^64.
-    pub(super) fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
     }
 
     /// A number of 0 ..< 1 with 53 random bits.
-    pub(super) fn fraction(&mut self) -> f64 {
+    pub(crate) fn fraction(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 
     /// Nearly normal, mean 0: the sum of four uniform numbers.
-    pub(super) fn normal(&mut self, deviation: f32) -> f32 {
+    pub(crate) fn normal(&mut self, deviation: f32) -> f32 {
         let bits = self.next();
         let sum = (bits & 0xFFFF) + (bits >> 16 & 0xFFFF) + (bits >> 32 & 0xFFFF) + (bits >> 48);
         (sum as f32 - 131_070.0) * (deviation / FOUR_UNIFORMS_DEVIATION)

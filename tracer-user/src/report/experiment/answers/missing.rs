@@ -1,0 +1,114 @@
+//! Runs that are missing, as lines of a plan.
+
+use crate::record::ExperimentRecord;
+
+use super::super::super::markdown::escaped;
+
+/// Runs that would answer a question.
+pub(super) struct Missing {
+    /// What for.
+    pub why: String,
+    /// The template of whole plans for this question.
+    pub template: &'static str,
+    /// Runs of each cell.
+    pub repetitions: usize,
+    /// Axes with other values than the experiment's; all others stay as they are. Empty: only the template is named.
+    pub axes: Vec<(&'static str, Vec<String>)>,
+}
+
+/// A TOML string, quoted.
+fn quote(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+impl Missing {
+    /// The reason, and the lines of the plan.
+    pub(super) fn text(&self, experiment: &ExperimentRecord) -> String {
+        let mut text = format!("Missing: {}.", escaped(&self.why));
+        if self.axes.is_empty() {
+            text.push_str(&format!(
+                " `tracer experiment template {}` prints a plan.\n\n",
+                self.template
+            ));
+            return text;
+        }
+        text.push_str(" A plan with these lines would supply them:\n\n```toml\n");
+        text.push_str(&self.plan(experiment));
+        text.push_str("```\n\n");
+        text
+    }
+
+    fn plan(&self, experiment: &ExperimentRecord) -> String {
+        let mut lines = vec![
+            format!(
+                "name = {}",
+                quote(&format!("{}, {}", experiment.name, self.template))
+            ),
+            format!("seed = {}", experiment.seed),
+            format!("repetitions = {}", self.repetitions),
+            "# [engine] and all else as in the plan of this experiment".to_owned(),
+            String::new(),
+            "[axes]".to_owned(),
+        ];
+        let line = |name: &str, values: &[String]| {
+            let values: Vec<String> = values.iter().map(|value| quote(value)).collect();
+            // A bare key needs no quotes; the plan's own axes may need them.
+            let bare = name
+                .chars()
+                .all(|it| it.is_ascii_alphanumeric() || it == '_' || it == '-');
+            let key = if bare { name.to_owned() } else { quote(name) };
+            format!("{key} = [{}]", values.join(", "))
+        };
+        for axis in &experiment.axes {
+            let changed = self.axes.iter().find(|(name, _)| *name == axis.name);
+            let values = changed.map_or(&axis.values, |(_, values)| values);
+            lines.push(line(&axis.name, values));
+        }
+        let known = |name: &str| experiment.axes.iter().any(|axis| axis.name == name);
+        for (name, values) in self.axes.iter().filter(|(name, _)| !known(name)) {
+            lines.push(line(name, values));
+            if *name != "model" && *name != "pressure" {
+                lines.push(format!("# with {{{name}}} in the engine's command"));
+            }
+        }
+        lines.push(String::new());
+        lines.join("\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Missing;
+    use crate::{
+        record::PlannedPressure,
+        report::experiment::sample::{experiment, finished},
+    };
+
+    #[test]
+    fn the_lines_are_toml_whatever_the_values_hold() {
+        let mut made = experiment(vec![finished("a \"b\"\\\n.gguf", PlannedPressure::None)]);
+        made.axes.push(crate::record::AxisRecord {
+            name: "my axis".into(),
+            values: vec!["x".into()],
+        });
+        let missing = Missing {
+            why: "x".into(),
+            template: "coverage",
+            repetitions: 3,
+            axes: vec![("tokens", vec!["10".into()]), ("threads", vec!["2".into()])],
+        };
+        let text = missing.text(&made);
+        let plan = text
+            .split("```toml\n")
+            .nth(1)
+            .and_then(|rest| rest.split("```").next())
+            .expect("a plan");
+        let parsed: toml::Table = plan.parse().expect("TOML");
+        let axes = parsed["axes"].as_table().expect("axes");
+        assert_eq!(axes["model"][0].as_str(), Some("a \"b\"\\\n.gguf"));
+        assert_eq!(axes["tokens"][0].as_str(), Some("10"));
+        assert_eq!(axes["threads"][0].as_str(), Some("2"));
+        assert_eq!(axes["my axis"][0].as_str(), Some("x"));
+        assert_eq!(parsed["repetitions"].as_integer(), Some(3));
+    }
+}

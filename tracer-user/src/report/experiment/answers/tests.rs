@@ -1,0 +1,314 @@
+use super::answer;
+use crate::{
+    record::{
+        BufferRecord, ExperimentRecord, ExperimentRunRecord, LatencyRecord, PlannedPressure,
+        TensorRecord,
+    },
+    report::experiment::sample::{
+        GIB, MODEL_BYTES, experiment, finished, phase, steps, with_model, with_record,
+    },
+};
+
+/// The text of one question.
+fn section(experiment: &ExperimentRecord, number: u32) -> String {
+    let text = answer(experiment);
+    let from = text
+        .find(&format!("## {number}. "))
+        .unwrap_or_else(|| panic!("no question {number}"));
+    let rest = &text[from..];
+    let end = rest.find(&format!("## {}. ", number + 1));
+    rest[..end.unwrap_or(rest.len())].to_owned()
+}
+
+fn has(text: &str, words: &[&str]) {
+    for words in words {
+        assert!(text.contains(words), "{words}:\n{text}");
+    }
+}
+
+fn tokens(mut run: ExperimentRunRecord, tokens: &str) -> ExperimentRunRecord {
+    run.cell.insert("tokens".into(), tokens.into());
+    run
+}
+
+#[test]
+fn without_runs_nothing_is_claimed_and_every_question_names_a_template() {
+    let empty = ExperimentRecord::default();
+    for (number, template) in [
+        (1, "coverage"),
+        (2, "cache-delta"),
+        (3, "threshold"),
+        (4, "memory"),
+        (5, "rereads"),
+        (6, "seeks"),
+    ] {
+        let text = section(&empty, number);
+        has(
+            &text,
+            &[
+                "Not answered by these runs.",
+                &format!("template {template}"),
+            ],
+        );
+    }
+}
+
+#[test]
+fn a_load_that_covers_the_model_at_several_token_counts_answers_the_first() {
+    let run = || finished("a.gguf", PlannedPressure::None);
+    let made = experiment(vec![tokens(run(), "10"), tokens(run(), "100")]);
+    let text = section(&made, 1);
+    has(
+        &text,
+        &[
+            "in 2 runs with 10, 100 tokens the load read 100.0 % of the model's bytes",
+            "the generation read 0.0 %: loading alone covers the model in every one of them",
+            "tokens = [\"1000\", \"10000\"]",
+        ],
+    );
+    assert!(!text.contains("one token count only"));
+}
+
+#[test]
+fn a_load_that_leaves_something_out_is_not_called_the_cause() {
+    let lazy = with_model(finished("a.gguf", PlannedPressure::None), |model| {
+        model.phases = Some(vec![phase("load", GIB), phase("generation", MODEL_BYTES)]);
+    });
+    let text = section(&experiment(vec![lazy]), 1);
+    has(
+        &text,
+        &[
+            "the load read 25.0 %",
+            "the generation read 100.0 %: loading alone does not cover the model",
+            "one token count only",
+        ],
+    );
+}
+
+#[test]
+fn lost_records_answer_nothing() {
+    let lost = with_record(finished("a.gguf", PlannedPressure::None), |record| {
+        record.loss.ring_buffer_records = 1;
+    });
+    let text = section(&experiment(vec![lost]), 1);
+    has(
+        &text,
+        &[
+            "Not answered by these runs.",
+            "tokens = [\"10\", \"100\", \"1000\", \"10000\"]",
+        ],
+    );
+}
+
+fn delta(
+    model: &str,
+    pressure: PlannedPressure,
+    delta_gib: u64,
+    repacked_gib: u64,
+) -> ExperimentRunRecord {
+    let run = with_model(finished(model, pressure), |model| {
+        model.cache.delta_bytes = Some((delta_gib * GIB).cast_signed());
+    });
+    with_record(run, |record| {
+        record.engine.buffers = vec![BufferRecord {
+            device: Some("CPU_REPACK".into()),
+            purpose: "repack".into(),
+            bytes: repacked_gib * GIB,
+        }];
+    })
+}
+
+#[test]
+fn deltas_are_held_against_repacking_and_missing_pressures_are_planned() {
+    let lock = PlannedPressure::Lock(10 * GIB);
+    let made = experiment(vec![
+        delta("a.gguf", lock, 1, 3),
+        delta("b.gguf", lock, 4, 0),
+    ]);
+    let text = section(&made, 2);
+    has(
+        &text,
+        &[
+            "a.gguf: 25.0 %; b.gguf: 100.0 %",
+            "1 − repacked / size is 25.0 %, the delta 25.0 %: close to it",
+            "not that one caused the other",
+            "pressure = [\"none\"]",
+        ],
+    );
+    let apart = experiment(vec![
+        delta("a.gguf", lock, 2, 3),
+        delta("b.gguf", lock, 4, 0),
+    ]);
+    has(&section(&apart, 2), &["the delta 50.0 %: apart from it"]);
+}
+
+#[test]
+fn models_under_different_locks_are_not_compared() {
+    let made = experiment(vec![
+        delta("a.gguf", PlannedPressure::Lock(10 * GIB), 1, 3),
+        delta("b.gguf", PlannedPressure::Lock(12 * GIB), 4, 0),
+    ]);
+    has(&section(&made, 2), &["Not answered by these runs."]);
+}
+
+fn grid(model: &str, model_gib: u64, clean_gib: u64) -> Vec<ExperimentRunRecord> {
+    [2, 4, 6, 8, 10]
+        .into_iter()
+        .flat_map(|size| {
+            let run = with_model(
+                finished(model, PlannedPressure::MemoryMax(size * GIB)),
+                |model| {
+                    let read = if size >= clean_gib { 0 } else { 100 };
+                    model.tokens = Some(steps(&[read; 99]));
+                    model.model.size_bytes = model_gib * GIB;
+                },
+            );
+            vec![run; 5]
+        })
+        .collect()
+}
+
+#[test]
+fn thresholds_are_compared_as_intervals() {
+    let made = |onset| {
+        let mut runs = grid("a.gguf", 4, 6);
+        runs.extend(grid("b.gguf", 5, onset));
+        experiment(runs)
+    };
+    // a: above 4/4, up to 6/4. b: above 6/5, up to 8/5, which overlap; or above 8/5, up to 10/5, which do not.
+    has(
+        &section(&made(8), 3),
+        &["a.gguf: 1.000 – 1.500; b.gguf: 1.200 – 1.600; one ratio fits all of them"],
+    );
+    has(
+        &section(&made(10), 3),
+        &["no single ratio fits all of them"],
+    );
+    // The bracket of each model, in steps of 2 % of the model.
+    has(
+        &section(&made(8), 3),
+        &[
+            "sizes between collapse and onset",
+            "pressure = [\"memory-max=",
+        ],
+    );
+}
+
+#[test]
+fn a_threshold_without_an_onset_is_no_answer() {
+    let mut runs = grid("a.gguf", 4, 20);
+    runs.truncate(10);
+    let text = section(&experiment(runs), 3);
+    has(
+        &text,
+        &[
+            "Not answered by these runs.",
+            "no tested size is clean",
+            "a size above 4.00 GiB",
+        ],
+    );
+}
+
+#[test]
+fn unpressed_runs_get_a_first_grid() {
+    let made = experiment(vec![finished("a.gguf", PlannedPressure::None)]);
+    // 10/8 of the 5 GiB that it took, down to 2/8.
+    has(
+        &section(&made, 3),
+        &[
+            "Not answered by these runs.",
+            &format!("memory-max={}", 10 * 5 * GIB / 8),
+            &format!("memory-max={}", 2 * 5 * GIB / 8),
+        ],
+    );
+}
+
+#[test]
+fn memory_beside_the_file_is_divided_by_the_log() {
+    let run = with_record(finished("a.gguf", PlannedPressure::None), |record| {
+        record.engine.buffers = [("kv_cache", 512), ("compute", 128), ("mapped", 4096)]
+            .map(|(purpose, mib)| BufferRecord {
+                device: Some("CPU".into()),
+                purpose: purpose.into(),
+                bytes: mib << 20,
+            })
+            .into();
+    });
+    has(
+        &section(&experiment(vec![run]), 4),
+        &[
+            "KV cache and state 512.00 MiB",
+            "384.00 MiB it does not name",
+            "anonymous 1.00 GiB (99.1 %)",
+        ],
+    );
+    let silent = experiment(vec![finished("a.gguf", PlannedPressure::None)]);
+    has(&section(&silent, 4), &["the log named no buffer", "-lv 4"]);
+}
+
+#[test]
+fn what_came_back_is_divided_by_kind_and_expert() {
+    let tensor = |kind: &str, expert, size: u64, read: u64, again: u64| TensorRecord {
+        kind: kind.into(),
+        layer: Some(0),
+        expert,
+        bytes: size,
+        read_bytes: Some(read),
+        refaults_bytes: Some(again),
+        ..Default::default()
+    };
+    let run = with_model(
+        finished("moe.gguf", PlannedPressure::MemoryMax(GIB)),
+        |model| {
+            model.tensors = Some(vec![
+                tensor("embedding", None, 100, 100, 0),
+                tensor("expert_ffn", Some(0), 200, 800, 600),
+                tensor("expert_ffn", Some(1), 200, 200, 0),
+                tensor("attention", None, 100, 300, 200),
+            ]);
+        },
+    );
+    let made = experiment(vec![run, finished("dense.gguf", PlannedPressure::None)]);
+    has(
+        &section(&made, 5),
+        &[
+            "expert ffn 75.0 % (66.7 % of the model), attention 25.0 % (16.7 % of the model)",
+            "its 2 experts (layer by layer) were read 1.000× – 4.000× times their size",
+            "whether MoE changes the pattern is not shown",
+            "runs of dense.gguf in which something is read again",
+        ],
+    );
+}
+
+#[test]
+fn the_order_of_a_generation_stands_beside_its_latency() {
+    let latency = |us: f64| {
+        Some(LatencyRecord {
+            p50: Some(us),
+            p99: Some(4.0 * us),
+            ..Default::default()
+        })
+    };
+    let run = with_model(
+        finished("a.gguf", PlannedPressure::MemoryMax(GIB)),
+        |model| {
+            let mut phases = vec![phase("load", MODEL_BYTES), phase("generation", GIB)];
+            phases[0].latency_us = latency(100.0);
+            phases[1].latency_us = latency(150.0);
+            model.phases = Some(phases);
+        },
+    );
+    has(
+        &section(&experiment(vec![run]), 6),
+        &[
+            "25.0 % of the reads follow the one before them, 35.0 % go backward, and 90.0 % continue one of the last 32",
+            "took 150 µs, in the load 100 µs (1.500×)",
+            "a measurement of the device itself, which no run is",
+        ],
+    );
+    let quiet = experiment(vec![finished("a.gguf", PlannedPressure::None)]);
+    has(
+        &section(&quiet, 6),
+        &["Not answered by these runs.", "makes at least 100 reads"],
+    );
+}

@@ -1,0 +1,110 @@
+//! The gap distribution across models: the study's rows, a column for each cell.
+
+use crate::record::{GapClassRecord, GapsRecord, PhaseGapsRecord};
+
+use super::super::markdown::table;
+use super::{
+    amounts::Unit,
+    groups::{Group, MemoryClass, Traced},
+};
+
+/// Columns of one table; more cells make more tables.
+const COLUMNS: usize = 6;
+
+/// Names as in the study's table.
+const CLASSES: [&str; 5] = [
+    "sequential (gap = 0)",
+    "small (< 128 KiB)",
+    "medium (128 KiB – 1 MiB)",
+    "large (> 1 MiB)",
+    "backward (< 0)",
+];
+
+/// The classes' shares, and the share that is sequential in its stream.
+type Shares = ([Option<f64>; 5], Option<f64>);
+
+fn of(classes: [&GapClassRecord; 5], stream: Option<f64>) -> Shares {
+    (classes.map(|class| class.share), stream)
+}
+
+fn whole(gaps: &GapsRecord) -> Shares {
+    of(
+        [
+            &gaps.sequential,
+            &gaps.small,
+            &gaps.medium,
+            &gaps.large,
+            &gaps.backward,
+        ],
+        gaps.stream_sequential_share,
+    )
+}
+
+fn of_phase(gaps: &PhaseGapsRecord) -> Shares {
+    of(
+        [
+            &gaps.sequential,
+            &gaps.small,
+            &gaps.medium,
+            &gaps.large,
+            &gaps.backward,
+        ],
+        gaps.stream_sequential_share,
+    )
+}
+
+fn whole_run(run: &Traced<'_>) -> Option<Shares> {
+    run.model.gaps.as_ref().map(whole)
+}
+
+fn load(run: &Traced<'_>) -> Option<Shares> {
+    run.phase("load")?.gaps.as_ref().map(of_phase)
+}
+
+fn generation(run: &Traced<'_>) -> Option<Shares> {
+    run.phase("generation")?.gaps.as_ref().map(of_phase)
+}
+
+/// Whole run, load and generation apart, for each kind of pressure.
+pub(super) fn gaps(text: &mut String, groups: &[Group<'_>]) {
+    text.push_str("## Gaps between consecutive reads\n\nShares of the gaps, in device order; one request is one read here. Below, the share of reads that continue one of the last 32 reads: several threads that read in order look random in device order. Loads dominate the whole run.\n\n");
+    for class in MemoryClass::ALL {
+        let own: Vec<&Group<'_>> = groups.iter().filter(|group| group.class == class).collect();
+        for (part, shares) in [
+            (
+                "whole run",
+                whole_run as for<'a, 'b> fn(&'b Traced<'a>) -> Option<Shares>,
+            ),
+            ("load alone", load),
+            ("generation alone", generation),
+        ] {
+            for columns in own.chunks(COLUMNS) {
+                text.push_str(&format!("### Gaps {}, {part}\n\n", class.title()));
+                distribution(text, columns, shares);
+            }
+        }
+    }
+}
+
+fn distribution(
+    text: &mut String,
+    groups: &[&Group<'_>],
+    shares: for<'a, 'b> fn(&'b Traced<'a>) -> Option<Shares>,
+) {
+    let labels: Vec<String> = groups.iter().map(|group| group.label()).collect();
+    let mut header = vec!["gap between consecutive reads"];
+    header.extend(labels.iter().map(String::as_str));
+    let line = |name: &str, pick: &dyn Fn(Shares) -> Option<f64>| -> Vec<String> {
+        let cells = groups
+            .iter()
+            .map(|group| group.show(Unit::Share, |run| pick(shares(run)?)));
+        std::iter::once(name.to_owned()).chain(cells).collect()
+    };
+    let mut rows: Vec<Vec<String>> = CLASSES
+        .iter()
+        .enumerate()
+        .map(|(at, name)| line(name, &|(classes, _)| classes.get(at).copied().flatten()))
+        .collect();
+    rows.push(line("sequential in its stream", &|(_, stream)| stream));
+    table(text, &header, &rows);
+}
