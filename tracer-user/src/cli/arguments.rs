@@ -75,6 +75,9 @@ pub struct TraceArguments {
     /// tensor or step, no stalls, less overhead.
     #[arg(long)]
     pub no_page_records: bool,
+    /// Do not write reads.parquet, the list of the model's reads.
+    #[arg(long)]
+    pub no_read_list: bool,
     /// Measure the run time of the eBPF programs too (costs about 50 ns a call, for every eBPF program of
     /// this machine).
     #[arg(long)]

@@ -19,6 +19,7 @@ mod model_record;
 mod moments;
 mod pieces;
 mod probe_finder;
+mod read_list;
 mod residency_samples;
 mod stream;
 mod subject;

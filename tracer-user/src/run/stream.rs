@@ -18,6 +18,7 @@ use crate::{
         FileData, FileRange, ModelAccumulator, ModelFigures, Nanos, ReadCompleted, ReadIssued,
         ReadRequeued, RequestId,
         attribution::{AttributedRead, Attribution, AttributionFigures, Folio},
+        model_accumulator::Issued,
         phase::TimedMark,
         stall::{Wait, WaitKind},
     },
@@ -26,6 +27,7 @@ use crate::{
 use super::{
     locate::{Locator, Owner},
     marks::{MarkedSymbols, SharedMarks},
+    read_list::WindowReads,
     residency_samples::ResidencySamples,
 };
 
@@ -43,6 +45,16 @@ pub struct StreamSetup {
     pub symbols: MarkedSymbols,
     /// What others see of the engine.
     pub shared: SharedMarks,
+    /// The list of reads, where one is asked for.
+    pub reads: Option<WindowReads>,
+}
+
+impl StreamSetup {
+    fn read_ended(&mut self, request: u64, model: usize, latency_ns: Option<u64>) {
+        if let (Some(reads), Ok(model)) = (&mut self.reads, u16::try_from(model)) {
+            reads.ended(RequestId(request), model, latency_ns);
+        }
+    }
 }
 
 /// The stream of one window.
@@ -188,6 +200,8 @@ impl Stream {
                     );
                     if last {
                         self.open.remove(&(complete.request, slot));
+                        let latency = arrival.and_then(|arrival| arrival.latency_nanos);
+                        self.setup.read_ended(complete.request, slot, latency);
                     }
                     if let (Some(arrival), Some(attribution)) =
                         (arrival, self.setup.attributions.get_mut(slot))
@@ -198,8 +212,9 @@ impl Stream {
             }
             Record::Unseen(unseen) => {
                 self.counts.unseen += 1;
-                for model in &mut self.models {
+                for (slot, model) in self.models.iter_mut().enumerate() {
                     model.end_unseen(Nanos(unseen.time_ns), RequestId(unseen.request));
+                    self.setup.read_ended(unseen.request, slot, None);
                 }
                 self.arrived_unseen(unseen.request);
             }
@@ -279,7 +294,7 @@ impl Stream {
         let time = Nanos(issue.time_ns);
         let reissue = issue.flags & issue_flag::REISSUE != 0;
         let readahead = issue.flags & issue_flag::READAHEAD != 0;
-        let issued = model.issue(&ReadIssued {
+        let read = ReadIssued {
             time,
             request: RequestId(issue.request),
             device: issue.device,
@@ -297,7 +312,11 @@ impl Stream {
             readahead,
             metadata: issue.flags & issue_flag::METADATA != 0,
             synchronous: issue.flags & issue_flag::SYNCHRONOUS != 0,
-        });
+        };
+        let issued = model.issue(&read);
+        if let (Issued::First { .. }, Some(reads)) = (issued, &mut self.setup.reads) {
+            reads.issued(part.model, &read, &part.ranges);
+        }
         let stream_gaps = model.take_stream_gaps();
         if let Some(attribution) = self.setup.attributions.get_mut(slot) {
             let begun = self
@@ -405,6 +424,11 @@ impl Stream {
         if self.residency.is_due(now) {
             self.residency.take(now, self.resident_pages());
         }
+    }
+
+    /// The list of reads, to be finished by whoever knows the run's folder.
+    pub const fn take_reads(&mut self) -> Option<WindowReads> {
+        self.setup.reads.take()
     }
 
     /// Pages resident now by the events, by model; None where that is not known.

@@ -14,6 +14,7 @@ mod overlay;
 mod residency;
 mod sysfs;
 mod units;
+mod unnamed_file;
 
 pub use device::{FileDevice, Mapping, MappingError, UnmappableReason, map_file};
 pub use device_extents::{DeviceExtents, DeviceExtentsError, Overlap};
@@ -27,6 +28,7 @@ pub use residency::{
 };
 pub use sysfs::{BlockDevice, DriverKind, QueueFacts, Sysfs, SysfsError};
 pub use units::{FileOffset, KernelDevice, KernelDeviceError, SECTOR_BYTES, Sector};
+pub use unnamed_file::UnnamedFile;
 
 #[cfg(test)]
 mod test_disk;
