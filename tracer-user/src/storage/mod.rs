@@ -9,6 +9,7 @@ mod device_extents;
 mod device_statistics;
 mod extents;
 mod filesystem;
+mod fragmented_copy;
 mod mount_table;
 mod overlay;
 mod residency;
@@ -21,6 +22,7 @@ pub use device_extents::{DeviceExtents, DeviceExtentsError, Overlap};
 pub use device_statistics::DeviceStatistics;
 pub use extents::{ExtentRecord, ExtentsError, ExtentsFingerprint, FileExtent, FileExtents};
 pub use filesystem::{FileSystem, FileSystemError, OVERLAYFS_MAGIC};
+pub use fragmented_copy::{FragmentedCopy, FragmentedCopyError, make_fragmented_copy};
 pub use mount_table::{Mount, MountTable, MountTableError};
 pub use residency::{
     Residency, ResidencyMethod, ResidentPages, UnobservedReason, residency, residency_of_range,

@@ -17,7 +17,7 @@ use std::{
 use nix::fcntl::{AT_FDCWD, AtFlags};
 use tempfile::TempPath;
 
-/// Mode of the finished file: it is an ordinary one.
+/// Mode of a finished file unless another is asked for: it is an ordinary one.
 const MODE: u32 = 0o644;
 
 /// A file without a name. Dropped, it is gone.
@@ -26,6 +26,7 @@ pub struct UnnamedFile {
     file: File,
     /// Its temporary name, where the file system knows no files without one.
     name: Option<TempPath>,
+    mode: u32,
 }
 
 impl UnnamedFile {
@@ -47,6 +48,7 @@ impl UnnamedFile {
                 Ok(Self {
                     file,
                     name: Some(name),
+                    mode: MODE,
                 })
             }
             result => result,
@@ -64,13 +66,22 @@ impl UnnamedFile {
             .mode(MODE)
             .custom_flags(libc::O_TMPFILE)
             .open(directory)?;
-        Ok(Self { file, name: None })
+        Ok(Self {
+            file,
+            name: None,
+            mode: MODE,
+        })
     }
 
     /// The file.
     #[must_use]
     pub const fn file(&self) -> &File {
         &self.file
+    }
+
+    /// The mode that it will have with its name.
+    pub const fn set_mode(&mut self, mode: u32) {
+        self.mode = mode;
     }
 
     /// Syncs the file and gives it this name, which nobody may have yet.
@@ -112,7 +123,7 @@ impl UnnamedFile {
     fn settle(&self) -> io::Result<()> {
         // A temporary name comes with a mode for its owner only, and the umask has cut the other's.
         self.file
-            .set_permissions(fs::Permissions::from_mode(MODE))?;
+            .set_permissions(fs::Permissions::from_mode(self.mode))?;
         self.file.sync_all()
     }
 }
@@ -156,6 +167,7 @@ mod tests {
         let named = UnnamedFile {
             file,
             name: Some(name),
+            mode: super::MODE,
         };
         vec![UnnamedFile::create_in(directory).expect("scratch"), named]
     }
