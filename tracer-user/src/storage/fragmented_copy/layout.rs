@@ -18,15 +18,19 @@ pub(super) struct Piece {
     pub(super) cut: u64,
 }
 
-/// Blocks of a file that is long enough for any number of pieces: each is followed by as much that is cut out.
-pub(super) const fn long_blocks(blocks: u64, extents: u64) -> u64 {
-    if extents > 1 { 2 * blocks } else { blocks }
+/// Blocks of a file that is long enough for any number of pieces: each is followed by as much that is cut out. One in
+/// one piece has a choice of places.
+pub(super) const fn long_blocks(blocks: u64) -> u64 {
+    2 * blocks
 }
 
 /// Pieces of a file of `blocks` blocks, cut from the long file that lies in `runs`, so that they have `extents` extents,
 /// or nearly so many: the file system's own breaks count too, and where there are more of them than extents are wanted,
 /// nothing is cut.
 pub(super) fn pieces(runs: &[Run], blocks: u64, extents: u64) -> Vec<Piece> {
+    if extents == 1 {
+        return one_piece(runs, blocks);
+    }
     let mut count = extents.clamp(1, blocks.max(1));
     let mut best = equal_pieces(blocks, count);
     let mut best_error = extents_left(runs, &best).abs_diff(extents);
@@ -47,6 +51,31 @@ pub(super) fn pieces(runs: &[Run], blocks: u64, extents: u64) -> Vec<Piece> {
         count = next;
     }
     best
+}
+
+/// The place in which a file in one piece has the fewest extents: the start of the long file, or of one of its runs.
+fn one_piece(runs: &[Run], blocks: u64) -> Vec<Piece> {
+    let end = runs.last().map_or(0, |run| run.logical + run.length);
+    let from = |start| {
+        let whole = Piece {
+            kept: blocks,
+            cut: 0,
+        };
+        let before = Piece {
+            kept: 0,
+            cut: start,
+        };
+        std::iter::once(before)
+            .filter(|before| before.cut > 0)
+            .chain([whole])
+            .collect::<Vec<_>>()
+    };
+    runs.iter()
+        .map(|run| run.logical)
+        .filter(|start| start + blocks <= end)
+        .map(from)
+        .min_by_key(|pieces| extents_left(runs, pieces))
+        .unwrap_or_else(|| from(0))
 }
 
 /// Pieces that differ by one block at most.
@@ -116,7 +145,7 @@ mod tests {
         #[test]
         fn a_file_in_one_run_gives_what_was_asked_for(blocks in 1u64..5_000, part in 0.0..1.0f64) {
             let extents = ((blocks as f64 * part) as u64).max(1);
-            let long = runs(&[long_blocks(blocks, extents)]);
+            let long = runs(&[long_blocks(blocks)]);
             let pieces = pieces(&long, blocks, extents);
             prop_assert_eq!(pieces.iter().map(|piece| piece.kept).sum::<u64>(), blocks);
             prop_assert!(pieces.iter().all(|piece| piece.kept > 0));
@@ -134,10 +163,19 @@ mod tests {
             let pieces = pieces(&long, blocks, extents);
             prop_assert_eq!(pieces.iter().map(|piece| piece.kept).sum::<u64>(), blocks);
             let used: u64 = pieces.iter().map(|piece| piece.kept + piece.cut).sum();
-            prop_assert!(used <= long_blocks(blocks, extents));
+            prop_assert!(used <= long_blocks(blocks));
             let found = extents_left(&long, &pieces);
             prop_assert!(found.abs_diff(extents) <= lengths.len() as u64, "{} for {}", found, extents);
         }
+    }
+
+    #[test]
+    fn one_piece_is_put_where_it_fits() {
+        let long = runs(&[30, 20, 100, 50]);
+        let pieces = pieces(&long, 100, 1);
+        assert_eq!(extents_left(&long, &pieces), 1);
+        assert_eq!((pieces[0].kept, pieces[0].cut), (0, 50));
+        assert_eq!(pieces[1].kept, 100);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! A copy of a model in a given number of extents, so that what fragmentation costs is told from what the device costs.
 //!
 //! Writing to two files in turns does not mix them: file systems give a growing file the blocks behind its own last ones.
-//! Instead a file of twice the size is allocated, and between any two pieces as much as the piece before is cut out of
-//! it again (`FALLOC_FL_COLLAPSE_RANGE`, fallocate(2): ext4 and xfs). Only then the content is written. The pieces lie
+//! Instead a file of twice the size is allocated, and behind each piece as much as the piece is long is cut out of it
+//! again (`FALLOC_FL_COLLAPSE_RANGE`, fallocate(2): ext4 and xfs). Only then the content is written. The pieces lie
 //! in the order of the file, each as far from the next one as it is long.
 //!
 //! The file has no name until it is whole ([`UnnamedFile`]): whatever ends the program, the file system takes it back.
@@ -220,7 +220,7 @@ impl Copy<'_> {
                 block_bytes: self.block_bytes,
             });
         }
-        let long_bytes = long_blocks(blocks, extents) * self.block_bytes;
+        let long_bytes = long_blocks(blocks) * self.block_bytes;
         self.check_space(long_bytes)?;
         self.change_range("allocate blocks", 0, 0, long_bytes)?;
         let pieces = pieces(&self.runs()?, blocks, extents);
