@@ -2,7 +2,8 @@
 //! and runs it with privileges.
 //!
 //! `TRACER_BINARY` names the tracer (default: `release/tracer` in the target folder), `TRACER_TESTS_DIRECTORY`
-//! where images go (default: `tests` in the target folder), `TRACER_TESTS_PYTHON` a Python with xllamacpp.
+//! where images go (default: `tests` in the target folder), `TRACER_TESTS_PYTHON` a Python with xllamacpp,
+//! `TRACER_TESTS_DUCKDB_PYTHON` one with DuckDB.
 //! With `TRACER_TESTS_STRICT=1` a test that cannot run here is a failure. `TRACER_TESTS_RESULTS` names a file that
 //! gets a line for each test ([`tests::case_result`]), `TRACER_TESTS_ONLY` has beginnings of tests' names, with
 //! commas between them: no other test runs. Tests run one at a time unless
@@ -26,6 +27,7 @@ mod odd_storage;
 mod page_cache;
 mod phases;
 mod processes;
+mod read_list;
 mod real_engine;
 mod results;
 mod shapes;
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
         lifecycle::cases(),
         real_engine::cases(),
         phases::cases(),
+        read_list::cases(),
     ];
     // Listing needs no privileges, and touches nothing.
     let ground = if arguments.list {

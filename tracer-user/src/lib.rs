@@ -9,6 +9,7 @@ pub mod kernel;
 pub mod model;
 pub mod pressure;
 pub mod record;
+pub mod recording;
 pub mod report;
 pub mod run;
 pub mod stats;

@@ -1,7 +1,7 @@
-//! A Python with the real engine of the tests: llama.cpp, prebuilt, as the package xllamacpp.
+//! Pythons with what the tests want: the real engine, and a stranger's reader of Parquet.
 
 use std::{
-    fs,
+    fmt, fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -10,19 +10,52 @@ use anyhow::{Context as _, Result};
 
 use crate::{executable, progress, setup, workspace::Workspace};
 
-/// The package at its pinned version; it has no dependencies.
-const REQUIREMENT: &str = "xllamacpp==2026.10.11549";
+/// A virtual environment with one package.
+#[derive(Debug)]
+pub struct Environment {
+    /// Name of its folder.
+    folder: &'static str,
+    /// The package at its pinned version; it has no dependencies.
+    requirement: &'static str,
+    /// Whose it is.
+    purpose: &'static str,
+}
 
-/// The Python of the virtual environment, which is made where it is not there.
+impl fmt::Display for Environment {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.purpose)
+    }
+}
+
+/// llama.cpp, prebuilt.
+pub const ENGINE: Environment = Environment {
+    folder: "venv-xllamacpp",
+    requirement: "xllamacpp==2026.10.11549",
+    purpose: "the real engine's test",
+};
+
+/// DuckDB, which reads what the tracer records.
+pub const DUCKDB: Environment = Environment {
+    folder: "venv-duckdb",
+    requirement: "duckdb==2.0.0",
+    purpose: "the test of the list of reads",
+};
+
+/// The Python of a virtual environment, which is made where it is not there.
 ///
 /// # Errors
 /// There is no `python3` with `venv`, or the package cannot be had.
-pub fn ensure(workspace: &Workspace) -> Result<PathBuf> {
-    let environment = workspace.tools().join("venv-xllamacpp");
+pub fn ensure(workspace: &Workspace, wanted: &Environment) -> Result<PathBuf> {
+    let Environment {
+        folder,
+        requirement,
+        purpose,
+    } = wanted;
+    let environment = workspace.tools().join(folder);
     let python = environment.join("bin/python");
     let stamp = environment.join("xtask-stamp");
     let _lock = setup::lock(workspace)?;
-    if is_complete(&python, &stamp) {
+    if is_complete(&python, &stamp, requirement) {
         return Ok(python);
     }
     // What an interrupted attempt left, or another version.
@@ -31,13 +64,13 @@ pub fn ensure(workspace: &Workspace) -> Result<PathBuf> {
             .with_context(|| format!("cannot remove {}", environment.display()))?;
     }
     progress::step(
-        "making a Python environment for the real engine's test",
+        &format!("making a Python environment for {purpose}"),
         Command::new("python3")
             .args(["-m", "venv"])
             .arg(&environment),
     )?;
     progress::step(
-        &format!("installing {REQUIREMENT}, the real engine's test needs it"),
+        &format!("installing {requirement}, {purpose} needs it"),
         Command::new(&python)
             .args([
                 "-m",
@@ -46,18 +79,18 @@ pub fn ensure(workspace: &Workspace) -> Result<PathBuf> {
                 "--disable-pip-version-check",
                 "--no-input",
             ])
-            // Building llama.cpp is not what a test run should do.
-            .args(["--only-binary=:all:", "--no-deps", REQUIREMENT]),
+            // Building llama.cpp, or a database, is not what a test run should do.
+            .args(["--only-binary=:all:", "--no-deps", requirement]),
     )?;
     // Last: what has a stamp is whole.
-    fs::write(&stamp, REQUIREMENT).with_context(|| format!("cannot write {}", stamp.display()))?;
+    fs::write(&stamp, requirement).with_context(|| format!("cannot write {}", stamp.display()))?;
     Ok(python)
 }
 
 /// Whether an earlier call came to its end, and the Python that the environment stands on is still there.
-fn is_complete(python: &Path, stamp: &Path) -> bool {
+fn is_complete(python: &Path, stamp: &Path, requirement: &str) -> bool {
     executable::is_executable(python)
-        && fs::read_to_string(stamp).is_ok_and(|found| found == REQUIREMENT)
+        && fs::read_to_string(stamp).is_ok_and(|found| found == requirement)
 }
 
 #[cfg(test)]
@@ -71,13 +104,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (python, stamp) = (folder.path().join("python"), folder.path().join("stamp"));
         symlink("/bin/sh", &python).unwrap();
-        assert!(!is_complete(&python, &stamp));
-        fs::write(&stamp, "xllamacpp==0").unwrap();
-        assert!(!is_complete(&python, &stamp));
-        fs::write(&stamp, REQUIREMENT).unwrap();
-        assert!(is_complete(&python, &stamp));
+        assert!(!is_complete(&python, &stamp, "a==1"));
+        fs::write(&stamp, "a==0").unwrap();
+        assert!(!is_complete(&python, &stamp, "a==1"));
+        fs::write(&stamp, "a==1").unwrap();
+        assert!(is_complete(&python, &stamp, "a==1"));
         fs::remove_file(&python).unwrap();
         symlink(folder.path().join("gone"), &python).unwrap();
-        assert!(!is_complete(&python, &stamp));
+        assert!(!is_complete(&python, &stamp, "a==1"));
     }
 }

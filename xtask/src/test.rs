@@ -45,13 +45,10 @@ impl Options {
 /// A test fails, or something cannot be built.
 pub fn test(options: &Options) -> Result<()> {
     let ready = setup::setup()?;
-    let python = python::ensure(&ready.workspace)
-        .inspect_err(|error| {
-            progress::say(&format!(
-                "the real engine's test has no Python to run with: {error:#}"
-            ));
-        })
-        .ok();
+    let pythons = Pythons {
+        engine: python(&ready, &python::ENGINE),
+        duckdb: python(&ready, &python::DUCKDB),
+    };
     // The build of the tests comes first: where it fails, the unit tests would too.
     let tracer = build_tracer(&ready)?;
     let kernel_tests = build_kernel_tests(&ready)?;
@@ -59,7 +56,7 @@ pub fn test(options: &Options) -> Result<()> {
         ("the unit tests", unit_tests(&ready, options)),
         (
             "the tests on the kernel",
-            run_kernel_tests(&ready, &kernel_tests, tracer, python, options),
+            run_kernel_tests(&ready, &kernel_tests, tracer, pythons, options),
         ),
     ]
     .into_iter()
@@ -69,6 +66,21 @@ pub fn test(options: &Options) -> Result<()> {
         bail!("failed\n  {}", failed.join("\n  "));
     }
     Ok(())
+}
+
+/// Pythons for the tests on the kernel, where they are to be had.
+#[derive(Debug, Default)]
+struct Pythons {
+    /// With the real engine.
+    engine: Option<PathBuf>,
+    /// With DuckDB.
+    duckdb: Option<PathBuf>,
+}
+
+fn python(ready: &Ready, wanted: &python::Environment) -> Option<PathBuf> {
+    python::ensure(&ready.workspace, wanted)
+        .inspect_err(|error| progress::say(&format!("{wanted} cannot run: {error:#}")))
+        .ok()
 }
 
 /// The unit and documentation tests of everything but `tests`, then those of `tests` itself: its target
@@ -157,7 +169,7 @@ fn run_kernel_tests(
     ready: &Ready,
     tests: &Built,
     tracer: PathBuf,
-    python: Option<PathBuf>,
+    pythons: Pythons,
     options: &Options,
 ) -> Result<()> {
     // Made as the user, who can remove it then.
@@ -167,7 +179,7 @@ fn run_kernel_tests(
     let results = directory.join("results.jsonl");
     // The tests add lines, as root to the user's file.
     fs::write(&results, "").with_context(|| format!("cannot write {}", results.display()))?;
-    let mut variables = variables(tracer, directory, python, options.strict);
+    let mut variables = variables(tracer, directory, pythons, options.strict);
     variables.push((RESULTS, results.clone().into()));
     let by_hand = std::iter::once(OsString::from("env"))
         .chain(variables.iter().map(|(name, value)| {
@@ -198,14 +210,19 @@ pub const RESULTS: &str = "TRACER_TESTS_RESULTS";
 fn variables(
     tracer: PathBuf,
     directory: PathBuf,
-    python: Option<PathBuf>,
+    pythons: Pythons,
     strict: bool,
 ) -> Vec<(&'static str, OsString)> {
     let mut variables = vec![
         ("TRACER_BINARY", tracer.into()),
         ("TRACER_TESTS_DIRECTORY", directory.into()),
     ];
-    variables.extend(python.map(|python| ("TRACER_TESTS_PYTHON", python.into())));
+    for (name, python) in [
+        ("TRACER_TESTS_PYTHON", pythons.engine),
+        ("TRACER_TESTS_DUCKDB_PYTHON", pythons.duckdb),
+    ] {
+        variables.extend(python.map(|python| (name, python.into())));
+    }
     variables.extend(strict.then(|| ("TRACER_TESTS_STRICT", "1".into())));
     variables
 }
@@ -222,20 +239,23 @@ mod tests {
 
     #[test]
     fn the_tests_on_the_kernel_are_told_only_what_there_is() {
-        let names = |python: Option<&str>, strict| {
-            variables(
-                "/t/tracer".into(),
-                "/t/tests".into(),
-                python.map(PathBuf::from),
-                strict,
-            )
-            .into_iter()
-            .map(|(name, value)| format!("{name}={}", value.display()))
-            .collect::<Vec<_>>()
+        let names = |pythons, strict| {
+            variables("/t/tracer".into(), "/t/tests".into(), pythons, strict)
+                .into_iter()
+                .map(|(name, value)| format!("{name}={}", value.display()))
+                .collect::<Vec<_>>()
         };
         let always = ["TRACER_BINARY=/t/tracer", "TRACER_TESTS_DIRECTORY=/t/tests"];
-        assert_eq!(names(None, false), always);
-        let more = ["TRACER_TESTS_PYTHON=/v/python", "TRACER_TESTS_STRICT=1"];
-        assert_eq!(names(Some("/v/python"), true), [always, more].concat());
+        assert_eq!(names(Pythons::default(), false), always);
+        let pythons = Pythons {
+            engine: Some("/v/python".into()),
+            duckdb: Some("/d/python".into()),
+        };
+        let more = [
+            "TRACER_TESTS_PYTHON=/v/python",
+            "TRACER_TESTS_DUCKDB_PYTHON=/d/python",
+            "TRACER_TESTS_STRICT=1",
+        ];
+        assert_eq!(names(pythons, true), [&always[..], &more].concat());
     }
 }

@@ -298,8 +298,8 @@ fn reads(device: &DeviceFindings, identity: &ModelIdentity, thread: Option<u32>)
         requeues: requests.requeues,
         reissues: requests.reissues + requests.remainders,
         readahead: requests.readahead_reads,
-        writes,
-        write_bytes,
+        writes: Some(writes),
+        write_bytes: Some(write_bytes),
         sizes: stream_record::sizes(figures),
         process_share,
     }

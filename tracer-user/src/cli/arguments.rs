@@ -92,6 +92,9 @@ pub struct TraceArguments {
     /// Use the programs for kernels before 5.17, for tests.
     #[arg(long, hide = true)]
     pub early_programs: bool,
+    /// Do not write reads.parquet, the list of the model's reads.
+    #[arg(long)]
+    pub no_read_list: bool,
     /// Measure the run time of the eBPF programs too (costs about 50 ns a call, for every eBPF program of
     /// this machine).
     #[arg(long)]

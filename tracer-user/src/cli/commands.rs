@@ -162,6 +162,7 @@ fn trace_options(arguments: TraceArguments, what: &str) -> TraceOptions {
             measure_overhead: arguments.measure_overhead,
         },
         marks: arguments.marks,
+        read_list: !arguments.no_read_list,
     }
 }
 
@@ -182,10 +183,14 @@ fn show(run: FinishedRun) -> anyhow::Result<i32> {
     print_ignoring_a_closed_pipe(&report::terminal(&run.record, columns))?;
     match run.write_error {
         Some(error) => return Err(error),
-        None => eprintln!(
-            "tracer: run.json, report.md and the engine's output are in {}",
-            run.directory.display()
-        ),
+        None => {
+            let list = run.record.read_list.and_then(|list| list.file);
+            eprintln!(
+                "tracer: run.json, report.md{} and the engine's output are in {}",
+                list.map_or_else(String::new, |list| format!(", {list}")),
+                run.directory.display()
+            );
+        }
     }
     Ok(run.exit_code)
 }

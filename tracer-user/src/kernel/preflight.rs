@@ -90,6 +90,7 @@ pub fn requirements() -> Vec<Requirement> {
             list.extend(tracepoints(&types));
             list.push(members(&types));
             list.push(loops(&types));
+            list.push(cookies(&types));
         }
         Err(error) => list.push(Requirement::missing(
             "kernel types (BTF)",
@@ -179,6 +180,18 @@ fn tracepoints(types: &KernelTypes) -> Vec<Requirement> {
                 Some(arguments) => {
                     Requirement::present(name, format!("{arguments} arguments: {}", event.purpose))
                 }
+                None if event
+                    .on_function
+                    .is_some_and(|(_, function)| types.has_function(function)) =>
+                {
+                    Requirement::present(
+                        name,
+                        format!(
+                            "not in this kernel, its function is traced instead: {}",
+                            event.purpose
+                        ),
+                    )
+                }
                 None if event.required => Requirement::missing(
                     name,
                     format!("not in this kernel; needed for {}", event.purpose),
@@ -205,13 +218,29 @@ fn members(types: &KernelTypes) -> Requirement {
     }
 }
 
-/// The programs walk over extents and bitmaps with `bpf_loop`.
+/// With `bpf_loop` the programs walk over extents and bitmaps.
 fn loops(types: &KernelTypes) -> Requirement {
     const NAME: &str = "eBPF helper bpf_loop";
-    if types.has_function("bpf_loop") {
+    if types.counts_models() {
         Requirement::present(NAME, "in the kernel's types")
     } else {
-        Requirement::missing(NAME, "not in this kernel", "boot a kernel from 5.17 on")
+        Requirement::reduced(
+            NAME,
+            "not in this kernel (from 5.17 on): figures come from the records alone, without the kernel's own counts to compare them with",
+        )
+    }
+}
+
+/// With attach cookies one program serves all probed functions.
+fn cookies(types: &KernelTypes) -> Requirement {
+    const NAME: &str = "eBPF helper bpf_get_attach_cookie";
+    if types.has_helper("get_attach_cookie") {
+        Requirement::present(NAME, "in the kernel's types")
+    } else {
+        Requirement::reduced(
+            NAME,
+            "not in this kernel (from 5.15 on): the engine's functions cannot be probed; phases come from its log or from the page cache, and there are no steps",
+        )
     }
 }
 

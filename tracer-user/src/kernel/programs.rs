@@ -157,7 +157,7 @@ pub const PROGRAMS: [TracedEvent; 19] = [
         required: false,
         devices: DeviceKind::Any,
         need: Need::Always,
-        purpose: "look-ups by read() (Linux 6.12 and later)",
+        purpose: "look-ups by read()",
     },
     TracedEvent {
         program: "sched_switch",

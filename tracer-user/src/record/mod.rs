@@ -15,6 +15,7 @@ mod inspection;
 mod machine;
 mod model;
 mod process;
+mod read_list;
 
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +46,7 @@ pub use model::{
     ProcessShareRecord, ReadsRecord, SizeCount,
 };
 pub use process::{MappingRecord, MappingsRecord, PeakMemoryRecord, ProcessRecord, RollupRecord};
+pub use read_list::ReadListRecord;
 
 /// Version of the layout of `run.json`. 1: the first one. 2: phases, steps, tensors, shares of devices and courses over
 /// time; what comes from requests may be null.
@@ -99,6 +101,9 @@ pub struct RunRecord {
     pub memory_course: Vec<MemoryPointRecord>,
     /// Residency of the models over time.
     pub residency_course: Vec<ResidencyPointRecord>,
+    /// The list of reads beside this record. Null where none was asked for.
+    #[serde(default)]
+    pub read_list: Option<ReadListRecord>,
     /// Events that were lost.
     pub loss: LossRecord,
     /// The self-checks of this run.

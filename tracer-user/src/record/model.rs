@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{MarksRecord, PageCacheRecord, PhaseRecord, TensorRecord, TokenRecord};
+use super::{
+    AccountingRecord, MarksRecord, PageCacheRecord, PhaseRecord, TensorRecord, TokenRecord,
+};
 
 /// One model's figures.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -31,6 +33,9 @@ pub struct ModelRecord {
     pub tensors: Option<Vec<TensorRecord>>,
     /// The page cache, event by event.
     pub page_cache: Option<PageCacheRecord>,
+    /// The same reads under every way of counting their records, where the run was asked for the audit.
+    #[serde(default)]
+    pub accountings: Option<Vec<AccountingRecord>>,
 }
 
 /// What a model is and where it lies.

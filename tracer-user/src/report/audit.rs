@@ -71,6 +71,14 @@ pub fn accounting_table(accountings: &[AccountingRecord], columns: Option<u16>) 
     format!("{table}\n")
 }
 
+/// The accountings of a live run's reads, as a part of its report.
+pub(super) fn accountings(text: &mut String, accountings: &[AccountingRecord]) {
+    text.push_str("## Accounting audit\n\nEach read passes several stages of the block layer. These figures would come out if the records of several stages were each counted as a read, as scripts over old traces did; the first row is the truth.\n\n");
+    let rows: Vec<Vec<String>> = accountings.iter().map(cells).collect();
+    table(text, &HEADER, &rows);
+    text.push('\n');
+}
+
 /// The audit as a table and in words.
 #[must_use]
 pub fn audit_terminal(record: &AuditRecord, columns: Option<u16>) -> String {

@@ -6,6 +6,7 @@ use crate::record::{Check, DeviceRecord, ModelRecord, OrderRecord, RunRecord};
 
 use super::{
     attribution::{attribution, device_share},
+    audit::accountings,
     figures::{Section, sections},
     terminal::verdict,
     units::{
@@ -37,6 +38,9 @@ pub fn markdown(record: &RunRecord) -> String {
         cache(&mut text, model);
         sizes(&mut text, model);
         attribution(&mut text, model);
+        if let Some(found) = &model.accountings {
+            accountings(&mut text, found);
+        }
     }
     devices(&mut text, &record.devices);
     device_share(&mut text, record);

@@ -6,7 +6,10 @@ use comfy_table::{Attribute, Cell, ContentArrangement, Table, presets};
 
 use crate::record::RunRecord;
 
-use super::figures::{Section, sections};
+use super::{
+    audit::accounting_table,
+    figures::{Section, sections},
+};
 
 /// Narrowest table that is still readable; below it, lines wrap in the terminal.
 pub(super) const NARROWEST_COLUMNS: u16 = 50;
@@ -17,6 +20,12 @@ pub(super) const DEFAULT_COLUMNS: u16 = 120;
 #[must_use]
 pub fn terminal(record: &RunRecord, columns: Option<u16>) -> String {
     let mut text = table_of(sections(record), columns);
+    for accountings in record
+        .all_models()
+        .filter_map(|model| model.accountings.as_ref())
+    {
+        text.push_str(&accounting_table(accountings, columns));
+    }
     text.push_str(&verdict(record));
     text
 }

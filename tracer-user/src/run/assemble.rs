@@ -127,6 +127,11 @@ pub fn fill(
         let mut own = ModelRecord {
             model: identity(subject, model, pieces.get(slot)),
             cache: cache(model, &aggregates, course, slot),
+            accountings: stream
+                .accountings
+                .as_ref()
+                .and_then(|accountings| accountings.get(slot))
+                .map(|figures| stream_record::accountings(figures)),
             ..ModelRecord::default()
         };
         if let (Some(attribution), Some(pieces)) = (stream.attributions.get(slot), pieces.get(slot))

@@ -39,13 +39,19 @@ pub struct ProbeFinder {
     /// Functions that were found, and in which file.
     found: Vec<(String, PathBuf)>,
     processes: BTreeSet<u32>,
+    can_probe: bool,
 }
 
 impl ProbeFinder {
     /// A finder that has found nothing.
     #[must_use]
-    pub fn new(symbols: MarkedSymbols, requests: UnboundedSender<SessionRequest>) -> Self {
+    pub fn new(
+        symbols: MarkedSymbols,
+        requests: UnboundedSender<SessionRequest>,
+        can_probe: bool,
+    ) -> Self {
         Self {
+            can_probe,
             symbols,
             requests,
             seen: HashSet::new(),
@@ -57,6 +63,9 @@ impl ProbeFinder {
     /// Looks at the program that will be started: a short-lived one may be over before anybody looks at its process.
     pub fn look_at_program(&mut self, program: &Path) {
         use std::os::unix::fs::MetadataExt as _;
+        if !self.can_probe {
+            return;
+        }
         let Ok(metadata) = program.metadata() else {
             return;
         };
@@ -81,6 +90,9 @@ impl ProbeFinder {
                 let _ = self
                     .requests
                     .send(SessionRequest::EngineProcess(*process_id));
+            }
+            if !self.can_probe {
+                continue;
             }
             let Ok(pid) = i32::try_from(*process_id) else {
                 continue;
@@ -127,11 +139,13 @@ impl ProbeFinder {
         }
     }
 
-    /// Whether a decode call has been found.
+    /// Whether a decode call has been found, or none can be.
     #[must_use]
     pub fn has_decode_call(&self) -> bool {
-        self.found
-            .iter()
-            .any(|(symbol, _)| self.symbols.decodes(symbol))
+        !self.can_probe
+            || self
+                .found
+                .iter()
+                .any(|(symbol, _)| self.symbols.decodes(symbol))
     }
 }

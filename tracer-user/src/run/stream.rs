@@ -17,15 +17,19 @@ use crate::{
     stats::{
         FileData, FileRange, ModelAccumulator, ModelFigures, Nanos, ReadCompleted, ReadIssued,
         ReadRequeued, RequestId,
+        accounting::AccountingFigures,
         attribution::{AttributedRead, Attribution, AttributionFigures, Folio},
+        model_accumulator::Issued,
         phase::TimedMark,
         stall::{Wait, WaitKind},
     },
 };
 
 use super::{
+    audit::LiveAudit,
     locate::{Locator, Owner},
     marks::{MarkedSymbols, SharedMarks},
+    read_list::WindowReads,
     residency_samples::ResidencySamples,
     undivided::UndividedReads,
 };
@@ -44,6 +48,18 @@ pub struct StreamSetup {
     pub symbols: MarkedSymbols,
     /// What others see of the engine.
     pub shared: SharedMarks,
+    /// The list of reads, where one is asked for.
+    pub reads: Option<WindowReads>,
+    /// The audit, where the run is to have one.
+    pub audit: Option<LiveAudit>,
+}
+
+impl StreamSetup {
+    fn read_ended(&mut self, request: u64, model: usize, latency_ns: Option<u64>) {
+        if let (Some(reads), Ok(model)) = (&mut self.reads, u16::try_from(model)) {
+            reads.ended(RequestId(request), model, latency_ns);
+        }
+    }
 }
 
 /// The stream of one window.
@@ -60,6 +76,7 @@ pub struct Stream {
     residency: ResidencySamples,
     last_probed: Option<Nanos>,
     undivided: UndividedReads,
+    audit: Option<LiveAudit>,
     /// Reads that have begun and not been seen to end, by request and model: when they began, and where they lie.
     open: HashMap<(u64, usize), (Nanos, Vec<FileRange>)>,
 }
@@ -79,6 +96,8 @@ pub struct RecordCounts {
     pub pages: u64,
     /// Waits.
     pub waits: u64,
+    /// Stages that reads passed, for the audit.
+    pub stages: u64,
     /// Probed functions entered or left.
     pub marks: u64,
     /// Of them: in processes that are not the engine's, which count for nothing.
@@ -97,6 +116,7 @@ impl RecordCounts {
             + self.unseen
             + self.pages
             + self.waits
+            + self.stages
             + self.marks
     }
 }
@@ -111,6 +131,8 @@ pub struct FinishedStream {
     pub attributions: Vec<AttributionFigures>,
     /// Records.
     pub counts: RecordCounts,
+    /// By model: the reads under every accounting, where the run has an audit.
+    pub accountings: Option<Vec<Vec<AccountingFigures>>>,
     /// What of reads that the kernel side did not divide was whose.
     pub undivided: UndividedReads,
     /// The locator, for requests that were left.
@@ -130,6 +152,7 @@ impl Stream {
     #[must_use]
     pub fn new(mut setup: StreamSetup, start: Nanos) -> Self {
         let files = std::mem::take(&mut setup.files);
+        let audit = setup.audit.take();
         Self {
             setup,
             models: files
@@ -143,6 +166,7 @@ impl Stream {
             residency: ResidencySamples::default(),
             last_probed: None,
             undivided: UndividedReads::default(),
+            audit,
             open: HashMap::new(),
         }
     }
@@ -168,6 +192,9 @@ impl Stream {
             }
             Record::Complete(complete) => {
                 self.counts.completions += 1;
+                if let Some(audit) = &mut self.audit {
+                    audit.completed(&complete, &self.setup.locator);
+                }
                 let parts = self.setup.locator.parts(
                     complete.device,
                     complete.sector,
@@ -195,6 +222,8 @@ impl Stream {
                     );
                     if last {
                         self.open.remove(&(complete.request, slot));
+                        let latency = arrival.and_then(|arrival| arrival.latency_nanos);
+                        self.setup.read_ended(complete.request, slot, latency);
                     }
                     if let (Some(arrival), Some(attribution)) =
                         (arrival, self.setup.attributions.get_mut(slot))
@@ -205,8 +234,9 @@ impl Stream {
             }
             Record::Unseen(unseen) => {
                 self.counts.unseen += 1;
-                for model in &mut self.models {
+                for (slot, model) in self.models.iter_mut().enumerate() {
                     model.end_unseen(Nanos(unseen.time_ns), RequestId(unseen.request));
+                    self.setup.read_ended(unseen.request, slot, None);
                 }
                 self.arrived_unseen(unseen.request);
             }
@@ -239,7 +269,12 @@ impl Stream {
                 self.page(&page);
             }
             Record::Wait(wait) => self.wait(&wait),
-            Record::Stage(_stage) => {}
+            Record::Stage(stage) => {
+                self.counts.stages += 1;
+                if let Some(audit) = &mut self.audit {
+                    audit.passed(&stage, &self.setup.locator);
+                }
+            }
             Record::Mark(mark) => {
                 self.reach(Nanos(mark.time_ns));
                 self.mark(&mark);
@@ -287,10 +322,13 @@ impl Stream {
             self.counts.misplaced += 1;
             return;
         };
+        if let Some(audit) = &mut self.audit {
+            audit.issued(issue, &part);
+        }
         let time = Nanos(issue.time_ns);
         let reissue = issue.flags & issue_flag::REISSUE != 0;
         let readahead = issue.flags & issue_flag::READAHEAD != 0;
-        let issued = model.issue(&ReadIssued {
+        let read = ReadIssued {
             time,
             request: RequestId(issue.request),
             device: issue.device,
@@ -308,7 +346,11 @@ impl Stream {
             readahead,
             metadata: issue.flags & issue_flag::METADATA != 0,
             synchronous: issue.flags & issue_flag::SYNCHRONOUS != 0,
-        });
+        };
+        let issued = model.issue(&read);
+        if let (Issued::First { .. }, Some(reads)) = (issued, &mut self.setup.reads) {
+            reads.issued(part.model, &read, &part.ranges);
+        }
         let stream_gaps = model.take_stream_gaps();
         let begun = self
             .open
@@ -418,6 +460,11 @@ impl Stream {
         }
     }
 
+    /// The list of reads, to be finished by whoever knows the run's folder.
+    pub const fn take_reads(&mut self) -> Option<WindowReads> {
+        self.setup.reads.take()
+    }
+
     /// Pages resident now by the events, by model; None where that is not known.
     fn resident_pages(&self) -> Vec<Option<u64>> {
         self.setup
@@ -485,6 +532,7 @@ impl Stream {
                 .map(|attribution| attribution.finish(end))
                 .collect(),
             counts: self.counts,
+            accountings: self.audit.as_ref().map(LiveAudit::figures),
             undivided: self.undivided,
             locator: self.setup.locator,
             calls: self

@@ -17,6 +17,7 @@ use crate::{
 
 use super::{
     assemble::{self, ResidencyCourse},
+    audit::LiveAudit,
     directory::RunDirectory,
     engine_watch::{EngineWatch, SharedLog},
     machine::{self, MemoryState, kernel_release},
@@ -24,6 +25,7 @@ use super::{
     moments::residency_now,
     pieces::ModelPieces,
     probe_finder::ProbeFinder,
+    read_list::{self, WindowReads},
     stream::{Stream, StreamSetup},
     subject::Subject,
     window::Window,
@@ -38,6 +40,8 @@ pub struct TraceOptions {
     pub session: SessionOptions,
     /// Functions of the engine that mark its phases, beside those that are known.
     pub marks: Vec<NamedSymbol>,
+    /// Write the list of reads.
+    pub read_list: bool,
 }
 
 /// A run that is over.
@@ -157,7 +161,7 @@ impl Prepared {
         let symbols = MarkedSymbols::new(&self.options.marks);
         let shared = SharedMarks::default();
         let (sender, requests) = tokio::sync::mpsc::unbounded_channel();
-        let finder = ProbeFinder::new(symbols.clone(), sender);
+        let finder = ProbeFinder::new(symbols.clone(), sender, self.session.can_probe());
         let setup = StreamSetup {
             locator: self.subject.locator()?,
             files: self.subject.file_data(),
@@ -165,12 +169,21 @@ impl Prepared {
             owners: self.subject.owners()?,
             symbols,
             shared: shared.clone(),
+            audit: self
+                .options
+                .session
+                .audit
+                .then(|| LiveAudit::new(self.subject.models.len())),
+            reads: None,
         };
         let touch_events = touch_events(&self.session);
         let (subject, options, from_start) = (&self.subject, &self.options, self.from_start);
-        let own_pieces = &pieces;
+        let (own_pieces, directory) = (&pieces, &self.directory);
         let stream = move |start| {
             let mut setup = setup;
+            setup.reads = options
+                .read_list
+                .then(|| WindowReads::begin(directory, subject, start));
             if options.session.page_records {
                 for (model, pieces) in subject.models.iter().zip(own_pieces) {
                     let attribution =
@@ -214,7 +227,11 @@ impl Opened {
         command: Vec<String>,
     ) -> anyhow::Result<(RunRecord, RunDirectory, Caller)> {
         watch.sample(&self.log, &self.subject, self.window.opened_nanos());
-        let closed = self.window.close().await?;
+        let mut closed = self.window.close().await?;
+        let reads = closed
+            .stream
+            .take_reads()
+            .map(|reads| reads.finish(&self.directory, &self.caller));
         self.course.after = residency_now(&self.subject);
         self.course.load_end = watch.load_end.take();
         self.course.last_token = watch.last_token.take();
@@ -242,6 +259,7 @@ impl Opened {
             &watch.process_ids,
             &self.pieces,
         );
+        read_list::add_to(&mut record, reads);
         Ok((record, self.directory, self.caller))
     }
 }

@@ -10,11 +10,13 @@ mod device_statistics;
 mod extents;
 mod filefrag;
 mod filesystem;
+mod fragmented_copy;
 mod mount_table;
 mod overlay;
 mod residency;
 mod sysfs;
 mod units;
+mod unnamed_file;
 
 pub use device::{FileDevice, Mapping, MappingError, UnmappableReason, map_file};
 pub use device_extents::{DeviceExtents, DeviceExtentsError, Overlap};
@@ -22,6 +24,7 @@ pub use device_statistics::DeviceStatistics;
 pub use extents::{ExtentRecord, ExtentsError, ExtentsFingerprint, FileExtent, FileExtents};
 pub use filefrag::{FilefragError, parse_filefrag};
 pub use filesystem::{FileSystem, FileSystemError, OVERLAYFS_MAGIC};
+pub use fragmented_copy::{FragmentedCopy, FragmentedCopyError, make_fragmented_copy};
 pub use mount_table::{Mount, MountTable, MountTableError};
 pub use residency::{
     Residency, ResidencyMethod, ResidentPages, UnobservedReason, residency, residency_of_range,
@@ -29,6 +32,7 @@ pub use residency::{
 };
 pub use sysfs::{BlockDevice, DriverKind, QueueFacts, Sysfs, SysfsError};
 pub use units::{FileOffset, KernelDevice, KernelDeviceError, SECTOR_BYTES, Sector};
+pub use unnamed_file::UnnamedFile;
 
 #[cfg(test)]
 mod test_disk;

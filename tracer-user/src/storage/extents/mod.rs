@@ -297,7 +297,8 @@ fn refuse_unusable(record: &ExtentRecord) -> Result<(), ExtentsError> {
     Ok(())
 }
 
-fn fiemap_records(file: &impl AsFd) -> Result<Vec<ExtentRecord>, ExtentsError> {
+/// FIEMAP's records as they come.
+pub(super) fn fiemap_records(file: &impl AsFd) -> Result<Vec<ExtentRecord>, ExtentsError> {
     Fiemap::with_flags(file, FiemapFlags::SYNC)
         .map(|answer| match answer {
             Ok(extent) => Ok(ExtentRecord {
