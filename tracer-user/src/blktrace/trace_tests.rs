@@ -93,7 +93,7 @@ fn a_name_stands_for_the_files_of_all_cpus() {
     assert_eq!(left_out, [path("t.blktrace.0"), path("t.blktrace.10")]);
     // An idle CPU's empty file may be left out.
     fs::write(path("t.blktrace.0"), b"").unwrap();
-    assert_eq!(recording_files(&parts[1..]).unwrap().1, [PathBuf::new(); 0]);
+    assert!(recording_files(&parts[1..]).unwrap().1.is_empty());
     for missing in [path("u"), path("no/such"), PathBuf::from("/")] {
         if missing == Path::new("/") {
             let error = Trace::open(&[missing]).err().expect("a folder");
