@@ -164,6 +164,11 @@ fn what_is_cut_off_or_otherwise_formatted_is_refused_with_its_column() {
             27,
         ),
         (
+            "8,0 1 1 0.000000000 193 D RX 8 + 8 [a]",
+            "the letters of RWBS",
+            26,
+        ),
+        (
             "8,0 1 1 0.000000000 193 D Q 8 + 8 [a]",
             "the letters of RWBS",
             26,
