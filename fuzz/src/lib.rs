@@ -1,11 +1,16 @@
 //! What the fuzz targets hold against any bytes.
 //!
 //! Run one with `cargo +nightly fuzz run gguf_header` (needs `cargo install cargo-fuzz`). The seeds in `corpus/` are
-//! also run, with seeded mutations, by the unit tests of the tracer (`model/corpus_tests.rs`), which writes them too.
+//! also run, with seeded mutations, by the unit tests of the tracer (`model/corpus_tests.rs`, `blktrace/corpus_tests.rs`), which
+//! write them too.
 
 use std::path::PathBuf;
 
-use tracer_user::model::ModelOutline;
+use tracer_user::{
+    blktrace::{AnalysisOptions, Trace, TraceFile, analyse},
+    model::ModelOutline,
+    storage::parse_filefrag,
+};
 
 /// Makes an outline of a file named `name` with those bytes. Panics if what must hold for any bytes does not: the pieces
 /// of an accepted file are a partition of it, and a step needs no more than there is.
@@ -27,5 +32,40 @@ pub fn check(name: &str, bytes: &[u8]) {
     assert_eq!(end_bytes, size_bytes, "the file is not covered");
     if let Some(need) = outline.need_of_tokens(3) {
         assert!(need.least_bytes <= need.most_bytes && need.most_bytes <= size_bytes);
+    }
+}
+
+/// Reads a trace of one file named `name` with those bytes. Panics if what must hold for any bytes does not: the laws of
+/// the figures, and unique ≤ total under every accounting.
+pub fn check_trace(name: &str, bytes: &[u8]) {
+    let file = TraceFile {
+        path: PathBuf::from(name),
+        reader: Box::new(std::io::Cursor::new(bytes.to_vec())),
+    };
+    let answer = Trace::of(vec![file])
+        .map_err(Into::into)
+        .and_then(|trace| analyse(trace, &AnalysisOptions::default()));
+    match answer {
+        Ok(analysis) => {
+            let laws = &analysis.device.figures.laws;
+            assert!(laws.iter().all(|law| law.holds), "{laws:?}");
+            for figures in &analysis.device.accountings {
+                assert!(figures.unique_bytes <= figures.total_bytes);
+                assert_eq!(figures.gaps.count, figures.records.saturating_sub(1));
+            }
+        }
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}
+
+/// Reads the output of filefrag. Panics if a file has more holes than bytes.
+pub fn check_filefrag(bytes: &[u8]) {
+    match parse_filefrag(&String::from_utf8_lossy(bytes)) {
+        Ok(files) => assert!(
+            files
+                .iter()
+                .all(|(_, extents)| extents.holes_bytes <= extents.size_bytes)
+        ),
+        Err(error) => assert!(!error.to_string().is_empty()),
     }
 }

@@ -279,7 +279,3 @@ pub fn partition_start(mut trace: Trace) -> Result<Option<Sector>, AnalysisError
         }
     }
 }
-
-#[cfg(test)]
-#[path = "analysis_tests.rs"]
-mod tests;

@@ -30,7 +30,7 @@ use crate::{stats::Nanos, storage::KernelDevice};
 
 use super::{
     error::{Place, TraceError, TraceErrorKind},
-    record::{Action, TraceRecord},
+    record::{Action, MOST_SECTORS, TraceRecord},
     sequence::SequenceGaps,
 };
 
@@ -216,13 +216,20 @@ impl<R: Read> BinaryTrace<R> {
         self.sequences
             .take([Some(traced), None], header.cpu, header.sequence);
         let has = |bit: u32| kinds & bit != 0;
+        let sectors = u64::from(header.bytes) / SECTOR_BYTES;
+        if sectors > 0
+            && !has(category::PASSTHROUGH)
+            && header.sector > MOST_SECTORS.saturating_sub(sectors)
+        {
+            return Err(self.error(TraceErrorKind::BeyondDisk(header.sector)));
+        }
         Ok(Some(TraceRecord {
             time: Nanos(header.time),
             device,
             remapped_from,
             sector: header.sector,
             // A 512th of 32 bits.
-            sectors: (u64::from(header.bytes) / SECTOR_BYTES) as u32,
+            sectors: sectors as u32,
             thread_id: header.thread_id,
             cpu: header.cpu,
             sequence: header.sequence,

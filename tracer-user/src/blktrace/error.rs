@@ -97,6 +97,9 @@ pub enum TraceErrorKind {
         "version {0} of blktrace's records is not known, only 7; give the text of blkparse instead"
     )]
     Version(u8),
+    /// No disk has such a sector.
+    #[error("sector {0} lies beyond any disk: the file is damaged")]
+    BeyondDisk(u64),
     /// The data behind a record is too short for what it should be.
     #[error("the record's data has {length} bytes, expected {expected}")]
     ShortData {

@@ -27,4 +27,8 @@ pub use model::{FoundModel, ModelPlace, UnplacedModel, find_model};
 pub use trace::{Trace, TraceEnd, TraceFile, recording_files};
 
 #[cfg(test)]
+mod corpus_tests;
+#[cfg(test)]
+mod encoder;
+#[cfg(test)]
 mod golden_tests;

@@ -7,6 +7,9 @@ use crate::{
     storage::KernelDevice,
 };
 
+/// Sectors of the largest disk whose bytes can be counted in 64 bits.
+pub const MOST_SECTORS: u64 = 1 << 55;
+
 /// What happened (`enum blktrace_act` in include/uapi/linux/blktrace_api.h; letters of blkparse).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {

@@ -15,7 +15,7 @@ use tracer_common::counters::Operation;
 
 use crate::{stats::Nanos, storage::KernelDevice};
 
-use super::record::{Action, TraceRecord};
+use super::record::{Action, MOST_SECTORS, TraceRecord};
 
 /// What a line should have had, and in which column (from 0 on, in bytes).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -325,12 +325,17 @@ impl Cursor<'_> {
     /// What the action adds, up to the end of the line.
     fn what(&mut self, action: LetteredAction) -> Result<What, LineError> {
         let mut what = What::default();
+        let from = self.at;
         if let Some(number) = self.number() {
             what.sector = number;
             self.spaces();
             if self.eat(b'+') {
                 self.spaces();
                 what.sectors = self.small_number_or("the number of sectors")?;
+                if number > MOST_SECTORS - u64::from(what.sectors) {
+                    self.at = from;
+                    return self.wants("a sector of a disk, below 2^55");
+                }
             } else if action == LetteredAction::Split {
                 if !self.eat(b'/') {
                     return self.wants("` / ` and the sector of the split");

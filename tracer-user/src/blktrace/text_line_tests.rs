@@ -164,6 +164,11 @@ fn what_is_cut_off_or_otherwise_formatted_is_refused_with_its_column() {
             27,
         ),
         (
+            "8,0 1 1 0.000000000 193 D RX 8 + 8 [a]",
+            "the letters of RWBS",
+            26,
+        ),
+        (
             "8,0 1 1 0.000000000 193 D Q 8 + 8 [a]",
             "the letters of RWBS",
             26,
@@ -233,7 +238,7 @@ proptest! {
     #[test]
     fn what_is_printed_is_read(
         major in 0u64..4096, minor in 0u64..1_048_576, cpu in 0u32..512, sequence: u32,
-        seconds in 0u64..1_000_000, nanos in 0u64..1_000_000_000, thread: u32, sector: u64, sectors in 1u32..,
+        seconds in 0u64..1_000_000, nanos in 0u64..1_000_000_000, thread: u32, sector in 0u64..1 << 54, sectors in 1u32..,
     ) {
         let line = format!(
             "{major:3},{minor:<3} {cpu:2} {sequence:8} {seconds:5}.{nanos:09} {thread:5} {:>2} {:>3} {sector} + {sectors} [a b]",

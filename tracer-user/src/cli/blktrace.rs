@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::{
     blktrace::{TraceRequest, audit_record, trace_record},
     report,
-    run::RunDirectory,
+    run::{AUDIT_RECORD, RunDirectory, TRACE_RECORD},
     stats::accounting_match::Expectation,
     storage::{KernelDevice, Sector},
     target::Caller,
@@ -62,23 +62,23 @@ pub struct AuditArguments {
 
 /// Shows an old trace.
 pub fn blktrace(arguments: &OldTraceArguments) -> anyhow::Result<i32> {
-    let directory = directory(arguments, "trace.json")?;
+    let directory = directory(arguments)?;
     let record = trace_record(&arguments.request())?;
     let table = report::block_trace_terminal(&record, terminal_columns());
     let report = report::block_trace_markdown(&record);
-    show(arguments, directory, "trace.json", &record, &table, &report)
+    show(arguments, directory, TRACE_RECORD, &record, &table, &report)
 }
 
 /// Shows an old trace under every accounting.
 pub fn audit(arguments: &AuditArguments) -> anyhow::Result<i32> {
-    let directory = directory(&arguments.trace, "audit.json")?;
+    let directory = directory(&arguments.trace)?;
     let record = audit_record(&arguments.trace.request(), arguments.expect.as_ref())?;
     let table = report::audit_terminal(&record, terminal_columns());
     let report = report::audit_markdown(&record);
     show(
         &arguments.trace,
         directory,
-        "audit.json",
+        AUDIT_RECORD,
         &record,
         &table,
         &report,
@@ -99,13 +99,10 @@ impl OldTraceArguments {
 }
 
 /// The folder for the report, made before the work begins.
-fn directory(
-    arguments: &OldTraceArguments,
-    record: &str,
-) -> anyhow::Result<Option<(RunDirectory, Caller)>> {
+fn directory(arguments: &OldTraceArguments) -> anyhow::Result<Option<(RunDirectory, Caller)>> {
     let make = |path: &Path| {
         let caller = Caller::of_this_process()?;
-        Ok((RunDirectory::create_for(record, path, &caller)?, caller))
+        Ok((RunDirectory::create(path, &caller)?, caller))
     };
     arguments.out.as_deref().map(make).transpose()
 }

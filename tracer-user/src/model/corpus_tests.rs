@@ -18,7 +18,8 @@ const MUTATIONS: u64 = 15_000;
 /// What the GGUF parser's buffer may take beyond the header.
 const BUFFER_BYTES: u64 = 8 << 10;
 
-fn corpus(target: &str) -> PathBuf {
+/// The seeds of a fuzz target.
+pub(crate) fn corpus(target: &str) -> PathBuf {
     let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     project.join("fuzz/corpus").join(target)
 }
@@ -148,10 +149,10 @@ fn safetensors_seeds_and_mutations_of_them_give_an_answer() {
 }
 
 /// Splitmix64: the same mutations in every run.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -159,7 +160,7 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         (self.next() % bound.max(1) as u64) as usize
     }
 }
@@ -179,7 +180,8 @@ const EXTREMES: [u64; 12] = [
     u64::MAX,
 ];
 
-fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
+/// Changes one thing.
+pub(crate) fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
     // Most of a seed is data, which nobody reads: the front gets most of the changes.
     let reach = if random.below(4) == 0 {
         bytes.len()

@@ -8,7 +8,7 @@
 //! * [`GgufHeader`] and [`SafetensorsHeader`] are the two formats' headers, read within bounds.
 
 #[cfg(test)]
-mod corpus_tests;
+pub(crate) mod corpus_tests;
 mod gguf;
 mod names;
 mod outline;

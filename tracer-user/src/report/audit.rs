@@ -330,9 +330,14 @@ mod tests {
             assert!(!text.contains("INCOMPLETE"), "{text}");
         }
         let four = audit(vec![fit("A+Q+D+C", 4, true)]);
+        let text = audit_terminal(&four, None);
         assert!(
-            audit_terminal(&four, None)
-                .contains("four records were counted for each read, one of them the remap")
+            text.contains("four records were counted for each read."),
+            "{text}"
+        );
+        assert!(
+            text.contains("A is the remap of a read from its partition"),
+            "{text}"
         );
     }
 

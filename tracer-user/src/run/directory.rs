@@ -11,8 +11,14 @@ use serde::Serialize;
 
 use crate::{record::RunRecord, report, target::Caller};
 
-/// The record of the run.
+/// The record of a run.
 const RECORD: &str = "run.json";
+/// The record of an old trace.
+pub const TRACE_RECORD: &str = "trace.json";
+/// The record of an audit.
+pub const AUDIT_RECORD: &str = "audit.json";
+/// A folder that holds one of these is left as it is.
+const RECORDS: [&str; 3] = [RECORD, TRACE_RECORD, AUDIT_RECORD];
 /// The report.
 const REPORT: &str = "report.md";
 
@@ -34,20 +40,9 @@ impl RunDirectory {
     /// # Errors
     /// The folder holds a run already, or cannot be written.
     pub fn create(path: &Path, caller: &Caller) -> anyhow::Result<Self> {
-        Self::create_for(RECORD, path, caller)
-    }
-
-    /// The same for another record than that of a run, by the name of its file.
-    ///
-    /// # Errors
-    /// As for [`Self::create`].
-    pub fn create_for(record: &str, path: &Path, caller: &Caller) -> anyhow::Result<Self> {
-        if let Some(holds) = [RECORD, record, REPORT]
-            .into_iter()
-            .find(|name| path.join(name).exists())
-        {
+        if let Some(record) = RECORDS.iter().find(|record| path.join(record).exists()) {
             bail!(
-                "{} already holds the record of a run ({holds}); choose another folder with --out",
+                "{} already holds the record of a run ({record}); choose another folder with --out",
                 path.display()
             );
         }
@@ -106,7 +101,7 @@ impl RunDirectory {
         self.write_as(RECORD, record, &report::markdown(record), caller)
     }
 
-    /// The same for any record and its report.
+    /// The same for any record, by the name of its file, and its report.
     ///
     /// # Errors
     /// As for [`Self::write`].
@@ -173,7 +168,7 @@ impl Drop for RunDirectory {
 
 #[cfg(test)]
 mod tests {
-    use super::RunDirectory;
+    use super::{AUDIT_RECORD, RunDirectory};
     use crate::{record::RunRecord, target::Caller};
 
     #[test]
@@ -192,5 +187,15 @@ mod tests {
         assert!(path.join("run.json").exists() && path.join("report.md").exists());
         let error = RunDirectory::create(&path, &caller).expect_err("holds a run");
         assert!(error.to_string().contains("already holds"));
+
+        let path = scratch.path().join("audit");
+        let mut directory = RunDirectory::create(&path, &caller).expect("new folder");
+        directory
+            .write_as(AUDIT_RECORD, &[1, 2], "# x", &caller)
+            .expect("writable");
+        let text = std::fs::read_to_string(path.join(AUDIT_RECORD)).expect("written");
+        assert_eq!(text.split_whitespace().collect::<String>(), "[1,2]");
+        let error = RunDirectory::create(&path, &caller).expect_err("holds an audit");
+        assert!(error.to_string().contains("audit.json"));
     }
 }

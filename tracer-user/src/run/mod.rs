@@ -33,7 +33,7 @@ mod window;
 pub use attach::{AttachOptions, run_attach};
 pub use conditions::{ConditionsRequest, bytes_progress};
 pub use demo::{DemoOptions, run_demo};
-pub(crate) use directory::RunDirectory;
+pub(crate) use directory::{AUDIT_RECORD, RunDirectory, TRACE_RECORD};
 pub use doctor::examine;
 pub use inspect::inspect;
 pub use launch::{LaunchOptions, run_launch};

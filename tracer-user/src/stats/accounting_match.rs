@@ -196,6 +196,21 @@ mod tests {
     }
 
     #[test]
+    fn the_right_shares_with_another_amplification_are_no_fit() {
+        let figures = figures(&[Action::Queue, Action::Issue, Action::Complete], 1);
+        let sequential = Expectation {
+            amplification: Some(3.0),
+            backward: Some(0.0),
+            ..Expectation::default()
+        };
+        assert_eq!(fitting(&figures, &sequential), [""; 0]);
+        let fits = fits(&figures, &sequential);
+        assert!(fits[0].amplification_fits() && fits[0].records_per_read == Some(3));
+        let once = fits.iter().find(|fit| fit.accounting == 0).expect("a fit");
+        assert!(once.shares_fit() && !once.amplification_fits());
+    }
+
+    #[test]
     fn the_truth_is_found_as_well() {
         let figures = figures(&[Action::Queue, Action::Issue, Action::Complete], 1);
         let truth = Expectation {
