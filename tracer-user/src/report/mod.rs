@@ -8,7 +8,9 @@ mod markdown;
 mod terminal;
 mod units;
 
-pub use experiment::{TEMPLATES, answer, experiment_markdown, experiment_terminal, template};
+pub use experiment::{
+    TEMPLATES, answer, experiment_markdown, experiment_terminal, template, threshold_refinement,
+};
 pub use inspection::inspection;
 pub use markdown::markdown;
 pub use terminal::terminal;
