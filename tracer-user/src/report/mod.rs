@@ -12,7 +12,9 @@ mod units;
 
 pub use audit::{accounting_table, audit_markdown, audit_terminal};
 pub use block_trace::{block_trace_markdown, block_trace_terminal};
-pub use experiment::{TEMPLATES, answer, experiment_markdown, experiment_terminal, template};
+pub use experiment::{
+    TEMPLATES, answer, experiment_markdown, experiment_terminal, template, threshold_refinement,
+};
 pub use inspection::inspection;
 pub use markdown::markdown;
 pub use terminal::terminal;

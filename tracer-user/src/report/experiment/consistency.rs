@@ -205,9 +205,13 @@ fn disagreement(text: &mut String, group: &Group<'_>) {
 /// Two cells that differ in one axis, compared block by block.
 fn differences(text: &mut String, experiment: &ExperimentRecord, groups: &[Group<'_>]) {
     let mut rows = Vec::new();
-    for (at, base) in groups.iter().enumerate() {
-        for other in groups.iter().skip(at + 1) {
-            if let Some(axis) = one_axis_apart(base, other) {
+    for (at, other) in groups.iter().enumerate() {
+        // Of the cells that differ in one axis the first one is the base: the least pressure, the first value.
+        let mut compared = Vec::new();
+        for base in groups.iter().take(at) {
+            if let Some(axis) = one_axis_apart(base, other).filter(|axis| !compared.contains(axis))
+            {
+                compared.push(axis.clone());
                 rows.extend(
                     FIGURES.iter().filter_map(|figure| {
                         difference(base, other, &axis, figure, experiment.seed)
@@ -219,7 +223,7 @@ fn differences(text: &mut String, experiment: &ExperimentRecord, groups: &[Group
     if rows.is_empty() {
         return;
     }
-    text.push_str("### Differences between cells, paired by block\n\nOther − first cell, of the runs of one block; blocks with only one of the two are left out. Only cells that differ in one axis, with runs that may be pooled, are compared; a balloon is never compared with a cgroup.\n\n");
+    text.push_str("### Differences between cells, paired by block\n\nOther − first cell, of the runs of one block; blocks with only one of the two are left out. A cell is compared with the first one that differs in one axis, if the runs of both may be pooled; a balloon is never compared with a cgroup.\n\n");
     table(
         text,
         &[

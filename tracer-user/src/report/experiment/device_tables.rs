@@ -46,6 +46,7 @@ pub(super) fn devices(text: &mut String, groups: &[Group<'_>]) {
             rows.push(vec![
                 group.model.to_owned(),
                 name.clone(),
+                group.class.name().to_owned(),
                 group.label(),
                 group
                     .runs
@@ -72,6 +73,7 @@ pub(super) fn devices(text: &mut String, groups: &[Group<'_>]) {
         &[
             "model",
             "device",
+            "pressure",
             "cell",
             "runs",
             "extents",
@@ -100,7 +102,7 @@ pub(super) fn bandwidth(text: &mut String, groups: &[Group<'_>]) {
                 })
             };
             vec![
-                group.class.title().to_owned(),
+                group.class.name().to_owned(),
                 group.label(),
                 group.count(),
                 rate(|bandwidth| bandwidth.average_bytes_per_s),

@@ -65,22 +65,36 @@ fn generation(run: &Traced<'_>) -> Option<Shares> {
     run.phase("generation")?.gaps.as_ref().map(of_phase)
 }
 
+type Part = (
+    &'static str,
+    for<'a, 'b> fn(&'b Traced<'a>) -> Option<u64>,
+    for<'a, 'b> fn(&'b Traced<'a>) -> Option<Shares>,
+);
+
+/// The parts of a run whose gaps are shown: name, reads, shares.
+const PARTS: [Part; 3] = [
+    (
+        "whole run",
+        |run| run.model.reads.as_ref().map(|reads| reads.count),
+        whole_run,
+    ),
+    ("load alone", |run| run.phase("load")?.reads, load),
+    (
+        "generation alone",
+        |run| run.phase("generation")?.reads,
+        generation,
+    ),
+];
+
 /// Whole run, load and generation apart, for each kind of pressure.
 pub(super) fn gaps(text: &mut String, groups: &[Group<'_>]) {
     text.push_str("## Gaps between consecutive reads\n\nShares of the gaps, in device order; one request is one read here. Below, the share of reads that continue one of the last 32 reads: several threads that read in order look random in device order. Loads dominate the whole run.\n\n");
     for class in MemoryClass::ALL {
         let own: Vec<&Group<'_>> = groups.iter().filter(|group| group.class == class).collect();
-        for (part, shares) in [
-            (
-                "whole run",
-                whole_run as for<'a, 'b> fn(&'b Traced<'a>) -> Option<Shares>,
-            ),
-            ("load alone", load),
-            ("generation alone", generation),
-        ] {
+        for (part, reads, shares) in PARTS {
             for columns in own.chunks(COLUMNS) {
                 text.push_str(&format!("### Gaps {}, {part}\n\n", class.title()));
-                distribution(text, columns, shares);
+                distribution(text, columns, reads, shares);
             }
         }
     }
@@ -89,15 +103,20 @@ pub(super) fn gaps(text: &mut String, groups: &[Group<'_>]) {
 fn distribution(
     text: &mut String,
     groups: &[&Group<'_>],
+    reads: for<'a, 'b> fn(&'b Traced<'a>) -> Option<u64>,
     shares: for<'a, 'b> fn(&'b Traced<'a>) -> Option<Shares>,
 ) {
     let labels: Vec<String> = groups.iter().map(|group| group.label()).collect();
     let mut header = vec!["gap between consecutive reads"];
     header.extend(labels.iter().map(String::as_str));
     let line = |name: &str, pick: &dyn Fn(Shares) -> Option<f64>| -> Vec<String> {
-        let cells = groups
-            .iter()
-            .map(|group| group.show(Unit::Share, |run| pick(shares(run)?)));
+        let cells = groups.iter().map(|group| {
+            if group.sound().count() > 0 && group.sound().all(|run| reads(run) == Some(0)) {
+                "no reads".to_owned()
+            } else {
+                group.show(Unit::Share, |run| pick(shares(run)?))
+            }
+        });
         std::iter::once(name.to_owned()).chain(cells).collect()
     };
     let mut rows: Vec<Vec<String>> = CLASSES

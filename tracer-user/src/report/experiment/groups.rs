@@ -9,6 +9,7 @@ use crate::{
     },
     stats::experiment::{
         bootstrap::median,
+        modes::{Modes, modes},
         pooling::{NotPooled, Work, same_work},
     },
 };
@@ -38,6 +39,16 @@ impl MemoryClass {
             PlannedPressure::None => Self::Unpressed,
             PlannedPressure::Lock(_) | PlannedPressure::LeaveFree(_) => Self::Balloon,
             PlannedPressure::MemoryMax(_) => Self::Cgroup,
+        }
+    }
+
+    /// In one word or two.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Unpressed => "none",
+            Self::Balloon => "balloon",
+            Self::Cgroup => "cgroup",
+            Self::Swapped => "swapped",
         }
     }
 
@@ -151,8 +162,8 @@ impl<'a> Group<'a> {
         self.sound().filter_map(pick).collect()
     }
 
-    /// A figure of the group in one table cell: one value, "… in all n", or the median with the range; where the runs
-    /// are not pooled the range alone.
+    /// A figure of the group in one table cell: one value, "… in all n", the median with the range, or two modes apart;
+    /// where the runs are not pooled the range alone.
     pub(super) fn show(&self, unit: Unit, pick: impl Fn(&Traced<'a>) -> Option<f64>) -> String {
         let values = self.figures(pick);
         let range = unit.show_range(&values);
@@ -163,7 +174,16 @@ impl<'a> Group<'a> {
             Some(_) if values.windows(2).all(|pair| pair.first() == pair.last()) => {
                 format!("{range} in all {}", values.len())
             }
-            Some(middle) => format!("{} ({range})", unit.show(middle)),
+            Some(middle) => match modes(&values) {
+                Some(Modes { low, high }) => format!(
+                    "two modes: {} ({} runs), {} ({} runs)",
+                    unit.show_range(&low),
+                    low.len(),
+                    unit.show_range(&high),
+                    high.len()
+                ),
+                None => format!("{} ({range})", unit.show(middle)),
+            },
         }
     }
 

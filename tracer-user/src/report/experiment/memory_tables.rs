@@ -58,7 +58,7 @@ pub(super) fn cache(text: &mut String, groups: &[Group<'_>]) {
                 group.show(Unit::Bytes, |run| Some(pick(run)? as f64))
             };
             vec![
-                group.class.title().to_owned(),
+                group.class.name().to_owned(),
                 group.label(),
                 group.count(),
                 observed_bytes(group.runs.first().map(|run| run.model.model.size_bytes)),
@@ -127,7 +127,7 @@ pub(super) fn beside(text: &mut String, groups: &[Group<'_>]) {
             };
             let needed = group.figures(|run| of_model(run, resident_bytes(run)));
             vec![
-                group.class.title().to_owned(),
+                group.class.name().to_owned(),
                 group.label(),
                 group.count(),
                 observed_bytes(group.runs.first().map(|run| run.model.model.size_bytes)),

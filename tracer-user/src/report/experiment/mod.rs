@@ -26,3 +26,4 @@ pub use answers::answer;
 pub use document::experiment_markdown;
 pub use templates::{TEMPLATES, template};
 pub use terminal::experiment_terminal;
+pub use thresholds::threshold_refinement;

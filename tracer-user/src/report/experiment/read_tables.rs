@@ -100,12 +100,12 @@ pub(super) fn amplification(text: &mut String, groups: &[Group<'_>]) {
             let sectors = group
                 .figures(|run| Some(run.model.reads.as_ref()?.unique_bytes as f64 / SECTOR_BYTES));
             vec![
-                group.class.title().to_owned(),
+                group.class.name().to_owned(),
                 group.label(),
                 group.count(),
                 group.show(Unit::Factor, |run| run.model.reads.as_ref()?.amplification),
                 group.show(Unit::Factor, |run| run.phase("load")?.amplification),
-                group.show(Unit::Factor, |run| run.phase("generation")?.amplification),
+                of_generation(group),
                 group.show(Unit::Factor, |run| run.model.reads.as_ref()?.reread_factor),
                 unique_sectors(&sectors),
                 group.show(Unit::Count, read_ahead),
@@ -128,6 +128,14 @@ pub(super) fn amplification(text: &mut String, groups: &[Group<'_>]) {
         &rows,
     );
     text.push_str("Identical unique sectors in every run show that the same bytes were read, not that the method is right.\n\n");
+}
+
+fn of_generation(group: &Group<'_>) -> String {
+    let read = group.figures(|run| Some(run.phase("generation")?.read_bytes? as f64));
+    if !read.is_empty() && read.iter().all(|bytes| *bytes == 0.0) {
+        return "nothing read".to_owned();
+    }
+    group.show(Unit::Factor, |run| run.phase("generation")?.amplification)
 }
 
 /// Of the first device of a run.
@@ -164,7 +172,7 @@ pub(super) fn coverage(text: &mut String, groups: &[Group<'_>]) {
         .iter()
         .map(|group| {
             let mut row = vec![
-                group.class.title().to_owned(),
+                group.class.name().to_owned(),
                 group.label(),
                 group.count(),
                 group.show(Unit::Share, |run| run.model.reads.as_ref()?.coverage),

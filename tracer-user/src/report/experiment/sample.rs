@@ -2,9 +2,9 @@
 
 use crate::record::{
     AxisRecord, BandwidthRecord, CacheRecord, DeviceRecord, ExperimentRecord, ExperimentRunRecord,
-    GapClassRecord, GapsRecord, MachineRecord, ModelIdentity, ModelRecord, PeakMemoryRecord,
-    PhaseGapsRecord, PhaseRecord, PlannedPressure, ReadsRecord, RunOutcome, RunRecord,
-    TensorRecord, TokenRecord, WorkRecord,
+    GapClassRecord, GapsRecord, MachineRecord, MarksRecord, ModelIdentity, ModelRecord,
+    PeakMemoryRecord, PhaseGapsRecord, PhaseRecord, PlannedPressure, ReadsRecord, RunOutcome,
+    RunRecord, TensorRecord, TokenRecord, WorkRecord,
 };
 
 pub(super) const GIB: u64 = 1 << 30;
@@ -148,6 +148,10 @@ fn model_record(path: &str) -> ModelRecord {
             ..Default::default()
         },
         phases: Some(vec![phase("load", MODEL_BYTES), phase("generation", 0)]),
+        marks: Some(MarksRecord {
+            source: "uprobes".into(),
+            ..Default::default()
+        }),
         tokens: Some(steps(&[0; 99])),
         tensors: Some(vec![TensorRecord {
             name: "token_embd.weight".into(),

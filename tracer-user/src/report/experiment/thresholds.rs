@@ -1,15 +1,15 @@
 //! Thresholds from an experiment's runs: by model, kind of pressure, and all else of the cell.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, num::NonZeroU64};
 
 use crate::{
     record::{ExperimentRecord, PlannedPressure, RunOutcome},
     stats::experiment::{
         bootstrap::median,
         threshold::{
-            CLEAN_SHARE, COLLAPSED_SHARE, Collapse, CollapseError, Dwells, FEWEST_STEPS, Onset,
-            OnsetError, Prediction, SizeFigures, Standing, StepBytes, ThresholdRun, UndecidedSize,
-            Verdict, verdict,
+            CLEAN_SHARE, COLLAPSED_SHARE, Collapse, CollapseError, Dwells, FEWEST_STEPS, NextRuns,
+            Onset, OnsetError, Prediction, SizeFigures, Standing, StepBytes, ThresholdRun,
+            UndecidedSize, Verdict, next_runs, verdict,
         },
     },
 };
@@ -24,6 +24,9 @@ use super::{
     groups::{swapped, traced, unsound},
     memory_tables::resident_bytes,
 };
+
+/// The wished resolution, as a part of the model's size: 2 %.
+const RESOLUTION_PART: u64 = 50;
 
 /// How memory was taken away: each kind has thresholds of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,15 +56,6 @@ impl PressureKind {
             Self::Cgroup => "limit of the engine's memory cgroup",
         }
     }
-
-    /// The value of the pressure axis that gives this size, where sizes can be asked for.
-    pub(super) fn plan(self, size_bytes: u64) -> Option<String> {
-        match self {
-            Self::Locked => None,
-            Self::LeftFree => Some(format!("leave-free={size_bytes}")),
-            Self::Cgroup => Some(format!("memory-max={size_bytes}")),
-        }
-    }
 }
 
 /// The threshold of one model under one kind of pressure.
@@ -79,6 +73,8 @@ pub(super) struct ModelThreshold {
     pub verdict: Verdict,
     /// Runs that are left out, and why.
     pub left_out: Vec<String>,
+    /// The sizes of a lock's runs, each with the bytes that were locked. Empty for other kinds.
+    locks: Vec<(u64, u64)>,
 }
 
 impl ModelThreshold {
@@ -88,6 +84,35 @@ impl ModelThreshold {
             resident_bytes,
             onset,
         })
+    }
+
+    /// The planned number of bytes that gives this size. For a lock: that of the nearest tested size, and as much more as
+    /// there is to be less left.
+    fn planned_bytes(&self, size_bytes: u64) -> Option<u64> {
+        if self.kind != PressureKind::Locked {
+            return Some(size_bytes);
+        }
+        let (left, lock) = self
+            .locks
+            .iter()
+            .min_by_key(|(left, _)| left.abs_diff(size_bytes))?;
+        lock.saturating_add(*left).checked_sub(size_bytes)
+    }
+
+    /// The value of the pressure axis that gives this size.
+    pub(super) fn plan(&self, size_bytes: u64) -> Option<String> {
+        let axis = match self.kind {
+            PressureKind::Locked => "lock",
+            PressureKind::LeftFree => "leave-free",
+            PressureKind::Cgroup => "memory-max",
+        };
+        Some(format!("{axis}={}", self.planned_bytes(size_bytes)?))
+    }
+
+    /// What is still to be run, to know the threshold to 2 % of the model's size. `None` where that is not known.
+    pub(super) fn next(&self) -> Option<NextRuns> {
+        let resolution = NonZeroU64::new(self.size_bytes? / RESOLUTION_PART)?;
+        Some(next_runs(&self.verdict, resolution))
     }
 
     pub(super) fn label(&self) -> String {
@@ -103,6 +128,26 @@ fn without_pressure(cell: &BTreeMap<String, String>) -> BTreeMap<String, String>
     let mut rest = cell.clone();
     rest.remove("pressure");
     rest
+}
+
+/// Sizes between collapse and onset to be run next, largest first, each once, as plans write them: limits, bytes to leave
+/// free, or bytes to lock, by the kind of the experiment. After them the threshold of each model is known to 2 % of its
+/// size. Empty where nothing is left to refine; what else is missing (a clean size, more runs) the answers say.
+#[must_use]
+pub fn threshold_refinement(experiment: &ExperimentRecord) -> Vec<u64> {
+    let mut sizes: Vec<u64> = thresholds(experiment)
+        .iter()
+        .filter_map(|threshold| Some((threshold, threshold.next()?)))
+        .flat_map(|(threshold, next)| {
+            let planned = next.refine_bytes.into_iter();
+            planned
+                .filter_map(|size| threshold.planned_bytes(size))
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    sizes.sort_unstable_by(|one, other| other.cmp(one));
+    sizes.dedup();
+    sizes
 }
 
 /// Every threshold that has runs with at least two sizes of memory.
@@ -184,6 +229,7 @@ impl Set {
         cell: BTreeMap<String, String>,
         axes: &[&str],
     ) -> Option<ModelThreshold> {
+        let mut locks = Vec::new();
         if kind == PressureKind::Locked {
             // More locked is less memory, and only the machine knows how much less.
             let available = &self.available;
@@ -193,7 +239,11 @@ impl Set {
                     .get(&run.size_bytes)
                     .and_then(|values| median(values));
                 match typical {
-                    Some(typical) => run.size_bytes = typical.round() as u64,
+                    Some(typical) => {
+                        let left = typical.round() as u64;
+                        locks.push((left, run.size_bytes));
+                        run.size_bytes = left;
+                    }
                     None => left_out.push(format!(
                         "run {}: MemAvailable under its lock is not known",
                         run.run
@@ -203,7 +253,7 @@ impl Set {
             });
         }
         let first = self.runs.first()?.size_bytes;
-        if self.runs.iter().all(|run| run.size_bytes == first) && self.runs.len() == 1 {
+        if self.runs.iter().all(|run| run.size_bytes == first) {
             return None;
         }
         let unpressed: Vec<f64> = traced(experiment)
@@ -227,6 +277,7 @@ impl Set {
             resident_bytes: median(&unpressed).map(|bytes| bytes.round() as u64),
             verdict: verdict(&self.runs),
             left_out: self.left_out,
+            locks,
         })
     }
 }

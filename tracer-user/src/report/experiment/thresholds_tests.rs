@@ -1,4 +1,4 @@
-use super::{PressureKind, thresholds, thresholds_section};
+use super::{PressureKind, threshold_refinement, thresholds, thresholds_section};
 use crate::{
     record::{ExperimentRunRecord, PlannedPressure, RunOutcome},
     report::experiment::sample::{GIB, experiment, finished, steps, with_model, with_record},
@@ -85,6 +85,10 @@ fn the_size_of_a_lock_is_what_it_left() {
         (onset.size_bytes, onset.unclean_bytes),
         (20 * GIB, 11 * GIB)
     );
+    // What is left is refined, and locks are planned: 1 GiB leaves 20 GiB, so 2 GiB leave 19 GiB.
+    assert_eq!(found[0].plan(19 * GIB), Some(format!("lock={}", 2 * GIB)));
+    assert_eq!(found[0].plan(12 * GIB), Some(format!("lock={}", 9 * GIB)));
+    assert_eq!(found[0].plan(22 * GIB), None);
 }
 
 #[test]
@@ -113,4 +117,18 @@ fn swapped_and_unsound_runs_are_left_out_and_failed_ones_are_shown() {
     );
     assert!(found.verdict.onset.is_ok());
     assert_eq!(found.verdict.sizes[0].unjudged.len(), 1);
+}
+
+#[test]
+fn a_refinement_is_in_the_plan_s_own_numbers_and_ends() {
+    let mut runs = grid(&[(6, 0), (5, 90)]);
+    let sizes = threshold_refinement(&experiment(runs.clone()));
+    // 1 GiB in steps of at most 4 GiB / 50.
+    assert_eq!(sizes.len(), 12);
+    assert!(sizes.windows(2).all(|pair| pair[1] < pair[0]));
+    for size in sizes {
+        let per_cent = if size > 5 * GIB + GIB / 2 { 0 } else { 90 };
+        runs.extend(vec![run(PlannedPressure::MemoryMax(size), per_cent); 5]);
+    }
+    assert!(threshold_refinement(&experiment(runs)).is_empty());
 }

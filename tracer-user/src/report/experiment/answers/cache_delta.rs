@@ -31,7 +31,7 @@ pub(super) fn answer(groups: &[Group<'_>]) -> Answer {
         .iter()
         .map(|group| {
             vec![
-                group.class.title().to_owned(),
+                group.class.name().to_owned(),
                 group.label(),
                 group.count(),
                 group.show(Unit::Share, delta_share),
@@ -160,18 +160,24 @@ fn missing(groups: &[Group<'_>]) -> Vec<Missing> {
         }];
     }
     pressures.entry("none".to_owned()).or_default();
-    pressures
+    // Pressures that the same models lack share a plan.
+    let mut plans: BTreeMap<Vec<String>, Vec<String>> = BTreeMap::new();
+    for (pressure, seen) in pressures {
+        let lacking: Vec<String> = models.difference(&seen).cloned().collect();
+        plans.entry(lacking).or_default().push(pressure);
+    }
+    plans
         .into_iter()
-        .filter_map(|(pressure, seen)| {
-            let lacking: Vec<String> = models.difference(&seen).cloned().collect();
+        .filter_map(|(lacking, pressures)| {
             (!lacking.is_empty()).then(|| Missing {
                 why: format!(
-                    "{} with pressure {pressure}, which others ran with or which is the base of all",
-                    lacking.join(", ")
+                    "runs of {} with pressure {}, which others ran with or which is the base of all",
+                    lacking.join(", "),
+                    pressures.join(", ")
                 ),
                 template: "cache-delta",
                 repetitions: 3,
-                axes: vec![("model", lacking), ("pressure", vec![pressure])],
+                axes: vec![("model".into(), lacking), ("pressure".into(), pressures)],
             })
         })
         .collect()

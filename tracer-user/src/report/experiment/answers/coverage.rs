@@ -6,7 +6,7 @@ use crate::record::{ExperimentRecord, PlannedPressure};
 
 use super::super::{
     amounts::Unit,
-    groups::{Group, MemoryClass},
+    groups::{Group, MemoryClass, Traced},
 };
 use super::{Answer, Missing};
 
@@ -14,6 +14,15 @@ use super::{Answer, Missing};
 const TOKENS: [u64; 4] = [10, 100, 1_000, 10_000];
 /// A phase that covered so much is said to have covered the model.
 const WHOLE: f64 = 0.999;
+
+/// Coverage of the load, where its end is told by the engine: by its functions or its log. Where it is told by the page
+/// cache the load ends when every byte has come in once, and covers the model by definition.
+fn load_coverage(run: &Traced<'_>) -> Option<f64> {
+    let source = run.model.marks.as_ref().map(|marks| marks.source.as_str());
+    let load = run.phase("load")?;
+    load.coverage
+        .filter(|_| matches!(source, Some("uprobes" | "log")))
+}
 
 const PHASES: [&str; 5] = ["load", "warm_up", "prompt", "generation", "inference"];
 
@@ -24,7 +33,7 @@ pub(super) fn answer(experiment: &ExperimentRecord, groups: &[Group<'_>]) -> Ans
             continue;
         }
         let mut row = vec![
-            group.class.title().to_owned(),
+            group.class.name().to_owned(),
             group.label(),
             group.show(Unit::Count, |run| Some(run.tokens()? as f64)),
             group.count(),
@@ -40,11 +49,11 @@ pub(super) fn answer(experiment: &ExperimentRecord, groups: &[Group<'_>]) -> Ans
     let silent: usize = groups
         .iter()
         .flat_map(Group::sound)
-        .filter(|run| run.phase("load").is_none_or(|load| load.coverage.is_none()))
+        .filter(|run| load_coverage(run).is_none())
         .count();
     if silent > 0 {
         limits.push(format!(
-            "{silent} runs have no coverage of their load (no marks, or no sectors), and say nothing here."
+            "{silent} runs say nothing here: no mark of the engine (a function, a line of its log) ends their load, or its reads were not observed. A load that the page cache ends covers the model by definition."
         ));
     }
     Answer {
@@ -84,7 +93,7 @@ fn claims(groups: &[Group<'_>]) -> (Vec<String>, Vec<String>) {
     let mut models: BTreeMap<(MemoryClass, &str), Covered> = BTreeMap::new();
     for group in groups {
         for run in group.sound() {
-            let Some(load) = run.phase("load").and_then(|load| load.coverage) else {
+            let Some(load) = load_coverage(run) else {
                 continue;
             };
             let covered = models.entry((group.class, group.model)).or_default();
@@ -151,9 +160,7 @@ fn missing(experiment: &ExperimentRecord, groups: &[Group<'_>]) -> Vec<Missing> 
     }
     for run in groups.iter().flat_map(Group::sound) {
         if run.run.pressure == PlannedPressure::None
-            && run
-                .phase("load")
-                .is_some_and(|load| load.coverage.is_some())
+            && load_coverage(run).is_some()
             && let Some(model) = run.run.cell.get("model")
         {
             have.entry(model).or_default().extend(run.tokens());
@@ -191,9 +198,9 @@ fn missing(experiment: &ExperimentRecord, groups: &[Group<'_>]) -> Vec<Missing> 
                 template: "coverage",
                 repetitions: 3,
                 axes: vec![
-                    ("model", models),
-                    ("pressure", vec!["none".into()]),
-                    ("tokens", tokens),
+                    ("model".into(), models),
+                    ("pressure".into(), vec!["none".into()]),
+                    ("tokens".into(), tokens),
                 ],
             }
         })

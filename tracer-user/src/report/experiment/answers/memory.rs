@@ -33,7 +33,7 @@ pub(super) fn answer(groups: &[Group<'_>]) -> Answer {
                 group.show(Unit::Bytes, move |run| buffers(run, purposes))
             };
             vec![
-                group.class.title().to_owned(),
+                group.class.name().to_owned(),
                 group.label(),
                 group.count(),
                 group.show(Unit::Bytes, |run| Some(run.model.model.size_bytes as f64)),
@@ -153,7 +153,10 @@ fn missing(groups: &[Group<'_>]) -> Vec<Missing> {
             why: format!("{}: {why}", models.join(", ")),
             template: "memory",
             repetitions: 3,
-            axes: vec![("model", models), ("pressure", vec!["none".into()])],
+            axes: vec![
+                ("model".into(), models),
+                ("pressure".into(), vec!["none".into()]),
+            ],
         })
     };
     let (sampled, unsampled): (Vec<String>, Vec<String>) = models

@@ -13,7 +13,7 @@ pub(super) struct Missing {
     /// Runs of each cell.
     pub repetitions: usize,
     /// Axes with other values than the experiment's; all others stay as they are. Empty: only the template is named.
-    pub axes: Vec<(&'static str, Vec<String>)>,
+    pub axes: Vec<(String, Vec<String>)>,
 }
 
 /// A TOML string, quoted.
@@ -60,7 +60,7 @@ impl Missing {
             format!("{key} = [{}]", values.join(", "))
         };
         for axis in &experiment.axes {
-            let changed = self.axes.iter().find(|(name, _)| *name == axis.name);
+            let changed = self.axes.iter().find(|(name, _)| name == &axis.name);
             let values = changed.map_or(&axis.values, |(_, values)| values);
             lines.push(line(&axis.name, values));
         }
@@ -95,7 +95,10 @@ mod tests {
             why: "x".into(),
             template: "coverage",
             repetitions: 3,
-            axes: vec![("tokens", vec!["10".into()]), ("threads", vec!["2".into()])],
+            axes: vec![
+                ("tokens".into(), vec!["10".into()]),
+                ("threads".into(), vec!["2".into()]),
+            ],
         };
         let text = missing.text(&made);
         let plan = text

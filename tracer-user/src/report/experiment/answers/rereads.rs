@@ -85,7 +85,7 @@ pub(super) fn answer(groups: &[Group<'_>]) -> Answer {
         sorted.sort_by(|(_, one), (_, other)| other.again_bytes.total_cmp(&one.again_bytes));
         for (kind, sum) in &sorted {
             rows.push(vec![
-                group.class.title().to_owned(),
+                group.class.name().to_owned(),
                 group.label(),
                 runs.to_string(),
                 kind.replace('_', " "),
@@ -191,8 +191,8 @@ fn missing(groups: &[Group<'_>], used: &[&Group<'_>]) -> Vec<Missing> {
             template: "rereads",
             repetitions: 3,
             axes: vec![
-                ("model", vec![model]),
-                ("pressure", [7, 6, 4].map(|eighths| format!("memory-max={}", needed / 8 * eighths)).into()),
+                ("model".into(), vec![model]),
+                ("pressure".into(), [7, 6, 4].map(|eighths| format!("memory-max={}", needed / 8 * eighths)).into()),
             ],
         });
     }

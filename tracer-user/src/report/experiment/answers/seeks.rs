@@ -43,7 +43,7 @@ pub(super) fn answer(groups: &[Group<'_>]) -> Answer {
                 group.show(Unit::Share, |run| pick(generation(run)?.gaps.as_ref()?))
             };
             vec![
-                group.class.title().to_owned(),
+                group.class.name().to_owned(),
                 group.label(),
                 group.count(),
                 group.show(Unit::Count, |run| Some(generation(run)?.reads? as f64)),
@@ -158,7 +158,7 @@ fn missing(groups: &[Group<'_>], used: &[&Group<'_>]) -> Vec<Missing> {
             ),
             template: "seeks",
             repetitions: 3,
-            axes: vec![("model", vec![name]), ("pressure", sizes.into())],
+            axes: vec![("model".into(), vec![name]), ("pressure".into(), sizes.into())],
         });
     }
     if groups.is_empty() {

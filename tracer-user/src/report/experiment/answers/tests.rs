@@ -312,3 +312,19 @@ fn the_order_of_a_generation_stands_beside_its_latency() {
         &["Not answered by these runs.", "makes at least 100 reads"],
     );
 }
+
+#[test]
+fn a_load_that_ends_when_the_model_is_covered_proves_nothing() {
+    let by_pages = with_model(finished("a.gguf", PlannedPressure::None), |model| {
+        if let Some(marks) = &mut model.marks {
+            marks.source = "page cache".into();
+        }
+    });
+    has(
+        &section(&experiment(vec![by_pages]), 1),
+        &[
+            "Not answered by these runs.",
+            "covers the model by definition",
+        ],
+    );
+}

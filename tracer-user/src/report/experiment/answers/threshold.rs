@@ -1,10 +1,8 @@
 //! 3. Where does each model begin to thrash, and does it scale with memory / model size?
 
-use std::num::NonZeroU64;
-
 use crate::{
     record::ExperimentRecord,
-    stats::experiment::threshold::{FEWEST_RUNS, FEWEST_STEPS, next_runs},
+    stats::experiment::threshold::{FEWEST_RUNS, FEWEST_STEPS},
 };
 
 use super::super::{
@@ -15,8 +13,6 @@ use super::super::{
 };
 use super::{Answer, Missing};
 
-/// The wished resolution, as a part of the model's size: 2 %.
-const RESOLUTION_PART: u64 = 50;
 /// A first grid, in eighths of what the model needs: from 10/8 down to 2/8.
 const GRID_EIGHTHS: [u64; 9] = [10, 9, 8, 7, 6, 5, 4, 3, 2];
 
@@ -129,50 +125,27 @@ fn missing(found: &[ModelThreshold], groups: &[Group<'_>]) -> Vec<Missing> {
     }
     let mut missing = Vec::new();
     for threshold in found {
-        let Some(model) = threshold.cell.get("model") else {
-            continue;
-        };
-        // All of the cell stays as it is.
+        // All of the cell but the pressure stays as it is.
         let axes = |pressure: Vec<String>| {
-            let kept = |axis: &'static str| {
-                let value = threshold.cell.get(axis)?;
-                Some((axis, vec![value.clone()]))
-            };
-            let mut axes = vec![("model", vec![model.clone()]), ("pressure", pressure)];
-            axes.extend(
-                ["tokens", "threads", "load_mode", "prompt", "extents"]
-                    .into_iter()
-                    .filter_map(kept),
-            );
+            let kept = threshold.cell.iter();
+            let mut axes: Vec<(String, Vec<String>)> = kept
+                .map(|(axis, value)| (axis.clone(), vec![value.clone()]))
+                .collect();
+            axes.push(("pressure".into(), pressure));
             axes
         };
         let mut ask = |why: String, repetitions: usize, sizes: Vec<u64>| {
-            let pressure: Option<Vec<String>> = sizes
-                .iter()
-                .map(|size| threshold.kind.plan(*size))
-                .collect();
-            match pressure.filter(|pressure| !pressure.is_empty()) {
-                Some(pressure) => missing.push(Missing {
-                    why,
-                    template: "threshold",
-                    repetitions,
-                    axes: axes(pressure),
-                }),
-                None => missing.push(Missing {
-                    why: format!("{why} (with leave-free, since a lock does not fix what is left)"),
-                    template: "threshold",
-                    repetitions,
-                    axes: Vec::new(),
-                }),
-            }
+            let pressure: Option<Vec<String>> =
+                sizes.iter().map(|size| threshold.plan(*size)).collect();
+            missing.push(Missing {
+                why,
+                template: "threshold",
+                repetitions,
+                // No lock gives a size larger than what there is without one.
+                axes: pressure.map_or_else(Vec::new, &axes),
+            });
         };
-        let resolution = threshold
-            .size_bytes
-            .map_or(0, |size| size / RESOLUTION_PART);
-        let next = next_runs(
-            &threshold.verdict,
-            NonZeroU64::new(resolution).unwrap_or(NonZeroU64::MIN),
-        );
+        let next = threshold.next().unwrap_or_default();
         let label = threshold.label();
         if let Some(above) = next.above_bytes {
             let needed = threshold.resident_bytes.unwrap_or(0);
@@ -190,12 +163,9 @@ fn missing(found: &[ModelThreshold], groups: &[Group<'_>]) -> Vec<Missing> {
                 vec![below - below / 4],
             );
         }
-        if resolution > 0 && !next.refine_bytes.is_empty() {
+        if !next.refine_bytes.is_empty() {
             ask(
-                format!(
-                    "{label}: sizes between collapse and onset, {} apart at most",
-                    Unit::Bytes.show(resolution as f64)
-                ),
+                format!("{label}: sizes between collapse and onset"),
                 FEWEST_RUNS,
                 next.refine_bytes,
             );
@@ -253,12 +223,12 @@ fn first_grids(groups: &[Group<'_>]) -> Vec<Missing> {
             template: "threshold",
             repetitions: FEWEST_RUNS,
             axes: vec![
-                ("model", vec![model.clone()]),
+                ("model".into(), vec![model.clone()]),
                 (
-                    "pressure",
+                    "pressure".into(),
                     std::iter::once("none".to_owned()).chain(sizes).collect(),
                 ),
-                ("tokens", vec!["101".into()]),
+                ("tokens".into(), vec!["101".into()]),
             ],
         });
     }

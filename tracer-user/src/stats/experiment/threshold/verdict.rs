@@ -181,7 +181,10 @@ pub fn verdict(runs: &[ThresholdRun]) -> Verdict {
     let band = onset.as_ref().ok().map(|onset| {
         let bottom = collapse.as_ref().ok().map(|collapse| collapse.size_bytes);
         let from = |lowest: u64, highest: u64| -> Vec<&SizeFigures> {
-            let within = |size: &&SizeFigures| (lowest..=highest).contains(&size.size_bytes);
+            // A size at which no run could be judged is tested by none.
+            let within = |size: &&SizeFigures| {
+                (lowest..=highest).contains(&size.size_bytes) && !size.runs.is_empty()
+            };
             sizes.iter().rev().filter(within).collect()
         };
         let inside = from(bottom.map_or(0, |bytes| bytes + 1), onset.unclean_bytes);

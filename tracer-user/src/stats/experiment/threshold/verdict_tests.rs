@@ -180,6 +180,11 @@ fn sizes_at_which_the_engine_cannot_run_do_not_hide_the_collapse() {
     let verdict = verdict(&runs);
     assert_eq!(verdict.collapse.map(|it| it.size_bytes), Ok(100));
     assert_eq!(verdict.onset.map(|it| it.size_bytes), Ok(200));
+    // Nor are they part of a band that no collapse bounds.
+    let mut unbounded = grid(&[(50, &[0; 5]), (100, &[90, 0]), (200, &[0; 5])]);
+    unbounded[..5].iter_mut().for_each(|run| run.failed = true);
+    let band = super::verdict(&unbounded).band.expect("an onset was found");
+    assert_eq!(band.sizes_bytes, [100]);
 }
 
 proptest! {
