@@ -235,6 +235,12 @@ pub fn check_sound(record: &RunRecord) -> Result<()> {
     check_no_loss(record)
 }
 
+/// Whether the machine is emulated in software: a program then takes so long that interrupts find it running all the
+/// time, and the kernel skips it for what they bring. Figures must be right all the same, and the run incomplete.
+fn is_emulated() -> bool {
+    env::var_os("TRACER_TESTS_EMULATED").is_some_and(|value| value == "1")
+}
+
 /// No self-check is violated. What cannot be compared is a failure too, with one exception: the kernel hides
 /// a completion now and then (an interrupt while a tracing program runs), and what needs every completion is
 /// then not observed.
@@ -244,6 +250,7 @@ pub fn check_no_violation(record: &RunRecord) -> Result<()> {
     let unseen = record.count("loss.unseen_completions")? > 0;
     let violated: Vec<_> = checks
         .iter()
+        .filter(|check| !(is_emulated() && check.name == "no program was skipped by the kernel"))
         .filter(|check| !check.holds.unwrap_or(unseen))
         .collect();
     ensure!(
@@ -255,15 +262,18 @@ pub fn check_no_violation(record: &RunRecord) -> Result<()> {
 }
 
 fn check_no_loss(record: &RunRecord) -> Result<()> {
-    for loss in ["loss.ring_buffer_records", "loss.recursion_misses"] {
-        let lost = record.count(loss)?;
-        ensure!(lost == 0, "{loss} is {lost}");
-    }
+    let lost = record.count("loss.ring_buffer_records")?;
+    ensure!(lost == 0, "{lost} records of the ring buffer were lost");
+    let skipped = record.count("loss.recursion_misses")?;
+    ensure!(
+        skipped == 0 || is_emulated(),
+        "the kernel skipped programs {skipped} times"
+    );
     let unseen = record.count("loss.unseen_completions")?;
     let complete = record.flag("complete")?;
     ensure!(
-        complete == (unseen == 0),
-        "the record's complete is {complete}, with {unseen} unseen completions"
+        complete == (unseen == 0 && skipped == 0),
+        "the record's complete is {complete}, with {unseen} unseen completions and {skipped} skipped programs"
     );
     ensure!(!record.flag("partial")?, "the record calls itself partial");
     Ok(())

@@ -6,7 +6,7 @@
 //! `TRACER_TESTS_DUCKDB_PYTHON` one with DuckDB.
 //! With `TRACER_TESTS_STRICT=1` a test that cannot run here is a failure. `TRACER_TESTS_RESULTS` names a file that
 //! gets a line for each test ([`tests::case_result`]), `TRACER_TESTS_ONLY` has beginnings of tests' names, with
-//! commas between them: no other test runs. Tests run one at a time unless
+//! commas between them: no other test runs. `TRACER_TESTS_EMULATED=1` says that the machine is emulated in software. Tests run one at a time unless
 //! `--test-threads` says otherwise, and take turns with those of other processes in any case.
 
 mod aggregates;

@@ -7,6 +7,9 @@ use super::{case_result::CaseResult, machine::Ended};
 /// Lines of the console that are shown of a machine that died.
 const LAST_LINES: usize = 30;
 
+/// By these words the kernel says what is wrong, often more than so many lines before its end.
+const TROUBLE: [&str; 5] = ["BUG:", "Kernel panic", "Oops", "RIP:", "WARNING:"];
+
 /// How a machine ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ending {
@@ -84,7 +87,13 @@ fn last_lines(console: &str) -> String {
         .filter(|line| !line.is_empty())
         .collect();
     let first = lines.len().saturating_sub(LAST_LINES);
-    lines.get(first..).unwrap_or_default().join("\n")
+    lines
+        .iter()
+        .enumerate()
+        .filter(|(number, line)| *number >= first || TROUBLE.iter().any(|word| line.contains(word)))
+        .map(|(_, line)| *line)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 #[cfg(test)]
@@ -130,6 +139,14 @@ mod tests {
             !text.contains("line 69\n") && text.contains("line 70\n"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn what_the_kernel_died_of_is_shown_wherever_it_stands() {
+        let noise: String = (0..50).map(|line| format!("line {line}\n")).collect();
+        let console = format!("{noise}[ 1.0] Kernel panic - not syncing: x\n{noise}");
+        let text = Ending::parse("", Ended::ByItself, &console).how.to_string();
+        assert!(text.contains("not syncing: x\nline 20\n"), "{text}");
     }
 
     #[test]

@@ -80,6 +80,8 @@ fn job(build: &StaticBuild, options: &Options) -> Result<Job> {
         .with_path("TRACER_BINARY", StaticBuild::tracer_in_guest())
         .with_path("TRACER_TESTS_DIRECTORY", "/guest/disk/tests".as_ref())
         .with_path(RESULTS, "/dev/ttyS2".as_ref());
+    job.environment
+        .push(("TRACER_TESTS_EMULATED".to_owned(), "1".to_owned()));
     match &options.filter {
         Some(filter) => job.command.push(filter.into()),
         None => job
