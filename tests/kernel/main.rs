@@ -9,6 +9,7 @@
 mod aggregates;
 mod device_counter;
 mod device_share;
+mod experiment;
 mod experts;
 mod fixtures;
 mod fragmented;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         losses::cases(),
         marks::cases(),
         lifecycle::cases(),
+        experiment::cases(),
         real_engine::cases(),
         phases::cases(),
     ];

@@ -17,7 +17,7 @@ pub struct Arguments {
 }
 
 const EXIT_CODES: &str = "Exit status: that of the engine for `launch` and `demo` (128 + n where signal n ended \
-it); 1 for `doctor` where something is missing; 0 for the others; 125 where the tracer itself failed or could not \
+it); 1 for `doctor` where something is missing; `tracer experiment --help` has its own; 0 for the others; 125 where the tracer itself failed or could not \
 write the record, 126 where the engine's program cannot be run, \
 127 where there is none, 2 for a wrong command line.";
 
@@ -34,6 +34,8 @@ pub enum Command {
     /// Show what a model is made of: sizes by kind and layer, the order in its files, where it lies, how much is in
     /// the page cache.
     Model(ModelArguments),
+    /// Many runs: every combination of a plan's axes, repeated, resumable.
+    Experiment(super::experiment::ExperimentArguments),
     /// Say for each thing that the tracer needs whether it is there, and how to get it.
     Doctor(DoctorArguments),
     /// Run the built-in engine, which multiplies with real weights and writes no sense.

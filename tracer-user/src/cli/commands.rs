@@ -20,6 +20,7 @@ use super::arguments::{
     Arguments, AttachArguments, Command, DemoArguments, DoctorArguments, EngineArguments,
     LaunchArguments, MakeModelArguments, ModelArguments, TraceArguments,
 };
+use super::experiment::experiment;
 
 /// Executes a command line; returns the status to exit with. Call it before any other thread is started: it
 /// takes over SIGINT and SIGTERM.
@@ -33,6 +34,7 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<i32> {
         Command::Model(arguments) => model(&arguments),
         Command::Doctor(arguments) => doctor(&arguments),
         Command::Demo(arguments) => demo(arguments),
+        Command::Experiment(arguments) => experiment(arguments),
         Command::Engine(arguments) => engine(arguments),
         Command::MakeModel(arguments) => make_model(&arguments),
         Command::BalloonHelper { bytes } => pressure::helper_main(bytes),
@@ -131,7 +133,7 @@ fn make_model(arguments: &MakeModelArguments) -> anyhow::Result<i32> {
 }
 
 /// Ctrl-C and termination as data, before any thread is there that could take them.
-fn signals() -> anyhow::Result<SignalWatch> {
+pub(super) fn signals() -> anyhow::Result<SignalWatch> {
     SignalWatch::new(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP])
         .context("cannot take over the handling of signals")
 }
@@ -189,7 +191,7 @@ fn show(run: FinishedRun) -> anyhow::Result<i32> {
 }
 
 /// A reader that has seen enough (`tracer … | head`) is no failure.
-fn print_ignoring_a_closed_pipe(text: &str) -> anyhow::Result<()> {
+pub(super) fn print_ignoring_a_closed_pipe(text: &str) -> anyhow::Result<()> {
     use std::io::Write as _;
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {

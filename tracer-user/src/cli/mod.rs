@@ -2,6 +2,7 @@
 
 mod arguments;
 mod commands;
+mod experiment;
 mod size;
 
 pub use arguments::Arguments;

@@ -2,13 +2,14 @@
 
 use std::{
     fs,
-    io::Write as _,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, bail};
 
 use crate::{record::RunRecord, report, target::Caller};
+
+use super::whole_file::write_whole_file;
 
 /// The record of the run.
 const RECORD: &str = "run.json";
@@ -102,20 +103,7 @@ impl RunDirectory {
 
     fn write_file(&self, name: &str, content: &[u8], caller: &Caller) -> anyhow::Result<()> {
         let path = self.path.join(name);
-        let write = || -> std::io::Result<()> {
-            let mut file = tempfile::NamedTempFile::new_in(&self.path)?;
-            file.write_all(content)?;
-            file.as_file().sync_all()?;
-            // A temporary file is for its owner only; a report is an ordinary file.
-            fs::set_permissions(
-                file.path(),
-                std::os::unix::fs::PermissionsExt::from_mode(0o644),
-            )?;
-            caller.give_file(file.as_file())?;
-            file.persist(&path)?;
-            Ok(())
-        };
-        write().with_context(|| {
+        write_whole_file(&path, content, caller).with_context(|| {
             format!(
                 "cannot write {}; the figures above are all there is",
                 path.display()
