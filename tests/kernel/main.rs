@@ -13,6 +13,7 @@ mod aggregates;
 mod device_counter;
 mod device_share;
 mod early_programs;
+mod experiment;
 mod experts;
 mod fixtures;
 mod fragmented;
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
         losses::cases(),
         marks::cases(),
         lifecycle::cases(),
+        experiment::cases(),
         real_engine::cases(),
         phases::cases(),
         read_list::cases(),

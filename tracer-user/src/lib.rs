@@ -5,6 +5,7 @@
 pub mod blktrace;
 pub mod cli;
 pub mod engine;
+pub mod experiment;
 pub mod kernel;
 pub mod model;
 pub mod pressure;

@@ -22,7 +22,7 @@ pub struct Arguments {
 }
 
 const EXIT_CODES: &str = "Exit status: that of the engine for `launch` and `demo` (128 + n where signal n ended \
-it); 1 for `doctor` where something is missing; 0 for the others; 125 where the tracer itself failed or could not \
+it); 1 for `doctor` where something is missing; `tracer experiment --help` has its own; 0 for the others; 125 where the tracer itself failed or could not \
 write the record, 126 where the engine's program cannot be run, \
 127 where there is none, 2 for a wrong command line.";
 
@@ -44,6 +44,8 @@ pub enum Command {
     /// Show the figures of an old trace under every way of counting its records, and which of them give the figures
     /// that somebody has.
     Audit(AuditArguments),
+    /// Many runs: every combination of a plan's axes, repeated, resumable.
+    Experiment(super::experiment::ExperimentArguments),
     /// Say for each thing that the tracer needs whether it is there, and how to get it.
     Doctor(DoctorArguments),
     /// Run the built-in engine, which multiplies with real weights and writes no sense.

@@ -16,6 +16,7 @@ use crate::{
     target::SignalWatch,
 };
 
+use super::experiment::experiment;
 use super::{
     arguments::{
         Arguments, AttachArguments, Command, DemoArguments, DoctorArguments, EngineArguments,
@@ -38,6 +39,7 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<i32> {
         Command::Audit(arguments) => audit(&arguments),
         Command::Doctor(arguments) => doctor(&arguments),
         Command::Demo(arguments) => demo(arguments),
+        Command::Experiment(arguments) => experiment(arguments),
         Command::Engine(arguments) => engine(arguments),
         Command::MakeModel(arguments) => make_model(&arguments),
         Command::BalloonHelper { bytes } => pressure::helper_main(bytes),
@@ -131,7 +133,7 @@ fn make_model(arguments: &MakeModelArguments) -> anyhow::Result<i32> {
 }
 
 /// Ctrl-C and termination as data, before any thread is there that could take them.
-fn signals() -> anyhow::Result<SignalWatch> {
+pub(super) fn signals() -> anyhow::Result<SignalWatch> {
     SignalWatch::new(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP])
         .context("cannot take over the handling of signals")
 }

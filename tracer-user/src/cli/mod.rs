@@ -3,6 +3,7 @@
 mod arguments;
 mod blktrace;
 mod commands;
+mod experiment;
 mod size;
 
 pub use arguments::Arguments;

@@ -1,40 +1,6 @@
-//! Sizes and times on the command line. Sizes are binary, as in the experiment: `10G` is 10 GiB.
+//! Sizes and times on the command line.
 
-use std::time::Duration;
-
-/// Bytes from `1048576`, `1024K`, `1M`, `10G`, `1.5GiB`.
-pub fn bytes(text: &str) -> Result<u64, String> {
-    let text = text.trim();
-    let digits = text
-        .find(|character: char| !character.is_ascii_digit() && character != '.')
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let unit = unit.trim().to_ascii_uppercase();
-    let unit = unit
-        .strip_suffix("IB")
-        .or(unit.strip_suffix('B'))
-        .unwrap_or(&unit);
-    let shift = match unit {
-        "" => 0,
-        "K" => 10,
-        "M" => 20,
-        "G" => 30,
-        "T" => 40,
-        _ => {
-            return Err(format!(
-                "{text:?} is no size: write a number with K, M, G or T, such as 600M or 10G"
-            ));
-        }
-    };
-    let number: f64 = number
-        .parse()
-        .map_err(|_| format!("{text:?} is no size: write a number such as 600M or 10G"))?;
-    let bytes = number * (1u64 << shift) as f64;
-    if !(1.0..9e18).contains(&bytes) {
-        return Err(format!("{text:?} is out of range"));
-    }
-    Ok(bytes as u64)
-}
+pub use crate::run::{parse_bytes as bytes, parse_duration as duration};
 
 /// Size of the ring buffer: the kernel wants a power of two of at least a page.
 pub fn ring_buffer(text: &str) -> Result<u32, String> {
@@ -49,33 +15,9 @@ pub fn ring_buffer(text: &str) -> Result<u32, String> {
         })
 }
 
-/// A time such as `30s` or `5m`.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text)
-        .map_err(|error| format!("{error}; write a time such as 30s or 5m"))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{bytes, duration, ring_buffer};
-
-    #[test]
-    fn sizes_are_binary() {
-        for (text, size) in [
-            ("1", 1),
-            ("4096", 4096),
-            ("10G", 10 << 30),
-            ("10g", 10 << 30),
-            ("600MiB", 600 << 20),
-            ("1.5K", 1536),
-            ("2 GB", 2 << 30),
-        ] {
-            assert_eq!(bytes(text), Ok(size), "{text}");
-        }
-        for text in ["", "G", "-1G", "10X", "1e3", "99999999T", "0"] {
-            assert!(bytes(text).is_err(), "{text}");
-        }
-    }
+    use super::ring_buffer;
 
     #[test]
     fn a_ring_buffer_is_a_power_of_two() {
@@ -83,11 +25,5 @@ mod tests {
         for text in ["5000", "1K", "3M", "2G"] {
             assert!(ring_buffer(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn times_have_units() {
-        assert_eq!(duration("1m 30s"), Ok(std::time::Duration::from_secs(90)));
-        assert!(duration("30").is_err());
     }
 }

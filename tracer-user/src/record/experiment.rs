@@ -28,6 +28,9 @@ pub struct ExperimentRecord {
     pub axes: Vec<AxisRecord>,
     /// The planned runs, in the order of their execution.
     pub runs: Vec<ExperimentRunRecord>,
+    /// What a reader should know: another kernel or another tracer since some run.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 /// One axis of an experiment.

@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    io::Write as _,
     path::{Path, PathBuf},
 };
 
@@ -11,7 +10,9 @@ use serde::Serialize;
 
 use crate::{record::RunRecord, report, target::Caller};
 
-/// The record of a run.
+use super::whole_file::write_whole_file;
+
+/// The record of the run.
 const RECORD: &str = "run.json";
 /// The record of an old trace.
 pub const TRACE_RECORD: &str = "trace.json";
@@ -123,20 +124,7 @@ impl RunDirectory {
 
     fn write_file(&self, name: &str, content: &[u8], caller: &Caller) -> anyhow::Result<()> {
         let path = self.path.join(name);
-        let write = || -> std::io::Result<()> {
-            let mut file = tempfile::NamedTempFile::new_in(&self.path)?;
-            file.write_all(content)?;
-            file.as_file().sync_all()?;
-            // A temporary file is for its owner only; a report is an ordinary file.
-            fs::set_permissions(
-                file.path(),
-                std::os::unix::fs::PermissionsExt::from_mode(0o644),
-            )?;
-            caller.give_file(file.as_file())?;
-            file.persist(&path)?;
-            Ok(())
-        };
-        write().with_context(|| {
+        write_whole_file(&path, content, caller).with_context(|| {
             format!(
                 "cannot write {}; the figures above are all there is",
                 path.display()

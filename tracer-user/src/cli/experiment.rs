@@ -1,0 +1,299 @@
+//! `tracer experiment`: arguments and calls.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::{
+    experiment::{
+        Adapter, Grid, LEAST_REPETITIONS, PlanErrors, SessionEnd, SessionOptions,
+        ThresholdPressure, ThresholdRequest, begin, dry_run, list, load, plan_text, resume,
+    },
+    report,
+};
+
+/// All runs have finished.
+const FINISHED: i32 = 0;
+/// Some run has failed.
+const SOME_FAILED: i32 = 1;
+/// The plan cannot be run.
+const WRONG_PLAN: i32 = 2;
+/// A signal came.
+const INTERRUPTED: i32 = 130;
+
+const EXIT_CODES: &str = "Exit status: 0 all runs have finished, 1 some have failed, 130 interrupted (resume goes on), \
+125 it could not be run, 2 wrong plan or command line.";
+
+/// `tracer experiment`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct ExperimentArguments {
+    /// What to do.
+    #[command(subcommand)]
+    command: ExperimentCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ExperimentCommand {
+    /// Make the runs of a plan.
+    Run(RunArguments),
+    /// Go on with an experiment that was stopped: make the runs that are missing.
+    Resume(ResumeArguments),
+    /// Show what is in an experiment.
+    List {
+        /// Folder of the experiment.
+        directory: PathBuf,
+    },
+    /// Answer the open questions of the experiment from the runs that are there, or say which runs are missing.
+    Answer {
+        /// Folder of the experiment.
+        directory: PathBuf,
+    },
+    /// Print the plan that answers one question, to be saved and edited.
+    Template {
+        /// The question.
+        #[arg(value_parser = clap::builder::PossibleValuesParser::new(report::TEMPLATES.map(|(name, _)| name)))]
+        question: String,
+    },
+    /// Search the memory below which an engine begins to thrash.
+    Threshold(ThresholdArguments),
+}
+
+#[derive(Debug, Args)]
+struct RunArguments {
+    /// The plan, a TOML file. Its paths are relative to it.
+    plan: PathBuf,
+    /// Folder of the experiment: a new or an empty one.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Check everything, print the runs in their order and how long they may take, and run nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Stop at the first run that fails.
+    #[arg(long)]
+    fail_fast: bool,
+}
+
+#[derive(Debug, Args)]
+struct ResumeArguments {
+    /// Folder of the experiment.
+    directory: PathBuf,
+    /// Stop at the first run that fails.
+    #[arg(long)]
+    fail_fast: bool,
+    /// Go on although the kernel or the tracer is another one than before; the report says so.
+    #[arg(long)]
+    accept_changes: bool,
+}
+
+/// How memory is taken away.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum PressureKind {
+    /// A memory cgroup for the engine alone.
+    MemoryMax,
+    /// Memory of the whole machine, locked away.
+    Lock,
+}
+
+#[derive(Debug, Args)]
+struct ThresholdArguments {
+    /// The model.
+    #[arg(long, value_name = "FILE")]
+    model: String,
+    /// How the engine is driven: llama-cli, llama-completion, llama-bench, llama-server, built-in, command.
+    #[arg(long, value_parser = adapter, default_value = "command")]
+    adapter: Adapter,
+    /// Tokens to generate.
+    #[arg(long, default_value_t = 100)]
+    tokens: u32,
+    /// Threads, where the command has {threads}.
+    #[arg(long)]
+    threads: Option<u32>,
+    /// Prompt, where the command has {prompt}.
+    #[arg(long)]
+    prompt: Option<String>,
+    /// How memory is taken away.
+    #[arg(long, value_enum)]
+    pressure: PressureKind,
+    /// One end of the sizes to look at.
+    #[arg(long, value_name = "SIZE", value_parser = super::size::bytes)]
+    from: u64,
+    /// The other end.
+    #[arg(long, value_name = "SIZE", value_parser = super::size::bytes)]
+    to: u64,
+    /// How many sizes, both ends included.
+    #[arg(long, default_value_t = 6)]
+    points: u64,
+    /// How often each size is run.
+    #[arg(long, default_value_t = LEAST_REPETITIONS)]
+    repetitions: u64,
+    /// Rest before each run but the first.
+    #[arg(long, value_name = "TIME", value_parser = super::size::duration, default_value = "2s")]
+    cool_down: Duration,
+    /// Longest that a run may take.
+    #[arg(long, value_name = "TIME", value_parser = super::size::duration, default_value = "10m")]
+    time_limit: Duration,
+    /// Seed of the order.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Folder of the experiment: a new or an empty one.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Print the runs in their order and how long they may take, and run nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// The engine and its arguments, with {model}, {tokens} and so on; it takes the rest of the line.
+    #[arg(
+        long,
+        value_name = "COMMAND",
+        num_args = 1..,
+        allow_hyphen_values = true,
+        required_unless_present_any = ["built_in"]
+    )]
+    engine_command: Vec<String>,
+    /// Use the built-in engine, which needs no command.
+    #[arg(long, conflicts_with_all = ["engine_command", "adapter"])]
+    built_in: bool,
+}
+
+fn adapter(text: &str) -> Result<Adapter, String> {
+    Adapter::ALL
+        .iter()
+        .find(|(name, _)| *name == text)
+        .map(|(_, adapter)| *adapter)
+        .ok_or_else(|| {
+            let names: Vec<&str> = Adapter::ALL.iter().map(|(name, _)| *name).collect();
+            format!("choose one of {}", names.join(", "))
+        })
+}
+
+/// Executes `tracer experiment`; returns the status to exit with.
+///
+/// # Errors
+/// What kept it from running.
+pub fn experiment(arguments: ExperimentArguments) -> anyhow::Result<i32> {
+    let result = match arguments.command {
+        ExperimentCommand::Run(arguments) => run(&arguments),
+        ExperimentCommand::Resume(arguments) => {
+            let options = SessionOptions {
+                fail_fast: arguments.fail_fast,
+                accept_changes: arguments.accept_changes,
+            };
+            let signals = super::commands::signals()?;
+            resume(&arguments.directory, options, &signals).map(status)
+        }
+        ExperimentCommand::List { directory } => load(&directory).and_then(|experiment| {
+            super::commands::print_ignoring_a_closed_pipe(&format!(
+                "{}\n{}",
+                list(&experiment),
+                report::experiment_terminal(&experiment, super::commands::terminal_columns())
+            ))?;
+            Ok(FINISHED)
+        }),
+        ExperimentCommand::Answer { directory } => load(&directory).and_then(|experiment| {
+            super::commands::print_ignoring_a_closed_pipe(&report::answer(&experiment))?;
+            Ok(FINISHED)
+        }),
+        ExperimentCommand::Template { question } => super::commands::print_ignoring_a_closed_pipe(
+            report::template(&question).unwrap_or_default(),
+        )
+        .map(|()| FINISHED),
+        ExperimentCommand::Threshold(arguments) => threshold(arguments),
+    };
+    match result {
+        Err(error) if error.downcast_ref::<PlanErrors>().is_some() => {
+            eprintln!("tracer: {error:#}");
+            Ok(WRONG_PLAN)
+        }
+        other => other,
+    }
+}
+
+fn run(arguments: &RunArguments) -> anyhow::Result<i32> {
+    let path = &arguments.plan;
+    let text = fs::read_to_string(path)
+        .with_context(|| format!("cannot read the plan {}", path.display()))?;
+    let directory = path
+        .canonicalize()
+        .ok()
+        .and_then(|path| path.parent().map(Path::to_owned))
+        .with_context(|| format!("cannot find the folder of {}", path.display()))?;
+    go(
+        &text,
+        &directory,
+        &arguments.out,
+        arguments.dry_run,
+        arguments.fail_fast,
+    )
+    .with_context(|| path.display().to_string())
+}
+
+fn threshold(arguments: ThresholdArguments) -> anyhow::Result<i32> {
+    let request = ThresholdRequest {
+        model: arguments.model,
+        adapter: if arguments.built_in {
+            Adapter::BuiltIn
+        } else {
+            arguments.adapter
+        },
+        command: arguments.engine_command,
+        tokens: arguments.tokens,
+        threads: arguments.threads,
+        prompt: arguments.prompt,
+        pressure: match arguments.pressure {
+            PressureKind::MemoryMax => ThresholdPressure::MemoryMax,
+            PressureKind::Lock => ThresholdPressure::Lock,
+        },
+        grid: Grid {
+            from_bytes: arguments.from,
+            to_bytes: arguments.to,
+            points: arguments.points,
+        },
+        repetitions: arguments.repetitions,
+        cool_down: arguments.cool_down,
+        time_limit: arguments.time_limit,
+        seed: arguments.seed,
+    };
+    let directory = env::current_dir().context("cannot find the working folder")?;
+    go(
+        &plan_text(&request)?,
+        &directory,
+        &arguments.out,
+        arguments.dry_run,
+        false,
+    )
+    .context("the search for a threshold")
+}
+
+fn go(
+    plan: &str,
+    plan_directory: &Path,
+    out: &Path,
+    only_dry: bool,
+    fail_fast: bool,
+) -> anyhow::Result<i32> {
+    if only_dry {
+        let text = dry_run(plan, plan_directory, out)?;
+        super::commands::print_ignoring_a_closed_pipe(&text)?;
+        return Ok(FINISHED);
+    }
+    let options = SessionOptions {
+        fail_fast,
+        accept_changes: false,
+    };
+    let signals = super::commands::signals()?;
+    begin(plan, plan_directory, out, options, &signals).map(status)
+}
+
+const fn status(end: SessionEnd) -> i32 {
+    match end {
+        SessionEnd::AllFinished => FINISHED,
+        SessionEnd::SomeFailed => SOME_FAILED,
+        SessionEnd::Interrupted => INTERRUPTED,
+    }
+}

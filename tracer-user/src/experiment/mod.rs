@@ -1,0 +1,32 @@
+//! Many runs: a plan's matrix with repetitions, made one after the other, each kept whole or not at all.
+//!
+//! [`begin`] and [`resume`] are a session, [`load`] reads what there is. A run is a `tracer launch` of its own
+//! ([`mod@attempt`]).
+
+mod attempt;
+mod cells;
+mod dry_run;
+mod estimate;
+mod folder;
+mod fragmented;
+mod identity;
+mod invocation;
+mod listing;
+mod lock;
+mod machine_check;
+mod manifest;
+pub mod plan;
+mod progress;
+mod server;
+mod session;
+mod summary;
+mod threshold;
+mod verdict;
+mod work;
+
+pub use dry_run::dry_run;
+pub use listing::list;
+pub use plan::{Adapter, Plan, PlanError, PlanErrors};
+pub use session::{DiskFull, SessionEnd, SessionOptions, begin, resume};
+pub use summary::load;
+pub use threshold::{Grid, LEAST_REPETITIONS, ThresholdPressure, ThresholdRequest, plan_text};

@@ -1,0 +1,544 @@
+//! From the text of a plan to a plan without mistakes.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    time::Duration,
+};
+
+use toml::Spanned;
+
+use super::{
+    Adapter, Axis, ColdStart, EnginePlan, Order, Plan, PlanErrors, PlanKind, Template,
+    parse_pressure,
+    source::{Complaints, EngineSource, Source, read},
+    template::is_name,
+};
+use crate::{record::PlannedPressure, run::parse_duration};
+
+/// A run without a limit of its own.
+const DEFAULT_TIME_LIMIT: Duration = Duration::from_secs(3600);
+/// Repetitions of a plan that does not say.
+const DEFAULT_REPETITIONS: i64 = 3;
+/// More runs than anybody waits for: a mistake in the plan, not a plan.
+const MOST_RUNS: u64 = 100_000;
+/// Axes that mean something to every engine.
+const KNOWN_TO_ALL: [&str; 3] = ["model", "pressure", "extents"];
+/// The tracer's own name as the program of a command.
+const TRACER: &str = "tracer";
+
+pub(super) fn plan(text: &str) -> Result<Plan, PlanErrors> {
+    let mut complaints = Complaints::new(text);
+    let plan = read(&mut complaints).and_then(|source| checked(source, &mut complaints));
+    match plan {
+        Some(plan) if complaints.found.is_empty() => Ok(plan),
+        _ => {
+            complaints
+                .found
+                .sort_by_key(|error| (error.line, error.column));
+            Err(PlanErrors(complaints.found))
+        }
+    }
+}
+
+/// `None` only where something was complained of.
+fn checked(source: Source, complaints: &mut Complaints<'_>) -> Option<Plan> {
+    let name = source.name.get_ref().trim().to_owned();
+    if name.is_empty() || name.chars().any(char::is_control) {
+        complaints.at(
+            Some(source.name.span()),
+            "the name is empty or has control characters",
+        );
+    }
+    let kind = word(
+        source.kind,
+        &[
+            ("matrix", PlanKind::Matrix),
+            ("threshold", PlanKind::Threshold),
+        ],
+        complaints,
+    );
+    let order = word(
+        source.order,
+        &[("blocks", Order::Blocks), ("plan", Order::Plan)],
+        complaints,
+    );
+    let cold_start = word(
+        source.cold_start,
+        &[
+            ("evict", ColdStart::Evict),
+            ("drop-caches", ColdStart::DropCaches),
+            ("warm", ColdStart::Warm),
+        ],
+        complaints,
+    );
+    let seed = number(source.seed, 1, 0, complaints);
+    let repetitions = number(source.repetitions, DEFAULT_REPETITIONS, 1, complaints);
+    let cool_down = time(source.cool_down, Duration::ZERO, false, complaints);
+    let time_limit = time(source.time_limit, DEFAULT_TIME_LIMIT, true, complaints);
+    let axes_span = source.axes.span();
+    let axes = axes(source.axes.into_inner(), cold_start, complaints);
+    if !axes.iter().any(|axis| axis.axis.name == "model") {
+        complaints.at(
+            Some(axes_span.clone()),
+            "there is no axis `model`; write model = [\"FILE\"] below [axes]",
+        );
+    }
+    let runs = axes.iter().try_fold(repetitions, |product, axis| {
+        product.checked_mul(axis.axis.values.len() as u64)
+    });
+    if runs.is_none_or(|runs| runs > MOST_RUNS) {
+        complaints.at(
+            Some(axes_span),
+            format!("the axes and repetitions make more than {MOST_RUNS} runs"),
+        );
+    }
+    let engine_span = source.engine.span();
+    let engine = engine(source.engine.into_inner(), engine_span, &axes, complaints)?;
+    Some(Plan {
+        name,
+        kind,
+        seed,
+        repetitions,
+        order,
+        cool_down,
+        time_limit,
+        cold_start,
+        fail_fast: source.fail_fast.unwrap_or_default(),
+        engine,
+        axes: axes.into_iter().map(|axis| axis.axis).collect(),
+    })
+}
+
+fn word<T: Copy + Default>(
+    written: Option<Spanned<String>>,
+    known: &[(&str, T)],
+    complaints: &mut Complaints<'_>,
+) -> T {
+    let Some(written) = written else {
+        return T::default();
+    };
+    let found = known.iter().find(|(name, _)| name == written.get_ref());
+    if found.is_none() {
+        let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+        complaints.at(
+            Some(written.span()),
+            format!("{:?} is none of {}", written.get_ref(), names.join(", ")),
+        );
+    }
+    found.map_or_else(T::default, |(_, value)| *value)
+}
+
+fn number(
+    written: Option<Spanned<i64>>,
+    default: i64,
+    least: i64,
+    complaints: &mut Complaints<'_>,
+) -> u64 {
+    let value = written
+        .as_ref()
+        .map_or(default, |written| *written.get_ref());
+    if value < least {
+        complaints.at(
+            written.map(|written| written.span()),
+            format!("{value} is less than {least}"),
+        );
+    }
+    value.unsigned_abs()
+}
+
+fn time(
+    written: Option<Spanned<String>>,
+    default: Duration,
+    must_pass: bool,
+    complaints: &mut Complaints<'_>,
+) -> Duration {
+    let Some(written) = written else {
+        return default;
+    };
+    let parsed = parse_duration(written.get_ref()).and_then(|time| {
+        if must_pass && time.is_zero() {
+            Err("no run ends within no time".to_owned())
+        } else {
+            Ok(time)
+        }
+    });
+    complaints.take(written.span(), parsed).unwrap_or(default)
+}
+
+/// An axis and where it stands.
+struct PlacedAxis {
+    axis: Axis,
+    span: Range<usize>,
+}
+
+fn axes(
+    written: BTreeMap<Spanned<String>, Spanned<Vec<Spanned<super::source::Value>>>>,
+    cold_start: ColdStart,
+    complaints: &mut Complaints<'_>,
+) -> Vec<PlacedAxis> {
+    let mut axes: Vec<PlacedAxis> = Vec::with_capacity(written.len());
+    for (name, values) in written {
+        let span = name.span();
+        let name = name.into_inner();
+        if !is_name(&name) {
+            complaints.at(
+                Some(span.clone()),
+                format!("{name:?} is no name of an axis: use letters, digits, _ and -"),
+            );
+        } else if name == "port" {
+            complaints.at(
+                Some(span.clone()),
+                "`port` is chosen for each run and cannot be an axis",
+            );
+        }
+        if values.get_ref().is_empty() {
+            complaints.at(
+                Some(values.span()),
+                format!("the axis `{name}` has no value"),
+            );
+        }
+        let mut seen = BTreeSet::new();
+        let mut kept = Vec::new();
+        for value in values.into_inner() {
+            let (place, text) = (value.span(), value.get_ref().to_string());
+            if text.contains('\0') {
+                complaints.at(Some(place.clone()), "no argument can hold a zero byte");
+            }
+            if !seen.insert(text.clone()) {
+                complaints.at(
+                    Some(place.clone()),
+                    format!("the axis `{name}` has {text:?} twice"),
+                );
+            }
+            let meaning = meaning(&name, &text, cold_start);
+            complaints.take(place, meaning);
+            kept.push(text);
+        }
+        axes.push(PlacedAxis {
+            axis: Axis { name, values: kept },
+            span,
+        });
+    }
+    // TOML's tables have no order, their text has.
+    axes.sort_by_key(|axis| axis.span.start);
+    axes
+}
+
+/// Whether a value can be what the axis of this name needs.
+fn meaning(axis: &str, value: &str, cold_start: ColdStart) -> Result<(), String> {
+    match axis {
+        "model" if value.is_empty() => Err("a model has no name".to_owned()),
+        "pressure" => match parse_pressure(value)? {
+            PlannedPressure::MemoryMax(_) if cold_start == ColdStart::Warm => Err(format!(
+                "{value} and cold_start = \"warm\" exclude each other: pages that were cached before are not charged to the engine's cgroup"
+            )),
+            _ => Ok(()),
+        },
+        "tokens" | "threads" | "extents" => match value.parse::<u32>() {
+            Ok(1..) => Ok(()),
+            _ => Err(format!("{value:?} is no number of {axis}: write 1 or more")),
+        },
+        _ => Ok(()),
+    }
+}
+
+fn engine(
+    source: EngineSource,
+    span: Range<usize>,
+    axes: &[PlacedAxis],
+    complaints: &mut Complaints<'_>,
+) -> Option<EnginePlan> {
+    let Some((_, adapter)) = Adapter::ALL
+        .iter()
+        .find(|(name, _)| name == source.adapter.get_ref())
+    else {
+        let names: Vec<&str> = Adapter::ALL.iter().map(|(name, _)| *name).collect();
+        complaints.at(
+            Some(source.adapter.span()),
+            format!(
+                "{:?} is no adapter: choose one of {}",
+                source.adapter.get_ref(),
+                names.join(", ")
+            ),
+        );
+        return None;
+    };
+    let adapter = *adapter;
+    let command = command(adapter, &source, &span, axes, complaints);
+    uses(adapter, &source, &command, &span, axes, complaints);
+    if let Some(pattern) = &source.tokens_per_s {
+        let checked = match regex_lite::Regex::new(pattern.get_ref()) {
+            Ok(regex) if regex.captures_len() == 2 => Ok(()),
+            Ok(_) => {
+                Err("the regular expression needs exactly one group, around the number".to_owned())
+            }
+            Err(error) => Err(format!("no regular expression: {error}")),
+        };
+        complaints.take(pattern.span(), checked);
+    }
+    let (temperature, seed) = sampling(adapter, &source, &command, complaints);
+    Some(EnginePlan {
+        adapter,
+        command,
+        tokens_per_s: source.tokens_per_s.map(Spanned::into_inner),
+        temperature,
+        seed,
+    })
+}
+
+fn command(
+    adapter: Adapter,
+    source: &EngineSource,
+    span: &Range<usize>,
+    axes: &[PlacedAxis],
+    complaints: &mut Complaints<'_>,
+) -> Vec<Template> {
+    let Some(written) = &source.command else {
+        if adapter == Adapter::BuiltIn {
+            return built_in_command(source, axes, complaints);
+        }
+        complaints.at(
+            Some(span.clone()),
+            format!("the adapter {adapter} needs a command = [\"PROGRAM\", …]"),
+        );
+        return Vec::new();
+    };
+    let words = written.get_ref();
+    if words
+        .first()
+        .is_none_or(|program| program.get_ref().is_empty())
+    {
+        complaints.at(Some(written.span()), "the command has no program");
+    }
+    if adapter == Adapter::BuiltIn && words.first().is_some_and(|word| word.get_ref() != TRACER) {
+        complaints.at(
+            Some(written.span()),
+            "the command of the built-in engine begins with \"tracer\", \"engine\"; leave it out for the usual one",
+        );
+    }
+    words
+        .iter()
+        .filter_map(|word| {
+            if word.get_ref().contains('\0') {
+                complaints.at(Some(word.span()), "no argument can hold a zero byte");
+            }
+            let parsed = Template::parse(word.get_ref()).map_err(|error| error.to_string());
+            complaints.take(word.span(), parsed)
+        })
+        .collect()
+}
+
+/// The built-in engine's command from the axes that there are.
+fn built_in_command(
+    source: &EngineSource,
+    axes: &[PlacedAxis],
+    complaints: &mut Complaints<'_>,
+) -> Vec<Template> {
+    let seed = source.seed.as_ref().map_or(0, |seed| *seed.get_ref());
+    let mut words = vec![TRACER.to_owned(), "engine".into(), "--model={model}".into()];
+    words.push(format!("--seed={}", seed.unsigned_abs()));
+    for (axis, option) in [
+        ("tokens", "--tokens={tokens}"),
+        ("threads", "--threads={threads}"),
+        ("prompt_tokens", "--prompt-tokens={prompt_tokens}"),
+    ] {
+        if axes.iter().any(|placed| placed.axis.name == axis) {
+            words.push(option.into());
+        }
+    }
+    for placed in axes.iter().filter(|placed| placed.axis.name == "load_mode") {
+        for value in &placed.axis.values {
+            if !matches!(value.as_str(), "mmap" | "lazy") {
+                complaints.at(
+                    Some(placed.span.clone()),
+                    format!("the built-in engine has no load mode {value:?}: it has mmap and lazy"),
+                );
+            }
+        }
+    }
+    words
+        .iter()
+        .filter_map(|word| Template::parse(word).ok())
+        .collect()
+}
+
+/// Every placeholder has a value, and every axis has a use.
+fn uses(
+    adapter: Adapter,
+    source: &EngineSource,
+    command: &[Template],
+    span: &Range<usize>,
+    axes: &[PlacedAxis],
+    complaints: &mut Complaints<'_>,
+) {
+    let named: BTreeSet<&str> = command.iter().flat_map(Template::placeholders).collect();
+    let command_span = source
+        .command
+        .as_ref()
+        .map_or_else(|| span.clone(), Spanned::span);
+    let is_axis = |name: &str| axes.iter().any(|placed| placed.axis.name == name);
+    let of_request: &[&str] = match adapter {
+        Adapter::LlamaServer => &["tokens", "prompt"],
+        _ => &[],
+    };
+    // The usual command gets `--lazy` where this axis says so.
+    let by_adapter: &[&str] = match (adapter, &source.command) {
+        (Adapter::BuiltIn, None) => &["load_mode"],
+        _ => of_request,
+    };
+    for name in &named {
+        // What a run brings along itself.
+        let given = matches!(*name, "seed" | "temperature")
+            || (*name == "port" && adapter == Adapter::LlamaServer);
+        if !given && !is_axis(name) {
+            complaints.at(
+                Some(command_span.clone()),
+                format!("the command has {{{name}}}, and there is no axis of that name"),
+            );
+        }
+    }
+    // A server is asked, and the built-in engine started, with values of our own where the plan has none.
+    let is_server = adapter == Adapter::LlamaServer;
+    for (name, has_value) in [
+        (
+            "seed",
+            source.seed.is_some() || is_server || adapter == Adapter::BuiltIn,
+        ),
+        ("temperature", source.temperature.is_some() || is_server),
+    ] {
+        if named.contains(name) && !has_value && !is_axis(name) {
+            complaints.at(
+                Some(command_span.clone()),
+                format!("the command has {{{name}}}; write {name} = … below [engine]"),
+            );
+        }
+    }
+    if adapter == Adapter::LlamaServer && !named.contains("port") {
+        complaints.at(
+            Some(command_span.clone()),
+            "the server needs its port: add \"--port\", \"{port}\" to the command",
+        );
+    }
+    for name in of_request {
+        if !is_axis(name) {
+            complaints.at(
+                Some(span.clone()),
+                format!("the request to the server needs an axis `{name}`"),
+            );
+        }
+    }
+    if adapter == Adapter::LlamaBench && !asks_for_json(command) {
+        complaints.at(
+            Some(command_span.clone()),
+            "llama-bench must write JSON for its figures to be read: add \"-o\", \"jsonl\" to the command",
+        );
+    }
+    for placed in axes {
+        let name = placed.axis.name.as_str();
+        let used = named.contains(name)
+            || by_adapter.contains(&name)
+            || (KNOWN_TO_ALL.contains(&name) && (name != "model" || placed.axis.values.len() < 2));
+        if !used {
+            complaints.at(
+                Some(placed.span.clone()),
+                format!(
+                    "the axis `{name}` changes nothing: the command has no {{{name}}} (the adapter is {adapter})"
+                ),
+            );
+        }
+    }
+}
+
+fn asks_for_json(command: &[Template]) -> bool {
+    let words: Vec<&str> = command.iter().map(Template::written).collect();
+    words
+        .windows(2)
+        .any(|pair| matches!(pair, ["-o" | "--output", "json" | "jsonl"]))
+        || words
+            .iter()
+            .any(|word| matches!(*word, "--output=json" | "--output=jsonl"))
+}
+
+/// Temperature and seed, by the plan's keys and by the command of llama.cpp's programs; they must not contradict.
+fn sampling(
+    adapter: Adapter,
+    source: &EngineSource,
+    command: &[Template],
+    complaints: &mut Complaints<'_>,
+) -> (Option<f64>, Option<u64>) {
+    let temperature = source.temperature.as_ref().map(|value| *value.get_ref());
+    let seed = source.seed.as_ref().map(|value| {
+        if *value.get_ref() < 0 {
+            complaints.at(Some(value.span()), "a seed is 0 or more");
+        }
+        value.get_ref().unsigned_abs()
+    });
+    if let Some(written) = source
+        .temperature
+        .as_ref()
+        .filter(|value| !value.get_ref().is_finite() || *value.get_ref() < 0.0)
+    {
+        complaints.at(
+            Some(written.span()),
+            "a temperature is a number of 0 or more",
+        );
+    }
+    match adapter {
+        // What the request says, and the built-in engine's seed, are ours.
+        Adapter::LlamaServer => (temperature.or(Some(0.0)), seed.or(Some(1))),
+        Adapter::BuiltIn => (temperature, seed.or(Some(0))),
+        Adapter::Command | Adapter::LlamaBench => (temperature, seed),
+        Adapter::LlamaCli | Adapter::LlamaCompletion => {
+            let own: BTreeMap<String, String> = temperature
+                .map(|value| ("temperature".to_owned(), value.to_string()))
+                .into_iter()
+                .chain(seed.map(|value| ("seed".to_owned(), value.to_string())))
+                .collect();
+            let said_temperature: Option<f64> =
+                option_value(command, &["--temp", "--temperature"], &own)
+                    .and_then(|value| value.parse().ok());
+            let said_seed: Option<u64> =
+                option_value(command, &["-s", "--seed"], &own).and_then(|value| value.parse().ok());
+            if let Some(written) = source
+                .temperature
+                .as_ref()
+                .filter(|_| said_temperature != temperature)
+            {
+                complaints.at(
+                    Some(written.span()),
+                    "the command does not pass this temperature: add \"--temp\", \"{temperature}\"",
+                );
+            }
+            if let Some(written) = source.seed.as_ref().filter(|_| said_seed != seed) {
+                complaints.at(
+                    Some(written.span()),
+                    "the command does not pass this seed: add \"--seed\", \"{seed}\"",
+                );
+            }
+            (said_temperature, said_seed)
+        }
+    }
+}
+
+/// The value of an option, which follows it or is tied to it with `=`; the last one counts.
+fn option_value(
+    command: &[Template],
+    names: &[&str],
+    values: &BTreeMap<String, String>,
+) -> Option<String> {
+    let words: Vec<Option<String>> = command.iter().map(|word| word.fill(values)).collect();
+    let mut found = None;
+    for (position, word) in words.iter().enumerate() {
+        let Some(word) = word else { continue };
+        if names.contains(&word.as_str()) {
+            found = words.get(position + 1).cloned().flatten();
+        } else if let Some((_, value)) = word
+            .split_once('=')
+            .filter(|(name, _)| names.contains(name))
+        {
+            found = Some(value.to_owned());
+        }
+    }
+    found
+}

@@ -1,0 +1,577 @@
+//! A session: the runs of an experiment that are missing, one after the other, until all are made or something stops it.
+
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use anyhow::{Context as _, bail};
+
+use super::{
+    attempt::{Attempt, rest},
+    cells::{PlannedRun, expand},
+    estimate::{RunTimes, estimate},
+    folder::{
+        ExperimentFolder, Outcome, PLAN_FILE, REPORT_FILE, RUN_FILE, is_full_disk, run_record,
+    },
+    fragmented,
+    identity::ModelIdentity,
+    invocation::{engine_command, launch_arguments},
+    listing::totals,
+    lock::ExperimentLock,
+    machine_check::{self, RUN_BYTES},
+    manifest::{Manifest, Software},
+    plan::{Adapter, ColdStart, Plan},
+    progress::Progress,
+    server::{Answer, Request, free_port},
+    summary::{load, planned, without_records},
+    threshold::next_stage,
+    verdict::{failed_for_lack_of_space, read_log, verdict},
+    work::{keep_answer, tokens_per_s, work},
+};
+use crate::{
+    record::{EXPERIMENT_SCHEMA_VERSION, EngineRecord, ExperimentRecord, RunOutcome, RunRecord},
+    report,
+    run::{require_machine, write_whole_file},
+    target::{Caller, EngineLogParser, OutputStream, SignalWatch},
+};
+
+/// A run that failed with less than this left on the disk may have failed for it, and is made again.
+const LEAST_FREE_BYTES: u64 = 1 << 20;
+
+/// How a session may go.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SessionOptions {
+    /// Stop at the first failed run, whatever the plan says.
+    pub fail_fast: bool,
+    /// Go on with another kernel or another tracer than before.
+    pub accept_changes: bool,
+}
+
+/// How a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionEnd {
+    /// All runs have finished.
+    AllFinished,
+    /// Some run has failed.
+    SomeFailed,
+    /// A signal came; what is missing can be made by resuming.
+    Interrupted,
+}
+
+/// The disk of the experiment is full.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the disk that holds {} is full: free some space, then go on with `tracer experiment resume {}`; the runs that were made are kept",
+    directory.display(),
+    directory.display()
+)]
+pub struct DiskFull {
+    /// The experiment.
+    pub directory: PathBuf,
+}
+
+/// Begins the experiment of a plan's text and makes its runs.
+///
+/// # Errors
+/// [`super::PlanErrors`] where the plan cannot be run; [`DiskFull`]; whatever keeps the session from going on.
+pub fn begin(
+    plan_text: &str,
+    plan_directory: &Path,
+    out: &Path,
+    options: SessionOptions,
+    signals: &SignalWatch,
+) -> anyhow::Result<SessionEnd> {
+    let plan = Plan::parse(plan_text)?;
+    let runs = expand(&plan);
+    let caller = Caller::of_this_process()?;
+    machine_check::check(&plan, &runs, plan_directory, out, &caller)?;
+    require_machine()?;
+    let software = Software::current()?;
+    let (folder, lock) = ExperimentFolder::create(out, caller)?;
+    let begun = || -> anyhow::Result<Manifest> {
+        folder.write(PLAN_FILE, plan_text.as_bytes())?;
+        let manifest = Manifest {
+            schema_version: EXPERIMENT_SCHEMA_VERSION,
+            plan_digest: plan.digest(),
+            plan_directory: plan_directory.to_owned(),
+            began_at: now(),
+            software,
+            accepted_changes: Vec::new(),
+            models: fragmented::prepare(&plan, plan_directory, &folder)?,
+            runs,
+        };
+        folder.write_manifest(&manifest)?;
+        Ok(manifest)
+    };
+    let manifest = begun().map_err(|error| of_full_disk(error, folder.path()))?;
+    let experiment = planned(&plan, &manifest);
+    Session::new(folder, lock, plan, manifest, experiment, options, signals).conduct()
+}
+
+/// Goes on with an experiment: makes what is missing.
+///
+/// # Errors
+/// As of [`begin`]; what has changed since the experiment began.
+pub fn resume(
+    directory: &Path,
+    options: SessionOptions,
+    signals: &SignalWatch,
+) -> anyhow::Result<SessionEnd> {
+    let folder = ExperimentFolder::open(directory, Caller::of_this_process()?)?;
+    let lock = folder.lock()?;
+    let (plan, mut manifest) = folder.read()?;
+    for model in &manifest.models {
+        model.verify(true)?;
+    }
+    accept_or_refuse(&mut manifest, &folder, options)?;
+    require_machine()?;
+    let experiment = load(folder.path())?;
+    Session::new(folder, lock, plan, manifest, experiment, options, signals).conduct()
+}
+
+fn accept_or_refuse(
+    manifest: &mut Manifest,
+    folder: &ExperimentFolder,
+    options: SessionOptions,
+) -> anyhow::Result<()> {
+    let now_is = Software::current()?;
+    let changes = manifest.software.changes(&now_is);
+    if changes.is_empty() {
+        return Ok(());
+    }
+    if !options.accept_changes {
+        bail!(
+            "since the experiment began, {}: its runs would not be comparable. Go back to what was, or go on with --accept-changes, which the report then says",
+            changes.join("; ")
+        );
+    }
+    let mut next = manifest
+        .runs
+        .iter()
+        .map(|run| run.number)
+        .max()
+        .map_or(0, |last| last + 1);
+    for run in &manifest.runs {
+        if folder.outcome(run, &manifest.plan_digest)?.is_none() {
+            next = run.number;
+            break;
+        }
+    }
+    manifest.accepted_changes.extend(
+        changes
+            .iter()
+            .map(|change| format!("from run {next} on ({}): {change}", now())),
+    );
+    manifest.software = now_is;
+    folder.write_manifest(manifest)
+}
+
+fn now() -> String {
+    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
+}
+
+fn of_full_disk(error: anyhow::Error, directory: &Path) -> anyhow::Error {
+    if is_full_disk(&error) {
+        error.context(DiskFull {
+            directory: directory.to_owned(),
+        })
+    } else {
+        error
+    }
+}
+
+struct Session<'a> {
+    folder: ExperimentFolder,
+    lock: ExperimentLock,
+    plan: Plan,
+    manifest: Manifest,
+    experiment: ExperimentRecord,
+    times: RunTimes,
+    fail_fast: bool,
+    signals: &'a SignalWatch,
+}
+
+/// A run that was made.
+struct Made {
+    outcome: RunOutcome,
+    failure: Option<String>,
+    wall: Duration,
+}
+
+impl<'a> Session<'a> {
+    fn new(
+        folder: ExperimentFolder,
+        lock: ExperimentLock,
+        plan: Plan,
+        manifest: Manifest,
+        experiment: ExperimentRecord,
+        options: SessionOptions,
+        signals: &'a SignalWatch,
+    ) -> Self {
+        Self {
+            fail_fast: options.fail_fast || plan.fail_fast,
+            folder,
+            lock,
+            plan,
+            manifest,
+            experiment,
+            times: RunTimes::default(),
+            signals,
+        }
+    }
+
+    fn conduct(mut self) -> anyhow::Result<SessionEnd> {
+        let end = self.make_all();
+        let directory = self.folder.path().to_owned();
+        let end = end.map_err(|error| of_full_disk(error, &directory))?;
+        eprintln!(
+            "tracer: {}; experiment.json, report.md and the runs are in {}",
+            totals(&self.experiment),
+            directory.display()
+        );
+        if end == SessionEnd::Interrupted {
+            eprintln!(
+                "tracer: go on with `tracer experiment resume {}`",
+                directory.display()
+            );
+        }
+        Ok(end)
+    }
+
+    fn make_all(&mut self) -> anyhow::Result<SessionEnd> {
+        self.folder.remove_partial_runs()?;
+        self.times = earlier_times(&self.folder, &self.manifest)?;
+        let progress = Progress::new(self.manifest.runs.len(), self.made());
+        let mut rested = true;
+        loop {
+            while let Some(position) = self.next_missing() {
+                let pause = if rested {
+                    Duration::ZERO
+                } else {
+                    self.plan.cool_down
+                };
+                if rest(pause, self.signals)? {
+                    return Ok(SessionEnd::Interrupted);
+                }
+                rested = false;
+                let Some(run) = self.manifest.runs.get(position).cloned() else {
+                    break;
+                };
+                progress.begin(
+                    &run.directory(),
+                    &run.describe(&self.plan.axes),
+                    self.time_left(),
+                );
+                let Some(made) = self.make(position, &run)? else {
+                    return Ok(SessionEnd::Interrupted);
+                };
+                progress.end(&run.directory(), made.wall, made.failure.as_deref());
+                self.write_summary()?;
+                if made.outcome == RunOutcome::Failed && self.fail_fast {
+                    progress.say("tracer: stopped at the first failure, as asked for");
+                    return Ok(SessionEnd::SomeFailed);
+                }
+            }
+            if !self.extend()? {
+                break;
+            }
+            progress.extend(self.manifest.runs.len());
+        }
+        self.write_summary()?;
+        let some_failed = self
+            .experiment
+            .runs
+            .iter()
+            .any(|run| run.outcome != RunOutcome::Finished);
+        Ok(if some_failed {
+            SessionEnd::SomeFailed
+        } else {
+            SessionEnd::AllFinished
+        })
+    }
+
+    fn made(&self) -> usize {
+        self.experiment
+            .runs
+            .iter()
+            .filter(|run| run.outcome != RunOutcome::Missing)
+            .count()
+    }
+
+    fn next_missing(&self) -> Option<usize> {
+        self.experiment
+            .runs
+            .iter()
+            .position(|run| run.outcome == RunOutcome::Missing)
+    }
+
+    fn time_left(&self) -> Option<Duration> {
+        if self.times.count() == 0 {
+            return None;
+        }
+        let missing: Vec<&PlannedRun> = self
+            .manifest
+            .runs
+            .iter()
+            .zip(&self.experiment.runs)
+            .filter(|(_, made)| made.outcome == RunOutcome::Missing)
+            .map(|(run, _)| run)
+            .collect();
+        Some(estimate(&self.plan, &missing, &self.times, |_| 0).about)
+    }
+
+    /// Adds the next stage of a search. False: there is none.
+    fn extend(&mut self) -> anyhow::Result<bool> {
+        let more = next_stage(&self.plan, &self.manifest, &self.experiment);
+        if more.is_empty() {
+            return Ok(false);
+        }
+        self.manifest.runs.extend(more);
+        self.folder.write_manifest(&self.manifest)?;
+        let planned = planned(&self.plan, &self.manifest);
+        self.experiment.axes = planned.axes;
+        let known = self.experiment.runs.len();
+        self.experiment
+            .runs
+            .extend(planned.runs.into_iter().skip(known));
+        Ok(true)
+    }
+
+    fn write_summary(&self) -> anyhow::Result<()> {
+        self.folder
+            .write_experiment(&without_records(&self.experiment))?;
+        let report = report::experiment_markdown(&self.experiment);
+        self.folder.write(REPORT_FILE, report.as_bytes())
+    }
+
+    /// Makes a run. `None`: a signal came, and nothing of it is kept.
+    fn make(&mut self, position: usize, run: &PlannedRun) -> anyhow::Result<Option<Made>> {
+        if self
+            .folder
+            .free_bytes()
+            .context("cannot look at the disk")?
+            < RUN_BYTES
+        {
+            return Err(DiskFull {
+                directory: self.folder.path().to_owned(),
+            }
+            .into());
+        }
+        let made = self.attempt(run);
+        if !matches!(made, Ok(Some(_))) {
+            // The first error is the one to tell.
+            let _ = self.folder.abandon_run(run);
+        }
+        let Some((outcome, record)) = made? else {
+            return Ok(None);
+        };
+        self.times.add(run, outcome.wall_s);
+        let made = Made {
+            outcome: outcome.run.outcome,
+            failure: outcome.run.failure.clone(),
+            wall: Duration::try_from_secs_f64(outcome.wall_s).unwrap_or_default(),
+        };
+        if let Some(slot) = self.experiment.runs.get_mut(position) {
+            *slot = outcome.run;
+            slot.record = record;
+        }
+        Ok(Some(made))
+    }
+
+    fn attempt(&self, run: &PlannedRun) -> anyhow::Result<Option<(Outcome, Option<RunRecord>)>> {
+        let model = self.manifest.model(&run.cell)?;
+        model.verify(false)?;
+        let directory = self.folder.begin_run(run)?;
+        if self.plan.cold_start == ColdStart::Warm {
+            warm_up(model)?;
+        }
+        let port = match self.plan.engine.adapter {
+            Adapter::LlamaServer => Some(free_port()?),
+            _ => None,
+        };
+        let tracer = std::env::current_exe().context("cannot find the tracer's own program")?;
+        let engine = engine_command(
+            &self.plan,
+            run,
+            &model.path,
+            port,
+            &tracer,
+            &self.manifest.plan_directory,
+        )?;
+        let arguments = launch_arguments(&self.plan, run, model, &directory, &engine);
+        let began_at = now();
+        let ended = Attempt {
+            arguments: &arguments,
+            working_directory: &self.manifest.plan_directory,
+            directory: &directory,
+            time_limit: self.plan.time_limit,
+            request: port.map(|port| self.request(run, port)).transpose()?,
+        }
+        .make(&self.lock, self.signals)?;
+        if ended.interrupted {
+            return Ok(None);
+        }
+        let mut record = run_record(&directory)?;
+        let log = read_log(&directory).context("cannot read the run's log")?;
+        let (outcome, failure) = verdict(
+            self.plan.engine.adapter,
+            &ended,
+            record.as_ref(),
+            &log,
+            self.plan.time_limit,
+        );
+        // The log itself may have found no room to say so.
+        let is_full = || -> io::Result<bool> {
+            Ok(failure.is_some() && self.folder.free_bytes()? < LEAST_FREE_BYTES)
+        };
+        if failed_for_lack_of_space(record.as_ref(), &log)
+            || is_full().context("cannot look at the disk")?
+        {
+            return Err(DiskFull {
+                directory: self.folder.path().to_owned(),
+            }
+            .into());
+        }
+        let answer = ended
+            .answer
+            .as_ref()
+            .and_then(|answer| answer.as_ref().ok());
+        if let Some(answer) = answer {
+            keep_answer(answer, &directory).context("cannot keep the server's answer")?;
+        }
+        if let Some(record) = &mut record {
+            self.add_rates(record, &directory, answer)?;
+        }
+        let work = work(&self.plan.engine, &directory, record.as_ref(), answer)
+            .context("cannot read the engine's output")?;
+        let outcome = Outcome {
+            plan_digest: self.manifest.plan_digest.clone(),
+            kernel: self.manifest.software.kernel.clone(),
+            tracer_version: self.manifest.software.tracer_version.clone(),
+            began_at,
+            wall_s: ended.wall.as_secs_f64(),
+            run: crate::record::ExperimentRunRecord {
+                outcome,
+                failure,
+                work: Some(work),
+                ..run.record()
+            },
+        };
+        self.folder.complete_run(run, &outcome)?;
+        Ok(Some((outcome, record)))
+    }
+
+    fn request(&self, run: &PlannedRun, port: u16) -> anyhow::Result<Request> {
+        let value = |name: &str| {
+            run.cell
+                .get(name)
+                .with_context(|| format!("the run has no {name}: the manifest was changed"))
+        };
+        let own = |name: &str| run.cell.get(name).and_then(|value| value.parse().ok());
+        Ok(Request {
+            port,
+            prompt: value("prompt")?.clone(),
+            tokens: value("tokens")?.parse().context("no number of tokens")?,
+            temperature: own("temperature")
+                .or(self.plan.engine.temperature)
+                .unwrap_or_default(),
+            seed: run
+                .cell
+                .get("seed")
+                .and_then(|seed| seed.parse().ok())
+                .or(self.plan.engine.seed)
+                .unwrap_or_default(),
+        })
+    }
+
+    /// Tokens per second that only the plan or the server's answer tells go into the run's record and report.
+    fn add_rates(
+        &self,
+        record: &mut RunRecord,
+        directory: &Path,
+        answer: Option<&Answer>,
+    ) -> anyhow::Result<()> {
+        if let Some(pattern) = &self.plan.engine.tokens_per_s {
+            match tokens_per_s(pattern, directory).context("cannot read the engine's output")? {
+                Some(rate) => {
+                    record.engine = EngineRecord {
+                        source: Some("plan".to_owned()),
+                        tokens_per_s: Some(rate),
+                        // Its other figures belong to a rate that the plan does not want.
+                        load_end_s: record.engine.load_end_s,
+                        load_end_mark: record.engine.load_end_mark.take(),
+                        buffers: std::mem::take(&mut record.engine.buffers),
+                        ..EngineRecord::default()
+                    };
+                }
+                None => record.notes.push(format!(
+                    "the plan's expression for tokens per second, {pattern:?}, matches nothing in the engine's output"
+                )),
+            }
+        } else if let Some(timings) = answer
+            .filter(|_| record.engine.tokens_per_s.is_none())
+            .and_then(timings_of)
+        {
+            record.engine.source = Some("json".to_owned());
+            record.engine.tokens_per_s = timings.tokens_per_second;
+            record.engine.prompt_s = timings.prompt_seconds;
+            record.engine.prompt_tokens = timings.prompt_tokens;
+            record.engine.prompt_tokens_per_s = timings.prompt_tokens_per_second;
+            record.engine.eval_s = timings.eval_seconds;
+            record.engine.eval_tokens = timings.eval_tokens;
+        } else {
+            return Ok(());
+        }
+        let mut json =
+            serde_json::to_vec_pretty(record).context("cannot write the record as JSON")?;
+        json.push(b'\n');
+        for (name, content) in [
+            (REPORT_FILE, report::markdown(record).as_bytes()),
+            (RUN_FILE, json.as_slice()),
+        ] {
+            let path = directory.join(name);
+            write_whole_file(&path, content, self.folder.caller())
+                .with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        Ok(())
+    }
+}
+
+/// What the server's answer says of its time, read like its log.
+fn timings_of(answer: &Answer) -> Option<crate::target::EngineTimings> {
+    let line = serde_json::to_vec(answer.whole.get("timings")?).ok()?;
+    let mut parser = EngineLogParser::new();
+    parser.line(OutputStream::Stdout, &line);
+    parser.line(OutputStream::Stdout, b"");
+    parser.timings()
+}
+
+/// How long the runs took that were made.
+///
+/// # Errors
+/// A run's folder that holds something else.
+pub(super) fn earlier_times(
+    folder: &ExperimentFolder,
+    manifest: &Manifest,
+) -> anyhow::Result<RunTimes> {
+    let mut times = RunTimes::default();
+    for run in &manifest.runs {
+        if let Some(outcome) = folder.outcome(run, &manifest.plan_digest)? {
+            times.add(run, outcome.wall_s);
+        }
+    }
+    Ok(times)
+}
+
+/// Reads a model into the page cache, as far as it fits.
+fn warm_up(model: &ModelIdentity) -> anyhow::Result<()> {
+    for file in &model.files {
+        File::open(&file.path)
+            .and_then(|mut open| io::copy(&mut open, &mut io::sink()))
+            .with_context(|| format!("cannot read {}", file.path.display()))?;
+    }
+    Ok(())
+}
