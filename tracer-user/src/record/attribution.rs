@@ -197,6 +197,8 @@ pub struct PageCacheRecord {
 pub struct MarksRecord {
     /// `uprobes`, `log`, `page cache` or `none`.
     pub source: String,
+    /// What ended the load: `uprobes`, `log` or `page cache` (all of the model had entered it once). Null: nothing did.
+    pub load_end: Option<String>,
     /// In words: which functions, which line.
     pub description: String,
     /// Calls of each probed function.

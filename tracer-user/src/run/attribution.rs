@@ -106,6 +106,11 @@ fn marks(figures: &AttributionFigures, around: &Surroundings<'_>) -> MarksRecord
         }
         None => "nothing marked the load's end",
     };
+    let load_end = figures.load_end.map(|basis| match basis {
+        LoadEndBasis::FullPass => "page cache",
+        LoadEndBasis::Returned | LoadEndBasis::ContextMade => "uprobes",
+        _ => "log",
+    });
     let steps = figures.steps().len();
     let (source, description) = if steps > 0 {
         let names: Vec<String> = calls
@@ -126,19 +131,14 @@ fn marks(figures: &AttributionFigures, around: &Surroundings<'_>) -> MarksRecord
             ),
         )
     } else {
-        let source = match figures.load_end {
-            Some(LoadEndBasis::FullPass) => "page cache",
-            Some(LoadEndBasis::Returned | LoadEndBasis::ContextMade) => "uprobes",
-            Some(_) => "log",
-            None => "none",
-        };
         (
-            source,
+            load_end.unwrap_or("none"),
             format!("no decode call was seen, so there are no steps; {basis}"),
         )
     };
     MarksRecord {
         source: source.to_owned(),
+        load_end: load_end.map(str::to_owned),
         description,
         calls,
     }

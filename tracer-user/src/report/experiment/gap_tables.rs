@@ -127,3 +127,52 @@ fn distribution(
     rows.push(line("sequential in its stream", &|(_, stream)| stream));
     table(text, &header, &rows);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::gaps;
+    use crate::{
+        record::{GapClassRecord, PlannedPressure},
+        report::experiment::{
+            groups::groups,
+            sample::{experiment, finished, with_model},
+        },
+    };
+
+    #[test]
+    fn each_class_stands_in_its_row_of_the_study_s_table() {
+        let run = with_model(finished("a.gguf", PlannedPressure::None), |model| {
+            let class = |share: f64| GapClassRecord {
+                share: Some(share),
+                ..Default::default()
+            };
+            if let Some(gaps) = &mut model.gaps {
+                gaps.sequential = class(0.302);
+                gaps.small = class(0.013);
+                gaps.medium = class(0.009);
+                gaps.large = class(0.006);
+                gaps.backward = class(0.67);
+            }
+        });
+        let made = experiment(vec![run]);
+        let mut text = String::new();
+        gaps(&mut text, &groups(&made));
+        let (whole, parts) = text.split_once("load alone").expect("three tables");
+        for row in [
+            "| sequential (gap = 0) | 30.2 % |",
+            "| small (\\< 128 KiB) | 1.3 % |",
+            "| medium (128 KiB – 1 MiB) | 0.9 % |",
+            "| large (> 1 MiB) | 0.6 % |",
+            "| backward (\\< 0) | 67.0 % |",
+            "| sequential in its stream | 99.9 % |",
+        ] {
+            assert!(whole.contains(row), "{row}\n{whole}");
+        }
+        assert!(
+            parts.contains("| sequential (gap = 0) | 25.0 % |"),
+            "{parts}"
+        );
+        // The generation of the sample reads nothing, so that it has no gaps.
+        assert!(parts.contains("| backward (\\< 0) | no reads |"), "{parts}");
+    }
+}

@@ -150,6 +150,7 @@ fn model_record(path: &str) -> ModelRecord {
         phases: Some(vec![phase("load", MODEL_BYTES), phase("generation", 0)]),
         marks: Some(MarksRecord {
             source: "uprobes".into(),
+            load_end: Some("uprobes".into()),
             ..Default::default()
         }),
         tokens: Some(steps(&[0; 99])),

@@ -18,10 +18,10 @@ const WHOLE: f64 = 0.999;
 /// Coverage of the load, where its end is told by the engine: by its functions or its log. Where it is told by the page
 /// cache the load ends when every byte has come in once, and covers the model by definition.
 fn load_coverage(run: &Traced<'_>) -> Option<f64> {
-    let source = run.model.marks.as_ref().map(|marks| marks.source.as_str());
+    let end = run.model.marks.as_ref()?.load_end.as_deref();
     let load = run.phase("load")?;
     load.coverage
-        .filter(|_| matches!(source, Some("uprobes" | "log")))
+        .filter(|_| matches!(end, Some("uprobes" | "log")))
 }
 
 const PHASES: [&str; 5] = ["load", "warm_up", "prompt", "generation", "inference"];

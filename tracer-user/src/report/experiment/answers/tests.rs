@@ -317,7 +317,7 @@ fn the_order_of_a_generation_stands_beside_its_latency() {
 fn a_load_that_ends_when_the_model_is_covered_proves_nothing() {
     let by_pages = with_model(finished("a.gguf", PlannedPressure::None), |model| {
         if let Some(marks) = &mut model.marks {
-            marks.source = "page cache".into();
+            marks.load_end = Some("page cache".into());
         }
     });
     has(
