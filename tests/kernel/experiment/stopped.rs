@@ -74,8 +74,10 @@ pub(super) fn killed_twice(ground: &Ground, disk: &LoopDisk) -> Result<()> {
         let digest = run["work"]["output_digest"].as_str().context("no digest")?;
         ensure!(run["work"]["output_kind"] == "token ids", "{run:#}");
         ensure!(
-            run["work"]["generated_tokens"].to_string()
-                == run["cell"]["tokens"].as_str().unwrap_or_default(),
+            run["work"]["generated_tokens"].as_u64()
+                == run["cell"]["tokens"]
+                    .as_str()
+                    .and_then(|tokens| tokens.parse().ok()),
             "{run:#}"
         );
         let of_tokens = digests

@@ -283,7 +283,7 @@ fn with_a_model_only_its_overlap_counts() {
         (reads.count, reads.total_bytes, reads.coverage),
         (2, 12 * 512, Some(0.75))
     );
-    assert_eq!((reads.writes, reads.write_bytes), (1, 4 * 512));
+    assert_eq!((reads.writes, reads.write_bytes), (Some(1), Some(4 * 512)));
     let gaps = record.model.gaps.as_ref().unwrap();
     assert_eq!((gaps.count, gaps.small.count), (1, 1));
     let device = &record.devices[0];

@@ -127,12 +127,7 @@ fn memory(plan: &Plan, missing: &mut Vec<String>) {
                 continue;
             }
         };
-        let available = system.available_bytes.unwrap_or(system.free_bytes);
         match pressure {
-            PlannedPressure::LeaveFree(bytes) if bytes > available => missing.push(format!(
-                "pressure {written}: only {} are available now; choose less",
-                report::bytes(available)
-            )),
             PlannedPressure::MemoryMax(bytes) if bytes > system.total_bytes => {
                 missing.push(format!(
                     "pressure {written}: the machine has {}, a larger limit is none",

@@ -226,7 +226,8 @@ fn helper_tracer_on_a_terminal() {
     next();
     let script = "import signal, sys
 def got(number, frame):
-    print('engine got', number, flush=True); sys.exit(4)
+    # One write, also where Python does not buffer.
+    sys.stdout.write('engine got %d\\n' % number); sys.stdout.flush(); sys.exit(4)
 signal.signal(signal.SIGINT, got)
 print('asks', flush=True); print('heard', input(), flush=True)
 signal.pause()";

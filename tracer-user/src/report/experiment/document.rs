@@ -19,7 +19,9 @@ use super::{
 #[must_use]
 pub fn experiment_markdown(experiment: &ExperimentRecord) -> String {
     let mut text = format!("# Experiment {}\n\n", escaped(&experiment.name));
-    quoted(&mut text, &standing(experiment));
+    let mut words = standing(experiment);
+    words.extend(experiment.notes.iter().map(|note| format!("Note: {note}.")));
+    quoted(&mut text, &words);
     setup(&mut text, experiment);
     let groups = groups(experiment);
     if !groups.is_empty() {

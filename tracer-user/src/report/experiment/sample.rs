@@ -40,6 +40,7 @@ pub(super) fn experiment(mut runs: Vec<ExperimentRunRecord>) -> ExperimentRecord
         order: "blocks".into(),
         axes,
         runs,
+        notes: vec!["the kernel changed".into()],
     }
 }
 
