@@ -73,11 +73,9 @@ pub(super) fn killed_twice(ground: &Ground, disk: &LoopDisk) -> Result<()> {
     for run in experiment.runs()? {
         let digest = run["work"]["output_digest"].as_str().context("no digest")?;
         ensure!(run["work"]["output_kind"] == "token ids", "{run:#}");
+        let tokens = run["cell"]["tokens"].as_str().context("no tokens")?;
         ensure!(
-            run["work"]["generated_tokens"].as_u64()
-                == run["cell"]["tokens"]
-                    .as_str()
-                    .and_then(|tokens| tokens.parse().ok()),
+            run["work"]["generated_tokens"] == tokens.parse::<u64>().context("no number")?,
             "{run:#}"
         );
         let of_tokens = digests

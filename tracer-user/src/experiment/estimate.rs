@@ -121,6 +121,8 @@ mod tests {
             times.add(second, 8.0);
         }
         assert_eq!(of(&times).about, Duration::from_secs(2 * 4 + 2 * 8 + 3));
+        let first_only = estimate(&plan, &runs[..1], &times, |_| 0);
+        assert_eq!(first_only.about, Duration::from_secs(4));
         assert_eq!(in_words(Duration::from_millis(61_200)), "1m 2s");
     }
 }

@@ -86,6 +86,9 @@ fn a_run_is_there_whole_or_not_at_all() {
     };
     assert!(outcome(first).is_some_and(|made| made.run.outcome == RunOutcome::Finished));
     assert!(outcome(second).is_none());
+    let whole = folder.path().join(first.directory());
+    assert!(whole.join("engine.stdout").is_file(), "all of it has moved");
+    assert!(!folder.path().join(first.partial_directory()).exists());
     let states = || -> Vec<RunOutcome> {
         let experiment = load(folder.path()).expect("an experiment");
         experiment.runs.iter().map(|run| run.outcome).collect()

@@ -98,7 +98,8 @@ pub enum RunOutcome {
 pub struct WorkRecord {
     /// Version line of the engine.
     pub engine_version: Option<String>,
-    /// SHA-256 of the generated token ids (or of the generated text, where the engine gives no ids), hexadecimal.
+    /// SHA-256 of the generated token ids in decimal digits, each with a line feed after it (or of the generated text,
+    /// where the engine gives no ids), hexadecimal.
     pub output_digest: Option<String>,
     /// Whether the digest is over `token ids`, `text` or `standard output`.
     pub output_kind: Option<String>,
