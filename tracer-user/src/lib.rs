@@ -3,6 +3,7 @@
 //! One idea holds it together: one stream of reads, many sources, one set of accumulators, many views.
 //! `docs/ARCHITECTURE.md` has the rooms and the arrows between them.
 pub mod cli;
+pub mod device;
 pub mod engine;
 pub mod kernel;
 pub mod model;

@@ -8,6 +8,7 @@
 mod attribution;
 mod checks;
 mod course;
+mod device_test;
 mod experiment;
 mod inspection;
 mod machine;
@@ -25,6 +26,10 @@ pub use checks::Check;
 pub use course::{
     BufferRecord, CgroupPointRecord, MemoryPointRecord, ProcessPointRecord, ResidencyPointRecord,
     SystemPointRecord,
+};
+pub use device_test::{
+    DEVICE_TEST_SCHEMA_VERSION, DeviceTestRecord, OrderCostRecord, OtherLoadRecord, PatternRecord,
+    RoundRecord, SpreadRecord, TestedDevice, TestedFile, TestedRun, UsedRecord,
 };
 pub use experiment::{
     AxisRecord, EXPERIMENT_SCHEMA_VERSION, ExperimentRecord, ExperimentRunRecord, PlannedPressure,

@@ -8,12 +8,21 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
-use crate::{record::RunRecord, report, target::Caller};
+use crate::{
+    record::{DeviceTestRecord, RunRecord},
+    report,
+    target::Caller,
+};
 
 /// The record of the run.
 const RECORD: &str = "run.json";
 /// The report.
 const REPORT: &str = "report.md";
+
+/// The record of a device test.
+const DEVICE_RECORD: &str = "device.json";
+/// The same as text.
+const DEVICE_TEXT: &str = "device.txt";
 
 /// Where the launcher keeps the engine's output.
 const ENGINE_OUTPUT: [&str; 2] = ["engine.stdout", "engine.stderr"];
@@ -39,6 +48,14 @@ impl RunDirectory {
                 path.display()
             );
         }
+        Self::open_or_create(path, caller)
+    }
+
+    /// The same for a folder that may hold a run: for what is written beside its record.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn open_or_create(path: &Path, caller: &Caller) -> anyhow::Result<Self> {
         let mut missing: Vec<PathBuf> = Vec::new();
         let mut ancestor = Some(path);
         while let Some(folder) =
@@ -50,7 +67,8 @@ impl RunDirectory {
         let mut directory = Self {
             path: path.to_owned(),
             created: Vec::new(),
-            kept: false,
+            // Of a run that is there already nothing is taken away.
+            kept: path.join(RECORD).exists(),
         };
         for folder in missing.into_iter().rev() {
             fs::create_dir(&folder).with_context(|| {
@@ -96,6 +114,28 @@ impl RunDirectory {
         json.push(b'\n');
         self.write_file(REPORT, report::markdown(record).as_bytes(), caller)?;
         self.write_file(RECORD, &json, caller)?;
+        self.kept = true;
+        Ok(())
+    }
+
+    /// Writes the record of a device test and its text, like those of a run.
+    ///
+    /// # Errors
+    /// A full disk, a folder that went away.
+    pub fn write_device_test(
+        &mut self,
+        record: &DeviceTestRecord,
+        caller: &Caller,
+    ) -> anyhow::Result<()> {
+        let mut json =
+            serde_json::to_vec_pretty(record).context("cannot write the record as JSON")?;
+        json.push(b'\n');
+        self.write_file(
+            DEVICE_TEXT,
+            report::device_test(record, None).as_bytes(),
+            caller,
+        )?;
+        self.write_file(DEVICE_RECORD, &json, caller)?;
         self.kept = true;
         Ok(())
     }
