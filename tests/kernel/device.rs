@@ -226,8 +226,8 @@ fn replays_a_run(ground: &Ground, file_system: FileSystem) -> Result<()> {
 
 fn without_a_run(ground: &Ground) -> Result<()> {
     let disk = ground.disk(FileSystem::Ext4)?;
-    let holes = [1 << 20..2 << 20];
-    let file = ModelFile::sparse(&disk, "model", FILE_BYTES, &holes)?;
+    let hole = 1 << 20..2 << 20;
+    let file = ModelFile::sparse(&disk, "model", FILE_BYTES, std::slice::from_ref(&hole))?;
     let record = test_with_account(&disk, &file, call(ground, file.path(), 8)?)?;
     let found = patterns(&record)?;
     for depth in [1, 4, 16] {

@@ -48,6 +48,9 @@ const RANDOM_DEPTHS: [usize; 3] = [1, 4, 16];
 /// Queue depth of a sequential pattern that shows what the device can do at most.
 const DEEP: usize = 8;
 
+/// Share of the best bandwidth from which on a run has got more than the device now gives, and not by chance.
+const MORE_THAN_ALL: f64 = 1.05;
+
 /// What to test.
 #[derive(Clone, Debug)]
 pub struct DeviceTestOptions {
@@ -150,6 +153,12 @@ pub fn measure(
         let median_request_bytes =
             Sizes::new(run.sizes.iter().copied(), 1).map_or(0, |sizes| sizes.median());
         record.used = used(&record.patterns, &run);
+        let more = |share: Option<f64>| share.is_some_and(|share| share > MORE_THAN_ALL);
+        if record.used.is_some_and(|used| more(used.busy_share)) {
+            record.notes.push(
+                "the run got more from the device than this test: the device, or the host of a virtual one, gives less now than it did then, or memory below it answered the run".to_owned(),
+            );
+        }
         record.notes.extend(run.notes);
         record.run = Some(crate::record::TestedRun {
             median_request_bytes,
