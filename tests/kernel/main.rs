@@ -10,6 +10,7 @@
 //! `--test-threads` says otherwise, and take turns with those of other processes in any case.
 
 mod aggregates;
+mod device;
 mod device_counter;
 mod device_share;
 mod early_programs;
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
         real_engine::cases(),
         phases::cases(),
         read_list::cases(),
+        device::cases(),
     ];
     // Listing needs no privileges, and touches nothing.
     let ground = if arguments.list {

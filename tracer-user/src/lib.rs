@@ -4,6 +4,7 @@
 //! `docs/ARCHITECTURE.md` has the rooms and the arrows between them.
 pub mod blktrace;
 pub mod cli;
+pub mod device;
 pub mod engine;
 pub mod experiment;
 pub mod kernel;

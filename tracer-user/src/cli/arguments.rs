@@ -46,6 +46,9 @@ pub enum Command {
     Audit(AuditArguments),
     /// Many runs: every combination of a plan's axes, repeated, resumable.
     Experiment(super::experiment::ExperimentArguments),
+    /// Measure what the device of a model's file can do on this file, and what the order of a run's reads costs there.
+    /// Reads only, past the page cache.
+    Device(DeviceArguments),
     /// Say for each thing that the tracer needs whether it is there, and how to get it.
     Doctor(DoctorArguments),
     /// Run the built-in engine, which multiplies with real weights and writes no sense.
@@ -68,6 +71,25 @@ pub struct ModelArguments {
     /// Print all of it as JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `tracer device`.
+#[derive(Clone, Debug, Args)]
+pub struct DeviceArguments {
+    /// A file of a model. Nothing is written to it.
+    pub file: PathBuf,
+    /// Take sizes, queue depth and order of the reads from this run, whose folder has run.json and reads.parquet.
+    #[arg(long, value_name = "DIR")]
+    pub run: Option<PathBuf>,
+    /// How long it may take. Ctrl-C stops earlier, with what has been measured, marked as partial.
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub seconds: u64,
+    /// Print the record as JSON instead of a table.
+    #[arg(long)]
+    pub json: bool,
+    /// Write device.json and device.txt into this folder, which may be the run's.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }
 
 /// How to trace, for every command that traces.

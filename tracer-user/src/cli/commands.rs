@@ -1,6 +1,10 @@
 //! One function a command: arguments in, calls out.
 
-use std::{io::IsTerminal as _, path::PathBuf, time::SystemTime};
+use std::{
+    io::IsTerminal as _,
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
 
 use anyhow::Context as _;
 use nix::sys::signal::Signal;
@@ -10,8 +14,9 @@ use crate::{
     kernel::{Requirement, SessionOptions},
     pressure, report,
     run::{
-        AttachOptions, DemoOptions, FinishedRun, LaunchOptions, TraceOptions, bytes_progress,
-        describe, examine, inspect, run_attach, run_demo, run_launch,
+        AttachOptions, DemoOptions, DeviceTestRequest, FinishedRun, LaunchOptions, TraceOptions,
+        bytes_progress, describe, examine, inspect, run_attach, run_demo, run_device_test,
+        run_launch,
     },
     target::SignalWatch,
 };
@@ -19,8 +24,8 @@ use crate::{
 use super::experiment::experiment;
 use super::{
     arguments::{
-        Arguments, AttachArguments, Command, DemoArguments, DoctorArguments, EngineArguments,
-        LaunchArguments, MakeModelArguments, ModelArguments, TraceArguments,
+        Arguments, AttachArguments, Command, DemoArguments, DeviceArguments, DoctorArguments,
+        EngineArguments, LaunchArguments, MakeModelArguments, ModelArguments, TraceArguments,
     },
     blktrace::{audit, blktrace},
 };
@@ -37,6 +42,7 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<i32> {
         Command::Model(arguments) => model(&arguments),
         Command::Blktrace(arguments) => blktrace(&arguments),
         Command::Audit(arguments) => audit(&arguments),
+        Command::Device(arguments) => device(arguments),
         Command::Doctor(arguments) => doctor(&arguments),
         Command::Demo(arguments) => demo(arguments),
         Command::Experiment(arguments) => experiment(arguments),
@@ -98,6 +104,23 @@ fn model(arguments: &ModelArguments) -> anyhow::Result<i32> {
         serde_json::to_string_pretty(&inspection).context("cannot write JSON")? + "\n"
     } else {
         report::inspection(&inspection, terminal_columns())
+    };
+    print_ignoring_a_closed_pipe(&text)?;
+    Ok(0)
+}
+
+fn device(arguments: DeviceArguments) -> anyhow::Result<i32> {
+    let request = DeviceTestRequest {
+        file: arguments.file,
+        run: arguments.run,
+        time: Duration::from_secs(arguments.seconds),
+        out: arguments.out,
+    };
+    let record = run_device_test(request, signals()?)?;
+    let text = if arguments.json {
+        serde_json::to_string_pretty(&record).context("cannot write JSON")? + "\n"
+    } else {
+        report::device_test(&record, terminal_columns())
     };
     print_ignoring_a_closed_pipe(&text)?;
     Ok(0)

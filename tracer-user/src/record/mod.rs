@@ -10,6 +10,7 @@ mod audit;
 mod block_trace;
 mod checks;
 mod course;
+mod device_test;
 mod experiment;
 mod inspection;
 mod machine;
@@ -31,6 +32,10 @@ pub use checks::Check;
 pub use course::{
     BufferRecord, CgroupPointRecord, MemoryPointRecord, ProcessPointRecord, ResidencyPointRecord,
     SystemPointRecord,
+};
+pub use device_test::{
+    DEVICE_TEST_SCHEMA_VERSION, DeviceTestRecord, OrderCostRecord, OtherLoadRecord, PatternRecord,
+    RoundRecord, SpreadRecord, TestedDevice, TestedFile, TestedRun, UsedRecord,
 };
 pub use experiment::{
     AxisRecord, EXPERIMENT_SCHEMA_VERSION, ExperimentRecord, ExperimentRunRecord, PlannedPressure,

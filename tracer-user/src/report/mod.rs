@@ -3,6 +3,7 @@
 mod attribution;
 mod audit;
 mod block_trace;
+mod device;
 mod experiment;
 mod figures;
 mod inspection;
@@ -12,6 +13,7 @@ mod units;
 
 pub use audit::{accounting_table, audit_markdown, audit_terminal};
 pub use block_trace::{block_trace_markdown, block_trace_terminal};
+pub use device::device_test;
 pub use experiment::{
     TEMPLATES, answer, experiment_markdown, experiment_terminal, template, threshold_refinement,
 };

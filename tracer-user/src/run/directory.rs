@@ -8,7 +8,11 @@ use std::{
 use anyhow::{Context as _, bail};
 use serde::Serialize;
 
-use crate::{record::RunRecord, report, target::Caller};
+use crate::{
+    record::{DeviceTestRecord, RunRecord},
+    report,
+    target::Caller,
+};
 
 use super::whole_file::write_whole_file;
 
@@ -22,6 +26,11 @@ pub const AUDIT_RECORD: &str = "audit.json";
 const RECORDS: [&str; 3] = [RECORD, TRACE_RECORD, AUDIT_RECORD];
 /// The report.
 const REPORT: &str = "report.md";
+
+/// The record of a device test.
+const DEVICE_RECORD: &str = "device.json";
+/// The same as text.
+const DEVICE_TEXT: &str = "device.txt";
 
 /// Where the launcher keeps the engine's output.
 const ENGINE_OUTPUT: [&str; 2] = ["engine.stdout", "engine.stderr"];
@@ -47,6 +56,14 @@ impl RunDirectory {
                 path.display()
             );
         }
+        Self::open_or_create(path, caller)
+    }
+
+    /// The same for a folder that may hold a run: for what is written beside its record.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn open_or_create(path: &Path, caller: &Caller) -> anyhow::Result<Self> {
         let mut missing: Vec<PathBuf> = Vec::new();
         let mut ancestor = Some(path);
         while let Some(folder) =
@@ -58,7 +75,8 @@ impl RunDirectory {
         let mut directory = Self {
             path: path.to_owned(),
             created: Vec::new(),
-            kept: false,
+            // Of a run that is there already nothing is taken away.
+            kept: path.join(RECORD).exists(),
         };
         for folder in missing.into_iter().rev() {
             fs::create_dir(&folder).with_context(|| {
@@ -118,6 +136,28 @@ impl RunDirectory {
         json.push(b'\n');
         self.write_file(REPORT, report.as_bytes(), caller)?;
         self.write_file(name, &json, caller)?;
+        self.kept = true;
+        Ok(())
+    }
+
+    /// Writes the record of a device test and its text, like those of a run.
+    ///
+    /// # Errors
+    /// A full disk, a folder that went away.
+    pub fn write_device_test(
+        &mut self,
+        record: &DeviceTestRecord,
+        caller: &Caller,
+    ) -> anyhow::Result<()> {
+        let mut json =
+            serde_json::to_vec_pretty(record).context("cannot write the record as JSON")?;
+        json.push(b'\n');
+        self.write_file(
+            DEVICE_TEXT,
+            report::device_test(record, None).as_bytes(),
+            caller,
+        )?;
+        self.write_file(DEVICE_RECORD, &json, caller)?;
         self.kept = true;
         Ok(())
     }

@@ -86,6 +86,8 @@ pub struct BlockDevice {
     pub model: Option<String>,
     /// Backing file, of loop devices.
     pub backing_file: Option<PathBuf>,
+    /// Whether a loop device reads its backing file past the page cache (`loop/dio`).
+    pub loop_direct_io: Option<bool>,
     /// Devices beneath it (`slaves`), of dm and md.
     pub lower_devices: Vec<String>,
     /// Requests or bios.
@@ -206,6 +208,7 @@ impl Sysfs {
             logical_block_bytes: number(&queue.join("logical_block_size"))?,
             model: optional(&directory.join("device/model"))?.filter(|model| !model.is_empty()),
             backing_file,
+            loop_direct_io: optional_flag(&directory.join("loop/dio"))?,
             lower_devices,
             driver_kind,
             queue: facts,

@@ -1,0 +1,219 @@
+//! A device test as text.
+
+use std::fmt::Write as _;
+
+use comfy_table::{ContentArrangement, Table, presets};
+
+use crate::record::{DeviceTestRecord, PatternRecord, SpreadRecord};
+
+use super::units::{bytes, count, rate, share, unobserved};
+
+const DEFAULT_COLUMNS: u16 = 120;
+const NARROWEST_COLUMNS: u16 = 60;
+
+/// The test as text of `columns` characters; None where the output is no terminal.
+#[must_use]
+pub fn device_test(record: &DeviceTestRecord, columns: Option<u16>) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail, so the results are dropped throughout.
+    let _ = writeln!(
+        text,
+        "{} ({}, {} extents, {}) on {}{}",
+        record.file.path,
+        bytes(record.file.size_bytes),
+        count(record.file.extents),
+        record.file.filesystem,
+        record.device.name,
+        record
+            .device
+            .device_model
+            .as_deref()
+            .map_or_else(String::new, |model| format!(", {model}")),
+    );
+    let _ = writeln!(
+        text,
+        "{}; {} rounds in {:.1} s. A figure is the median of the rounds, in brackets the smallest and the largest.",
+        record.method, record.rounds, record.measured_s
+    );
+    for doubt in &record.doubts {
+        let _ = writeln!(text, "NOT THE DEVICE ALONE: {doubt}");
+    }
+    if record.partial {
+        let _ = writeln!(
+            text,
+            "PARTIAL: {}",
+            record
+                .partial_reason
+                .as_deref()
+                .unwrap_or("it was cut short")
+        );
+    }
+    let _ = writeln!(text, "\n{}", patterns(&record.patterns, columns));
+    order(&mut text, record);
+    run(&mut text, record);
+    if let Some(others) = &record.others {
+        let _ = writeln!(
+            text,
+            "Others meanwhile: {} read, {} written; the test read {}.",
+            bytes(others.read_bytes),
+            bytes(others.written_bytes),
+            bytes(others.own_bytes)
+        );
+    }
+    for note in &record.notes {
+        let _ = writeln!(text, "Note: {note}");
+    }
+    text
+}
+
+fn patterns(patterns: &[PatternRecord], columns: Option<u16>) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(presets::UTF8_BORDERS_ONLY)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(columns.unwrap_or(DEFAULT_COLUMNS).max(NARROWEST_COLUMNS))
+        .set_header([
+            "order",
+            "read size",
+            "in flight",
+            "bandwidth",
+            "reads/s",
+            "median latency, µs",
+        ]);
+    if columns.is_none() {
+        table.force_no_tty();
+    }
+    for pattern in patterns {
+        table.add_row([
+            pattern.order.clone(),
+            pattern
+                .request_bytes
+                .map_or_else(|| "the run's".to_owned(), bytes),
+            count(pattern.queue_depth),
+            spread(pattern.bytes_per_s, |value| rate(Some(value))),
+            spread(pattern.reads_per_s, |value| format!("{value:.0}")),
+            spread(pattern.median_latency_us, |value| format!("{value:.0}")),
+        ]);
+    }
+    table
+}
+
+fn spread(figure: Option<SpreadRecord>, format: impl Fn(f64) -> String) -> String {
+    figure.map_or_else(unobserved, |figure| {
+        format!(
+            "{} ({} – {})",
+            format(figure.median),
+            format(figure.least),
+            format(figure.largest)
+        )
+    })
+}
+
+fn order(text: &mut String, record: &DeviceTestRecord) {
+    let Some(order) = &record.order else {
+        return;
+    };
+    let times = |cost| spread(cost, |value| format!("{value:.3}×"));
+    let _ = writeln!(
+        text,
+        "The order's cost: the run's own reads take {} as long in its order as in the device's, {} at random.",
+        times(order.recorded_to_sorted),
+        times(order.shuffled_to_sorted),
+    );
+    let _ = writeln!(
+        text,
+        "  In all rounds together {} reads of the list, {}, in each order: of each round some consecutive ones.",
+        count(order.window_reads),
+        bytes(order.window_bytes)
+    );
+}
+
+fn run(text: &mut String, record: &DeviceTestRecord) {
+    if let Some(run) = &record.run {
+        let _ = writeln!(
+            text,
+            "The run in {}: half of its requests up to {}, {} in flight on average, {} while busy, {} on average.",
+            run.directory,
+            bytes(run.median_request_bytes),
+            run.mean_queue_depth
+                .map_or_else(unobserved, |depth| format!("{depth:.1}")),
+            rate(run.busy_bytes_per_s),
+            rate(run.average_bytes_per_s),
+        );
+    }
+    if let Some(used) = &record.used {
+        let _ = writeln!(
+            text,
+            "It used {} of what the device gives at best ({}) while it was busy, {} on average; {} of what its own reads get without the engine.",
+            share(used.busy_share),
+            rate(Some(used.best_bytes_per_s)),
+            share(used.average_share),
+            share(used.busy_share_of_recorded),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::device_test;
+    use crate::record::{
+        DeviceTestRecord, OrderCostRecord, OtherLoadRecord, PatternRecord, SpreadRecord, TestedRun,
+        UsedRecord,
+    };
+
+    #[test]
+    fn figures_stand_with_their_spread() {
+        let times = |median| {
+            Some(SpreadRecord {
+                median,
+                least: median / 2.0,
+                largest: median * 2.0,
+            })
+        };
+        let record = DeviceTestRecord {
+            patterns: vec![PatternRecord {
+                order: "random".into(),
+                request_bytes: Some(4096),
+                queue_depth: 16,
+                bytes_per_s: times(1024.0 * 1024.0),
+                ..PatternRecord::default()
+            }],
+            order: Some(OrderCostRecord {
+                recorded_to_sorted: times(1.25),
+                shuffled_to_sorted: None,
+                ..OrderCostRecord::default()
+            }),
+            run: Some(TestedRun::default()),
+            used: Some(UsedRecord {
+                best_bytes_per_s: 1024.0,
+                busy_share: Some(0.5),
+                ..UsedRecord::default()
+            }),
+            others: Some(OtherLoadRecord::default()),
+            ..DeviceTestRecord::default()
+        };
+        let text = device_test(&record, None);
+        for part in [
+            "1.00 MiB/s (512.00 KiB/s – 2.00 MiB/s)",
+            "1.250× (0.625× – 2.500×)",
+            "not observed at random",
+            "50.0 %",
+            "4.00 KiB",
+        ] {
+            assert!(text.contains(part), "{part}:\n{text}");
+        }
+    }
+
+    #[test]
+    fn doubts_and_an_early_end_are_shouted() {
+        let record = DeviceTestRecord {
+            doubts: vec!["others used the device".into()],
+            partial: true,
+            partial_reason: Some("stopped by a signal after 2 of 6 rounds".into()),
+            ..DeviceTestRecord::default()
+        };
+        let text = device_test(&record, Some(80));
+        assert!(text.contains("NOT THE DEVICE ALONE: others used the device"));
+        assert!(text.contains("PARTIAL: stopped by a signal after 2 of 6 rounds"));
+    }
+}
