@@ -69,9 +69,11 @@ fn tokens_per_s(run: &ExperimentRunRecord) -> String {
 }
 
 fn cell(run: &ExperimentRunRecord, axes: &[AxisRecord]) -> String {
+    let is_varied = |axis: &AxisRecord| axis.values.len() > 1;
+    let shows_all = !axes.iter().any(is_varied);
     let words: Vec<String> = axes
         .iter()
-        .filter(|axis| axis.values.len() > 1)
+        .filter(|axis| shows_all || is_varied(axis))
         .filter_map(|axis| Some(format!("{}={}", axis.name, run.cell.get(&axis.name)?)))
         .collect();
     words.join(" ")

@@ -15,6 +15,7 @@ mod listing;
 mod lock;
 mod machine_check;
 mod manifest;
+mod one_run;
 pub mod plan;
 mod progress;
 mod server;

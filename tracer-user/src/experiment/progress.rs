@@ -18,7 +18,7 @@ impl Progress {
     pub fn new(total: usize, done: usize) -> Self {
         let bar = ProgressBar::new(total as u64).with_position(done as u64);
         // The template is a constant; where it were wrong, the plain bar would do.
-        if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos} of {len}  {wide_msg}") {
+        if let Ok(style) = ProgressStyle::with_template("{pos} of {len} made {wide_bar} {msg}") {
             bar.set_style(style);
         }
         bar.enable_steady_tick(Duration::from_secs(1));

@@ -22,8 +22,10 @@ use crate::{
 
 /// Fewer tell nothing where single runs differ.
 pub const LEAST_REPETITIONS: u64 = 5;
-/// A refinement halves the gap or better: more stages than bits of a size are a mistake.
+/// A plan of more runs is a mistake.
 const MOST_RUNS: usize = 10_000;
+/// Sizes that the one refinement adds at most.
+const MOST_NEW_SIZES: usize = 8;
 
 /// How memory is taken away. The two are different experiments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,6 +171,13 @@ pub fn plan_text(request: &ThresholdRequest) -> anyhow::Result<String> {
     toml::to_string_pretty(&plan).context("cannot write the plan of the search")
 }
 
+/// At most `most` of the sizes, evenly among them.
+fn evenly(sizes: &[u64], most: usize) -> impl Iterator<Item = u64> {
+    let step = sizes.len().div_ceil(most).max(1);
+    // From the middle of each stride: the ends of the bracket are known.
+    sizes.iter().copied().skip(step / 2).step_by(step)
+}
+
 /// The runs that a search goes on with after all planned ones were made; none where it is over, or where this is no search.
 #[must_use]
 pub fn next_stage(
@@ -186,6 +195,14 @@ pub fn next_stage(
     else {
         return Vec::new();
     };
+    if manifest
+        .runs
+        .iter()
+        .any(|run| run.block >= plan.repetitions)
+    {
+        // Refined already. Where the engine is unstable a finer grid finds the same band again.
+        return Vec::new();
+    }
     let is_new = |bytes: &u64| {
         let written = pressure.written(*bytes);
         !manifest
@@ -195,9 +212,11 @@ pub fn next_stage(
     };
     let mut axes = plan.axes.clone();
     for axis in axes.iter_mut().filter(|axis| axis.name == "pressure") {
-        axis.values = report::threshold_refinement(experiment)
+        let wanted: Vec<u64> = report::threshold_refinement(experiment)
             .into_iter()
             .filter(is_new)
+            .collect();
+        axis.values = evenly(&wanted, MOST_NEW_SIZES)
             .map(|bytes| pressure.written(bytes))
             .collect();
     }
@@ -219,7 +238,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::{Grid, ThresholdPressure, ThresholdRequest, even_grid, plan_text};
+    use super::{Grid, ThresholdPressure, ThresholdRequest, even_grid, evenly, plan_text};
     use crate::{
         experiment::plan::{Adapter, Plan, PlanKind},
         record::PlannedPressure,
@@ -291,6 +310,19 @@ mod tests {
     }
 
     proptest! {
+        /// No more than asked for, each one of them once, none left out where there is room for all.
+        #[test]
+        fn a_refinement_is_bounded(count in 0u64..300, most in 1usize..20) {
+            let sizes: Vec<u64> = (0..count).rev().collect();
+            let few: Vec<u64> = evenly(&sizes, most).collect();
+            prop_assert!(few.len() <= most);
+            prop_assert!(few.windows(2).all(|pair| pair[0] > pair[1]));
+            prop_assert_eq!(few.is_empty(), sizes.is_empty());
+            if sizes.len() <= most {
+                prop_assert_eq!(few, sizes);
+            }
+        }
+
         /// Both ends are there, sizes fall, and none is twice.
         #[test]
         fn grids_fall_from_end_to_end(from_bytes in 1u64.., to_bytes in 1u64.., points in 2u64..50) {

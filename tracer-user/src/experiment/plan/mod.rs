@@ -4,6 +4,7 @@
 //! only the machine can tell (files, programs, memory) is asked in [`super::machine_check`].
 
 mod check;
+mod sampling;
 mod source;
 mod template;
 

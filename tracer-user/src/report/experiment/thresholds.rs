@@ -138,6 +138,8 @@ pub fn threshold_refinement(experiment: &ExperimentRecord) -> Vec<u64> {
     let mut sizes: Vec<u64> = thresholds(experiment)
         .iter()
         .filter_map(|threshold| Some((threshold, threshold.next()?)))
+        // More runs of a kind that cannot be judged (too few steps, no known need) would be no better.
+        .filter(|(_, next)| next.unjudged_bytes.is_empty())
         .flat_map(|(threshold, next)| {
             let planned = next.refine_bytes.into_iter();
             planned
