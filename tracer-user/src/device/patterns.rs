@@ -227,11 +227,12 @@ mod tests {
     fn sizes_are_picked_as_often_as_they_occurred() {
         let sizes = Sizes::new([(4000, 30), (131_072, 10)], BLOCK).expect("some");
         assert_eq!(sizes.median(), 4096);
-        let by_number = |size| (0..sizes.all()).filter(|number| sizes.of_number(*number) == size);
-        assert_eq!(
-            (by_number(4096).count(), by_number(131_072).count()),
-            (30, 10)
-        );
+        let of_size = |size| {
+            (0..sizes.all())
+                .filter(|number| sizes.of_number(*number) == size)
+                .count()
+        };
+        assert_eq!((of_size(4096), of_size(131_072)), (30, 10));
         let data = Data::new([(0, 1 << 30)]);
         let read = random(&data, &sizes, BLOCK, 4000, &mut Rng::with_seed(1));
         let small = read.iter().filter(|read| read.length_bytes == 4096).count();
