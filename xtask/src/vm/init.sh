@@ -47,14 +47,16 @@ ln -s /dev/nvme0n1 /dev/spare-nvme
 mount -t ext4 -o noatime $work /guest/disk || finish 125
 
 cd /root
+# Open all the time: a terminal forgets its settings with its last user.
+exec 4<>/dev/ttyS1
 if [ -e /guest/job/terminal ]; then
     stty -F /dev/ttyS1 sane $(cat /guest/job/terminal)
     export TERM=linux
-    setsid sh -c 'exec /guest/job/run <>/dev/ttyS1 >&0 2>&1'
+    # The first terminal that the leader of a session opens is its own, with Ctrl-C.
+    setsid sh -c 'exec /guest/job/run <>/dev/ttyS1 >&0 2>&1 4>&-'
 else
-    exec 4>/dev/ttyS1
     stty -F /dev/ttyS1 raw -echo
-    /guest/job/run </dev/null >&4 2>&4
+    /guest/job/run </dev/null >&4 2>&4 4>&-
 fi
 status=$?
 # What it left for the host.
