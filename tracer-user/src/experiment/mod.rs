@@ -1,7 +1,7 @@
 //! Many runs: a plan's matrix with repetitions, made one after the other, each kept whole or not at all.
 //!
 //! [`begin`] and [`resume`] are a session, [`load`] reads what there is. A run is a `tracer launch` of its own
-//! ([`mod@attempt`]).
+//! (`attempt`).
 
 mod attempt;
 mod cells;

@@ -1,7 +1,7 @@
 //! A plan: what is varied, how often, in which order, and with which engine.
 //!
 //! A plan is a TOML file; [`Plan::parse`] takes its text and says everything that is wrong with it, each with its line. What
-//! only the machine can tell (files, programs, memory) is asked in [`super::machine_check`].
+//! only the machine can tell (files, programs, memory) is asked in `machine_check`.
 
 mod check;
 mod sampling;
