@@ -15,6 +15,11 @@ use crate::{
 /// `BDEVFS_MAGIC` of `include/uapi/linux/magic.h`: the file system of the block devices' own page cache.
 const BLOCK_DEVICE_MAGIC: u64 = 0x6264_6576;
 
+/// Masks lie above it, and addresses of `struct page` below: on x86_64 they end at 0xfffffe0000000000
+/// (Documentation/arch/x86/x86_64/mm.rst), on arm64 here (`VMEMMAP_END` of arch/arm64/include/asm/memory.h). The head of
+/// 1 GiB is at most 16 MiB away.
+const LEAST_MASK: u64 = 0xffff_ffff_c000_0000;
+
 /// For whom a read with these flags and this first bio is.
 #[inline(always)]
 pub fn of_read(command_flags: u32, bio: Bio) -> ReadOrigin {
@@ -32,9 +37,16 @@ fn of_page(page: u64) -> Option<ReadOrigin> {
     if page == 0 {
         return None;
     }
-    // `page_folio()` of include/linux/page-flags.h: the lowest bit says that the rest is the head's address.
+    // `page_folio()` of include/linux/page-flags.h: the lowest bit says that the rest is the head's address, or from
+    // `compound_info` on (Linux 7) a mask that makes it of the page's own.
     let head: u64 = read(page, setting!(members.page_compound_head))?;
-    let folio = if head & 1 == 1 { head - 1 } else { page };
+    let folio = if head & 1 == 0 {
+        page
+    } else if head >= LEAST_MASK {
+        page & head
+    } else {
+        head - 1
+    };
     // The two lowest bits mark anonymous and movable pages (`FOLIO_MAPPING_FLAGS`).
     let mapping: u64 = read(folio, setting!(members.folio_mapping))?;
     if mapping == 0 || mapping & 3 != 0 {

@@ -160,7 +160,10 @@ impl KernelTypes {
             request_bio: self.member("request", "bio")?,
             bio_vectors: self.member("bio", "bi_io_vec")?,
             vector_page: self.member("bio_vec", "bv_page")?,
-            page_compound_head: self.member("page", "compound_head")?,
+            // Renamed in Linux 7.
+            page_compound_head: self
+                .member("page", "compound_head")
+                .or_else(|_| self.member("page", "compound_info"))?,
             superblock_magic: self.member("super_block", "s_magic")?,
             bio_block_device: match self.disk_in_bio()? {
                 Some(offset) => offset,
