@@ -10,6 +10,7 @@
 //! `--test-threads` says otherwise, and take turns with those of other processes in any case.
 
 mod aggregates;
+mod audit;
 mod device;
 mod device_counter;
 mod device_share;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         fragmented::cases(),
         early_programs::cases(),
         aggregates::cases(),
+        audit::cases(),
         page_cache::cases(),
         tensors::cases(),
         experts::cases(),

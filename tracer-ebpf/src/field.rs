@@ -154,8 +154,8 @@ impl Bio {
     #[inline(always)]
     pub fn first_page(self) -> u64 {
         let vector: *const u8 = load(self.0, setting!(members.bio_vectors));
-        let page: *const u8 = load(vector, setting!(members.vector_page));
-        page as u64
+        // Read as a number: the verifier allows no arithmetic on a typed pointer.
+        read(vector as u64, setting!(members.vector_page)).unwrap_or(0)
     }
 }
 
