@@ -148,6 +148,14 @@ impl<'lock> FtraceBlk<'lock> {
     }
 }
 
+/// Whether this kernel has a tracepoint, such as `filemap/mm_filemap_fault`.
+///
+/// # Errors
+/// [`crate::environment::Unavailable`] where tracefs cannot be mounted.
+pub fn has_tracepoint(path: &str) -> Result<bool> {
+    Ok(tracefs()?.join("events").join(path).exists())
+}
+
 /// Where tracefs is mounted; mounted in this process's own namespace where it is not yet.
 fn tracefs() -> Result<PathBuf> {
     let path = Path::new("/sys/kernel/tracing");

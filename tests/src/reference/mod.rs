@@ -4,5 +4,5 @@
 mod blk_tracer;
 mod records;
 
-pub use blk_tracer::FtraceBlk;
+pub use blk_tracer::{FtraceBlk, has_tracepoint};
 pub use records::{Action, BlkRecord, BlkTrace};

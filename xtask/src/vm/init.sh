@@ -2,6 +2,8 @@
 # The guest's first process: prepares the machine, runs the job, says how it ended, switches off.
 # ttyS0 is the kernel's console, ttyS1 the job's output (and a person's terminal), ttyS2 what the host reads.
 /bin/busybox --install -s /bin
+# Scripts mean the programs in the search path; busybox's own shell would take its own first.
+[ -e /bin/dash ] && /bin/busybox ln -sf dash /bin/sh
 export PATH=/bin HOME=/root TERM=dumb
 
 mount -t devtmpfs devices /dev
@@ -28,7 +30,7 @@ finish() {
     poweroff -f
 }
 
-for module in virtio_pci virtio_blk nvme loop; do modprobe -q $module; done
+for module in virtio_pci virtio_blk nvme loop zram; do modprobe -q $module; done
 by_serial() {
     for disk in /sys/block/vd*; do
         [ "$(cat $disk/serial 2>/dev/null)" = "$1" ] && echo /dev/${disk##*/} && return

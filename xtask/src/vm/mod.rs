@@ -150,7 +150,7 @@ fn run(options: RunOptions) -> Result<u8> {
 fn shell(series: Series) -> Result<u8> {
     let mut prepared = prepare()?;
     StaticBuild::tracer(&prepared.ready)?.add_to(&mut prepared.programs);
-    let mut job = Job::of(["sh", "-l"]);
+    let mut job = Job::of(["busybox", "ash", "-l"]);
     job.terminal = Some(terminal_size());
     prepared.run(series, &job, &Settings::default())
 }

@@ -19,7 +19,7 @@ use crate::{executable, progress};
 
 /// What the tests and a person in the guest need, with the package that has it. What busybox has too is here where
 /// its version is not enough.
-const PROGRAMS: [(&str, &str); 26] = [
+const PROGRAMS: [(&str, &str); 27] = [
     ("addpart", "util-linux"),
     ("blkdiscard", "util-linux"),
     ("blkparse", "blktrace"),
@@ -27,6 +27,7 @@ const PROGRAMS: [(&str, &str); 26] = [
     ("btrfs", "btrfs-progs"),
     ("capsh", "libcap2-bin"),
     ("cryptsetup", "cryptsetup-bin"),
+    ("dash", "dash"),
     ("dd", "coreutils"),
     ("debugfs", "e2fsprogs"),
     ("delpart", "util-linux"),
