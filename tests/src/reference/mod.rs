@@ -3,6 +3,8 @@
 
 mod blk_tracer;
 mod records;
+mod tracefs;
 
-pub use blk_tracer::{FtraceBlk, has_tracepoint};
+pub use blk_tracer::FtraceBlk;
 pub use records::{Action, BlkRecord, BlkTrace};
+pub use tracefs::has_tracepoint;

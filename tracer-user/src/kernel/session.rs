@@ -116,6 +116,7 @@ pub struct Session {
     attached: Vec<Attached>,
     counts_models: bool,
     can_probe: bool,
+    can_skip: bool,
     ring: AsyncFd<RingBuf<MapData>>,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
     statistics: Option<std::os::fd::OwnedFd>,
@@ -215,6 +216,7 @@ impl Session {
             attached,
             counts_models,
             can_probe,
+            can_skip: types.can_skip(),
             ring,
             logger,
             statistics,
@@ -362,8 +364,13 @@ impl Session {
                     .ebpf
                     .program(name)
                     .ok_or_else(|| anyhow!("the eBPF object has no program {name}"))?;
-                losses::of_program(attached.event, program, self.statistics.is_some())
-                    .with_context(|| format!("cannot read the counters of program {name}"))
+                losses::of_program(
+                    attached.event,
+                    program,
+                    self.statistics.is_some(),
+                    self.can_skip,
+                )
+                .with_context(|| format!("cannot read the counters of program {name}"))
             })
             .collect()
     }
