@@ -27,7 +27,8 @@ use super::{
 };
 
 /// The eBPF object that the build script made.
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf"));
+pub(super) static OBJECT: &[u8] =
+    aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf"));
 
 /// How often the reader of the ring buffer should come by itself.
 pub const WAKE_INTERVAL: std::time::Duration = std::time::Duration::from_millis(20);
@@ -437,7 +438,7 @@ fn file_slots(files: &[(FileKey, u64)]) -> anyhow::Result<(Vec<(FileKey, FileSlo
 
 /// Before Linux 5.11 maps count against the limit of locked memory. Where it cannot be raised, loading
 /// fails with the kernel's own error.
-fn raise_memlock_limit() {
+pub(super) fn raise_memlock_limit() {
     use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
     let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
 }
