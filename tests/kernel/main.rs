@@ -30,6 +30,7 @@ mod odd_storage;
 mod page_cache;
 mod phases;
 mod processes;
+mod programs;
 mod read_list;
 mod real_engine;
 mod results;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
     arguments.test_threads = arguments.test_threads.or(Some(1));
     let cases = [
         fixtures::cases(),
+        programs::cases(),
         known_order::cases(),
         device_counter::cases(),
         odd_files::cases(),

@@ -18,7 +18,7 @@ use tracer_common::{
 
 use super::{
     KernelTypes, Record,
-    aggregates::{self, Aggregates, Plain, Sizes},
+    aggregates::{self, Aggregates, FileAggregates, Plain, Sizes},
     attach::{Attached, attach},
     decode,
     losses::{self, ProgramRun},
@@ -118,6 +118,8 @@ pub struct Session {
     counts_models: bool,
     can_probe: bool,
     can_skip: bool,
+    /// Slots of files whose page-cache events cannot be told from others'.
+    unnamed_files: Vec<usize>,
     ring: AsyncFd<RingBuf<MapData>>,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
     statistics: Option<std::os::fd::OwnedFd>,
@@ -218,6 +220,7 @@ impl Session {
             counts_models,
             can_probe,
             can_skip: types.can_skip(),
+            unnamed_files: Vec::new(),
             ring,
             logger,
             statistics,
@@ -328,7 +331,7 @@ impl Session {
     /// # Errors
     /// A map that cannot be read.
     pub fn aggregates(&self, idle_since: &[Option<u64>]) -> anyhow::Result<Aggregates> {
-        aggregates::read(
+        let mut aggregates = aggregates::read(
             &self.ebpf,
             &Sizes {
                 models: self.tables.models,
@@ -349,7 +352,18 @@ impl Session {
                 attached: &|program| self.has_program(program),
                 counts_models: self.counts_models,
             },
-        )
+        )?;
+        for slot in &self.unnamed_files {
+            if let Some(file) = aggregates.files.get_mut(*slot) {
+                *file = FileAggregates::default();
+            }
+        }
+        Ok(aggregates)
+    }
+
+    /// Leaves a file's page-cache events unobserved, since nothing shows how the tracepoints name it.
+    pub fn leave_unobserved(&mut self, slot: usize) {
+        self.unnamed_files.push(slot);
     }
 
     /// What the kernel counted for each program: skipped events, and its run time where that is measured.
