@@ -224,7 +224,10 @@ pub fn fill(
             if let Some((issues, _)) = aggregates.devices.get(slot) {
                 let share =
                     attribution::device_share(&disk.name, issues, device.statistics_sectors_read);
-                record.checks.push(attribution_checks::of_share(&share));
+                let short = if kernel_counts { 0 } else { lost_records };
+                record
+                    .checks
+                    .push(attribution_checks::of_share(&share, short));
                 record.device_share.push(share);
             }
             record.devices.push(device);
