@@ -113,8 +113,9 @@ pub struct TraceArguments {
     /// several times, as with old traces.
     #[arg(long)]
     pub audit: bool,
-    /// Use the programs for kernels before 5.17, for tests.
-    #[arg(long, hide = true)]
+    /// Use the eBPF programs for kernels before 5.17, which are simpler: where a verifier refuses the others, and for
+    /// tests. Figures then come from the records alone.
+    #[arg(long)]
     pub early_programs: bool,
     /// Do not write reads.parquet, the list of the model's reads.
     #[arg(long)]

@@ -88,8 +88,14 @@ pub(super) fn attach(
             }
             continue;
         };
-        let loaded = load(ebpf, btf, program, hook)
-            .with_context(|| format!("the kernel refused program {program}"));
+        let loaded = load(ebpf, btf, program, hook).with_context(|| {
+            let way_out = if event.early.is_some() && counts_models {
+                "; `--early-programs` takes simpler ones"
+            } else {
+                ""
+            };
+            format!("the kernel refused program {program}{way_out}")
+        });
         match (loaded, hook) {
             (Err(_), Hook::Function(_)) => continue,
             (loaded, _) => loaded?,
