@@ -27,7 +27,7 @@ pub fn issue<A: Abilities>(context: &BtfTracePointContext) {
     if !gate::is_open() {
         return;
     }
-    let request = request_argument(context);
+    let request = request_argument(context, setting!(constants.request_argument));
     let Some((device_slot, device)) = filter::device_of(request.disk()) else {
         return;
     };
@@ -80,7 +80,7 @@ pub fn requeue<A: Abilities>(context: &BtfTracePointContext) {
     if !gate::is_open() {
         return;
     }
-    let request = request_argument(context);
+    let request = request_argument(context, setting!(constants.requeued_argument));
     let Some((device_slot, device)) = filter::device_of(request.disk()) else {
         return;
     };
@@ -128,8 +128,8 @@ pub fn requeue<A: Abilities>(context: &BtfTracePointContext) {
 /// The request of `block_rq_issue` and `block_rq_requeue`: the first argument, or the second after the
 /// queue.
 #[inline(always)]
-fn request_argument(context: &BtfTracePointContext) -> Request {
-    if setting!(constants.request_argument) == 0 {
+fn request_argument(context: &BtfTracePointContext, position: u32) -> Request {
+    if position == 0 {
         Request(context.arg(0))
     } else {
         Request(context.arg(1))
