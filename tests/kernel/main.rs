@@ -18,6 +18,7 @@ mod early_programs;
 mod experiment;
 mod experts;
 mod fixtures;
+mod formats;
 mod fragmented;
 mod ground;
 mod known_order;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
     arguments.test_threads = arguments.test_threads.or(Some(1));
     let cases = [
         fixtures::cases(),
+        formats::cases(),
         known_order::cases(),
         device_counter::cases(),
         odd_files::cases(),

@@ -157,7 +157,7 @@ pub fn has_tracepoint(path: &str) -> Result<bool> {
 }
 
 /// Where tracefs is mounted; mounted in this process's own namespace where it is not yet.
-fn tracefs() -> Result<PathBuf> {
+pub(super) fn tracefs() -> Result<PathBuf> {
     let path = Path::new("/sys/kernel/tracing");
     if path.join("current_tracer").exists() {
         return Ok(path.into());

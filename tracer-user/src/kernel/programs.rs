@@ -66,7 +66,7 @@ const LAST_PAGE: Argument = argument("last page", &[2], Value::Integer(8));
 const FAULT: Argument = argument("fault", &[0], Value::Pointer("vm_fault"));
 const COMPLETION: [Argument; 3] = [
     argument("request", &[0], Value::Pointer("request")),
-    // An errno before `blk_status_t` (Linux 5.16); no errno has a lowest byte of 0.
+    // `blk_status_t`, or an errno on older kernels; no errno has a lowest byte of 0.
     argument("status", &[1], Value::LowestOf(&[1, 4])),
     argument("bytes", &[2], Value::Integer(4)),
 ];

@@ -227,4 +227,4 @@ fn beginning(line: &str) -> String {
 
 #[cfg(test)]
 #[path = "tracepoint_format_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -34,8 +34,8 @@ pub enum TypesError {
         kernel: String,
         /// The struct.
         structure: &'static str,
-        /// The member.
-        member: &'static str,
+        /// The member, with all names that it has had.
+        member: String,
         /// What the programs load.
         expected: String,
     },

@@ -131,14 +131,19 @@ impl KernelTypes {
 
     /// The first member that the struct has.
     fn first_of(&self, structure: &'static str, names: &[Name]) -> Result<u32, TypesError> {
-        let mut missing = None;
         for (name, value) in names {
             match self.member(structure, name, *value) {
-                Err(error @ TypesError::MissingMember { .. }) => missing = Some(error),
+                Err(TypesError::MissingMember { .. }) => {}
                 answer => return answer,
             }
         }
-        Err(missing.unwrap_or_else(|| self.missing_structure(structure)))
+        let join = |words: Vec<String>| words.join(" or ");
+        Err(TypesError::MissingMember {
+            kernel: self.kernel.clone(),
+            structure,
+            member: join(names.iter().map(|(name, _)| (*name).to_owned()).collect()),
+            expected: join(names.iter().map(|(_, value)| value.to_string()).collect()),
+        })
     }
 
     /// Byte offset of a member, also of one inside anonymous structs and unions.
@@ -178,7 +183,11 @@ impl KernelTypes {
         structure: &'static str,
         member: &'static str,
     ) -> Result<u32, TypesError> {
-        for definition in self.structures(structure) {
+        let mut structures = self.structures(structure).peekable();
+        if structures.peek().is_none() {
+            return Err(self.missing_structure(structure));
+        }
+        for definition in structures {
             for found in &definition.members {
                 if self
                     .btf
@@ -261,7 +270,7 @@ impl KernelTypes {
         TypesError::MissingMember {
             kernel: self.kernel.clone(),
             structure,
-            member,
+            member: member.to_owned(),
             expected,
         }
     }
