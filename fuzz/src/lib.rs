@@ -1,9 +1,8 @@
 //! What the fuzz targets hold against any bytes.
 //!
 //! Run one with `cargo +nightly fuzz run gguf_header` (needs `cargo install cargo-fuzz`). The seeds in `corpus/` are
-//! also run, with seeded mutations, by the unit tests of the tracer (`model/corpus_tests.rs`, `blktrace/corpus_tests.rs`,
-//! `kernel/tracepoint_format_tests.rs`); the first two
-//! write theirs too.
+//! also run, with seeded mutations, by the unit tests of the tracer: `model/corpus_tests.rs` and
+//! `blktrace/corpus_tests.rs`, which write theirs too, and `kernel/tracepoint_format_tests.rs`.
 
 use std::path::PathBuf;
 

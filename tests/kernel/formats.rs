@@ -11,7 +11,7 @@ use tests::{
     environment::unavailable,
     reader::RunningProgram,
     reference::{FormatField, fields_of, format_of, has_tracepoint},
-    tracer::tracer_binary,
+    tracer,
 };
 
 use crate::ground::{Case, Ground, case};
@@ -378,7 +378,7 @@ fn as_recorded() -> Result<()> {
 /// `tracer doctor` makes the same comparison, and says of how many.
 fn doctor_compares_them(ground: &Ground) -> Result<()> {
     let present = present()?.len();
-    let mut command = Command::new(tracer_binary()?);
+    let mut command = Command::new(tracer::binary()?);
     command.arg("doctor");
     let doctor =
         RunningProgram::start(&ground.scratch, command)?.finish(Duration::from_secs(120))?;

@@ -18,7 +18,7 @@ struct RecordField {
     name: String,
     offset_bytes: u32,
     size_bytes: u32,
-    /// None where it is no integer, and no array of integers.
+    /// None where it is no integer, and no array of integers, or where they are bytes: BTF of 5.10 has no sign for `char`.
     is_signed: Option<bool>,
 }
 
@@ -136,7 +136,10 @@ impl KernelTypes {
     fn size_and_sign<T: BtfType + ?Sized>(&self, reference: &T) -> (usize, Option<bool>) {
         for target in self.btf.chained_type_iter(reference) {
             return match target {
-                Type::Int(found) => (found.size(), Some(found.is_signed())),
+                Type::Int(found) => {
+                    let size_bytes = found.size();
+                    (size_bytes, (size_bytes > 1).then(|| found.is_signed()))
+                }
                 Type::Ptr(_) => (size_of::<u64>(), None),
                 Type::Struct(found) | Type::Union(found) => (found.size(), None),
                 Type::Enum(found) => (found.size(), None),

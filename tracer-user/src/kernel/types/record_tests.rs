@@ -130,6 +130,19 @@ fn the_page_cache_events_of_two_kernels_are_told_apart() {
     );
 }
 
+/// Compilers differ on the sign of `char`, and BTF of 5.10 does not say.
+#[test]
+fn the_sign_of_bytes_is_not_compared() {
+    for (format, _) in all() {
+        let mut changed = format.clone();
+        for field in &mut changed.fields {
+            field.is_signed ^= ![2, 4, 8].contains(&field.size_bytes);
+        }
+        assert_ne!(changed, format);
+        compare(&format, &changed).expect("they agree");
+    }
+}
+
 proptest! {
     /// A field that is moved, grown, removed, added, or has another sign is named, with kernel and tracepoint.
     #[test]
@@ -156,7 +169,8 @@ proptest! {
                 changed.fields.insert(at, field);
             }
             _ => {
-                prop_assume!(!changed.fields[at].is_reference);
+                let field = &changed.fields[at];
+                prop_assume!(!field.is_reference && [2, 4, 8].contains(&field.size_bytes));
                 changed.fields[at].is_signed ^= true;
             }
         }
