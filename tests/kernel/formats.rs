@@ -23,7 +23,7 @@ struct Tracepoint {
     /// Names of its record in BTF, without `trace_event_raw_`; the first that this kernel has.
     records: &'static [&'static str],
     /// Its arguments on the kernels that are known, first those of new kernels. `*name` is a pointer to a struct, a number
-    /// the bytes of an integer, `-` anything.
+    /// the bytes of an integer. Empty where the programs read none: they come and go.
     arguments: &'static [&'static [&'static str]],
 }
 
@@ -109,22 +109,22 @@ const TRACEPOINTS: [Tracepoint; 18] = [
     tracepoint(
         "vmscan/mm_vmscan_direct_reclaim_begin",
         &["mm_vmscan_direct_reclaim_begin_template"],
-        &[&["-", "-"]],
+        &[],
     ),
     tracepoint(
         "vmscan/mm_vmscan_direct_reclaim_end",
         &["mm_vmscan_direct_reclaim_end_template"],
-        &[&["-"]],
+        &[],
     ),
     tracepoint(
         "vmscan/mm_vmscan_memcg_reclaim_begin",
         &["mm_vmscan_direct_reclaim_begin_template"],
-        &[&["-", "-"]],
+        &[],
     ),
     tracepoint(
         "vmscan/mm_vmscan_memcg_reclaim_end",
         &["mm_vmscan_direct_reclaim_end_template"],
-        &[&["-"]],
+        &[],
     ),
 ];
 
@@ -290,10 +290,10 @@ fn arguments_are_known() -> Result<()> {
                 && known
                     .iter()
                     .zip(&found)
-                    .all(|(known, found)| *known == "-" || known == found)
+                    .all(|(known, found)| known == found)
         });
         ensure!(
-            is_known,
+            is_known || tracepoint.arguments.is_empty(),
             "{name} has the arguments {found:?}; known are {:?}",
             tracepoint.arguments
         );
