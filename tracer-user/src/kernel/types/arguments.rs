@@ -53,8 +53,8 @@ impl KernelTypes {
     /// Where an argument is: at the first of its possible positions that has one of its type.
     fn position(
         &self,
-        place: &'static str,
-        name: &'static str,
+        place: &str,
+        name: &str,
         argument: &Argument,
         parameters: &[Parameter],
     ) -> Result<u32, TypesError> {
@@ -78,8 +78,7 @@ impl KernelTypes {
         let positions: Vec<String> = argument.positions.iter().map(u32::to_string).collect();
         Err(TypesError::UnexpectedArgument {
             kernel: self.kernel.clone(),
-            place,
-            name,
+            place: format!("{place} {name}"),
             argument: format!("{} ({})", positions.join(" or "), argument.name),
             found: found.join(" and "),
             expected: match argument.value {

@@ -87,11 +87,11 @@ impl Blob {
             let alignment = if bits < 8 { 1 } else { bits.min(64) };
             let start = at.map_or(end_bits.next_multiple_of(alignment.max(1)), |at| at * 8);
             let field_bits = if bits < 8 { bits } else { 0 };
-            words.extend([self.string(own_name), id, field_bits << 24 | start]);
+            words.extend([self.string(own_name), id, (field_bits << 24) | start]);
             end_bits = start + bits;
         }
         let size_bytes = end_bits.next_multiple_of(64) / 8;
-        let info = KIND_STRUCT << 24 | WITH_BIT_FIELDS | words.len() as u32 / 3;
+        let info = (KIND_STRUCT << 24) | WITH_BIT_FIELDS | (words.len() as u32 / 3);
         let id = self.add_raw(name, info, size_bytes, &words);
         self.structures.push((name.to_owned(), id, size_bytes));
     }
@@ -102,7 +102,7 @@ impl Blob {
             ids.push(self.kind(kind).0);
         }
         let words: Vec<u32> = ids.iter().flat_map(|id| [0, *id]).collect();
-        self.add_raw("", KIND_PROTOTYPE << 24 | ids.len() as u32, 0, &words)
+        self.add_raw("", (KIND_PROTOTYPE << 24) | ids.len() as u32, 0, &words)
     }
 
     /// A type's number and its size in bits.
@@ -144,7 +144,7 @@ impl Blob {
             "number",
             KIND_INT,
             bytes,
-            &[u32::from(is_signed) << 24 | bytes * 8],
+            &[(u32::from(is_signed) << 24) | (bytes * 8)],
         )
     }
 

@@ -56,14 +56,12 @@ pub enum TypesError {
         expected: String,
     },
     /// An argument that is not where, or not what, the programs read.
-    #[error("Linux {kernel}: {place} {name}: argument {argument} is {found}; expected {expected}")]
+    #[error("Linux {kernel}: {place}: argument {argument} is {found}; expected {expected}")]
     UnexpectedArgument {
         /// The kernel's release.
         kernel: String,
-        /// `tracepoint` or `function`.
-        place: &'static str,
-        /// Its name.
-        name: &'static str,
+        /// The tracepoint or function.
+        place: String,
         /// The argument, and its position from 0 on.
         argument: String,
         /// What the kernel's types say.
@@ -79,7 +77,7 @@ pub enum TypesError {
         /// The kernel's release.
         kernel: String,
         /// The tracepoint.
-        tracepoint: String,
+        tracepoint: &'static str,
         /// The field.
         field: String,
         /// What the format file says.

@@ -36,7 +36,7 @@ impl KernelTypes {
         let differ = |field: &str, found: String, expected: String| {
             Err(TypesError::UnexpectedField {
                 kernel: self.kernel.clone(),
-                tracepoint: event.tracepoint.to_owned(),
+                tracepoint: event.tracepoint,
                 field: field.to_owned(),
                 found,
                 expected,

@@ -180,7 +180,7 @@ proptest! {
             panic!("{said}");
         };
         prop_assert_eq!(field, name);
-        prop_assert_eq!(&tracepoint, &format.tracepoint);
+        prop_assert_eq!(tracepoint, format.tracepoint.as_str());
         prop_assert_eq!(kernel, RELEASE);
     }
 }
