@@ -1,13 +1,14 @@
 //! What the fuzz targets hold against any bytes.
 //!
 //! Run one with `cargo +nightly fuzz run gguf_header` (needs `cargo install cargo-fuzz`). The seeds in `corpus/` are
-//! also run, with seeded mutations, by the unit tests of the tracer (`model/corpus_tests.rs`, `blktrace/corpus_tests.rs`), which
-//! write them too.
+//! also run, with seeded mutations, by the unit tests of the tracer: `model/corpus_tests.rs` and
+//! `blktrace/corpus_tests.rs`, which write theirs too, and `kernel/tracepoint_format_tests.rs`.
 
 use std::path::PathBuf;
 
 use tracer_user::{
     blktrace::{AnalysisOptions, Trace, TraceFile, analyse},
+    kernel::TracepointFormat,
     model::ModelOutline,
     storage::parse_filefrag,
 };
@@ -66,6 +67,26 @@ pub fn check_filefrag(bytes: &[u8]) {
                 .iter()
                 .all(|(_, extents)| extents.holes_bytes <= extents.size_bytes)
         ),
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}
+
+/// Reads the format file of a tracepoint. Panics if fields of an accepted one lie on each other.
+pub fn check_tracepoint_format(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let tracepoint = text
+        .lines()
+        .next()
+        .and_then(|line| line.strip_prefix("name:"))
+        .unwrap_or("none");
+    match TracepointFormat::parse("of any release", tracepoint.trim(), &text) {
+        Ok(format) => {
+            let fields = &format.fields;
+            assert!(!fields.is_empty());
+            for (one, next) in fields.iter().zip(fields.iter().skip(1)) {
+                assert!(one.offset_bytes + one.size_bytes <= next.offset_bytes);
+            }
+        }
         Err(error) => assert!(!error.to_string().is_empty()),
     }
 }

@@ -18,6 +18,7 @@ mod early_programs;
 mod experiment;
 mod experts;
 mod fixtures;
+mod formats;
 mod fragmented;
 mod ground;
 mod known_order;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
     let cases = [
         fixtures::cases(),
         programs::cases(),
+        formats::cases(),
         known_order::cases(),
         device_counter::cases(),
         odd_files::cases(),

@@ -130,8 +130,8 @@ pub struct KernelConstants {
     pub flag_synchronous: u32,
     /// `PG_head`: bit number in the flags of a folio.
     pub bit_head: u32,
-    /// Position of the request among the arguments of `block_rq_issue` and `block_rq_requeue`: 0, or 1
-    /// where the queue comes first (before Linux 5.11).
+    /// Position of the request among the arguments of `block_rq_issue`: 0, or 1 where the queue comes first (before
+    /// Linux 5.11).
     pub request_argument: u32,
     /// 1 << `__REQ_SWAP`, or 0 where the kernel has no such flag.
     pub flag_swap: u32,
@@ -149,8 +149,8 @@ pub struct KernelConstants {
     pub disk_in_request: u32,
     /// 1 where a bio names its disk itself (`bio.bi_disk`) and not through its block device.
     pub disk_in_bio: u32,
-    /// Keeps the size a multiple of eight.
-    pub reserved: u32,
+    /// Position of the request among the arguments of `block_rq_requeue`.
+    pub requeued_argument: u32,
 }
 
 /// All of it.
@@ -239,6 +239,6 @@ impl KernelConstants {
         remapped_bio_argument: 0,
         disk_in_request: 0,
         disk_in_bio: 0,
-        reserved: 0,
+        requeued_argument: 0,
     };
 }

@@ -27,7 +27,7 @@ pub fn issue<A: Abilities>(context: &BtfTracePointContext) {
     if !gate::is_open() {
         return;
     }
-    let request = request_argument(context);
+    let request = Request(argument(context, setting!(constants.request_argument)));
     let Some((device_slot, device)) = filter::device_of(request.disk()) else {
         return;
     };
@@ -80,7 +80,7 @@ pub fn requeue<A: Abilities>(context: &BtfTracePointContext) {
     if !gate::is_open() {
         return;
     }
-    let request = request_argument(context);
+    let request = Request(argument(context, setting!(constants.requeued_argument)));
     let Some((device_slot, device)) = filter::device_of(request.disk()) else {
         return;
     };
@@ -123,13 +123,6 @@ pub fn requeue<A: Abilities>(context: &BtfTracePointContext) {
         },
         &mut lost.requeues,
     );
-}
-
-/// The request of `block_rq_issue` and `block_rq_requeue`: the first argument, or the second after the
-/// queue.
-#[inline(always)]
-fn request_argument(context: &BtfTracePointContext) -> Request {
-    Request(argument(context, setting!(constants.request_argument)))
 }
 
 /// Slot of a request's tag; none where the tag lies outside the table, which the loader sized by what

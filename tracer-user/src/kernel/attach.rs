@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow};
 use aya::{
     Btf, Ebpf,
     programs::{BtfTracePoint, FEntry},
@@ -53,16 +53,17 @@ fn choose(
         };
         return Some((program, Hook::Tracepoint(event.tracepoint)));
     }
-    let (program, function) = event.on_function?;
+    let stand_in = event.on_function?;
     types
-        .has_function(function)
-        .then_some((program, Hook::Function(function)))
+        .has_function(stand_in.function)
+        .then_some((stand_in.program, Hook::Function(stand_in.function)))
 }
 
 /// Loads and attaches what this kernel has.
 ///
 /// # Errors
-/// A required event that this kernel does not have; a program that it refuses. A function that cannot be traced is none.
+/// A required event that this kernel does not have; an argument that is not what a program reads; a program that the
+/// kernel refuses. A function that cannot be traced is none.
 pub(super) fn attach(
     ebpf: &mut Ebpf,
     btf: &Btf,
@@ -84,10 +85,11 @@ pub(super) fn attach(
         }
         let Some((program, hook)) = choose(event, types, counts_models) else {
             if event.required {
-                bail!("this kernel has no tracepoint {}", event.tracepoint);
+                return Err(types.missing_tracepoint(event.tracepoint).into());
             }
             continue;
         };
+        types.check_arguments(event)?;
         let loaded = load(ebpf, btf, program, hook).with_context(|| {
             let way_out = if event.early.is_some() && counts_models {
                 "; `--early-programs` takes simpler ones"

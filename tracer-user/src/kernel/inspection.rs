@@ -9,7 +9,7 @@ use super::{
     aggregates::Plain,
     attach::{self, Hook},
     probes,
-    programs::{PROGRAMS, TracedEvent},
+    programs::{PROGRAMS, StandIn, TracedEvent},
     session::{OBJECT, raise_memlock_limit},
 };
 
@@ -62,11 +62,15 @@ fn of_event(event: &TracedEvent) -> Vec<Candidate> {
     let helper = event.early.is_some().then_some("loop");
     let mut list = vec![on_tracepoint(event.program, helper)];
     list.extend(event.early.map(|early| on_tracepoint(early, None)));
-    list.extend(event.on_function.map(|(program, function)| Candidate {
-        program,
-        hook: Some(Hook::Function(function)),
-        helper: None,
-    }));
+    list.extend(event.on_function.map(
+        |StandIn {
+             program, function, ..
+         }| Candidate {
+            program,
+            hook: Some(Hook::Function(function)),
+            helper: None,
+        },
+    ));
     list
 }
 

@@ -12,6 +12,7 @@ mod probes;
 mod programs;
 mod records;
 mod session;
+mod tracepoint_format;
 mod types;
 
 pub use aggregates::{Aggregates, FileAggregates, ModelAggregates};
@@ -19,7 +20,8 @@ pub use inspection::programs as inspect_programs;
 pub use losses::{ProgramRun, RunTimeStatistics};
 pub use preflight::{Requirement, RequirementState, requirements};
 pub use probes::ProbePoint;
-pub use programs::{DeviceKind, PROGRAMS, TracedEvent};
+pub use programs::{Argument, DeviceKind, PROGRAMS, StandIn, TracedEvent};
 pub use records::{DecodeError, Record, decode};
 pub use session::{FilterTables, Session, SessionOptions, WAKE_INTERVAL};
-pub use types::{KernelTypes, TypesError};
+pub use tracepoint_format::{FormatError, FormatFault, FormatField, TracepointFormat};
+pub use types::{KernelTypes, TypesError, Value};

@@ -1,11 +1,16 @@
 //! What the tracer needs of this machine, whether it is there, and how to get it. `tracer doctor` prints
 //! the list; every other command refuses with the same words before it touches anything.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use aya::maps::MapType;
 
-use super::{KernelTypes, programs::PROGRAMS};
+use super::{
+    KernelTypes, TypesError,
+    programs::{PROGRAMS, TracedEvent},
+    tracepoint_format::TracepointFormat,
+    types::NO_TRACEPOINT,
+};
 
 /// Whether a requirement is met.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +94,7 @@ pub fn requirements() -> Vec<Requirement> {
             ));
             list.extend(tracepoints(&types));
             list.push(members(&types));
+            list.push(records(&types));
             list.push(loops(&types));
             list.push(cookies(&types));
             list.push(skipped_programs(&types));
@@ -158,18 +164,86 @@ fn privileges() -> Requirement {
     }
 }
 
-/// The programs attach through BTF and read no format files, so tracefs is a convenience only.
+/// Where tracefs may be.
+const TRACEFS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
+
+fn tracefs_events() -> Option<PathBuf> {
+    TRACEFS
+        .into_iter()
+        .map(|folder| Path::new(folder).join("events"))
+        .find(|events| events.is_dir())
+}
+
+/// The programs attach through BTF and read no format files: those are a second opinion on BTF.
 fn tracefs() -> Requirement {
     const NAME: &str = "tracefs";
-    for folder in ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"] {
-        if Path::new(folder).join("events").is_dir() {
-            return Requirement::present(NAME, folder);
+    match tracefs_events() {
+        Some(events) => Requirement::present(NAME, events.display().to_string()),
+        None => Requirement::reduced(
+            NAME,
+            "not mounted (or not readable for you); the tracer attaches without it, only the kernel's types cannot be compared with the format files of the tracepoints: mount -t tracefs tracefs /sys/kernel/tracing",
+        ),
+    }
+}
+
+/// Whether the kernel's types and the format files agree on what the tracepoints record.
+fn records(types: &KernelTypes) -> Requirement {
+    const NAME: &str = "records of the tracepoints";
+    let Some(events) = tracefs_events() else {
+        return Requirement::reduced(
+            NAME,
+            "not compared with their format files, without tracefs",
+        );
+    };
+    let mut names: Vec<&str> = Vec::new();
+    let mut unread: Vec<String> = Vec::new();
+    for event in &PROGRAMS {
+        if names.contains(&event.tracepoint)
+            || types.tracepoint_arguments(event.tracepoint).is_none()
+        {
+            continue;
+        }
+        let path = events
+            .join(event.subsystem)
+            .join(event.tracepoint)
+            .join("format");
+        match std::fs::read_to_string(&path) {
+            Ok(text) => {
+                if let Err(error) = compare(types, event, &text) {
+                    return Requirement::missing(
+                        NAME,
+                        error.to_string(),
+                        "the kernel's types are not this kernel's, or describe it wrongly, and offsets from them would be wrong as well: boot a kernel that docs/KERNELS.md lists",
+                    );
+                }
+                names.push(event.tracepoint);
+            }
+            Err(error) => unread.push(format!("{}: {error}", path.display())),
         }
     }
-    Requirement::reduced(
-        NAME,
-        "not mounted (or not readable for you); the tracer attaches without it, only the format files of the tracepoints cannot be shown: mount -t tracefs tracefs /sys/kernel/tracing",
-    )
+    match unread.first() {
+        Some(first) => Requirement::reduced(
+            NAME,
+            format!(
+                "{} compared with their format files, {} not: {first}",
+                names.len(),
+                unread.len()
+            ),
+        ),
+        None => Requirement::present(
+            NAME,
+            format!("{} are as their format files say", names.len()),
+        ),
+    }
+}
+
+fn compare(
+    types: &KernelTypes,
+    event: &TracedEvent,
+    text: &str,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let format = TracepointFormat::parse(types.kernel(), event.tracepoint, text)?;
+    Ok(types.check_record(event, &format)?)
 }
 
 fn tracepoints(types: &KernelTypes) -> Vec<Requirement> {
@@ -177,13 +251,16 @@ fn tracepoints(types: &KernelTypes) -> Vec<Requirement> {
         .iter()
         .map(|event| {
             let name = format!("tracepoint {}:{}", event.subsystem, event.tracepoint);
+            if let Err(error) = types.check_arguments(event) {
+                return wrong(name, &error);
+            }
             match types.tracepoint_arguments(event.tracepoint) {
                 Some(arguments) => {
                     Requirement::present(name, format!("{arguments} arguments: {}", event.purpose))
                 }
                 None if event
                     .on_function
-                    .is_some_and(|(_, function)| types.has_function(function)) =>
+                    .is_some_and(|stand_in| types.has_function(stand_in.function)) =>
                 {
                     Requirement::present(
                         name,
@@ -196,7 +273,7 @@ fn tracepoints(types: &KernelTypes) -> Vec<Requirement> {
                 None if event.required => Requirement::missing(
                     name,
                     format!("not in this kernel; needed for {}", event.purpose),
-                    "boot a kernel with CONFIG_TRACEPOINTS=y and CONFIG_BLOCK=y",
+                    NO_TRACEPOINT,
                 ),
                 None => Requirement::reduced(
                     name,
@@ -210,13 +287,21 @@ fn tracepoints(types: &KernelTypes) -> Vec<Requirement> {
 fn members(types: &KernelTypes) -> Requirement {
     const NAME: &str = "fields that the programs read";
     match types.members().and(types.constants().map(|_| ())) {
-        Ok(()) => Requirement::present(NAME, "all found in the kernel's types"),
-        Err(error) => Requirement::missing(
+        Ok(()) => Requirement::present(
             NAME,
-            error.to_string(),
-            "run the tracer on a kernel that docs/KERNELS.md lists",
+            "all in the kernel's types, with the sizes that the programs load",
         ),
+        Err(error) => wrong(NAME, &error),
     }
+}
+
+/// The kernel's types are not what the programs were written for.
+fn wrong(name: impl Into<String>, error: &TypesError) -> Requirement {
+    Requirement::missing(
+        name,
+        error.to_string(),
+        "run the tracer on a kernel that docs/KERNELS.md lists",
+    )
 }
 
 /// With `bpf_loop` the programs walk over extents and bitmaps.

@@ -1,4 +1,6 @@
-//! The programs and the tracepoints that they sit on.
+//! The programs, the tracepoints that they sit on, and the arguments that they read there.
+
+use super::types::Value;
 
 /// Kinds of devices, by what they are handed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -23,6 +25,56 @@ pub enum Need {
     Audit,
 }
 
+/// An argument that a program reads.
+#[derive(Clone, Copy, Debug)]
+pub struct Argument {
+    /// What it is.
+    pub name: &'static str,
+    /// Where it may be, from 0 on; it is told by its type. Where there are several, the program knows them all.
+    pub positions: &'static [u32],
+    /// What the program takes it for.
+    pub value: Value,
+}
+
+/// A function of the kernel that a program sits on (fentry) where the kernel has no tracepoint in it.
+#[derive(Clone, Copy, Debug)]
+pub struct StandIn {
+    /// The program.
+    pub program: &'static str,
+    /// The function.
+    pub function: &'static str,
+    /// What the program reads of its arguments.
+    pub arguments: &'static [Argument],
+}
+
+const fn argument(name: &'static str, positions: &'static [u32], value: Value) -> Argument {
+    Argument {
+        name,
+        positions,
+        value,
+    }
+}
+
+/// First since Linux 5.11, before that after the queue (commit a54895fa057c).
+const REQUEST: Argument = argument("request", &[0, 1], Value::Pointer("request"));
+/// As [`REQUEST`].
+const BIO: Argument = argument("bio", &[0, 1], Value::Pointer("bio"));
+const FOLIO: Argument = argument("folio", &[0], Value::Folio);
+const MAPPING: Argument = argument("mapping", &[0], Value::Pointer("address_space"));
+const FIRST_PAGE: Argument = argument("first page", &[1], Value::Integer(8));
+const LAST_PAGE: Argument = argument("last page", &[2], Value::Integer(8));
+const FAULT: Argument = argument("fault", &[0], Value::Pointer("vm_fault"));
+const COMPLETION: [Argument; 3] = [
+    argument("request", &[0], Value::Pointer("request")),
+    // `blk_status_t`, or an errno on older kernels; no errno has a lowest byte of 0.
+    argument("status", &[1], Value::LowestOf(&[1, 4])),
+    argument("bytes", &[2], Value::Integer(4)),
+];
+const TASKS: [Argument; 2] = [
+    argument("previous task", &[1], Value::Pointer("task_struct")),
+    argument("next task", &[2], Value::Pointer("task_struct")),
+];
+
 /// A program of the eBPF object and its tracepoint.
 #[derive(Clone, Copy, Debug)]
 pub struct TracedEvent {
@@ -30,10 +82,15 @@ pub struct TracedEvent {
     pub program: &'static str,
     /// The one for kernels that cannot count models ([`super::KernelTypes::counts_models`]); none where one serves all.
     pub early: Option<&'static str>,
-    /// The one for kernels without the tracepoint, and the kernel's function that it sits on (fentry).
-    pub on_function: Option<(&'static str, &'static str)>,
+    /// What takes its place on kernels without the tracepoint.
+    pub on_function: Option<StandIn>,
     /// Name of the tracepoint.
     pub tracepoint: &'static str,
+    /// What the program reads of its arguments.
+    pub arguments: &'static [Argument],
+    /// Classes of tracepoints that it belongs to, on some kernel: its record is that of the first one there is, where it
+    /// has none of its own (`DECLARE_EVENT_CLASS`).
+    pub classes: &'static [&'static str],
     /// Its folder below `events/` in tracefs.
     pub subsystem: &'static str,
     /// Whether a run makes no sense without it. The others give figures that are null where the kernel
@@ -54,6 +111,8 @@ pub const PROGRAMS: [TracedEvent; 19] = [
         early: Some("early_rq_complete"),
         on_function: None,
         tracepoint: "block_rq_complete",
+        arguments: &COMPLETION,
+        classes: &["block_rq_completion"],
         subsystem: "block",
         required: true,
         devices: DeviceKind::Requests,
@@ -65,6 +124,8 @@ pub const PROGRAMS: [TracedEvent; 19] = [
         early: Some("early_rq_requeue"),
         on_function: None,
         tracepoint: "block_rq_requeue",
+        arguments: &[REQUEST],
+        classes: &["block_rq"],
         subsystem: "block",
         required: true,
         devices: DeviceKind::Requests,
@@ -76,6 +137,8 @@ pub const PROGRAMS: [TracedEvent; 19] = [
         early: Some("early_rq_issue"),
         on_function: None,
         tracepoint: "block_rq_issue",
+        arguments: &[REQUEST],
+        classes: &["block_rq"],
         subsystem: "block",
         required: true,
         devices: DeviceKind::Requests,
@@ -87,6 +150,8 @@ pub const PROGRAMS: [TracedEvent; 19] = [
         early: Some("early_bio_complete"),
         on_function: None,
         tracepoint: "block_bio_complete",
+        arguments: &[argument("bio", &[1], Value::Pointer("bio"))],
+        classes: &["block_bio"],
         subsystem: "block",
         required: false,
         devices: DeviceKind::Bios,
@@ -98,6 +163,8 @@ pub const PROGRAMS: [TracedEvent; 19] = [
         early: Some("early_bio_queue"),
         on_function: None,
         tracepoint: "block_bio_queue",
+        arguments: &[BIO],
+        classes: &["block_bio"],
         subsystem: "block",
         required: false,
         devices: DeviceKind::Bios,
@@ -109,6 +176,8 @@ pub const PROGRAMS: [TracedEvent; 19] = [
         early: Some("early_filemap_add"),
         on_function: None,
         tracepoint: "mm_filemap_add_to_page_cache",
+        arguments: &[FOLIO],
+        classes: &["mm_filemap_op_page_cache"],
         subsystem: "filemap",
         required: true,
         devices: DeviceKind::Any,
@@ -120,6 +189,8 @@ pub const PROGRAMS: [TracedEvent; 19] = [
         early: Some("early_filemap_delete"),
         on_function: None,
         tracepoint: "mm_filemap_delete_from_page_cache",
+        arguments: &[FOLIO],
+        classes: &["mm_filemap_op_page_cache"],
         subsystem: "filemap",
         required: true,
         devices: DeviceKind::Any,
@@ -129,8 +200,14 @@ pub const PROGRAMS: [TracedEvent; 19] = [
     TracedEvent {
         program: "filemap_fault",
         early: None,
-        on_function: Some(("fault_function", "filemap_fault")),
+        on_function: Some(StandIn {
+            program: "fault_function",
+            function: "filemap_fault",
+            arguments: &[FAULT],
+        }),
         tracepoint: "mm_filemap_fault",
+        arguments: &[MAPPING, FIRST_PAGE],
+        classes: &[],
         subsystem: "filemap",
         required: false,
         devices: DeviceKind::Any,
@@ -140,8 +217,14 @@ pub const PROGRAMS: [TracedEvent; 19] = [
     TracedEvent {
         program: "filemap_map_pages",
         early: None,
-        on_function: Some(("map_pages_function", "filemap_map_pages")),
+        on_function: Some(StandIn {
+            program: "map_pages_function",
+            function: "filemap_map_pages",
+            arguments: &[FAULT, FIRST_PAGE, LAST_PAGE],
+        }),
         tracepoint: "mm_filemap_map_pages",
+        arguments: &[MAPPING, FIRST_PAGE, LAST_PAGE],
+        classes: &["mm_filemap_op_page_cache_range"],
         subsystem: "filemap",
         required: false,
         devices: DeviceKind::Any,
@@ -153,6 +236,8 @@ pub const PROGRAMS: [TracedEvent; 19] = [
         early: None,
         on_function: None,
         tracepoint: "mm_filemap_get_pages",
+        arguments: &[MAPPING, FIRST_PAGE, LAST_PAGE],
+        classes: &["mm_filemap_op_page_cache_range"],
         subsystem: "filemap",
         required: false,
         devices: DeviceKind::Any,
@@ -164,6 +249,8 @@ pub const PROGRAMS: [TracedEvent; 19] = [
         early: None,
         on_function: None,
         tracepoint: "sched_switch",
+        arguments: &TASKS,
+        classes: &[],
         subsystem: "sched",
         required: false,
         devices: DeviceKind::Any,
@@ -175,6 +262,8 @@ pub const PROGRAMS: [TracedEvent; 19] = [
         early: None,
         on_function: None,
         tracepoint: "mm_vmscan_direct_reclaim_end",
+        arguments: &[],
+        classes: &["mm_vmscan_direct_reclaim_end_template"],
         subsystem: "vmscan",
         required: false,
         devices: DeviceKind::Any,
@@ -186,6 +275,8 @@ pub const PROGRAMS: [TracedEvent; 19] = [
         early: None,
         on_function: None,
         tracepoint: "mm_vmscan_direct_reclaim_begin",
+        arguments: &[],
+        classes: &["mm_vmscan_direct_reclaim_begin_template"],
         subsystem: "vmscan",
         required: false,
         devices: DeviceKind::Any,
@@ -197,6 +288,8 @@ pub const PROGRAMS: [TracedEvent; 19] = [
         early: None,
         on_function: None,
         tracepoint: "mm_vmscan_memcg_reclaim_end",
+        arguments: &[],
+        classes: &["mm_vmscan_direct_reclaim_end_template"],
         subsystem: "vmscan",
         required: false,
         devices: DeviceKind::Any,
@@ -208,6 +301,8 @@ pub const PROGRAMS: [TracedEvent; 19] = [
         early: None,
         on_function: None,
         tracepoint: "mm_vmscan_memcg_reclaim_begin",
+        arguments: &[],
+        classes: &["mm_vmscan_direct_reclaim_begin_template"],
         subsystem: "vmscan",
         required: false,
         devices: DeviceKind::Any,
@@ -219,6 +314,8 @@ pub const PROGRAMS: [TracedEvent; 19] = [
         early: None,
         on_function: None,
         tracepoint: "block_bio_queue",
+        arguments: &[BIO],
+        classes: &["block_bio"],
         subsystem: "block",
         required: false,
         devices: DeviceKind::Requests,
@@ -230,6 +327,8 @@ pub const PROGRAMS: [TracedEvent; 19] = [
         early: None,
         on_function: None,
         tracepoint: "block_getrq",
+        arguments: &[BIO],
+        classes: &["block_get_rq", "block_bio"],
         subsystem: "block",
         required: false,
         devices: DeviceKind::Requests,
@@ -241,6 +340,8 @@ pub const PROGRAMS: [TracedEvent; 19] = [
         early: None,
         on_function: None,
         tracepoint: "block_rq_insert",
+        arguments: &[REQUEST],
+        classes: &["block_rq"],
         subsystem: "block",
         required: false,
         devices: DeviceKind::Requests,
@@ -252,6 +353,8 @@ pub const PROGRAMS: [TracedEvent; 19] = [
         early: None,
         on_function: None,
         tracepoint: "block_bio_remap",
+        arguments: &[BIO],
+        classes: &[],
         subsystem: "block",
         required: false,
         devices: DeviceKind::Requests,
