@@ -8,6 +8,7 @@
 pub mod counters;
 pub mod extent;
 pub mod gap;
+pub mod kernel_function;
 pub mod latency;
 pub mod mark;
 pub mod origin;

@@ -6,6 +6,7 @@ mod aggregates;
 mod attach;
 mod file_keys;
 mod inspection;
+mod kernel_functions;
 mod losses;
 mod preflight;
 mod probes;
