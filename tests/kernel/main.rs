@@ -6,8 +6,9 @@
 //! `TRACER_TESTS_DUCKDB_PYTHON` one with DuckDB.
 //! With `TRACER_TESTS_STRICT=1` a test that cannot run here is a failure. `TRACER_TESTS_RESULTS` names a file that
 //! gets a line for each test ([`tests::case_result`]), `TRACER_TESTS_ONLY` has beginnings of tests' names, with
-//! commas between them: no other test runs. `TRACER_TESTS_EMULATED=1` says that the machine is emulated in software. Tests run one at a time unless
-//! `--test-threads` says otherwise, and take turns with those of other processes in any case.
+//! commas between them: no other test runs. `TRACER_TESTS_EMULATED=1` says that the machine is emulated in software,
+//! `TRACER_TESTS_SPARE_DISKS` names disks that tests may overwrite ([`tests::disk::SpareDisk`]). Tests run one at a
+//! time unless `--test-threads` says otherwise, and take turns with those of other processes in any case.
 
 mod aggregates;
 mod audit;
@@ -19,6 +20,7 @@ mod experiment;
 mod experts;
 mod fixtures;
 mod fragmented;
+mod golden;
 mod ground;
 mod known_order;
 mod lifecycle;
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
     let cases = [
         fixtures::cases(),
         known_order::cases(),
+        golden::cases(),
         device_counter::cases(),
         odd_files::cases(),
         fragmented::cases(),
