@@ -36,6 +36,7 @@ mod read_list;
 mod real_engine;
 mod results;
 mod shapes;
+mod stacked;
 mod stalls;
 mod tensor_table;
 mod tensors;
@@ -68,6 +69,7 @@ fn main() -> ExitCode {
         device_share::cases(),
         stalls::cases(),
         odd_storage::cases(),
+        stacked::cases(),
         losses::cases(),
         marks::cases(),
         lifecycle::cases(),

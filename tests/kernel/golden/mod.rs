@@ -26,7 +26,9 @@ use crate::{
     shapes::FILE_BYTES,
 };
 use recording::Recording;
-use workload::{Layout, Workload};
+use workload::Layout;
+
+pub use workload::Workload;
 
 const SECTOR_BYTES: u64 = 512;
 
@@ -102,6 +104,18 @@ fn make_model(disk: &MountedDisk, layout: Layout) -> Result<ModelFile> {
     }
 }
 
+/// Makes the model of a workload. What the tracer looks up before its window is in memory then, so that all that a
+/// disk reads from now on lies in it: the inode, the extents, and the header.
+pub fn prepare(disk: &MountedDisk, workload: Workload) -> Result<ModelFile> {
+    let model = make_model(disk, workload.layout())?;
+    disk.set_read_ahead_kb(workload.read_ahead_kb())?;
+    disk.remount()?;
+    extents_of(model.path())?;
+    read_first_page(model.path())?;
+    disk.synchronise()?;
+    Ok(model)
+}
+
 /// Traces a workload beside another recorder, and compares.
 fn golden(
     ground: &Ground,
@@ -109,15 +123,7 @@ fn golden(
     disk: &MountedDisk,
     workload: Workload,
 ) -> Result<()> {
-    let model = make_model(disk, workload.layout())?;
-    disk.set_read_ahead_kb(workload.read_ahead_kb())?;
-    // What the tracer looks up before its window is in memory then, so that all that is recorded lies in it: the
-    // inode, the extents, and the header.
-    disk.remount()?;
-    extents_of(model.path())?;
-    read_first_page(model.path())?;
-    disk.synchronise()?;
-
+    let model = prepare(disk, workload)?;
     let plan = workload.plan(&model);
     let reader = workload.reader(ground, &model, &plan)?;
     let call = TracerCall::launch(&ground.scratch, model.path())?.reader(&reader);

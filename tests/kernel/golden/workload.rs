@@ -121,6 +121,16 @@ impl Workload {
             .option_with("--threads", self.threads()))
     }
 
+    /// The figures of its reads, where read-ahead is off.
+    pub fn expected(
+        self,
+        plan: &ReadPlan,
+        model: &ModelFile,
+        disk: &MountedDisk,
+    ) -> Result<ExpectedFigures> {
+        shapes::expected(plan, self.mode(), model, disk)
+    }
+
     /// What the recorder saw is what was asked for. How many requests read-ahead makes is the kernel's affair.
     pub fn check_plan(
         self,
@@ -138,7 +148,7 @@ impl Workload {
             );
             return Ok(());
         }
-        let asked = shapes::expected(plan, self.mode(), model, disk)?;
+        let asked = self.expected(plan, model, disk)?;
         let same = if self.threads() == 1 {
             asked == *by_recorder
         } else {

@@ -7,6 +7,7 @@ mod mounted_disk;
 mod mounts;
 mod program;
 mod spare_disk;
+mod stacked_disk;
 mod statistics;
 mod zram_disk;
 
@@ -15,5 +16,6 @@ pub use loop_disk::LoopDisk;
 pub use mounted_disk::{DeviceNumber, MountedDisk};
 pub use mounts::Mount;
 pub use spare_disk::SpareDisk;
+pub use stacked_disk::{Stack, StackedDisk};
 pub use statistics::DeviceStatistics;
 pub use zram_disk::ZramDisk;
