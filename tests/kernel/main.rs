@@ -12,6 +12,7 @@
 
 mod aggregates;
 mod audit;
+mod cgroup_v2;
 mod device;
 mod device_counter;
 mod device_share;
@@ -70,6 +71,7 @@ fn main() -> ExitCode {
         stalls::cases(),
         odd_storage::cases(),
         stacked::cases(),
+        cgroup_v2::cases(),
         losses::cases(),
         marks::cases(),
         lifecycle::cases(),

@@ -1,16 +1,19 @@
 //! A model on a device that is laid over others: read once there, and once more below it, and counted once.
 
 use anyhow::{Result, ensure};
-use tests::disk::{DeviceStatistics, SpareDisk, Stack, StackedDisk};
+use tests::{
+    disk::{DeviceStatistics, FileSystem, SpareDisk, Stack, StackedDisk},
+    tracer::TracerCall,
+};
 
 use crate::{
+    fragmented::check_completed,
     golden::{Workload, prepare},
     ground::{
         Case, DISK_BYTES, FILE_SYSTEMS, Ground, Traced, case, check_content, check_figures,
         check_sound, sectors_between,
     },
 };
-use tests::{disk::FileSystem, tracer::TracerCall};
 
 /// Their requests are known without another recorder.
 const WORKLOADS: [Workload; 2] = [Workload::Random, Workload::Direct];
@@ -65,6 +68,7 @@ fn stacked(
     check_content(&traced.report, &model, &plan)?;
     check_figures(&traced.record, &expected)?;
     check_sound(&traced.record)?;
+    check_completed(&traced.record, expected.total_bytes)?;
 
     let upper = sectors_between(&before, &after);
     let lower: u64 = lower_before

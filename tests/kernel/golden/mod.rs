@@ -2,6 +2,7 @@
 //! the device's own counters and to what another program recorded beside the tracer.
 
 mod audited;
+mod engine;
 mod recording;
 mod workload;
 
@@ -14,6 +15,7 @@ use tests::{
     model_file::{ModelFile, extents_of},
     plan::ExpectedFigures,
     reference::BlkTrace,
+    run_record::RunRecord,
     tracer::TracerCall,
 };
 
@@ -43,6 +45,13 @@ pub fn cases() -> Vec<Case> {
     }
     let mut cases = Vec::new();
     for disk in disks {
+        let of_engine = disk.clone();
+        cases.push(case(
+            format!("golden::{}::ext4::engine", disk.name()),
+            move |ground, lock| {
+                engine::golden(ground, lock, &of_engine.make(ground, FileSystem::Ext4)?)
+            },
+        ));
         for file_system in FILE_SYSTEMS {
             for workload in Workload::ALL {
                 let disk = disk.clone();
@@ -144,7 +153,12 @@ fn golden(
     } else {
         check_figures(&traced.record, &by_recorder)?;
     }
-    check_device(&traced, disk, sectors_between(&before, &after), trace)?;
+    check_device(
+        &traced.record,
+        disk,
+        sectors_between(&before, &after),
+        trace,
+    )?;
     if let Some(recording) = recorded.blktrace() {
         audited::check(ground, recording, &model, workload, &by_recorder)?;
     }
@@ -152,8 +166,12 @@ fn golden(
 }
 
 /// All that the device read in the window: by its own counters, by the recorder, and by the tracer.
-fn check_device(traced: &Traced, disk: &MountedDisk, sectors: u64, trace: &BlkTrace) -> Result<()> {
-    let record = &traced.record;
+fn check_device(
+    record: &RunRecord,
+    disk: &MountedDisk,
+    sectors: u64,
+    trace: &BlkTrace,
+) -> Result<()> {
     let by_recorder = trace.completed_read_sectors();
     let by_tracer = record.count("devices.0.read_bytes")?;
     ensure!(
