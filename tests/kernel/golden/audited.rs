@@ -93,6 +93,18 @@ fn check_accountings(
             && count(all, "unique_bytes")? == by_recorder.unique_bytes,
         "Q+D+C of {by_recorder:?} must have {expected} bytes: {all:#}"
     );
+    let amplification = all["amplification"].as_f64().context("no amplification")?;
+    let of_bytes = expected as f64 / by_recorder.unique_bytes as f64;
+    ensure!(
+        (amplification - of_bytes).abs() < 1e-9,
+        "Q+D+C: the amplification is {amplification}, not {of_bytes}"
+    );
+    if workload.reads_once() && reissued_bytes == 0 {
+        ensure!(
+            amplification == 3.0,
+            "Q+D+C: the amplification of reads of everything once is {amplification}"
+        );
+    }
     if workload != Workload::Direct || reissued_bytes > 0 {
         return Ok(());
     }
@@ -110,10 +122,5 @@ fn check_accountings(
             "Q+D+C: {found} {name}, not {expected}: {all:#}"
         );
     }
-    let amplification = all["amplification"].as_f64();
-    ensure!(
-        amplification == Some(3.0),
-        "Q+D+C: the amplification is {amplification:?}"
-    );
     Ok(())
 }

@@ -82,6 +82,14 @@ impl Workload {
         }
     }
 
+    /// Whether the device reads no byte twice.
+    pub const fn reads_once(self) -> bool {
+        match self {
+            Self::Sequential | Self::Random | Self::Direct => true,
+            Self::SixteenThreads => false,
+        }
+    }
+
     const fn mode(self) -> ReadMode {
         match self {
             Self::Sequential | Self::Random => ReadMode::Buffered,

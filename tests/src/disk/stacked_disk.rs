@@ -5,6 +5,8 @@ use std::{
     ops::Deref,
     path::{Path, PathBuf},
     process::Command,
+    thread,
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -175,9 +177,21 @@ fn mapped(target: &str, lower: &[String], size_bytes: u64) -> Result<(String, Cl
 /// A striped device of two disks, which leaves no mark on them.
 fn striped(lower: &[String]) -> Result<(String, Cleanup)> {
     const NODE: &str = "/dev/md111";
-    ensure!(!Path::new(NODE).exists(), "{NODE} is there already");
+    const DEVICE: &str = "/sys/block/md111";
+    ensure!(
+        !Path::new(DEVICE).exists(),
+        "somebody else has a device {DEVICE}"
+    );
     let device = on_exit(|| {
         let _ = Command::new("mdadm").args(["--stop", NODE]).output();
+        // The kernel takes it away a moment later, and its name with it.
+        for _ in 0..50 {
+            if !Path::new(DEVICE).exists() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+        eprintln!("{DEVICE} does not go away");
     });
     let disks: Vec<PathBuf> = lower
         .iter()
