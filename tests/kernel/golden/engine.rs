@@ -11,7 +11,11 @@ use tests::{
     tracer::{self, TracerCall},
 };
 
-use super::{check_device, recording::Recording};
+use super::{
+    audited::{self, Order},
+    check_device,
+    recording::Recording,
+};
 use crate::{
     ground::{Ground, check_figures, check_sound, sectors_between},
     models::make_expert_model,
@@ -62,7 +66,11 @@ pub fn golden(ground: &Ground, lock: &MachineLock, disk: &MountedDisk) -> Result
         "{once} bytes were to be read, each once, and the recorder saw {by_recorder:?}"
     );
     check_figures(&record, &by_recorder)?;
-    check_device(&record, disk, sectors_between(&before, &after), trace)
+    check_device(&record, disk, sectors_between(&before, &after), trace)?;
+    if let Some(recording) = recorded.blktrace() {
+        audited::check(ground, recording, &model, Order::Any, &by_recorder)?;
+    }
+    Ok(())
 }
 
 /// What comes before the first tensor.

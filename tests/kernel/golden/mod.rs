@@ -160,7 +160,7 @@ fn golden(
         trace,
     )?;
     if let Some(recording) = recorded.blktrace() {
-        audited::check(ground, recording, &model, workload, &by_recorder)?;
+        audited::check(ground, recording, &model, workload.order(), &by_recorder)?;
     }
     Ok(())
 }

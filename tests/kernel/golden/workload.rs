@@ -9,6 +9,7 @@ use tests::{
     run_record::RunRecord,
 };
 
+use super::audited::Order;
 use crate::{
     ground::Ground,
     shapes::{self, PAGE_BYTES},
@@ -82,11 +83,11 @@ impl Workload {
         }
     }
 
-    /// Whether the device reads no byte twice.
-    pub const fn reads_once(self) -> bool {
+    /// What is known of the order of its reads.
+    pub const fn order(self) -> Order {
         match self {
-            Self::Sequential | Self::Random | Self::Direct => true,
-            Self::SixteenThreads => false,
+            Self::Direct => Order::OneAfterTheOther,
+            Self::Sequential | Self::Random | Self::SixteenThreads => Order::Any,
         }
     }
 
