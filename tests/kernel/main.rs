@@ -33,6 +33,7 @@ mod odd_storage;
 mod page_cache;
 mod phases;
 mod processes;
+mod programs;
 mod read_list;
 mod real_engine;
 mod results;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
     arguments.test_threads = arguments.test_threads.or(Some(1));
     let cases = [
         fixtures::cases(),
+        programs::cases(),
         known_order::cases(),
         golden::cases(),
         device_counter::cases(),

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use tests::{
     disk::FileSystem, model_file::ModelFile, plan::ReadPlan, reader::ReadMode,
-    run_record::RunRecord, tracer::TracerCall,
+    reference::has_helper, run_record::RunRecord, tracer::TracerCall,
 };
 
 use crate::ground::{Case, Ground, case};
@@ -81,6 +81,9 @@ fn functions_of_the_engine(ground: &Ground) -> Result<()> {
         &["--steps", "3", "--prompt", "7", "--warm-up", "2"],
         &[],
     )?;
+    if !has_helper("get_attach_cookie")? {
+        return no_step_is_claimed(&record);
+    }
     let expected = [
         ("warm_up", 2),
         ("prompt", 7),
@@ -118,6 +121,17 @@ fn functions_of_the_engine(ground: &Ground) -> Result<()> {
     Ok(())
 }
 
+/// On a kernel that cannot tell one probed function from another (before Linux 5.15).
+fn no_step_is_claimed(record: &RunRecord) -> Result<()> {
+    ensure!(
+        record.is_null("tokens")? && record.value("marks.source")? == "page cache",
+        "tokens {} by {}",
+        record.value("tokens")?,
+        record.value("marks.source")?
+    );
+    Ok(())
+}
+
 fn a_function_that_the_user_names(ground: &Ground) -> Result<()> {
     let arguments = ["--steps", "4", "--prompt", "5", "--own-symbol"];
     let record = engine(
@@ -125,6 +139,9 @@ fn a_function_that_the_user_names(ground: &Ground) -> Result<()> {
         &arguments,
         &[("--mark", "a_step_of_our_own=generation")],
     )?;
+    if !has_helper("get_attach_cookie")? {
+        return no_step_is_claimed(&record);
+    }
     let found = steps(&record)?;
     let expected: Vec<_> = [("prompt", Some(5))]
         .into_iter()

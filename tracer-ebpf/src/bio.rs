@@ -14,7 +14,7 @@ use tracer_common::{
 
 use crate::{
     abilities::Abilities,
-    field::Bio,
+    field::{Bio, argument},
     filter, gate,
     maps::BIOS,
     settings::setting,
@@ -27,11 +27,7 @@ pub fn queue<A: Abilities>(context: &BtfTracePointContext) {
     if !gate::is_open() {
         return;
     }
-    let bio = if setting!(constants.queued_bio_argument) == 0 {
-        Bio(context.arg(0))
-    } else {
-        Bio(context.arg(1))
-    };
+    let bio = Bio(argument(context, setting!(constants.queued_bio_argument)));
     let Some((device_slot, device)) = filter::device_of(bio.disk()) else {
         return;
     };

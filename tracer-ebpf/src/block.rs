@@ -13,7 +13,7 @@ use tracer_common::{
 use crate::{
     abilities::Abilities,
     emit::emit,
-    field::Request,
+    field::{Request, argument},
     filter, gate,
     maps::{LOST_RECORDS, MODEL_REQUEUES, REQUESTS, value},
     settings::setting,
@@ -129,11 +129,7 @@ pub fn requeue<A: Abilities>(context: &BtfTracePointContext) {
 /// queue.
 #[inline(always)]
 fn request_argument(context: &BtfTracePointContext) -> Request {
-    if setting!(constants.request_argument) == 0 {
-        Request(context.arg(0))
-    } else {
-        Request(context.arg(1))
-    }
+    Request(argument(context, setting!(constants.request_argument)))
 }
 
 /// Slot of a request's tag; none where the tag lies outside the table, which the loader sized by what

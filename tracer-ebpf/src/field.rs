@@ -4,7 +4,9 @@
 //! the verifier against the kernel's BTF, so a wrong offset is refused at load and not read in silence. A
 //! load through a null pointer gives 0.
 
-use aya_ebpf::helpers::bpf_probe_read_kernel;
+use core::arch::asm;
+
+use aya_ebpf::{helpers::bpf_probe_read_kernel, programs::BtfTracePointContext};
 
 use crate::{abilities::Abilities, settings::setting};
 
@@ -21,6 +23,25 @@ fn load<T: Copy>(base: *const u8, offset: u32) -> T {
 pub fn read<T>(base: u64, offset: u32) -> Option<T> {
     // SAFETY: the helper checks the address and fails on one that is none.
     unsafe { bpf_probe_read_kernel((base + u64::from(offset)) as *const T) }.ok()
+}
+
+/// A tracepoint's argument 0 or 1, as the kernel has it.
+///
+/// The two loads must stay two: made one, from the context plus a computed offset, verifiers before Linux 6.x refuse it
+/// ("dereference of modified ctx ptr", seen on 5.10). The assembly tells them apart for the compiler. Of the two
+/// branches the verifier follows one only, since the setting is a constant to it.
+#[inline(always)]
+pub fn argument(context: &BtfTracePointContext, position: u32) -> *const u8 {
+    if position == 0 {
+        context.arg(0)
+    } else {
+        let mut second: u64 = context.arg(1);
+        // SAFETY: it moves a register to itself.
+        unsafe {
+            asm!("{0} = {0}", inout(reg) second, options(pure, nomem, nostack, preserves_flags))
+        };
+        second as *const u8
+    }
 }
 
 /// `struct request`.

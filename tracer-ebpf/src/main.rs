@@ -5,7 +5,7 @@
 //! filters by device or by file, and only then does anything that costs.
 #![no_std]
 #![no_main]
-#![feature(core_intrinsics)]
+#![feature(asm_experimental_arch, core_intrinsics)]
 #![allow(internal_features)]
 
 mod abilities;

@@ -29,7 +29,9 @@ use crate::{
 #[inline(always)]
 pub fn insert<A: Abilities>(folio: *const u8) {
     let folio = Folio(folio);
-    let Some(file) = traced_file(folio.mapping()) else {
+    let mapping = folio.mapping();
+    let Some(file) = traced_file(mapping) else {
+        tell_key(mapping);
         return;
     };
     let counters = value!(INSERTS, file.file);
@@ -118,6 +120,7 @@ pub fn fault(mapping: *const u8, page: u64) {
 #[inline(always)]
 pub fn map_pages(mapping: *const u8, first_page: u64, last_page: u64) {
     let Some(file) = traced_file(Mapping(mapping)) else {
+        tell_key(Mapping(mapping));
         return;
     };
     let counters = value!(MAP_PAGES, file.file);
@@ -165,7 +168,8 @@ pub fn lookup(mapping: *const u8, first_page: u64, last_page: u64) {
     );
 }
 
-/// Answers the loader, which reads a byte of a file before the gate opens.
+/// Answers the loader, which reads a byte of a file, or touches a page of it, before the gate opens. A look-up, an insert
+/// and a page mapped by a fault each name the file; not every kernel shows each.
 #[inline(always)]
 fn tell_key(mapping: Mapping) {
     let Some(learnt) = LEARNT_KEY.get_ptr_mut(0) else {

@@ -15,7 +15,7 @@ use tracer_common::{
 
 use crate::{
     emit::emit,
-    field::{Bio, Request},
+    field::{Bio, Request, argument},
     filter, gate,
     maps::{LOST_RECORDS, value},
     settings::setting,
@@ -28,7 +28,7 @@ pub fn queued(context: &BtfTracePointContext) {
     if !gate::is_open() {
         return;
     }
-    let bio = bio_argument(context, setting!(constants.queued_bio_argument));
+    let bio = Bio(argument(context, setting!(constants.queued_bio_argument)));
     let lost = value!(LOST_RECORDS, 0);
     passed(&Passing::of_bio(bio, stage::QUEUE), &mut lost.stage_queues);
 }
@@ -39,7 +39,10 @@ pub fn request_allocated(context: &BtfTracePointContext) {
     if !gate::is_open() {
         return;
     }
-    let bio = bio_argument(context, setting!(constants.allocated_bio_argument));
+    let bio = Bio(argument(
+        context,
+        setting!(constants.allocated_bio_argument),
+    ));
     if bio.address() == 0 {
         return;
     }
@@ -56,11 +59,10 @@ pub fn inserted(context: &BtfTracePointContext) {
     if !gate::is_open() {
         return;
     }
-    let request = if setting!(constants.inserted_request_argument) == 0 {
-        Request(context.arg(0))
-    } else {
-        Request(context.arg(1))
-    };
+    let request = Request(argument(
+        context,
+        setting!(constants.inserted_request_argument),
+    ));
     let passing = Passing {
         disk: request.disk(),
         command_flags: request.command_flags(),
@@ -78,18 +80,9 @@ pub fn remapped(context: &BtfTracePointContext) {
     if !gate::is_open() {
         return;
     }
-    let bio = bio_argument(context, setting!(constants.remapped_bio_argument));
+    let bio = Bio(argument(context, setting!(constants.remapped_bio_argument)));
     let lost = value!(LOST_RECORDS, 0);
     passed(&Passing::of_bio(bio, stage::REMAP), &mut lost.stage_remaps);
-}
-
-#[inline(always)]
-fn bio_argument(context: &BtfTracePointContext, position: u32) -> Bio {
-    if position == 0 {
-        Bio(context.arg(0))
-    } else {
-        Bio(context.arg(1))
-    }
 }
 
 struct Passing {

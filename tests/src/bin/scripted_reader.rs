@@ -18,7 +18,9 @@ use clap::Parser;
 use tests::{
     model_file::evict,
     plan::ReadPlan,
-    reader::{Identity, ReadMode, ReadTotals, Reader, ReaderReport, ThreadTimes, read_plan},
+    reader::{
+        Identity, Period, ReadMode, ReadTotals, Reader, ReaderReport, SleepRecorder, read_plan,
+    },
 };
 
 /// Reads a file in exactly the order of a plan, and prints one line of JSON: reads, bytes, checksum.
@@ -56,6 +58,9 @@ struct Arguments {
     /// Stay for so long after the last read, with the file open.
     #[arg(long, value_name = "SECONDS", default_value_t = 0.0)]
     hold: f64,
+    /// Report when the main thread slept.
+    #[arg(long)]
+    record_sleeps: bool,
     /// Report as whom this process runs.
     #[arg(long)]
     print_identity: bool,
@@ -89,15 +94,20 @@ fn main() -> Result<ExitCode> {
             bail!("standard input was closed before the line to start on");
         }
     }
-    let before = ThreadTimes::now()?;
+    let recorder = arguments
+        .record_sleeps
+        .then(SleepRecorder::start)
+        .transpose()?;
     let (rounds, totals) = read_rounds(&arguments, &reader, &plan)?;
-    let times = ThreadTimes::now()?.since(&before);
+    // Between the rounds it waits for the eviction of the file.
+    let mut sleeps = recorder.map_or_else(|| Ok(Vec::new()), SleepRecorder::finish)?;
+    sleeps.retain(|sleep| rounds.iter().any(|round| round.holds(sleep)));
     let report = ReaderReport {
         reads: totals.reads,
         bytes: totals.bytes,
         checksum: totals.checksum.value(),
-        rounds,
-        times,
+        rounds: rounds.len() as u64,
+        sleeps,
         identity: arguments
             .print_identity
             .then(Identity::of_this_process)
@@ -117,7 +127,7 @@ fn read_rounds(
     arguments: &Arguments,
     reader: &Reader,
     plan: &ReadPlan,
-) -> Result<(u64, ReadTotals)> {
+) -> Result<(Vec<Period>, ReadTotals)> {
     let stop = Arc::new(AtomicBool::new(!arguments.until_input_closes));
     if arguments.until_input_closes {
         let stop = Arc::clone(&stop);
@@ -129,15 +139,19 @@ fn read_rounds(
     }
     let parts = plan.deal(arguments.threads);
     let mut totals = ReadTotals::default();
-    let mut rounds = 0;
+    let mut rounds = Vec::new();
     loop {
+        let start_ns = Period::clock_ns()?;
         totals.merge(read_once(reader, &parts)?);
-        rounds += 1;
-        if let Some(mark) = arguments.mark_round.as_ref().filter(|_| rounds == 1) {
+        rounds.push(Period {
+            start_ns,
+            end_ns: Period::clock_ns()?,
+        });
+        if let Some(mark) = arguments.mark_round.as_ref().filter(|_| rounds.len() == 1) {
             fs::write(mark, "").with_context(|| format!("make {}", mark.display()))?;
         }
         let more = match arguments.evicted_rounds {
-            Some(wanted) => rounds < wanted,
+            Some(wanted) => (rounds.len() as u64) < wanted,
             None => !stop.load(Ordering::Relaxed),
         };
         if !more {

@@ -162,7 +162,26 @@ impl ModelFile {
             let offset = (first_offset + freed)
                 .checked_sub(anchor.device_offset_bytes)
                 .context("the neighbour's first piece lies too far up")?;
-            fill(&neighbour, offset..offset + piece_bytes)?;
+            // XFS may put a block of its own there, with which the neighbour's list of extents has outgrown its inode (seen
+            // on 5.10): then half a piece has room beside it.
+            for length in [piece_bytes, piece_bytes / 2] {
+                fill(&neighbour, offset..offset + length)?;
+                let between = freed..freed + piece_bytes;
+                if extents_of(&neighbour_path)?
+                    .iter()
+                    .any(|extent| between.contains(&extent.device_offset_bytes))
+                {
+                    break;
+                }
+                change_range(
+                    &neighbour,
+                    libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE,
+                    offset,
+                    length,
+                )
+                .context("give a piece back")?;
+                disk.synchronise()?;
+            }
         }
         let pair = FragmentedPair {
             model: Self::finish(&file, long.path, pieces * piece_bytes)?,

@@ -5,10 +5,10 @@ mod command;
 mod program;
 mod read;
 mod report;
-mod thread_times;
+mod sleeps;
 
 pub use command::ReaderCommand;
 pub use program::{Finished, RunningProgram};
 pub use read::{ReadMode, ReadTotals, Reader, read_plan};
-pub use report::{Identity, ReaderReport};
-pub use thread_times::ThreadTimes;
+pub use report::{Identity, Period, ReaderReport};
+pub use sleeps::SleepRecorder;

@@ -3,8 +3,6 @@
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
-use super::thread_times::ThreadTimes;
-
 /// What a reader read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReaderReport {
@@ -16,11 +14,43 @@ pub struct ReaderReport {
     pub checksum: u64,
     /// Times that the plan was read from its start to its end.
     pub rounds: u64,
-    /// Times of the main thread while the file was read, which reads where there are no others.
-    #[serde(default)]
-    pub times: ThreadTimes,
+    /// Sleeps of the main thread within the rounds, where asked for; it reads where there are no others.
+    pub sleeps: Vec<Period>,
     /// As whom, where asked.
     pub identity: Option<Identity>,
+}
+
+/// A time, in nanoseconds of the monotonic clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Period {
+    /// Its begin.
+    pub start_ns: u64,
+    /// Its end.
+    pub end_ns: u64,
+}
+
+impl Period {
+    /// The time now.
+    ///
+    /// # Errors
+    /// Where the clock cannot be read.
+    pub fn clock_ns() -> Result<u64> {
+        let clock = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)
+            .context("read the clock")?;
+        u64::try_from(std::time::Duration::from(clock).as_nanos()).context("the clock")
+    }
+
+    /// Whether another lies in it.
+    #[must_use]
+    pub const fn holds(&self, other: &Self) -> bool {
+        self.start_ns <= other.start_ns && other.end_ns <= self.end_ns
+    }
+
+    /// How long it is.
+    #[must_use]
+    pub const fn length_ns(&self) -> u64 {
+        self.end_ns.saturating_sub(self.start_ns)
+    }
 }
 
 /// As whom a process runs.

@@ -6,9 +6,11 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use nix::mount::{MsFlags, mount};
 
-use super::records::BlkTrace;
+use super::{
+    records::BlkTrace,
+    tracefs::{check_losses, read, tracefs, write},
+};
 use crate::{
     disk::MountedDisk,
     environment::{Cleanup, MachineLock, on_exit, unavailable},
@@ -116,67 +118,7 @@ impl<'lock> FtraceBlk<'lock> {
         }
         write(&self.enable, "0")?;
         let text = fs::read(self.tracefs.join("trace")).context("read the trace")?;
-        self.check_losses()?;
+        check_losses(&self.tracefs)?;
         BlkTrace::parse(&String::from_utf8_lossy(&text), &self.device)
     }
-
-    fn check_losses(&self) -> Result<()> {
-        let mut seen = 0;
-        for entry in
-            fs::read_dir(self.tracefs.join("per_cpu")).context("list the processors' buffers")?
-        {
-            let path = entry
-                .context("list the processors' buffers")?
-                .path()
-                .join("stats");
-            for line in read(&path)?.lines() {
-                let Some((name, value)) = line.split_once(':') else {
-                    continue;
-                };
-                if matches!(name, "overrun" | "commit overrun" | "dropped events") {
-                    seen += 1;
-                    if value.trim() != "0" {
-                        bail!("ftrace lost records: {} says {line:?}", path.display());
-                    }
-                }
-            }
-        }
-        if seen == 0 {
-            bail!("ftrace does not say whether it lost records");
-        }
-        Ok(())
-    }
-}
-
-/// Whether this kernel has a tracepoint, such as `filemap/mm_filemap_fault`.
-///
-/// # Errors
-/// [`crate::environment::Unavailable`] where tracefs cannot be mounted.
-pub fn has_tracepoint(path: &str) -> Result<bool> {
-    Ok(tracefs()?.join("events").join(path).exists())
-}
-
-/// Where tracefs is mounted; mounted in this process's own namespace where it is not yet.
-fn tracefs() -> Result<PathBuf> {
-    let path = Path::new("/sys/kernel/tracing");
-    if path.join("current_tracer").exists() {
-        return Ok(path.into());
-    }
-    mount(
-        Some("tracefs"),
-        path,
-        Some("tracefs"),
-        MsFlags::empty(),
-        None::<&str>,
-    )
-    .map_err(|error| unavailable(format!("tracefs cannot be mounted: {error}")))?;
-    Ok(path.into())
-}
-
-fn read(path: &Path) -> Result<String> {
-    fs::read_to_string(path).with_context(|| format!("read {}", path.display()))
-}
-
-fn write(path: &Path, text: &str) -> Result<()> {
-    fs::write(path, text).with_context(|| format!("write {text:?} to {}", path.display()))
 }

@@ -1,12 +1,16 @@
 //! Independent counts of the same requests: the program blktrace, and ftrace's `blk` tracer where the kernel lets
 //! nobody open blktrace's files. (The device's own counters are one more reference,
-//! [`crate::disk::DeviceStatistics`].)
+//! [`crate::disk::DeviceStatistics`].) And what this kernel has, by its own word.
 
 mod blk_tracer;
 mod blkparse;
 mod blktrace;
+mod kernel_types;
 mod records;
+mod tracefs;
 
-pub use blk_tracer::{FtraceBlk, has_tracepoint};
+pub use blk_tracer::FtraceBlk;
 pub use blktrace::{Blktrace, BlktraceRecording};
+pub use kernel_types::has_helper;
 pub use records::{Action, BlkRecord, BlkTrace};
+pub use tracefs::has_tracepoint;

@@ -234,6 +234,10 @@ pub struct DoctorArguments {
     /// A model whose file system and device to look at as well.
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
+    /// Load and attach every eBPF program once, also those that this kernel does not need, and say what the verifier
+    /// went through. Nothing is traced.
+    #[arg(long)]
+    pub programs: bool,
 }
 
 /// `tracer engine`.

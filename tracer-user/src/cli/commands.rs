@@ -92,7 +92,7 @@ fn demo(arguments: DemoArguments) -> anyhow::Result<i32> {
 }
 
 fn doctor(arguments: &DoctorArguments) -> anyhow::Result<i32> {
-    let requirements = examine(arguments.model.as_deref());
+    let requirements = examine(arguments.model.as_deref(), arguments.programs);
     let lines: Vec<String> = requirements.iter().map(describe).collect();
     print_ignoring_a_closed_pipe(&(lines.join("\n") + "\n"))?;
     Ok(i32::from(requirements.iter().any(Requirement::is_missing)))

@@ -1,5 +1,7 @@
 //! Which program serves an event on this kernel, and attaching it.
 
+use std::fmt;
+
 use anyhow::{Context as _, anyhow, bail};
 use aya::{
     Btf, Ebpf,
@@ -22,9 +24,20 @@ pub(super) struct Attached {
 
 /// What a program sits on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Hook {
+pub(super) enum Hook {
+    /// A tracepoint's own hook (`tp_btf`).
     Tracepoint(&'static str),
+    /// The entry of a function of the kernel's (`fentry`).
     Function(&'static str),
+}
+
+impl fmt::Display for Hook {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tracepoint(name) => write!(formatter, "tracepoint {name}"),
+            Self::Function(name) => write!(formatter, "function {name}"),
+        }
+    }
 }
 
 /// The program for an event, and what it sits on; None where this kernel has neither tracepoint nor function.
@@ -97,7 +110,8 @@ pub(super) fn attach(
     Ok(attached)
 }
 
-fn load(ebpf: &mut Ebpf, btf: &Btf, program: &str, hook: Hook) -> anyhow::Result<()> {
+/// Has the kernel verify a program for its hook.
+pub(super) fn load(ebpf: &mut Ebpf, btf: &Btf, program: &str, hook: Hook) -> anyhow::Result<()> {
     match hook {
         Hook::Tracepoint(tracepoint) => {
             of_tracepoint(ebpf, program)?.load(tracepoint, btf)?;
@@ -107,7 +121,8 @@ fn load(ebpf: &mut Ebpf, btf: &Btf, program: &str, hook: Hook) -> anyhow::Result
     Ok(())
 }
 
-fn attach_one(ebpf: &mut Ebpf, program: &str, hook: Hook) -> anyhow::Result<()> {
+/// Puts a loaded program in force.
+pub(super) fn attach_one(ebpf: &mut Ebpf, program: &str, hook: Hook) -> anyhow::Result<()> {
     match hook {
         Hook::Tracepoint(_) => {
             of_tracepoint(ebpf, program)?.attach()?;

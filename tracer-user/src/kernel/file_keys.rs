@@ -1,4 +1,4 @@
-//! How the page-cache tracepoints name a file, learnt by reading one byte of it.
+//! How the page-cache tracepoints name a file, learnt by reading one byte of it, or by touching a page of it.
 
 use std::{fs::File, os::unix::fs::FileExt as _};
 
@@ -9,8 +9,9 @@ use tracer_common::page::{FileKey, FileSlot, LearntKey};
 use super::{Session, aggregates::Plain};
 
 impl Session {
-    /// Reads the first byte of a file, and returns how the tracepoint of that look-up named it. None where the
-    /// kernel lacks the tracepoint or the file system does not use the page cache.
+    /// Reads the first byte of a file, and returns how the tracepoint of that look-up named it. Kernels without that
+    /// tracepoint (before 6.12) show an insert where the page was not cached, and else that a page is mapped. None where
+    /// neither is shown, or the file system does not use the page cache.
     ///
     /// # Errors
     /// A map that cannot be written or read.
@@ -22,7 +23,11 @@ impl Session {
         })?;
         // Whatever comes of it, the answer is in the map.
         let _ = file.read_at(&mut [0], 0);
-        let learnt = self.learnt()?;
+        let mut learnt = self.learnt()?;
+        if learnt.found == 0 {
+            touch_first_page(file);
+            learnt = self.learnt()?;
+        }
         self.set_learnt(LearntKey::default())?;
         Ok((learnt.found != 0).then_some(learnt.key))
     }
@@ -59,5 +64,17 @@ impl Session {
         files.remove(&Plain(old))?;
         files.insert(Plain(key), value, 0)?;
         Ok(())
+    }
+}
+
+/// Maps the first page of a file and reads a byte of it; an empty file has none.
+fn touch_first_page(file: &File) {
+    if !file.metadata().is_ok_and(|metadata| metadata.len() > 0) {
+        return;
+    }
+    // SAFETY: mapped for this one load. Where the file is cut short meanwhile the load raises SIGBUS, as it does for
+    // whoever maps a file that changes; the model of a run does not.
+    if let Ok(mapping) = unsafe { memmap2::MmapOptions::new().len(1).map(file) } {
+        std::hint::black_box(mapping.first().copied());
     }
 }

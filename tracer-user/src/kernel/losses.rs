@@ -14,7 +14,7 @@ pub struct ProgramRun {
     /// Name of the program.
     pub program: &'static str,
     /// Times that the kernel skipped it, since it would have interrupted itself. None where this kernel
-    /// does not count that (before Linux 5.12).
+    /// skips programs and does not count it.
     pub recursion_misses: Option<u64>,
     /// Calls and time, where run-time statistics were on.
     pub run_time: Option<RunTimeStatistics>,
@@ -31,11 +31,13 @@ pub struct RunTimeStatistics {
 }
 
 /// Reads the counters of a loaded program. The recursion misses are in `/proc/self/fdinfo` only
-/// (`bpf_prog_show_fdinfo` in `kernel/bpf/syscall.c`).
+/// (`bpf_prog_show_fdinfo` in `kernel/bpf/syscall.c`). `can_be_skipped` is what
+/// [`KernelTypes::can_skip`](super::types::KernelTypes::can_skip) says.
 pub(super) fn of_program(
     name: &'static str,
     program: &Program,
     run_time_measured: bool,
+    can_be_skipped: bool,
 ) -> io::Result<ProgramRun> {
     let descriptor = program.fd().map_err(io::Error::other)?;
     let information = std::fs::read_to_string(format!(
@@ -53,9 +55,13 @@ pub(super) fn of_program(
     };
     Ok(ProgramRun {
         program: name,
-        recursion_misses: fdinfo_value(&information, "recursion_misses"),
+        recursion_misses: recursion_misses(&information, can_be_skipped),
         run_time,
     })
+}
+
+fn recursion_misses(information: &str, can_be_skipped: bool) -> Option<u64> {
+    fdinfo_value(information, "recursion_misses").or_else(|| (!can_be_skipped).then_some(0))
 }
 
 fn fdinfo_value(information: &str, key: &str) -> Option<u64> {
@@ -67,7 +73,16 @@ fn fdinfo_value(information: &str, key: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::fdinfo_value;
+    use super::{fdinfo_value, recursion_misses};
+
+    #[test]
+    fn misses_are_none_only_where_the_kernel_never_skips_a_program() {
+        let counted = "prog_type:\t26\nrecursion_misses:\t76\n";
+        assert_eq!(recursion_misses(counted, true), Some(76));
+        assert_eq!(recursion_misses(counted, false), Some(76));
+        assert_eq!(recursion_misses("prog_type:\t26\n", true), None);
+        assert_eq!(recursion_misses("prog_type:\t26\n", false), Some(0));
+    }
 
     #[test]
     fn fdinfo_is_read_by_name() {

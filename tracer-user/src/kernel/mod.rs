@@ -5,6 +5,7 @@
 mod aggregates;
 mod attach;
 mod file_keys;
+mod inspection;
 mod losses;
 mod preflight;
 mod probes;
@@ -14,6 +15,7 @@ mod session;
 mod types;
 
 pub use aggregates::{Aggregates, FileAggregates, ModelAggregates};
+pub use inspection::programs as inspect_programs;
 pub use losses::{ProgramRun, RunTimeStatistics};
 pub use preflight::{Requirement, RequirementState, requirements};
 pub use probes::ProbePoint;

@@ -91,6 +91,7 @@ pub fn requirements() -> Vec<Requirement> {
             list.push(members(&types));
             list.push(loops(&types));
             list.push(cookies(&types));
+            list.push(skipped_programs(&types));
         }
         Err(error) => list.push(Requirement::missing(
             "kernel types (BTF)",
@@ -242,6 +243,18 @@ fn cookies(types: &KernelTypes) -> Requirement {
             "not in this kernel (from 5.15 on): the engine's functions cannot be probed; phases come from its log or from the page cache, and there are no steps",
         )
     }
+}
+
+/// What became of events that the kernel did not hand to a program.
+fn skipped_programs(types: &KernelTypes) -> Requirement {
+    Requirement::present(
+        "programs that the kernel skips",
+        if types.can_skip() {
+            "counted by the kernel, and shown as recursion misses"
+        } else {
+            "none: a program on a tracepoint always runs here (before 5.12)"
+        },
+    )
 }
 
 fn supported(name: &str, answer: Result<bool, String>, remedy: &str) -> Requirement {

@@ -16,7 +16,7 @@ use tracer_common::mark::{BatchAction, cookie};
 use super::Session;
 
 /// The programs: at a function's entry, and at its return.
-const PROGRAMS: [&str; 2] = ["mark_entry", "mark_return"];
+pub(super) const PROGRAMS: [&str; 2] = ["mark_entry", "mark_return"];
 
 /// One place of a file to be probed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,11 +34,41 @@ pub struct ProbePoint {
 /// Loads the programs, so that attaching them later takes little time.
 pub(super) fn load(ebpf: &mut Ebpf) -> anyhow::Result<()> {
     for name in PROGRAMS {
-        program(ebpf, name)?
-            .load()
-            .with_context(|| format!("the kernel refused program {name}"))?;
+        load_one(ebpf, name)?;
     }
     Ok(())
+}
+
+/// Has the kernel verify one of them.
+pub(super) fn load_one(ebpf: &mut Ebpf, name: &str) -> anyhow::Result<()> {
+    program(ebpf, name)?
+        .load()
+        .with_context(|| format!("the kernel refused program {name}"))
+}
+
+/// Puts a loaded program on a function of this process, for this process alone.
+pub(super) fn attach_to_ourselves(ebpf: &mut Ebpf, name: &str) -> anyhow::Result<()> {
+    let address = probed as fn() as usize as u64;
+    let maps = procfs::process::Process::myself()?.maps()?;
+    let mapping = maps
+        .iter()
+        .find(|map| (map.address.0..map.address.1).contains(&address))
+        .ok_or_else(|| anyhow!("/proc/self/maps does not hold our own code"))?;
+    let offset = address - mapping.address.0 + mapping.offset;
+    let location = UProbeAttachPoint {
+        location: UProbeAttachLocation::AbsoluteOffset(offset),
+        cookie: Some(0),
+    };
+    program(ebpf, name)?
+        .attach(location, "/proc/self/exe", UProbeScope::CallingProcess)
+        .with_context(|| format!("cannot attach program {name} to a function of our own"))?;
+    Ok(())
+}
+
+/// A place to probe; nothing calls it.
+#[inline(never)]
+fn probed() {
+    std::hint::black_box(());
 }
 
 fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut UProbe> {

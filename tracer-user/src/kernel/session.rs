@@ -18,7 +18,7 @@ use tracer_common::{
 
 use super::{
     KernelTypes, Record,
-    aggregates::{self, Aggregates, Plain, Sizes},
+    aggregates::{self, Aggregates, FileAggregates, Plain, Sizes},
     attach::{Attached, attach},
     decode,
     losses::{self, ProgramRun},
@@ -27,7 +27,8 @@ use super::{
 };
 
 /// The eBPF object that the build script made.
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf"));
+pub(super) static OBJECT: &[u8] =
+    aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf"));
 
 /// How often the reader of the ring buffer should come by itself.
 pub const WAKE_INTERVAL: std::time::Duration = std::time::Duration::from_millis(20);
@@ -116,6 +117,9 @@ pub struct Session {
     attached: Vec<Attached>,
     counts_models: bool,
     can_probe: bool,
+    can_skip: bool,
+    /// Slots of files whose page-cache events cannot be told from others'.
+    unnamed_files: Vec<usize>,
     ring: AsyncFd<RingBuf<MapData>>,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
     statistics: Option<std::os::fd::OwnedFd>,
@@ -215,6 +219,8 @@ impl Session {
             attached,
             counts_models,
             can_probe,
+            can_skip: types.can_skip(),
+            unnamed_files: Vec::new(),
             ring,
             logger,
             statistics,
@@ -325,7 +331,7 @@ impl Session {
     /// # Errors
     /// A map that cannot be read.
     pub fn aggregates(&self, idle_since: &[Option<u64>]) -> anyhow::Result<Aggregates> {
-        aggregates::read(
+        let mut aggregates = aggregates::read(
             &self.ebpf,
             &Sizes {
                 models: self.tables.models,
@@ -346,7 +352,18 @@ impl Session {
                 attached: &|program| self.has_program(program),
                 counts_models: self.counts_models,
             },
-        )
+        )?;
+        for slot in &self.unnamed_files {
+            if let Some(file) = aggregates.files.get_mut(*slot) {
+                *file = FileAggregates::default();
+            }
+        }
+        Ok(aggregates)
+    }
+
+    /// Leaves a file's page-cache events unobserved, since nothing shows how the tracepoints name it.
+    pub fn leave_unobserved(&mut self, slot: usize) {
+        self.unnamed_files.push(slot);
     }
 
     /// What the kernel counted for each program: skipped events, and its run time where that is measured.
@@ -362,8 +379,13 @@ impl Session {
                     .ebpf
                     .program(name)
                     .ok_or_else(|| anyhow!("the eBPF object has no program {name}"))?;
-                losses::of_program(attached.event, program, self.statistics.is_some())
-                    .with_context(|| format!("cannot read the counters of program {name}"))
+                losses::of_program(
+                    attached.event,
+                    program,
+                    self.statistics.is_some(),
+                    self.can_skip,
+                )
+                .with_context(|| format!("cannot read the counters of program {name}"))
             })
             .collect()
     }
@@ -430,7 +452,7 @@ fn file_slots(files: &[(FileKey, u64)]) -> anyhow::Result<(Vec<(FileKey, FileSlo
 
 /// Before Linux 5.11 maps count against the limit of locked memory. Where it cannot be raised, loading
 /// fails with the kernel's own error.
-fn raise_memlock_limit() {
+pub(super) fn raise_memlock_limit() {
     use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
     let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
 }

@@ -120,6 +120,14 @@ impl KernelTypes {
         self.has_helper("loop")
     }
 
+    /// Whether the kernel skips a program on a tracepoint's or function's own hook that would interrupt itself. What tells
+    /// it is `bpf_prog.active`, which came with the skipping and just before the count of it (Linux 5.12, commits
+    /// ca06f55b9002 and 9ed9e9ba2337): before, such programs always ran.
+    #[must_use]
+    pub fn can_skip(&self) -> bool {
+        self.member("bpf_prog", "active").is_ok()
+    }
+
     /// Offsets of the members that the programs read.
     ///
     /// # Errors

@@ -143,6 +143,9 @@ pub fn fill(
                 has_sectors: own.model.without_sectors.is_none(),
                 waits_observed: programs.iter().any(|run| run.program == "sched_switch"),
                 faults_observed: programs.iter().any(|run| run.program == "filemap_fault"),
+                lookups_observed: programs
+                    .iter()
+                    .any(|run| run.program == "filemap_get_pages"),
                 data_bytes: own.model.data_bytes,
                 calls: &stream.calls,
                 last_probed: stream.last_probed,

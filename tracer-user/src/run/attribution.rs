@@ -39,6 +39,8 @@ pub struct Surroundings<'a> {
     pub waits_observed: bool,
     /// Whether page faults were observed.
     pub faults_observed: bool,
+    /// Whether look-ups by `read()` were observed.
+    pub lookups_observed: bool,
     /// Bytes of the model that are on a device.
     pub data_bytes: Option<u64>,
     /// Calls of the probed functions.
@@ -53,7 +55,8 @@ pub fn fill(record: &mut ModelRecord, figures: &AttributionFigures, around: &Sur
     record.phases = Some(phases(figures, around));
     record.tokens = tokens(figures, around);
     record.tensors = Some(tensors(figures, around));
-    record.page_cache = Some(page_cache(figures));
+    // Without a count of inserts the events were not observed.
+    record.page_cache = record.cache.inserts.map(|_| page_cache(figures));
 }
 
 impl Surroundings<'_> {
@@ -75,10 +78,14 @@ impl Surroundings<'_> {
                 .filter(|_| self.waits_observed)
                 .map(|nanos| nanos as f64 / 1e9)
         };
+        // Without the events of faults no wait can be tied to the model. Without those of look-ups a wait in `read()` cannot,
+        // and is among the other I/O: where there is as good as none, the stalls are whole.
+        let other = waits.other_io_thread_ns.unwrap_or(0);
+        let stalls_observed = self.faults_observed
+            && (self.lookups_observed || other <= waits.thread_sum_ns.unwrap_or(0) / 100);
         WaitRecord {
-            // Without the events of faults no wait can be tied to the model.
-            stall_s: seconds(waits.stall_ns).filter(|_| self.faults_observed),
-            stall_threads_s: seconds(waits.thread_sum_ns).filter(|_| self.faults_observed),
+            stall_s: seconds(waits.stall_ns).filter(|_| stalls_observed),
+            stall_threads_s: seconds(waits.thread_sum_ns).filter(|_| stalls_observed),
             other_io_threads_s: seconds(waits.other_io_thread_ns),
             reclaim_threads_s: seconds(waits.reclaim_thread_ns),
             lock_threads_s: seconds(waits.lock_thread_ns).filter(|_| self.faults_observed),

@@ -3,17 +3,20 @@
 use std::path::Path;
 
 use crate::{
-    kernel::{Requirement, requirements},
+    kernel::{Requirement, inspect_programs, requirements},
     pressure::{CgroupVersion, memory_cgroup_version},
     storage::{FileExtents, Mapping, map_file},
 };
 
 use super::subject::RequestedModel;
 
-/// Checks the machine, and the model where there is one.
+/// Checks the machine, each program where asked for, and the model where there is one.
 #[must_use]
-pub fn examine(model: Option<&Path>) -> Vec<Requirement> {
+pub fn examine(model: Option<&Path>, programs: bool) -> Vec<Requirement> {
     let mut list = requirements();
+    if programs && !list.iter().any(Requirement::is_missing) {
+        list.extend(inspect_programs());
+    }
     list.push(match memory_cgroup_version() {
         Ok(version) => Requirement::present(
             "memory cgroup",

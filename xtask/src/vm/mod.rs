@@ -7,6 +7,7 @@ mod apt;
 #[path = "../../../tests/src/case_result.rs"]
 mod case_result;
 mod cpio;
+mod document;
 mod ending;
 mod folder;
 mod host_tools;
@@ -54,6 +55,8 @@ pub enum Command {
     },
     /// Run the tests on the kernel in guests, and show how they went on each kernel.
     Test(test::Options),
+    /// Write the tables of docs/KERNELS.md: what the tracer says on each kernel, and how the tests went there last.
+    Document,
     /// Record reads with blktrace, as samples of its binary files with the text that blkparse makes of them.
     RecordBlktrace {
         /// Which kernels.
@@ -91,6 +94,7 @@ pub fn vm(command: Command) -> ExitCode {
         Command::Run(options) => run(options),
         Command::Shell { kernel } => shell(kernel),
         Command::Test(options) => test::test(&options).map(|()| 0),
+        Command::Document => document::document().map(|()| 0),
         Command::RecordBlktrace { kernels, out } => recordings::record(&kernels, &out).map(|()| 0),
     };
     match result {

@@ -1,0 +1,186 @@
+//! Loads and attaches every program of the object, also those that no run on this kernel would use.
+
+use anyhow::{Context as _, anyhow, bail};
+use aya::{Btf, Ebpf, EbpfLoader};
+use tracer_common::{extent::MAX_DEVICES, settings::Settings};
+
+use super::{
+    KernelTypes, Requirement,
+    aggregates::Plain,
+    attach::{self, Hook},
+    probes,
+    programs::{PROGRAMS, TracedEvent},
+    session::{OBJECT, raise_memlock_limit},
+};
+
+/// A program, what it would sit on, and what the kernel must have for it.
+struct Candidate {
+    program: &'static str,
+    /// None: a function of an engine's.
+    hook: Option<Hook>,
+    /// A helper, by its name without `bpf_`.
+    helper: Option<&'static str>,
+}
+
+/// What each program of the object does on this kernel: it is loaded and attached, with the gate closed, and taken away
+/// again. A program is missing only where the kernel has all that it needs and refuses it.
+#[must_use]
+pub fn programs() -> Vec<Requirement> {
+    const NAME: &str = "eBPF programs";
+    const REMEDY: &str = "the lines above say what this machine lacks";
+    raise_memlock_limit();
+    let prepared = KernelTypes::of_running_kernel()
+        .map_err(anyhow::Error::from)
+        .and_then(|types| Ok((types, Btf::from_sys_fs()?)));
+    let (types, btf) = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => return vec![Requirement::missing(NAME, format!("{error:#}"), REMEDY)],
+    };
+    candidates()
+        .map(|candidate| inspect(&candidate, &types, &btf))
+        .collect()
+}
+
+fn candidates() -> impl Iterator<Item = Candidate> {
+    PROGRAMS
+        .iter()
+        .flat_map(of_event)
+        .chain(probes::PROGRAMS.map(|program| Candidate {
+            program,
+            hook: None,
+            helper: Some("get_attach_cookie"),
+        }))
+}
+
+fn of_event(event: &TracedEvent) -> Vec<Candidate> {
+    let on_tracepoint = |program, helper| Candidate {
+        program,
+        hook: Some(Hook::Tracepoint(event.tracepoint)),
+        helper,
+    };
+    // What has an early twin walks over extents with bpf_loop.
+    let helper = event.early.is_some().then_some("loop");
+    let mut list = vec![on_tracepoint(event.program, helper)];
+    list.extend(event.early.map(|early| on_tracepoint(early, None)));
+    list.extend(event.on_function.map(|(program, function)| Candidate {
+        program,
+        hook: Some(Hook::Function(function)),
+        helper: None,
+    }));
+    list
+}
+
+fn inspect(candidate: &Candidate, types: &KernelTypes, btf: &Btf) -> Requirement {
+    let name = format!("program {}", candidate.program);
+    if let Some(lacking) = lacking(candidate, types) {
+        return Requirement::reduced(name, format!("this kernel has no {lacking}"));
+    }
+    match try_out(candidate, types, btf) {
+        Ok(found) => Requirement::present(name, found),
+        // Trampolines are an architecture's and may be locked down; no run fails for want of them.
+        Err(error) if matches!(candidate.hook, Some(Hook::Function(_))) => {
+            Requirement::reduced(name, format!("functions cannot be traced here: {error:#}"))
+        }
+        Err(error) => Requirement::missing(
+            name,
+            format!("{error:#}"),
+            "this kernel is not supported yet: report these lines, with `uname -a`",
+        ),
+    }
+}
+
+fn lacking(candidate: &Candidate, types: &KernelTypes) -> Option<String> {
+    let hook = candidate.hook.and_then(|hook| match hook {
+        Hook::Tracepoint(tracepoint) => types
+            .tracepoint_arguments(tracepoint)
+            .is_none()
+            .then(|| format!("tracepoint {tracepoint}")),
+        Hook::Function(function) => {
+            (!types.has_function(function)).then(|| format!("function {function}"))
+        }
+    });
+    hook.or_else(|| {
+        let helper = candidate.helper?;
+        (!types.has_helper(helper)).then(|| format!("helper bpf_{helper}"))
+    })
+}
+
+/// Loads and attaches one program, alone; what the verifier did for it.
+fn try_out(candidate: &Candidate, types: &KernelTypes, btf: &Btf) -> anyhow::Result<String> {
+    let settings = Settings {
+        device_count: u32::try_from(MAX_DEVICES)?,
+        wake_above_bytes: 0,
+        page_records: 1,
+        waits: 1,
+        members: types.members()?,
+        constants: types.constants()?,
+    };
+    let mut ebpf = EbpfLoader::new()
+        .btf(Some(btf))
+        .override_global("SETTINGS", &Plain(settings), true)
+        .override_global("AYA_LOG_LEVEL", &0u8, false)
+        .load(OBJECT)
+        .context("the kernel refused the maps")?;
+    let name = candidate.program;
+    match candidate.hook {
+        None => probes::load_one(&mut ebpf, name)?,
+        Some(hook) => attach::load(&mut ebpf, btf, name, hook).context("it was refused")?,
+    }
+    let counts = instructions(&ebpf, name)?;
+    match candidate.hook {
+        None => probes::attach_to_ourselves(&mut ebpf, name)?,
+        Some(hook) => attach::attach_one(&mut ebpf, name, hook).context("it cannot be attached")?,
+    }
+    let hook = candidate.hook.map_or_else(
+        || "an engine's function".to_owned(),
+        |hook| hook.to_string(),
+    );
+    Ok(format!("{hook}: {counts}"))
+}
+
+fn instructions(ebpf: &Ebpf, name: &str) -> anyhow::Result<String> {
+    let information = ebpf
+        .program(name)
+        .ok_or_else(|| anyhow!("the eBPF object has no program {name}"))?
+        .info()?;
+    let Some(translated) = information.size_translated() else {
+        bail!("the kernel does not say how large it is");
+    };
+    // Of Linux 5.16, commit aba64c7da983.
+    let verified = information.verified_instruction_count().map_or_else(
+        || "a number of instructions that this kernel does not tell".to_owned(),
+        |count| format!("{count} instructions"),
+    );
+    Ok(format!(
+        "the verifier went through {verified}, translated to {}",
+        translated / 8
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use object::{Object as _, ObjectSymbol as _, SymbolKind};
+
+    use super::{OBJECT, candidates};
+
+    #[test]
+    fn every_program_of_the_object_is_tried() {
+        let object = object::File::parse(OBJECT).expect("an ELF file");
+        let in_object: BTreeSet<&str> = object
+            .symbols()
+            .filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.is_global())
+            .filter(|symbol| {
+                // Functions that programs call lie in `.text`.
+                symbol
+                    .section_index()
+                    .and_then(|index| object.section_by_index(index).ok())
+                    .is_some_and(|section| object::ObjectSection::name(&section) != Ok(".text"))
+            })
+            .map(|symbol| symbol.name().expect("UTF-8"))
+            .collect();
+        let tried: BTreeSet<&str> = candidates().map(|candidate| candidate.program).collect();
+        assert_eq!(tried, in_object);
+    }
+}
