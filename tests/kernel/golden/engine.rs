@@ -61,10 +61,12 @@ pub fn golden(ground: &Ground, lock: &MachineLock, disk: &MountedDisk) -> Result
 
     let trace = recorded.trace();
     let by_recorder = ExpectedFigures::of_requests(&trace.first_issues()?, &model);
-    let once = model.size_bytes() - cached;
+    // The kernel may let go of a page of the header meanwhile, which is then read too.
+    let (least, most) = (model.size_bytes() - cached, model.size_bytes());
     ensure!(
-        (by_recorder.total_bytes, by_recorder.unique_bytes) == (once, once),
-        "{once} bytes were to be read, each once, and the recorder saw {by_recorder:?}"
+        by_recorder.total_bytes == by_recorder.unique_bytes
+            && (least..=most).contains(&by_recorder.total_bytes),
+        "{least} to {most} bytes were to be read, each once, and the recorder saw {by_recorder:?}"
     );
     check_figures(&record, &by_recorder)?;
     check_device(&record, disk, sectors_between(&before, &after), trace)?;
