@@ -135,7 +135,7 @@ pub fn check_unordered(traced: &Traced, expected: &ExpectedFigures) -> Result<()
 }
 
 /// All that was issued was seen to arrive, but for completions that the kernel hid.
-fn check_completed(record: &RunRecord, total_bytes: u64) -> Result<()> {
+pub fn check_completed(record: &RunRecord, total_bytes: u64) -> Result<()> {
     let completed = record.count("reads.completed_bytes")?;
     // The kernel hides a completion now and then: its bytes are known all the same.
     let unseen_bytes = record.count("reads.unseen_bytes")?;

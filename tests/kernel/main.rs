@@ -6,11 +6,13 @@
 //! `TRACER_TESTS_DUCKDB_PYTHON` one with DuckDB.
 //! With `TRACER_TESTS_STRICT=1` a test that cannot run here is a failure. `TRACER_TESTS_RESULTS` names a file that
 //! gets a line for each test ([`tests::case_result`]), `TRACER_TESTS_ONLY` has beginnings of tests' names, with
-//! commas between them: no other test runs. `TRACER_TESTS_EMULATED=1` says that the machine is emulated in software. Tests run one at a time unless
-//! `--test-threads` says otherwise, and take turns with those of other processes in any case.
+//! commas between them: no other test runs. `TRACER_TESTS_EMULATED=1` says that the machine is emulated in software,
+//! `TRACER_TESTS_SPARE_DISKS` names disks that tests may overwrite ([`tests::disk::SpareDisk`]). Tests run one at a
+//! time unless `--test-threads` says otherwise, and take turns with those of other processes in any case.
 
 mod aggregates;
 mod audit;
+mod cgroup_v2;
 mod device;
 mod device_counter;
 mod device_share;
@@ -20,6 +22,7 @@ mod experts;
 mod fixtures;
 mod formats;
 mod fragmented;
+mod golden;
 mod ground;
 mod known_order;
 mod lifecycle;
@@ -36,6 +39,7 @@ mod read_list;
 mod real_engine;
 mod results;
 mod shapes;
+mod stacked;
 mod stalls;
 mod tensor_table;
 mod tensors;
@@ -57,6 +61,7 @@ fn main() -> ExitCode {
         programs::cases(),
         formats::cases(),
         known_order::cases(),
+        golden::cases(),
         device_counter::cases(),
         odd_files::cases(),
         fragmented::cases(),
@@ -69,6 +74,8 @@ fn main() -> ExitCode {
         device_share::cases(),
         stalls::cases(),
         odd_storage::cases(),
+        stacked::cases(),
+        cgroup_v2::cases(),
         losses::cases(),
         marks::cases(),
         lifecycle::cases(),

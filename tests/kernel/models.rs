@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result};
-use tests::{disk::LoopDisk, reader::RunningProgram, tracer};
+use tests::{disk::MountedDisk, reader::RunningProgram, tracer};
 
 use crate::ground::Ground;
 
@@ -11,7 +11,7 @@ use crate::ground::Ground;
 const EXPERT_MODEL_SIZE: &str = "115M";
 
 /// Makes a model of a mixture of experts on a disk.
-pub fn make_expert_model(ground: &Ground, disk: &LoopDisk) -> Result<PathBuf> {
+pub fn make_expert_model(ground: &Ground, disk: &MountedDisk) -> Result<PathBuf> {
     let path = disk.mount_point().join("experts.gguf");
     let mut command = Command::new(tracer::binary()?);
     command

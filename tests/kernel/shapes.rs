@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use tests::{
-    disk::LoopDisk,
+    disk::MountedDisk,
     model_file::ModelFile,
     plan::{
         DeviceRequest, ExpectedFigures, IssueOrder, ReadPlan, buffered_requests, direct_requests,
@@ -49,7 +49,7 @@ impl Shape {
     }
 
     /// Its plan for a mode of reading.
-    pub fn plan(self, mode: ReadMode, disk: &LoopDisk) -> Result<ReadPlan> {
+    pub fn plan(self, mode: ReadMode, disk: &MountedDisk) -> Result<ReadPlan> {
         // Direct reads may start at any sector of the device; through the cache all is pages.
         let (unit, length) = match mode {
             ReadMode::Direct => (disk.logical_block_bytes()?, 16 << 10),
@@ -69,7 +69,7 @@ pub fn requests(
     plan: &ReadPlan,
     mode: ReadMode,
     file: &ModelFile,
-    disk: &LoopDisk,
+    disk: &MountedDisk,
 ) -> Result<Vec<DeviceRequest>> {
     match mode {
         ReadMode::Direct => direct_requests(
@@ -87,7 +87,7 @@ pub fn expected(
     plan: &ReadPlan,
     mode: ReadMode,
     file: &ModelFile,
-    disk: &LoopDisk,
+    disk: &MountedDisk,
 ) -> Result<ExpectedFigures> {
     Ok(ExpectedFigures::of_requests(
         &requests(plan, mode, file, disk)?,
@@ -100,7 +100,7 @@ pub fn expected(
 pub fn expected_across_edges(
     plan: &ReadPlan,
     file: &ModelFile,
-    disk: &LoopDisk,
+    disk: &MountedDisk,
 ) -> Result<[ExpectedFigures; 2]> {
     let limit = disk.largest_single_request_bytes()?;
     let of = |order| -> Result<ExpectedFigures> {

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::{loop_disk::FileSystem, mounts::unmount, statistics::DeviceStatistics};
+use super::{file_system::FileSystem, mounts::unmount, statistics::DeviceStatistics};
 use crate::environment::{Cleanup, Scratch, on_exit, unavailable};
 
 const CONTROL: &str = "/sys/class/zram-control";
@@ -57,10 +57,8 @@ impl ZramDisk {
         attribute("disksize", size_bytes.to_string())?;
         attribute("queue/read_ahead_kb", "0".into())?;
         let device = Path::new("/dev").join(&name);
-        FileSystem::Ext4.make(&device)?;
-        FileSystem::Ext4
-            .mount(&device, &mount_point)
-            .with_context(|| format!("mount {}", device.display()))?;
+        FileSystem::Ext4.make(&device, None)?;
+        FileSystem::Ext4.mount(&device, &mount_point)?;
         Ok(Self {
             name,
             mount_point,

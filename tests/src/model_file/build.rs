@@ -14,7 +14,7 @@ use super::{
     extents::{Extent, extents_of},
     residency::evict,
 };
-use crate::disk::LoopDisk;
+use crate::disk::MountedDisk;
 
 /// A block of the test's file systems.
 const BLOCK_BYTES: u64 = 4096;
@@ -42,7 +42,7 @@ impl ModelFile {
     ///
     /// # Errors
     /// Where no attempt gives one extent.
-    pub fn contiguous(disk: &LoopDisk, name: &str, size_bytes: u64) -> Result<Self> {
+    pub fn contiguous(disk: &MountedDisk, name: &str, size_bytes: u64) -> Result<Self> {
         let mut refused = Vec::new();
         for attempt in 0..8 {
             let path = disk.mount_point().join(format!("{name}.{attempt}"));
@@ -75,7 +75,7 @@ impl ModelFile {
     /// # Errors
     /// Where the file system fills the holes.
     pub fn sparse(
-        disk: &LoopDisk,
+        disk: &MountedDisk,
         name: &str,
         size_bytes: u64,
         holes: &[Range<u64>],
@@ -119,7 +119,7 @@ impl ModelFile {
     /// # Errors
     /// Where the pieces do not alternate on the device all the same.
     pub fn fragmented(
-        disk: &LoopDisk,
+        disk: &MountedDisk,
         name: &str,
         pieces: u64,
         piece_bytes: u64,

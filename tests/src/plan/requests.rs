@@ -39,7 +39,7 @@ impl IssueOrder {
 ///
 /// # Errors
 /// Where a read is larger than what is one request for certain, so that the kernel would split it
-/// (`limit_bytes`, from [`crate::disk::LoopDisk::largest_single_request_bytes`]).
+/// (`limit_bytes`, from [`crate::disk::MountedDisk::largest_single_request_bytes`]).
 pub fn direct_requests(
     plan: &ReadPlan,
     file: &ModelFile,

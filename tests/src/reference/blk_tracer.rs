@@ -12,7 +12,7 @@ use super::{
     tracefs::{check_losses, read, tracefs, write},
 };
 use crate::{
-    disk::LoopDisk,
+    disk::MountedDisk,
     environment::{Cleanup, MachineLock, on_exit, unavailable},
 };
 
@@ -36,7 +36,7 @@ impl<'lock> FtraceBlk<'lock> {
     /// # Errors
     /// [`crate::environment::Unavailable`] where the kernel has no `blk` tracer, or somebody else's tracer
     /// is in use.
-    pub fn start(disk: &LoopDisk, lock: &'lock MachineLock) -> Result<Self> {
+    pub fn start(disk: &MountedDisk, lock: &'lock MachineLock) -> Result<Self> {
         let tracefs = tracefs()?;
         let tracers = read(&tracefs.join("available_tracers"))?;
         if !tracers.split_whitespace().any(|tracer| tracer == "blk") {

@@ -1,4 +1,4 @@
-//! What the `blk` tracer writes.
+//! Records of the block layer, and the text that the `blk` tracer writes.
 
 use anyhow::{Context as _, Result, bail};
 
@@ -68,6 +68,53 @@ impl BlkTrace {
         self.requests(Action::Issued)
     }
 
+    /// Reads in the order of their first issue: what the driver gave back and got again counts once.
+    ///
+    /// # Errors
+    /// Where a request was given back that the records do not show to be the same one later: they are no reference
+    /// then.
+    pub fn first_issues(&self) -> Result<Vec<DeviceRequest>> {
+        let mut with_driver = Vec::new();
+        let mut given_back = Vec::new();
+        let mut first = Vec::new();
+        for record in self.records.iter().filter(|record| record.is_read()) {
+            let request = record.request();
+            match record.action {
+                Action::Issued => {
+                    with_driver.push(request);
+                    if take(&mut given_back, request).is_none() {
+                        first.push(request);
+                    }
+                }
+                // One that the driver never had is given back too, where there was no room for it.
+                Action::Requeued => given_back.extend(take(&mut with_driver, request)),
+                Action::Completed => {
+                    let at_same_place = |other: &&DeviceRequest| {
+                        other.start_bytes < request.start_bytes + request.length_bytes
+                            && request.start_bytes < other.start_bytes + other.length_bytes
+                    };
+                    if take(&mut with_driver, request).is_none()
+                        && let Some(other) = given_back.iter().find(at_same_place)
+                    {
+                        bail!("{other:?} was given back, and came as another request");
+                    }
+                }
+            }
+        }
+        if let Some(request) = given_back.first() {
+            bail!("{request:?} was given back, and not issued again");
+        }
+        Ok(first)
+    }
+
+    /// Reads that the driver gave back after they were issued.
+    ///
+    /// # Errors
+    /// As for [`BlkTrace::first_issues`].
+    pub fn reissues(&self) -> Result<usize> {
+        Ok(self.issued_reads().len() - self.first_issues()?.len())
+    }
+
     /// The same, from the first one on that a task of this command issued.
     #[must_use]
     pub fn issued_reads_from(&self, command: &str) -> Vec<DeviceRequest> {
@@ -123,6 +170,12 @@ impl BlkTrace {
         }
         Ok(Self { records })
     }
+}
+
+/// Takes a request out of a list, the oldest first.
+fn take(list: &mut Vec<DeviceRequest>, request: DeviceRequest) -> Option<DeviceRequest> {
+    let place = list.iter().position(|other| *other == request)?;
+    Some(list.remove(place))
 }
 
 /// A line such as
@@ -256,6 +309,46 @@ mod tests {
             }
         );
         assert_eq!(trace.records[3].thread_id, 77);
+    }
+
+    #[test]
+    fn what_was_given_back_counts_once_and_what_the_driver_never_had_is_nothing() {
+        let record = |action, sector| BlkRecord {
+            action,
+            command: String::new(),
+            thread_id: 1,
+            operation: "R".into(),
+            sector,
+            sectors: 8,
+            error: 0,
+        };
+        let trace = |records: &[(Action, u64)]| BlkTrace {
+            records: records
+                .iter()
+                .map(|(action, sector)| record(*action, *sector))
+                .collect(),
+        };
+        let (issued, requeued, completed) = (Action::Issued, Action::Requeued, Action::Completed);
+        let given_back = trace(&[
+            (requeued, 8),
+            (issued, 8),
+            (issued, 64),
+            (requeued, 8),
+            (issued, 8),
+            (completed, 8),
+            (issued, 8),
+            (completed, 64),
+            (completed, 8),
+        ]);
+        let starts: Vec<u64> = given_back
+            .first_issues()
+            .expect("a whole trace")
+            .iter()
+            .map(|request| request.start_bytes / 512)
+            .collect();
+        assert_eq!(starts, [8, 64, 8]);
+        assert_eq!(given_back.reissues().expect("a whole trace"), 1);
+        assert!(trace(&[(issued, 8), (requeued, 8)]).first_issues().is_err());
     }
 
     #[test]

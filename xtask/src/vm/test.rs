@@ -24,13 +24,15 @@ const LIMIT: Duration = Duration::from_secs(60 * 60);
 /// Beginnings of the names of tests that run in a guest where no others are asked for. In an emulated machine
 /// everything takes many times as long. Not among them: `experts`, which read for minutes; `stalls`, whose waits of
 /// some 100 µs the kernel of a slow machine accounts for wrongly; `phases` and `real_engine`, whose engine needs Python.
-const IN_A_GUEST: [&str; 15] = [
+const IN_A_GUEST: [&str; 18] = [
     "aggregates::",
+    "cgroup_v2::",
     "device_counter::",
     "device_share::",
     "fixtures::",
     "formats::",
     "fragmented::",
+    "golden::",
     "known_order::",
     "lifecycle::",
     "losses::",
@@ -39,8 +41,12 @@ const IN_A_GUEST: [&str; 15] = [
     "odd_storage::",
     "page_cache::",
     "programs::",
+    "stacked::",
     "tensors::",
 ];
+
+/// The guest's empty disks, which the tests may overwrite.
+const SPARE_DISKS: &str = "virtio=/dev/spare-virtio,nvme=/dev/spare-nvme";
 
 /// Which tests on which kernels.
 #[derive(Debug, clap::Args)]
@@ -90,8 +96,12 @@ fn job(build: &StaticBuild, options: &Options) -> Result<Job> {
         .with_path("TRACER_BINARY", StaticBuild::tracer_in_guest())
         .with_path("TRACER_TESTS_DIRECTORY", "/guest/disk/tests".as_ref())
         .with_path(RESULTS, "/dev/ttyS2".as_ref());
-    job.environment
-        .push(("TRACER_TESTS_EMULATED".to_owned(), "1".to_owned()));
+    for (name, value) in [
+        ("TRACER_TESTS_EMULATED", "1"),
+        ("TRACER_TESTS_SPARE_DISKS", SPARE_DISKS),
+    ] {
+        job.environment.push((name.to_owned(), value.to_owned()));
+    }
     match &options.filter {
         Some(filter) => job.command.push(filter.into()),
         None => job
