@@ -8,7 +8,6 @@
 pub mod counters;
 pub mod extent;
 pub mod gap;
-pub mod kernel_function;
 pub mod latency;
 pub mod mark;
 pub mod origin;

@@ -22,7 +22,6 @@ mod mark;
 mod origin;
 mod page_cache;
 mod parts;
-mod preemption;
 mod settings;
 mod stage;
 mod transfer;
@@ -40,147 +39,147 @@ use aya_ebpf::{
 /// A read, or another request, is handed to the driver.
 #[btf_tracepoint(function = "block_rq_issue")]
 pub fn block_rq_issue(context: BtfTracePointContext) -> i32 {
-    preemption::off(|| block::issue::<Full>(&context));
+    block::issue::<Full>(&context);
     0
 }
 
 /// A request, or a part of it, came back from the driver.
 #[btf_tracepoint(function = "block_rq_complete")]
 pub fn block_rq_complete(context: BtfTracePointContext) -> i32 {
-    preemption::off(|| block::complete::<Full>(&context));
+    block::complete::<Full>(&context);
     0
 }
 
 /// The driver refused a request, which goes back to the queue.
 #[btf_tracepoint(function = "block_rq_requeue")]
 pub fn block_rq_requeue(context: BtfTracePointContext) -> i32 {
-    preemption::off(|| block::requeue::<Full>(&context));
+    block::requeue::<Full>(&context);
     0
 }
 
 /// A bio is handed to a device without requests.
 #[btf_tracepoint(function = "block_bio_queue")]
 pub fn block_bio_queue(context: BtfTracePointContext) -> i32 {
-    preemption::off(|| bio::queue::<Full>(&context));
+    bio::queue::<Full>(&context);
     0
 }
 
 /// A bio of a device without requests came back.
 #[btf_tracepoint(function = "block_bio_complete")]
 pub fn block_bio_complete(context: BtfTracePointContext) -> i32 {
-    preemption::off(|| bio::complete::<Full>(&context));
+    bio::complete::<Full>(&context);
     0
 }
 
 /// A bio is queued; for the audit.
 #[btf_tracepoint(function = "block_bio_queue")]
 pub fn audit_queue(context: BtfTracePointContext) -> i32 {
-    preemption::off(|| stage::queued(&context));
+    stage::queued(&context);
     0
 }
 
 /// A request is allocated for a bio; for the audit.
 #[btf_tracepoint(function = "block_getrq")]
 pub fn audit_request(context: BtfTracePointContext) -> i32 {
-    preemption::off(|| stage::request_allocated(&context));
+    stage::request_allocated(&context);
     0
 }
 
 /// A request is inserted in a scheduler's queue; for the audit.
 #[btf_tracepoint(function = "block_rq_insert")]
 pub fn audit_insert(context: BtfTracePointContext) -> i32 {
-    preemption::off(|| stage::inserted(&context));
+    stage::inserted(&context);
     0
 }
 
 /// A bio goes to another device, or from a partition to its disk; for the audit.
 #[btf_tracepoint(function = "block_bio_remap")]
 pub fn audit_remap(context: BtfTracePointContext) -> i32 {
-    preemption::off(|| stage::remapped(&context));
+    stage::remapped(&context);
     0
 }
 
 /// A folio entered the page cache.
 #[btf_tracepoint(function = "mm_filemap_add_to_page_cache")]
 pub fn filemap_add(context: BtfTracePointContext) -> i32 {
-    preemption::off(|| page_cache::insert::<Full>(context.arg(0)));
+    page_cache::insert::<Full>(context.arg(0));
     0
 }
 
 /// A folio left the page cache.
 #[btf_tracepoint(function = "mm_filemap_delete_from_page_cache")]
 pub fn filemap_delete(context: BtfTracePointContext) -> i32 {
-    preemption::off(|| page_cache::evict::<Full>(context.arg(0)));
+    page_cache::evict::<Full>(context.arg(0));
     0
 }
 
 /// A page fault reached the file's fault handler. It fires before the look-up.
 #[btf_tracepoint(function = "mm_filemap_fault")]
 pub fn filemap_fault(context: BtfTracePointContext) -> i32 {
-    preemption::off(|| page_cache::fault(context.arg(0), context.arg(1)));
+    page_cache::fault(context.arg(0), context.arg(1));
     0
 }
 
 /// A page fault mapped what was cached around it.
 #[btf_tracepoint(function = "mm_filemap_map_pages")]
 pub fn filemap_map_pages(context: BtfTracePointContext) -> i32 {
-    preemption::off(|| page_cache::map_pages(context.arg(0), context.arg(1), context.arg(2)));
+    page_cache::map_pages(context.arg(0), context.arg(1), context.arg(2));
     0
 }
 
 /// `read()` or the like looked pages up.
 #[btf_tracepoint(function = "mm_filemap_get_pages")]
 pub fn filemap_get_pages(context: BtfTracePointContext) -> i32 {
-    preemption::off(|| page_cache::lookup(context.arg(0), context.arg(1), context.arg(2)));
+    page_cache::lookup(context.arg(0), context.arg(1), context.arg(2));
     0
 }
 
 /// As [`block_rq_issue`].
 #[btf_tracepoint(function = "block_rq_issue")]
 pub fn early_rq_issue(context: BtfTracePointContext) -> i32 {
-    preemption::off(|| block::issue::<Early>(&context));
+    block::issue::<Early>(&context);
     0
 }
 
 /// As [`block_rq_complete`].
 #[btf_tracepoint(function = "block_rq_complete")]
 pub fn early_rq_complete(context: BtfTracePointContext) -> i32 {
-    preemption::off(|| block::complete::<Early>(&context));
+    block::complete::<Early>(&context);
     0
 }
 
 /// As [`block_rq_requeue`].
 #[btf_tracepoint(function = "block_rq_requeue")]
 pub fn early_rq_requeue(context: BtfTracePointContext) -> i32 {
-    preemption::off(|| block::requeue::<Early>(&context));
+    block::requeue::<Early>(&context);
     0
 }
 
 /// As [`block_bio_queue`].
 #[btf_tracepoint(function = "block_bio_queue")]
 pub fn early_bio_queue(context: BtfTracePointContext) -> i32 {
-    preemption::off(|| bio::queue::<Early>(&context));
+    bio::queue::<Early>(&context);
     0
 }
 
 /// As [`block_bio_complete`].
 #[btf_tracepoint(function = "block_bio_complete")]
 pub fn early_bio_complete(context: BtfTracePointContext) -> i32 {
-    preemption::off(|| bio::complete::<Early>(&context));
+    bio::complete::<Early>(&context);
     0
 }
 
 /// As [`filemap_add`].
 #[btf_tracepoint(function = "mm_filemap_add_to_page_cache")]
 pub fn early_filemap_add(context: BtfTracePointContext) -> i32 {
-    preemption::off(|| page_cache::insert::<Early>(context.arg(0)));
+    page_cache::insert::<Early>(context.arg(0));
     0
 }
 
 /// As [`filemap_delete`].
 #[btf_tracepoint(function = "mm_filemap_delete_from_page_cache")]
 pub fn early_filemap_delete(context: BtfTracePointContext) -> i32 {
-    preemption::off(|| page_cache::evict::<Early>(context.arg(0)));
+    page_cache::evict::<Early>(context.arg(0));
     0
 }
 
@@ -188,7 +187,7 @@ pub fn early_filemap_delete(context: BtfTracePointContext) -> i32 {
 #[fentry(function = "filemap_fault")]
 pub fn fault_function(context: FEntryContext) -> i32 {
     let fault = Fault(context.arg(0));
-    preemption::off(|| page_cache::fault(fault.mapping(), fault.page()));
+    page_cache::fault(fault.mapping(), fault.page());
     0
 }
 
@@ -196,7 +195,7 @@ pub fn fault_function(context: FEntryContext) -> i32 {
 #[fentry(function = "filemap_map_pages")]
 pub fn map_pages_function(context: FEntryContext) -> i32 {
     let fault = Fault(context.arg(0));
-    preemption::off(|| page_cache::map_pages(fault.mapping(), context.arg(1), context.arg(2)));
+    page_cache::map_pages(fault.mapping(), context.arg(1), context.arg(2));
     0
 }
 

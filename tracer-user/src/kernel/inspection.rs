@@ -8,9 +8,9 @@ use super::{
     KernelTypes, Requirement,
     aggregates::Plain,
     attach::{self, Hook},
-    kernel_functions, probes,
+    probes,
     programs::{PROGRAMS, StandIn, TracedEvent},
-    session::raise_memlock_limit,
+    session::{OBJECT, raise_memlock_limit},
 };
 
 /// A program, what it would sit on, and what the kernel must have for it.
@@ -123,7 +123,7 @@ fn try_out(candidate: &Candidate, types: &KernelTypes, btf: &Btf) -> anyhow::Res
         .btf(Some(btf))
         .override_global("SETTINGS", &Plain(settings), true)
         .override_global("AYA_LOG_LEVEL", &0u8, false)
-        .load(&kernel_functions::object(types)?)
+        .load(OBJECT)
         .context("the kernel refused the maps")?;
     let name = candidate.program;
     match candidate.hook {
@@ -167,7 +167,7 @@ mod tests {
 
     use object::{Object as _, ObjectSymbol as _, SymbolKind};
 
-    use super::{candidates, kernel_functions::OBJECT};
+    use super::{OBJECT, candidates};
 
     #[test]
     fn every_program_of_the_object_is_tried() {

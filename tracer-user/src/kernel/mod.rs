@@ -6,7 +6,6 @@ mod aggregates;
 mod attach;
 mod file_keys;
 mod inspection;
-mod kernel_functions;
 mod losses;
 mod preflight;
 mod probes;

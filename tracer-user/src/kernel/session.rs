@@ -20,11 +20,15 @@ use super::{
     KernelTypes, Record,
     aggregates::{self, Aggregates, FileAggregates, Plain, Sizes},
     attach::{Attached, attach},
-    decode, kernel_functions,
+    decode,
     losses::{self, ProgramRun},
     probes,
     programs::DeviceKind,
 };
+
+/// The eBPF object that the build script made.
+pub(super) static OBJECT: &[u8] =
+    aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf"));
 
 /// How often the reader of the ring buffer should come by itself.
 pub const WAKE_INTERVAL: std::time::Duration = std::time::Duration::from_millis(20);
@@ -163,7 +167,6 @@ impl Session {
         let files = u32::try_from(tables.files.len())?.max(1);
         let log_level: u8 = if options.diagnostics { u8::MAX } else { 0 };
         let btf = Btf::from_sys_fs()?;
-        let object = kernel_functions::object(&types)?;
         let mut ebpf = EbpfLoader::new()
             .btf(Some(&btf))
             .override_global("SETTINGS", &Plain(settings), true)
@@ -178,7 +181,7 @@ impl Session {
             .map_max_entries("FAULTS", files)
             .map_max_entries("MAP_PAGES", files)
             .map_max_entries("LOOKUPS", files)
-            .load(&object)
+            .load(OBJECT)
             .context("the kernel refused the eBPF object")?;
 
         fill_tables(&mut ebpf, &tables, &file_slots)?;

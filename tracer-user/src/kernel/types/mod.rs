@@ -72,14 +72,6 @@ impl KernelTypes {
             .is_ok_and(|types| types.iter().any(|found| matches!(found, Type::Func(_))))
     }
 
-    /// Number of a function in the kernel's types; None where it has no such function.
-    #[must_use]
-    pub fn function_id(&self, name: &str) -> Option<u32> {
-        let ids = self.btf.resolve_ids_by_name(name).ok()?;
-        ids.into_iter()
-            .find(|id| matches!(self.btf.resolve_type_by_id(*id), Ok(Type::Func(_))))
-    }
-
     /// Whether eBPF programs can call a helper, by its name without `bpf_`.
     #[must_use]
     pub fn has_helper(&self, name: &str) -> bool {
