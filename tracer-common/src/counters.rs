@@ -33,8 +33,11 @@ macro_rules! counter_block {
     };
 }
 
+/// Sets of counters of issues: of those that were seen, and of those that were noticed when they completed.
+pub const ISSUE_SETS: usize = 2;
+
 counter_block! {
-    /// Of one model, written by the program on `block_rq_issue`.
+    /// Of one model, written by the program on `block_rq_issue`; another set by the program for late issues.
     IssueCounters {
         /// Reads, each counted at its first issue.
         reads: u64,

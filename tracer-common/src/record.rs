@@ -36,8 +36,12 @@ pub mod issue_flag {
     /// the submitter's flag only).
     pub const SYNCHRONOUS: u8 = 8;
     /// From this bit on, in a record of [`super::ANY_MODEL`]: the number of the read's
-    /// [`crate::origin::ReadOrigin`].
+    /// [`crate::origin::ReadOrigin`], 3 bits.
     pub const ORIGIN_SHIFT: u8 = 4;
+    /// The number, shifted.
+    pub const ORIGIN_MASK: u8 = 7 << ORIGIN_SHIFT;
+    /// No program saw the issue; it was noticed when the read completed, which is its time and place in the order.
+    pub const LATE: u8 = 128;
 }
 
 /// End of the previous read where there was none.

@@ -43,6 +43,8 @@ pub struct MemberOffsets {
     pub request_sector: u32,
     /// `request.deadline`.
     pub request_deadline: u32,
+    /// `request.start_time_ns`.
+    pub request_start_time: u32,
     /// `request_queue.disk`, or `request.rq_disk`.
     pub queue_disk: u32,
     /// `gendisk.major`.
@@ -184,6 +186,7 @@ impl MemberOffsets {
         request_data_length: 0,
         request_sector: 0,
         request_deadline: 0,
+        request_start_time: 0,
         queue_disk: 0,
         disk_major: 0,
         disk_first_minor: 0,

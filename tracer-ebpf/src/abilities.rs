@@ -6,6 +6,9 @@ pub trait Abilities {
     /// Atomics with a result (Linux 5.12) and `bpf_loop` (Linux 5.17): the counts of a model are made here. Without
     /// them a program says what it saw, and user space counts.
     const COUNTS_MODELS: bool;
+    /// An issue is taken in when its completion comes, since the program on the issue was skipped: by another program,
+    /// which has counters and a work space of its own.
+    const LATE: bool;
 }
 
 /// Linux 5.17 and later.
@@ -13,6 +16,15 @@ pub struct Full;
 
 impl Abilities for Full {
     const COUNTS_MODELS: bool = true;
+    const LATE: bool = false;
+}
+
+/// The same, for issues that no program saw.
+pub struct FullLate;
+
+impl Abilities for FullLate {
+    const COUNTS_MODELS: bool = true;
+    const LATE: bool = true;
 }
 
 /// Linux 5.10 and later.
@@ -20,4 +32,13 @@ pub struct Early;
 
 impl Abilities for Early {
     const COUNTS_MODELS: bool = false;
+    const LATE: bool = false;
+}
+
+/// The same, for issues that no program saw.
+pub struct EarlyLate;
+
+impl Abilities for EarlyLate {
+    const COUNTS_MODELS: bool = false;
+    const LATE: bool = true;
 }

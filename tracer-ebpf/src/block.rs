@@ -43,6 +43,46 @@ pub fn issue<A: Abilities>(context: &BtfTracePointContext) {
     transfer::issued::<A>(context, device_slot, device, &transfer, slot);
 }
 
+/// `block_rq_complete`, before [`complete`]: a read whose issue no program saw, although it began in the window, is
+/// taken in now.
+///
+/// From Linux 7 on a program on a tracepoint can be preempted, and the kernel skips it for whatever other tasks do on that
+/// processor until it is back. Completions come in interrupts, which nothing preempts.
+#[inline(always)]
+pub fn late_issue<A: Abilities>(context: &BtfTracePointContext) {
+    if !gate::is_open() {
+        return;
+    }
+    let request = Request(context.arg(0));
+    let Some((device_slot, device)) = filter::device_of(request.disk()) else {
+        return;
+    };
+    let command_flags = request.command_flags();
+    if filter::operation_of(command_flags) != Operation::Read {
+        return;
+    }
+    let Some(slot) = slot_of(request, device) else {
+        return;
+    };
+    let sector = request.sector();
+    let is_known = slot.state != state::FREE
+        && slot.request == request.address()
+        && sector >= slot.next_sector
+        && sector < slot.end_sector;
+    if is_known || request.started_ns() < gate::opened_ns() {
+        return;
+    }
+    let transfer = Transfer {
+        address: request.address(),
+        command_flags,
+        sector,
+        bytes: request.bytes(),
+        reissue: false,
+        first_bio: request.first_bio(),
+    };
+    transfer::issued::<A>(context, device_slot, device, &transfer, Some(slot));
+}
+
 /// `block_rq_complete`: the request, `blk_status_t`, bytes.
 #[inline(always)]
 pub fn complete<A: Abilities>(context: &BtfTracePointContext) {

@@ -86,6 +86,13 @@ impl Request {
         load::<u64>(self.0, setting!(members.request_deadline)) != 0
     }
 
+    /// When it was allocated, nanoseconds of the monotonic clock, at most some microseconds early; 0 where its queue does
+    /// not account for its requests (`blk_mq_need_time_stamp` in `block/blk-mq.h`).
+    #[inline(always)]
+    pub fn started_ns(self) -> u64 {
+        load(self.0, setting!(members.request_start_time))
+    }
+
     /// Major and first minor number of the disk.
     #[inline(always)]
     pub fn disk(self) -> (u32, u32) {

@@ -6,7 +6,13 @@ use crate::maps::GATE;
 /// Whether events count.
 #[inline(always)]
 pub fn is_open() -> bool {
+    opened_ns() != 0
+}
+
+/// When the gate was opened, nanoseconds of the monotonic clock; 0 while it is closed.
+#[inline(always)]
+pub fn opened_ns() -> u64 {
     // SAFETY: an aligned word of the map; the loader changes it while programs run, so it is volatile.
     GATE.get_ptr(0)
-        .is_some_and(|gate| unsafe { core::ptr::read_volatile(gate) } != 0)
+        .map_or(0, |gate| unsafe { core::ptr::read_volatile(gate) })
 }

@@ -28,7 +28,7 @@ mod transfer;
 mod waits;
 mod walk;
 
-use abilities::{Early, Full};
+use abilities::{Early, EarlyLate, Full, FullLate};
 use field::{Fault, Task};
 
 use aya_ebpf::{
@@ -40,6 +40,13 @@ use aya_ebpf::{
 #[btf_tracepoint(function = "block_rq_issue")]
 pub fn block_rq_issue(context: BtfTracePointContext) -> i32 {
     block::issue::<Full>(&context);
+    0
+}
+
+/// A read came back whose issue no program saw.
+#[btf_tracepoint(function = "block_rq_complete")]
+pub fn late_rq_issue(context: BtfTracePointContext) -> i32 {
+    block::late_issue::<FullLate>(&context);
     0
 }
 
@@ -138,6 +145,13 @@ pub fn filemap_get_pages(context: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "block_rq_issue")]
 pub fn early_rq_issue(context: BtfTracePointContext) -> i32 {
     block::issue::<Early>(&context);
+    0
+}
+
+/// A read came back whose issue no program saw.
+#[btf_tracepoint(function = "block_rq_complete")]
+pub fn early_late_issue(context: BtfTracePointContext) -> i32 {
+    block::late_issue::<EarlyLate>(&context);
     0
 }
 

@@ -21,10 +21,11 @@ use crate::parts::Walk;
 
 const DEVICES: u32 = MAX_DEVICES as u32;
 const MODELS: u32 = MAX_MODELS as u32;
+const ISSUE_SETS: u32 = tracer_common::counters::ISSUE_SETS as u32;
 
-/// 1 while events count.
+/// When it was opened while events count, else 0.
 #[map(name = "GATE")]
-pub static GATE: Array<u32> = Array::with_max_entries(1, 0);
+pub static GATE: Array<u64> = Array::with_max_entries(1, 0);
 
 /// Devices whose requests are looked at.
 #[map(name = "DEVICES")]
@@ -50,9 +51,10 @@ pub static LAST_ENDS: Array<u64> = Array::with_max_entries(MODELS * DEVICES, 0);
 #[map(name = "UNIQUE_SECTORS")]
 pub static UNIQUE_SECTORS: Array<u64> = Array::with_max_entries(1, 0);
 
-/// By model.
+/// By model; behind them, by model, what the program for late issues counts.
 #[map(name = "MODEL_ISSUES")]
-pub static MODEL_ISSUES: PerCpuArray<IssueCounters> = PerCpuArray::with_max_entries(MODELS, 0);
+pub static MODEL_ISSUES: PerCpuArray<IssueCounters> =
+    PerCpuArray::with_max_entries(ISSUE_SETS * MODELS, 0);
 
 /// By model.
 #[map(name = "MODEL_COMPLETES")]
@@ -68,10 +70,10 @@ pub static MODEL_REQUEUES: PerCpuArray<RequeueCounters> = PerCpuArray::with_max_
 pub static LATENCIES: PerCpuArray<u64> =
     PerCpuArray::with_max_entries(MODELS * LATENCY_BUCKETS as u32, 0);
 
-/// By device.
+/// By device; behind them, by device, what the program for late issues counts.
 #[map(name = "DEVICE_ISSUES")]
 pub static DEVICE_ISSUES: PerCpuArray<DeviceIssueCounters> =
-    PerCpuArray::with_max_entries(DEVICES, 0);
+    PerCpuArray::with_max_entries(ISSUE_SETS * DEVICES, 0);
 
 /// By device.
 #[map(name = "DEVICE_DONE")]
@@ -82,13 +84,13 @@ pub static DEVICE_COMPLETES: PerCpuArray<DeviceCompleteCounters> =
 #[map(name = "RECORDS")]
 pub static RECORDS: RingBuf = RingBuf::with_byte_size(4096, 0);
 
-/// Records that found no room.
+/// Records that found no room; the second are those of the program for late issues.
 #[map(name = "LOST_RECORDS")]
-pub static LOST_RECORDS: PerCpuArray<LostRecords> = PerCpuArray::with_max_entries(1, 0);
+pub static LOST_RECORDS: PerCpuArray<LostRecords> = PerCpuArray::with_max_entries(ISSUE_SETS, 0);
 
 /// Work space of a walk over extents, one for each program that walks.
 #[map(name = "WALKS")]
-pub static WALKS: PerCpuArray<Walk> = PerCpuArray::with_max_entries(3, 0);
+pub static WALKS: PerCpuArray<Walk> = PerCpuArray::with_max_entries(4, 0);
 
 /// The files whose page-cache events count.
 #[map(name = "FILES")]

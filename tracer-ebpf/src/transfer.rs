@@ -64,7 +64,8 @@ pub fn issued<A: Abilities>(
     let command_flags = transfer.command_flags;
     let operation = filter::operation_of(command_flags);
     let (bytes, reissue) = (transfer.bytes, transfer.reissue);
-    let device_counters = value!(DEVICE_ISSUES, device_slot);
+    let set = u32::from(A::LATE);
+    let device_counters = value!(DEVICE_ISSUES, set * MAX_DEVICES as u32 + device_slot);
     let metadata = command_flags & setting!(constants.flag_metadata) != 0;
     if !reissue {
         device_counters.requests[operation as usize] += 1;
@@ -85,7 +86,7 @@ pub fn issued<A: Abilities>(
     if operation == Operation::Write {
         if A::COUNTS_MODELS
             && !reissue
-            && let Some(walk) = walk::over(space::ISSUE, device, sector, end_sector, false)
+            && let Some(walk) = walk::over(issue_space::<A>(), device, sector, end_sector, false)
         {
             count_write(walk);
         }
@@ -115,7 +116,8 @@ pub fn issued<A: Abilities>(
             }
             *slot = RequestSlot {
                 request: transfer.address,
-                issue_time_ns: time_ns,
+                // What was noticed late has no latency.
+                issue_time_ns: if A::LATE { 0 } else { time_ns },
                 next_sector: sector,
                 end_sector,
                 state: state::ISSUED,
@@ -137,7 +139,7 @@ pub fn issued<A: Abilities>(
     };
     let mut other_bytes = if reissue { 0 } else { u64::from(bytes) };
     let walk = if A::COUNTS_MODELS {
-        walk::over(space::ISSUE, device, sector, end_sector, false)
+        walk::over(issue_space::<A>(), device, sector, end_sector, false)
     } else {
         None
     };
@@ -151,7 +153,7 @@ pub fn issued<A: Abilities>(
         return;
     }
 
-    let mut flags = 0;
+    let mut flags = if A::LATE { issue_flag::LATE } else { 0 };
     if metadata {
         flags |= issue_flag::METADATA;
     }
@@ -180,7 +182,7 @@ pub fn issued<A: Abilities>(
         bytes,
         process_id: (process_and_thread >> 32) as u32,
     };
-    let lost = value!(LOST_RECORDS, 0);
+    let lost = value!(LOST_RECORDS, set);
     let Some(walk) = walk else {
         record.model = ANY_MODEL;
         record.flags |= (origin as u8) << issue_flag::ORIGIN_SHIFT;
@@ -192,7 +194,7 @@ pub fn issued<A: Abilities>(
             continue;
         }
         let part = &walk.parts[model];
-        let counters = value!(MODEL_ISSUES, model as u32);
+        let counters = value!(MODEL_ISSUES, set * MAX_MODELS as u32 + model as u32);
         counters.issued_bytes += part.bytes;
         record.model = model as u8;
         if reissue {
@@ -277,7 +279,10 @@ pub fn completed<A: Abilities>(
     };
     // SAFETY: no arguments.
     let time_ns = unsafe { bpf_ktime_get_ns() };
-    let latency_ns = time_ns.wrapping_sub(slot.issue_time_ns);
+    let latency_ns = match slot.issue_time_ns {
+        0 => None,
+        issue_time_ns => Some(time_ns.wrapping_sub(issue_time_ns)),
+    };
     advance(slot, last, end_sector);
     if let Some(walk) = walk {
         count_completed(walk, status == 0, last, latency_ns);
@@ -299,7 +304,7 @@ pub fn completed<A: Abilities>(
 }
 
 #[inline(always)]
-fn count_completed(walk: &Walk, arrived: bool, last: bool, latency_ns: u64) {
+fn count_completed(walk: &Walk, arrived: bool, last: bool, latency_ns: Option<u64>) {
     for model in 0..MAX_MODELS {
         if walk.touched & (1 << model) == 0 {
             continue;
@@ -317,8 +322,10 @@ fn count_completed(walk: &Walk, arrived: bool, last: bool, latency_ns: u64) {
             } else {
                 counters.failed_reads += 1;
             }
-            let bucket = model * LATENCY_BUCKETS + latency_bucket(latency_ns);
-            *value!(LATENCIES, bucket as u32) += 1;
+            if let Some(latency_ns) = latency_ns {
+                let bucket = model * LATENCY_BUCKETS + latency_bucket(latency_ns);
+                *value!(LATENCIES, bucket as u32) += 1;
+            }
         }
     }
 }
@@ -343,7 +350,7 @@ fn count_unseen<A: Abilities>(
 ) {
     if A::COUNTS_MODELS {
         let Some(walk) = walk::over(
-            space::ISSUE,
+            issue_space::<A>(),
             device,
             slot.next_sector,
             slot.end_sector,
@@ -353,7 +360,8 @@ fn count_unseen<A: Abilities>(
         };
         for model in 0..MAX_MODELS {
             if walk.touched & (1 << model) != 0 {
-                let counters = value!(MODEL_ISSUES, model as u32);
+                let set = u32::from(A::LATE);
+                let counters = value!(MODEL_ISSUES, set * MAX_MODELS as u32 + model as u32);
                 counters.unseen_completions += 1;
                 counters.unseen_bytes += walk.parts[model].bytes;
             }
@@ -361,7 +369,7 @@ fn count_unseen<A: Abilities>(
     } else if !walk::touches(device, slot.next_sector, slot.end_sector) {
         return;
     }
-    let lost = value!(LOST_RECORDS, 0);
+    let lost = value!(LOST_RECORDS, u32::from(A::LATE));
     emit(
         UnseenRecord {
             kind: kind::UNSEEN,
@@ -373,6 +381,16 @@ fn count_unseen<A: Abilities>(
         },
         &mut lost.issues,
     );
+}
+
+/// Work space of the program that takes an issue in.
+#[inline(always)]
+const fn issue_space<A: Abilities>() -> u32 {
+    if A::LATE {
+        space::LATE_ISSUE
+    } else {
+        space::ISSUE
+    }
 }
 
 #[inline(always)]

@@ -19,6 +19,7 @@ pub mod space {
     pub const ISSUE: u32 = 0;
     pub const COMPLETE: u32 = 1;
     pub const REQUEUE: u32 = 2;
+    pub const LATE_ISSUE: u32 = 3;
 }
 
 /// log2 of the largest number of extents.

@@ -9,9 +9,9 @@ use tracer_common::{
     counters::{
         CompleteCounters, CounterBlock, DeviceCompleteCounters, DeviceIssueCounters,
         EvictionCounters, FaultCounters, InsertCounters, IssueCounters, LookupCounters,
-        LostRecords, MapPagesCounters, RequeueCounters,
+        LostRecords, MapPagesCounters, Operation, RequeueCounters,
     },
-    extent::{Extent, MAX_DEVICES},
+    extent::{Extent, MAX_DEVICES, MAX_MODELS},
     latency::LATENCY_BUCKETS,
     page::WaitingThread,
     record::NO_PREVIOUS_END,
@@ -77,6 +77,8 @@ pub struct Aggregates {
     pub waiting: Vec<(u32, WaitingThread)>,
     /// Records that found no room in the ring buffer.
     pub lost_records: LostRecords,
+    /// Reads, of models and others, whose issue no program saw: taken in when they completed.
+    pub late_issues: u64,
 }
 
 /// How much of each kind to read.
@@ -122,13 +124,18 @@ pub(super) fn read(ebpf: &Ebpf, sizes: &Sizes<'_>) -> anyhow::Result<Aggregates>
         });
     }
     let mut devices = Vec::with_capacity(sizes.devices);
+    let mut late_issues = 0;
     for device in 0..sizes.devices {
         let slot = slot_number(device)?;
-        devices.push((
-            sum_at(ebpf, "DEVICE_ISSUES", slot)?,
-            sum_at(ebpf, "DEVICE_DONE", slot)?,
-        ));
+        let late: DeviceIssueCounters =
+            sum_at(ebpf, "DEVICE_ISSUES", slot_number(MAX_DEVICES + device)?)?;
+        late_issues += late.requests[Operation::Read as usize];
+        let mut issues: DeviceIssueCounters = sum_at(ebpf, "DEVICE_ISSUES", slot)?;
+        issues.add(&late);
+        devices.push((issues, sum_at(ebpf, "DEVICE_DONE", slot)?));
     }
+    let mut lost_records: LostRecords = sum_at(ebpf, "LOST_RECORDS", 0)?;
+    lost_records.add(&sum_at(ebpf, "LOST_RECORDS", 1)?);
     Ok(Aggregates {
         models,
         files,
@@ -136,7 +143,8 @@ pub(super) fn read(ebpf: &Ebpf, sizes: &Sizes<'_>) -> anyhow::Result<Aggregates>
         unfinished,
         unseen_at_end,
         waiting: waiting_threads(ebpf)?,
-        lost_records: sum_at(ebpf, "LOST_RECORDS", 0)?,
+        lost_records,
+        late_issues,
     })
 }
 
@@ -160,8 +168,14 @@ fn models_counted(
                 .0;
             ends.push((end != NO_PREVIOUS_END).then_some(end));
         }
+        let mut issues: IssueCounters = sum_at(ebpf, "MODEL_ISSUES", slot)?;
+        issues.add(&sum_at(
+            ebpf,
+            "MODEL_ISSUES",
+            slot_number(MAX_MODELS + model)?,
+        )?);
         models.push(ModelAggregates {
-            issues: sum_at(ebpf, "MODEL_ISSUES", slot)?,
+            issues,
             completes: sum_at(ebpf, "MODEL_COMPLETES", slot)?,
             requeues: sum_at(ebpf, "MODEL_REQUEUES", slot)?,
             latency_buckets: latencies

@@ -105,7 +105,21 @@ pub struct TracedEvent {
 }
 
 /// Every program. Completions come before issues, so that no completion of the window is missed.
-pub const PROGRAMS: [TracedEvent; 19] = [
+pub const PROGRAMS: [TracedEvent; 20] = [
+    // Before the next one: programs of one tracepoint run in the order in which they were attached.
+    TracedEvent {
+        program: "late_rq_issue",
+        early: Some("early_late_issue"),
+        on_function: None,
+        tracepoint: "block_rq_complete",
+        arguments: &COMPLETION,
+        classes: &["block_rq_completion"],
+        subsystem: "block",
+        required: true,
+        devices: DeviceKind::Requests,
+        need: Need::Always,
+        purpose: "reads whose issue no program saw",
+    },
     TracedEvent {
         program: "block_rq_complete",
         early: Some("early_rq_complete"),

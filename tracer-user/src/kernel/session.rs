@@ -253,7 +253,9 @@ impl Session {
     /// # Errors
     /// The map could not be written.
     pub fn open_gate(&mut self) -> anyhow::Result<()> {
-        self.set_gate(1)
+        let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)?;
+        let now_ns = u64::try_from(std::time::Duration::from(now).as_nanos())?;
+        self.set_gate(now_ns.max(1))
     }
 
     /// No event counts any more; when this returns, every program that had passed the gate has finished.
@@ -288,12 +290,12 @@ impl Session {
         &mut self.ebpf
     }
 
-    fn set_gate(&mut self, value: u32) -> anyhow::Result<()> {
+    fn set_gate(&mut self, opened_ns: u64) -> anyhow::Result<()> {
         let map = self
             .ebpf
             .map_mut("GATE")
             .ok_or_else(|| anyhow!("the eBPF object has no map GATE"))?;
-        Array::<_, u32>::try_from(map)?.set(0, value, 0)?;
+        Array::<_, u64>::try_from(map)?.set(0, opened_ns, 0)?;
         Ok(())
     }
 

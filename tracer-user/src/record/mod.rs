@@ -312,6 +312,11 @@ pub struct LossRecord {
     pub unseen_at_end: u64,
     /// Reads whose tag lies outside the table, so that their completions cannot be matched.
     pub untimed_reads: u64,
+    /// Reads of the traced devices whose issue no program saw: they were taken in when they completed, so that counts,
+    /// bytes and unique bytes stay exact; they have no latency, and their place in the order, their phase and their queue
+    /// depth are those of their end.
+    #[serde(default)]
+    pub late_issues: u64,
 }
 
 /// What the tracer itself cost.

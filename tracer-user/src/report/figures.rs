@@ -562,6 +562,11 @@ fn loss_rows(record: &RunRecord) -> Vec<Row> {
             "reads whose end no program saw; noticed by their tag, so that they count all the same",
         ),
         row(
+            "late issues",
+            count(loss.late_issues),
+            "reads whose beginning no program saw; noticed when they completed, so that they count all the same",
+        ),
+        row(
             "tracer's own CPU time",
             seconds(Some(record.overhead.tracer_cpu_s)),
             "user-space side, during the window",

@@ -91,6 +91,13 @@ pub(super) fn verdict(record: &RunRecord) -> String {
             record.loss.unseen_completions
         );
     }
+    if record.loss.late_issues > 0 {
+        let _ = writeln!(
+            text,
+            "INCOMPLETE: the kernel skipped the programs for the issue of {} reads, which were noticed when they completed; reads, bytes and unique bytes are exact all the same, their order, phase and latency are not.",
+            record.loss.late_issues
+        );
+    }
     if record.partial {
         let _ = writeln!(
             text,

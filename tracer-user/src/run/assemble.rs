@@ -256,6 +256,7 @@ pub fn fill(
     record.overhead = overhead(&programs, &stream, tracer_cpu.as_secs_f64());
     record.complete = lost_events == 0
         && record.loss.unseen_completions == 0
+        && record.loss.late_issues == 0
         && record.violations().next().is_none();
     if several {
         record.models = models;
@@ -386,6 +387,7 @@ fn losses(aggregates: &Aggregates, programs: &[ProgramRun]) -> LossRecord {
             + aggregates.unseen_at_end.len() as u64,
         unseen_at_end: aggregates.unseen_at_end.len() as u64,
         untimed_reads: over_devices(|issues| issues.untimed_reads),
+        late_issues: aggregates.late_issues,
     }
 }
 

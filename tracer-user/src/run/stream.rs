@@ -348,6 +348,9 @@ impl Stream {
             synchronous: issue.flags & issue_flag::SYNCHRONOUS != 0,
         };
         let issued = model.issue(&read);
+        if issue.flags & issue_flag::LATE != 0 {
+            model.untimed(read.request);
+        }
         if let (Issued::First { .. }, Some(reads)) = (issued, &mut self.setup.reads) {
             reads.issued(part.model, &read, &part.ranges);
         }

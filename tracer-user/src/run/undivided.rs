@@ -40,8 +40,9 @@ impl UndividedReads {
             return vec![record];
         }
         let reissue = record.flags & issue_flag::REISSUE != 0;
-        let origin = usize::from(record.flags >> issue_flag::ORIGIN_SHIFT);
-        let flags = record.flags & ((1 << issue_flag::ORIGIN_SHIFT) - 1);
+        let origin =
+            usize::from((record.flags & issue_flag::ORIGIN_MASK) >> issue_flag::ORIGIN_SHIFT);
+        let flags = record.flags & !issue_flag::ORIGIN_MASK;
         let parts = locator.parts(record.device, record.sector, u64::from(record.bytes));
         if !reissue && ReadOrigin::of_number(origin).is_some() {
             let of_models: u64 = parts.iter().map(|part| part.bytes).sum();

@@ -161,6 +161,11 @@ impl ModelAccumulator {
         Issued::First { gap }
     }
 
+    /// The issue of a read was noticed late: it has no latency.
+    pub fn untimed(&mut self, request: RequestId) {
+        self.requests.untimed(request);
+    }
+
     /// A part of a read came back; `ranges` are the pieces of files in it, whose lengths sum to
     /// `part.bytes`. Returns what it was a part of, where its issue was seen.
     pub fn complete(&mut self, part: &ReadCompleted, ranges: &[FileRange]) -> Option<Arrival> {

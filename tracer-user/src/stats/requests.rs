@@ -29,6 +29,8 @@ struct OpenRead {
     requeued: bool,
     /// A part has come back since the latest issue.
     partly_completed: bool,
+    /// When it was issued is not known.
+    untimed: bool,
 }
 
 impl OpenRead {
@@ -84,6 +86,7 @@ impl RequestMatcher {
             readahead: read.readahead,
             requeued: false,
             partly_completed: false,
+            untimed: false,
         };
         let before = self.open.get(&read.request).copied();
         let was_with_driver = before.is_some_and(|before| before.is_with_driver());
@@ -95,6 +98,7 @@ impl RequestMatcher {
                 }
                 Some(before) => {
                     now.first_issue = before.first_issue;
+                    now.untimed = before.untimed;
                     now.readahead = before.readahead;
                     if before.requeued {
                         // What a requeue left over came back unseen, and is still missing.
@@ -139,6 +143,13 @@ impl RequestMatcher {
                 queue_depth: self.with_driver,
             },
             again => again,
+        }
+    }
+
+    /// The time of a read's issue is that of its being noticed.
+    pub fn untimed(&mut self, request: RequestId) {
+        if let Some(read) = self.open.get_mut(&request) {
+            read.untimed = true;
         }
     }
 
@@ -205,7 +216,10 @@ impl RequestMatcher {
                 } else {
                     self.counts.completed_reads += 1;
                 }
-                latency_nanos = read.first_issue.and_then(|first| part.time.since(first));
+                latency_nanos = read
+                    .first_issue
+                    .filter(|_| !read.untimed)
+                    .and_then(|first| part.time.since(first));
                 self.counts.untimed_reads += u64::from(latency_nanos.is_none());
             }
         }

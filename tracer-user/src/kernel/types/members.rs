@@ -39,6 +39,7 @@ impl KernelTypes {
             request_data_length: self.member("request", "__data_len", Integer(4))?,
             request_sector: self.member("request", "__sector", Integer(8))?,
             request_deadline: self.member("request", "deadline", Integer(8))?,
+            request_start_time: self.member("request", "start_time_ns", Integer(8))?,
             queue_disk: match self.disk_in_request()? {
                 Some(offset) => offset,
                 None => self.member("request_queue", "disk", Pointer("gendisk"))?,

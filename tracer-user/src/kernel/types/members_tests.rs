@@ -9,7 +9,7 @@ struct pair a:u4 b:u4
 struct memdesc_flags f:u8
 struct bvec_iter bi_sector:~u8 bi_size:u4
 struct place index:u8 other:u8
-struct request q:*request_queue mq_hctx:*blk_mq_hw_ctx cmd_flags:~u4 tag:s4 internal_tag:s4 __data_len:u4 __sector:~u8 deadline:u8 bio:*bio
+struct request q:*request_queue mq_hctx:*blk_mq_hw_ctx cmd_flags:~u4 tag:s4 internal_tag:s4 __data_len:u4 __sector:~u8 deadline:u8 bio:*bio start_time_ns:u8
 struct request_queue unread:u4 disk:*gendisk
 struct gendisk major:s4 first_minor:s4
 struct blk_mq_hw_ctx queue_num:u4
@@ -104,7 +104,7 @@ fn members_are_found_where_they_are() {
 fn members_of_an_old_kernel_are_found_where_they_are() {
     let kernel = blob::kernel(&old());
     let members = kernel.members().expect("all members");
-    assert_eq!(members.queue_disk, 56);
+    assert_eq!(members.queue_disk, 64);
     assert_eq!(members.bio_block_device, 0);
     assert_eq!(members.folio_index, 16);
     // In the second page.
