@@ -137,7 +137,6 @@ fn command(image: &Path, files: &RunFiles, interactive: bool) -> Command {
     let mut command = host_tools::command("qemu-system-x86_64");
     command
         .args(["-accel", "tcg,thread=single", "-cpu", "max"])
-        .args(["-icount", "shift=1,sleep=off"])
         .args(["-m", &MEMORY_MIB.to_string()])
         .args(["-smp", &PROCESSORS.to_string()])
         .args([

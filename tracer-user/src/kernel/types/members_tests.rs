@@ -110,7 +110,7 @@ fn members_of_an_old_kernel_are_found_where_they_are() {
     // In the second page.
     assert_eq!(members.folio_order, 40 + 35);
     assert_eq!(members.task_state, 0);
-    assert_eq!(kernel.disk_in_request().expect("it"), Some(56));
+    assert_eq!(kernel.disk_in_request().expect("it"), Some(64));
     assert_eq!(kernel.disk_in_bio().expect("it"), Some(0));
 }
 
