@@ -57,6 +57,9 @@ pub struct Options {
     /// A kernel that cannot be fetched, and a test that cannot run, are failures.
     #[arg(long)]
     strict: bool,
+    /// Run the tests whose names begin with one of these, and not all those that are chosen for guests.
+    #[arg(long, value_delimiter = ',', conflicts_with = "filter")]
+    only: Vec<String>,
     /// Run the tests whose names contain this, and not those that are chosen for guests.
     filter: Option<String>,
 }
@@ -104,9 +107,14 @@ fn job(build: &StaticBuild, options: &Options) -> Result<Job> {
     }
     match &options.filter {
         Some(filter) => job.command.push(filter.into()),
-        None => job
-            .environment
-            .push(("TRACER_TESTS_ONLY".to_owned(), IN_A_GUEST.join(","))),
+        None => {
+            let only = if options.only.is_empty() {
+                IN_A_GUEST.join(",")
+            } else {
+                options.only.join(",")
+            };
+            job.environment.push(("TRACER_TESTS_ONLY".to_owned(), only));
+        }
     }
     Ok(job)
 }
