@@ -253,18 +253,16 @@ mod tests {
                 resident_pages,
                 ..
             }) => {
-                assert_eq!(
-                    holders.iter().map(|holder| holder.pid).collect::<Vec<_>>(),
-                    [me]
-                );
-                assert!(!holders[0].comm.is_empty());
+                // A child that another test has just forked holds it too, until it executes its program.
+                let own = holders.iter().find(|holder| holder.pid == me);
+                assert!(own.is_some_and(|own| !own.comm.is_empty()), "{holders:?}");
                 assert!((1..=100).contains(&resident_pages));
             }
             other => panic!("{other:?}"),
         }
         drop(mapping);
-        evict_file(file.path()).unwrap();
-        assert_eq!(processes_mapping(file.as_file()).unwrap().0, []);
+        let holders = processes_mapping(file.as_file()).unwrap().0;
+        assert!(holders.iter().all(|holder| holder.pid != me), "{holders:?}");
     }
 
     #[test]
