@@ -82,9 +82,12 @@ fn equal_the_stream(ground: &Ground, file_system: FileSystem) -> Result<()> {
     // A kernel thread may page out what nobody maps; what it took and the reader wanted again came twice.
     let inserts = traced.record.count("cache.inserts")?;
     let refaults = traced.record.count("cache.refaults")?;
+    // None but in an emulated machine, where `check_sound` allows them; nothing makes up for a skipped insert.
+    let skipped = traced.record.count("loss.recursion_misses")?;
+    let expected = FILE_BYTES / PAGE_BYTES + refaults;
     ensure!(
-        inserts == FILE_BYTES / PAGE_BYTES + refaults,
-        "{inserts} pages were inserted into the cache, {refaults} of them again"
+        (expected.saturating_sub(skipped)..=expected).contains(&inserts),
+        "{inserts} pages were inserted into the cache, {refaults} of them again; programs were skipped {skipped} times"
     );
     let delta = traced.record.signed("cache.delta_bytes")?;
     ensure!(
