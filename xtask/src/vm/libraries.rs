@@ -102,17 +102,17 @@ pub fn of_packages(
             candidates.push(places.map(|folder: PathBuf| folder.join(name)).collect());
         }
         for places in candidates {
+            let name = places.first().and_then(|place| place.file_name());
+            let name = name.unwrap_or_default();
+            // Many name the loader too, which is in a folder of its own.
+            if found.iter().any(|file: &PathBuf| file.ends_with(name)) {
+                continue;
+            }
             let library = places
                 .iter()
                 .map(|place| unpacked.join(place))
                 .find(|place| place.exists())
-                .with_context(|| {
-                    let name = places.first().and_then(|place| place.file_name());
-                    format!(
-                        "its library {} is missing",
-                        name.unwrap_or_default().display()
-                    )
-                })?;
+                .with_context(|| format!("its library {} is missing", name.display()))?;
             if found.insert(library.clone()) {
                 to_read.push(library);
             }
