@@ -10,7 +10,7 @@ use crate::ground::{Case, Ground, case};
 
 /// Instructions that the verifier went through, by program and kernel: `-` where the kernel lacks what the program needs,
 /// `?` where it does not tell (before Linux 5.16). `own` is this machine's kernel as tests find it, whose options differ
-/// from Debian's.
+/// from Debian's. `-arm64` stands for Debian's kernel for 64-bit Arm.
 const RECORDED: &str = include_str!("verified_instructions.tsv");
 /// A program that costs so much more than was recorded fails.
 const LARGEST_GROWTH: f64 = 1.2;
@@ -166,9 +166,13 @@ impl Recorded {
             if kernel == "own" {
                 release.starts_with("6.18.") && !release.contains("-cloud-")
             } else {
-                release.contains("-cloud-amd64")
+                let (number, flavour) = match kernel.strip_suffix("-arm64") {
+                    Some(number) => (number, "-cloud-arm64"),
+                    None => (kernel.as_str(), "-cloud-amd64"),
+                };
+                release.ends_with(flavour)
                     && release
-                        .strip_prefix(kernel.as_str())
+                        .strip_prefix(number)
                         .is_some_and(|rest| rest.starts_with(['.', '-', '+']))
             }
         });

@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use super::architecture::Architecture;
 use crate::{executable, progress};
 
 /// Checks signatures of all suites, also of those that this machine does not use itself.
@@ -32,6 +33,7 @@ const RELEASES: [&str; 9] = [
 pub struct Apt {
     folder: PathBuf,
     sources: Sources,
+    architecture: Architecture,
 }
 
 #[derive(Debug)]
@@ -43,19 +45,20 @@ enum Sources {
 }
 
 impl Apt {
-    /// Packages that fit this machine, from its own sources.
+    /// Packages from this machine's own sources. Those that are installed here count as there where they are of its
+    /// architecture.
     ///
     /// # Errors
     /// The folder cannot be made, or there is no apt.
-    pub fn of_machine(folder: PathBuf) -> Result<Self> {
-        Self::new(folder, Sources::Machine)
+    pub fn of_machine(folder: PathBuf, architecture: Architecture) -> Result<Self> {
+        Self::new(folder, Sources::Machine, architecture)
     }
 
     /// Packages of one suite, from the mirror that this machine uses.
     ///
     /// # Errors
     /// The folder cannot be made, there is no apt, or the machine uses no mirror of Debian.
-    pub fn of_suite(folder: PathBuf, suite: &str) -> Result<Self> {
+    pub fn of_suite(folder: PathBuf, suite: &str, architecture: Architecture) -> Result<Self> {
         ensure!(
             Path::new(KEYRING).exists(),
             "there is no {KEYRING}, which the package debian-archive-keyring has"
@@ -64,10 +67,10 @@ impl Apt {
             "this machine's apt sources name no mirror of Debian, from which other kernels could be fetched",
         )?;
         let line = format!("deb [signed-by={KEYRING}] {mirror} {suite} main\n");
-        Self::new(folder, Sources::Suite(line))
+        Self::new(folder, Sources::Suite(line), architecture)
     }
 
-    fn new(folder: PathBuf, sources: Sources) -> Result<Self> {
+    fn new(folder: PathBuf, sources: Sources, architecture: Architecture) -> Result<Self> {
         ensure!(
             executable::find("apt-get").is_some(),
             "there is no apt-get here: kernels and programs for virtual machines come as Debian's packages"
@@ -76,7 +79,11 @@ impl Apt {
             let path = folder.join(sub);
             fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
         }
-        let apt = Self { folder, sources };
+        let apt = Self {
+            folder,
+            sources,
+            architecture,
+        };
         if let Sources::Suite(line) = &apt.sources {
             let path = apt.source_list();
             fs::write(&path, line).with_context(|| format!("cannot write {}", path.display()))?;
@@ -100,8 +107,17 @@ impl Apt {
             option("Dir::Etc::sourcelist", &self.source_list());
             option("Dir::Etc::sourceparts", Path::new("/dev/null"));
             option("Dir::Etc::preferencesparts", Path::new("/dev/null"));
-            // Packages that are installed here are not in the suite.
+        }
+        let of_machine = self.architecture.is_of_machine();
+        if matches!(self.sources, Sources::Suite(_)) || !of_machine {
+            // Packages that are installed here are not in the suite, or are of no use to the guest.
             option("Dir::State::status", Path::new("/dev/null"));
+        }
+        if !of_machine {
+            let name = self.architecture.debian();
+            command
+                .args(["-o", &format!("APT::Architecture={name}")])
+                .args(["-o", &format!("APT::Architectures::={name}")]);
         }
         command
             .args([
@@ -158,7 +174,7 @@ impl Apt {
         self.fetch(&mut download, packages, root, |folder| folder.to_owned())
     }
 
-    /// Downloads packages, and what they depend on and this machine lacks, and unpacks them below `root`.
+    /// Downloads packages, and what they depend on and does not count as there, and unpacks them below `root`.
     ///
     /// # Errors
     /// A package cannot be had or unpacked.

@@ -12,6 +12,7 @@ use comfy_table::{Table, presets};
 
 use super::{
     Prepared,
+    architecture::Architecture,
     case_result::Outcome,
     ending::How,
     folder::OWN,
@@ -19,9 +20,9 @@ use super::{
     kernel::Kernel,
     machine::{self, Settings},
     own_kernel, prepare,
+    programs::Files,
     results::{KernelResults, Trouble},
     series,
-    static_build::StaticBuild,
 };
 use crate::{progress, workspace::Workspace};
 
@@ -163,20 +164,20 @@ struct Column {
 /// # Errors
 /// A kernel cannot be fetched or started; `docs/KERNELS.md` cannot be written, or has no place for the tables.
 pub fn document() -> Result<()> {
-    let mut prepared = prepare()?;
-    StaticBuild::tracer(&prepared.ready)?.add_to(&mut prepared.programs);
+    let prepared = prepare(&series::USUAL)?;
+    let programs = prepared.programs_with_tracer(Architecture::Amd64)?;
     let mut columns = vec![Column {
         facts: of_own_kernel(&prepared.ready.workspace)?,
         results: own_kernel::results(&prepared.ready.workspace),
     }];
-    for series in series::ALL {
+    for series in series::USUAL {
         let kernel = Kernel::fetch(&prepared.folder, series)?;
         progress::say(&format!("asking the tracer on {}", kernel.release));
         let path = prepared.folder.results(series.name);
         let results = KernelResults::load(&path)
             .unwrap_or_else(|error| KernelResults::not_run(series.name, format!("{error:#}")));
         columns.push(Column {
-            facts: of_guest(&prepared, &kernel)?,
+            facts: of_guest(&prepared, &kernel, &programs)?,
             results,
         });
     }
@@ -188,20 +189,14 @@ pub fn document() -> Result<()> {
     super::folder::write(&path, text.as_bytes())
 }
 
-fn of_guest(prepared: &Prepared, kernel: &Kernel) -> Result<Facts> {
+fn of_guest(prepared: &Prepared, kernel: &Kernel, programs: &Files) -> Result<Facts> {
     let out = prepared.folder.run()?;
     let job = Job::of(["sh", "-c", "tracer doctor --programs > /guest/out/doctor"]);
     let settings = Settings {
         limit: Some(std::time::Duration::from_secs(300)),
         out: Some(out.path().to_owned()),
     };
-    let ending = machine::run(
-        &prepared.folder,
-        kernel,
-        &prepared.programs,
-        &job,
-        &settings,
-    )?;
+    let ending = machine::run(&prepared.folder, kernel, programs, &job, &settings)?;
     ensure!(
         matches!(ending.how, How::Finished(_)),
         "{}: {}",

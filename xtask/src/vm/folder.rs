@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
+use super::architecture::Architecture;
 use crate::{progress, workspace::Workspace};
 
 /// For so long nobody looks for a newer package.
@@ -57,8 +58,8 @@ impl Folder {
     }
 
     /// Where packages with programs for the guest are unpacked.
-    pub fn programs(&self) -> PathBuf {
-        self.path.join("programs")
+    pub fn programs(&self, architecture: Architecture) -> PathBuf {
+        self.path.join(architecture.folder("programs"))
     }
 
     /// What a kernel printed when it ran last.

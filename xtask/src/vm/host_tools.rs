@@ -1,26 +1,26 @@
 //! What the machine itself has to have installed for virtual machines.
 
-use std::process::Command;
+use std::{collections::BTreeSet, process::Command};
 
 use anyhow::{Result, bail};
 
+use super::architecture::Architecture;
 use crate::{executable, privilege::Elevation, progress, shell};
 
-/// Programs, with the package of Debian's that has each.
-const TOOLS: [(&str, &str); 5] = [
-    ("qemu-system-x86_64", "qemu-system-x86"),
+/// Programs beside the emulators, with the package of Debian's that has each.
+const TOOLS: [(&str, &str); 4] = [
     ("mkfs.ext4", "e2fsprogs"),
     ("xz", "xz-utils"),
     ("tar", "tar"),
     ("dpkg-deb", "dpkg"),
 ];
 
-/// Checks for the tools and installs what is missing, through apt.
+/// Checks for the tools, and for the emulators of these architectures, and installs what is missing, through apt.
 ///
 /// # Errors
 /// Something is missing and cannot be installed; the message says what to do.
-pub fn ensure() -> Result<()> {
-    let packages = missing();
+pub fn ensure(architectures: &BTreeSet<Architecture>) -> Result<()> {
+    let packages = missing(architectures);
     if packages.is_empty() {
         return Ok(());
     }
@@ -51,7 +51,7 @@ pub fn ensure() -> Result<()> {
     if let Err(error) = installed {
         bail!("{error:#}\nvirtual machines need what is missing here; as root: {by_hand}");
     }
-    let missing = missing();
+    let missing = missing(architectures);
     if !missing.is_empty() {
         bail!(
             "apt says that it installed them, but there is nothing of {}",
@@ -61,9 +61,11 @@ pub fn ensure() -> Result<()> {
     Ok(())
 }
 
-fn missing() -> Vec<&'static str> {
-    TOOLS
-        .into_iter()
+fn missing(architectures: &BTreeSet<Architecture>) -> Vec<&'static str> {
+    architectures
+        .iter()
+        .map(|architecture| architecture.emulator())
+        .chain(TOOLS)
         .filter(|(tool, _)| find(tool).is_none())
         .map(|(_, package)| package)
         .collect()

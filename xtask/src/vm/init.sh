@@ -1,6 +1,7 @@
 #!/bin/busybox sh
 # The guest's first process: prepares the machine, runs the job, says how it ended, switches off.
-# ttyS0 is the kernel's console, ttyS1 the job's output (and a person's terminal), ttyS2 what the host reads.
+# The host names the terminals on the kernel's command line: $job_terminal is the job's output (and a person's
+# terminal), $report_terminal what the host reads.
 /bin/busybox --install -s /bin
 # Scripts mean the programs in the search path; busybox's own shell would take its own first.
 [ -e /bin/dash ] && /bin/busybox ln -sf dash /bin/sh
@@ -21,8 +22,9 @@ hostname guest
 ip link set lo up
 
 # What the host reads must come as it is, without carriage returns.
-exec 3>/dev/ttyS2
-stty -F /dev/ttyS2 raw -echo
+ln -s "$report_terminal" /dev/report
+exec 3>/dev/report
+stty -F /dev/report raw -echo
 finish() {
     sync
     echo "exit $1" >&3
@@ -50,14 +52,15 @@ mount -t ext4 -o noatime $work /guest/disk || finish 125
 
 cd /root
 # Open all the time: a terminal forgets its settings with its last user.
-exec 4<>/dev/ttyS1
+ln -s "$job_terminal" /dev/job
+exec 4<>/dev/job
 if [ -e /guest/job/terminal ]; then
-    stty -F /dev/ttyS1 sane $(cat /guest/job/terminal)
+    stty -F /dev/job sane $(cat /guest/job/terminal)
     export TERM=linux
     # The first terminal that the leader of a session opens is its own, with Ctrl-C.
-    setsid sh -c 'exec /guest/job/run <>/dev/ttyS1 >&0 2>&1 4>&-'
+    setsid sh -c 'exec /guest/job/run <>/dev/job >&0 2>&1 4>&-'
 else
-    stty -F /dev/ttyS1 raw -echo
+    stty -F /dev/job raw -echo
     /guest/job/run </dev/null >&4 2>&4 4>&-
 fi
 status=$?

@@ -58,7 +58,11 @@ impl Kernel {
     }
 
     fn download(folder: &Folder, series: Series, place: &Path) -> Result<Self> {
-        let apt = Apt::of_suite(folder.apt(series.suite), series.suite)?;
+        let apt = Apt::of_suite(
+            folder.apt(&series.architecture.folder(series.suite)),
+            series.suite,
+            series.architecture,
+        )?;
         apt.update()?;
         let names = apt.names("linux-")?;
         let newest = series

@@ -23,8 +23,8 @@ use nix::{sys::signal::Signal, unistd::Pid};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 use super::{
-    ending::Ending, folder::Folder, host_tools, initramfs, job::Job, kernel::Kernel,
-    programs::Files,
+    architecture::Architecture, ending::Ending, folder::Folder, host_tools, initramfs, job::Job,
+    kernel::Kernel, programs::Files,
 };
 use crate::progress;
 
@@ -69,7 +69,7 @@ pub fn run(
     let run = folder.run()?;
     let files = RunFiles::make(run.path(), &folder.console(kernel.series.name))?;
     initramfs::write(&files.initramfs, kernel, programs, job)?;
-    let mut command = command(&kernel.image, &files, job.terminal.is_some());
+    let mut command = command(kernel, &files, job.terminal.is_some());
     let ended = wait(&mut command, settings.limit)?;
     let report = fs::read(&files.report).context("cannot read what the guest reported")?;
     let report = String::from_utf8_lossy(&report).into_owned();
@@ -132,11 +132,57 @@ impl RunFiles {
     }
 }
 
+/// What differs between the architectures' machines.
+#[derive(Debug)]
+struct Board {
+    /// Options of QEMU's.
+    options: &'static [&'static str],
+    /// The terminal of the kernel's console: the first serial port of the machine itself.
+    console: &'static str,
+    /// The terminals of the job and of the report, with the option of QEMU's that makes one.
+    job: &'static str,
+    report: &'static str,
+    serial_port: fn(&str) -> [String; 2],
+}
+
+const fn board(architecture: Architecture) -> Board {
+    match architecture {
+        Architecture::Amd64 => Board {
+            options: &["-cpu", "max"],
+            console: "ttyS0",
+            job: "ttyS1",
+            report: "ttyS2",
+            serial_port: |channel| ["-serial".to_owned(), format!("chardev:{channel}")],
+        },
+        // This machine has one serial port, of another kind; more are on the PCI bus. A processor of servers: `max` has
+        // also what takes long to emulate, such as the signing of pointers.
+        Architecture::Arm64 => Board {
+            options: &["-machine", "virt", "-cpu", "neoverse-n1"],
+            console: "ttyAMA0",
+            job: "ttyS0",
+            report: "ttyS1",
+            serial_port: |channel| {
+                [
+                    "-device".to_owned(),
+                    format!("pci-serial,chardev={channel}"),
+                ]
+            },
+        },
+    }
+}
+
+/// Where the guest writes what the host reads: init.sh makes this link.
+pub const REPORT: &str = "/dev/report";
+
 /// The call of QEMU.
-fn command(image: &Path, files: &RunFiles, interactive: bool) -> Command {
-    let mut command = host_tools::command("qemu-system-x86_64");
+fn command(kernel: &Kernel, files: &RunFiles, interactive: bool) -> Command {
+    let architecture = kernel.series.architecture;
+    let (emulator, _) = architecture.emulator();
+    let board = board(architecture);
+    let mut command = host_tools::command(emulator);
     command
-        .args(["-accel", "tcg,thread=single", "-cpu", "max"])
+        .args(["-accel", "tcg,thread=single"])
+        .args(board.options)
         .args(["-m", &MEMORY_MIB.to_string()])
         .args(["-smp", &PROCESSORS.to_string()])
         .args([
@@ -147,20 +193,24 @@ fn command(image: &Path, files: &RunFiles, interactive: bool) -> Command {
             "-no-reboot",
         ])
         .arg("-kernel")
-        .arg(image)
+        .arg(&kernel.image)
         .arg("-initrd")
         .arg(&files.initramfs)
         // A kernel that is in trouble ends, and QEMU with it.
-        .args([
-            "-append",
-            "console=ttyS0 quiet panic=-1 oops=panic mitigations=off",
-        ]);
+        .arg("-append")
+        // What the kernel does not know it hands to the first process, in its environment.
+        .arg(format!(
+            "console={} quiet panic=-1 oops=panic mitigations=off job_terminal={} report_terminal={}",
+            board.console, board.job, board.report
+        ))
+        .args(["-chardev", &format!("file,path={},id=console", escaped(&files.console))])
+        .args(["-serial", "chardev:console"]);
+    // The guest numbers its ports in this order.
     let mut channel = |id: &str, kind: String| {
         command
             .args(["-chardev", &format!("{kind},id={id}")])
-            .args(["-serial", &format!("chardev:{id}")]);
+            .args((board.serial_port)(id));
     };
-    channel("console", format!("file,path={}", escaped(&files.console)));
     // Ctrl-C is the guest's where a person sits at it, and ours where not.
     let signal = if interactive { "off" } else { "on" };
     channel("job", format!("stdio,signal={signal}"));
@@ -356,8 +406,21 @@ mod tests {
         }
     }
 
+    fn kernel(name: &str) -> Kernel {
+        Kernel {
+            series: name.parse().unwrap(),
+            release: name.to_owned(),
+            image: "/k".into(),
+            modules: "/m".into(),
+        }
+    }
+
     fn words(interactive: bool) -> Vec<String> {
-        command(Path::new("/k"), &files("/a,b"), interactive)
+        words_for("6.12", interactive)
+    }
+
+    fn words_for(name: &str, interactive: bool) -> Vec<String> {
+        command(&kernel(name), &files("/a,b"), interactive)
             .get_args()
             .map(|word| word.to_string_lossy().into_owned())
             .collect()
@@ -372,12 +435,46 @@ mod tests {
         };
         assert_eq!(after("-accel"), "tcg,thread=single");
         assert!(after("-append").contains("panic=-1"));
-        // Serial ports are counted by their order.
-        let serial: Vec<_> = words
-            .iter()
-            .filter(|word| word.starts_with("chardev:"))
-            .collect();
-        assert_eq!(serial, ["chardev:console", "chardev:job", "chardev:report"]);
+    }
+
+    /// Channels in their order, with the terminals that the guest is told.
+    #[test]
+    fn the_guest_is_told_the_names_of_its_terminals() {
+        for (name, channels, terminals) in [
+            (
+                "6.12",
+                ["chardev:console", "chardev:job", "chardev:report"],
+                [
+                    "console=ttyS0",
+                    "job_terminal=ttyS1",
+                    "report_terminal=ttyS2",
+                ],
+            ),
+            (
+                "6.12-arm64",
+                [
+                    "chardev:console",
+                    "pci-serial,chardev=job",
+                    "pci-serial,chardev=report",
+                ],
+                [
+                    "console=ttyAMA0",
+                    "job_terminal=ttyS0",
+                    "report_terminal=ttyS1",
+                ],
+            ),
+        ] {
+            let words = words_for(name, false);
+            let ports: Vec<_> = words
+                .iter()
+                .filter(|word| word.starts_with("chardev:") || word.starts_with("pci-serial,"))
+                .collect();
+            assert_eq!(ports, channels);
+            let place = words.iter().position(|word| word == "-append").unwrap();
+            for terminal in terminals {
+                assert!(words[place + 1].split(' ').any(|word| word == terminal));
+            }
+        }
     }
 
     #[test]
@@ -391,7 +488,7 @@ mod tests {
     #[test]
     fn ctrl_c_is_the_guests_only_where_a_person_sits_at_it() {
         for interactive in [false, true] {
-            let command = command(Path::new("/k"), &files("/a"), interactive);
+            let command = command(&kernel("6.12"), &files("/a"), interactive);
             assert_eq!(command_is_interactive(&command), interactive);
         }
     }

@@ -1,9 +1,10 @@
 //! `cargo xtask vm`: the tracer and its tests on other kernels, in virtual machines.
 //!
-//! Kernels come as packages of Debian's, programs for the guest from this machine; nothing is installed for it but
-//! QEMU. What is tested is built static, so that it runs in a guest that has nothing.
+//! Kernels come as packages of Debian's, programs for the guest from this machine where it has the guest's
+//! architecture, else from Debian too; nothing is installed for it but QEMU. What is tested is built static, so that it runs in a guest that has nothing.
 
 mod apt;
+mod architecture;
 #[path = "../../../tests/src/case_result.rs"]
 mod case_result;
 mod cpio;
@@ -14,6 +15,7 @@ mod host_tools;
 mod initramfs;
 mod job;
 mod kernel;
+mod libraries;
 mod machine;
 mod modules;
 mod own_kernel;
@@ -25,7 +27,7 @@ mod static_build;
 mod table;
 mod test;
 
-use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
+use std::{collections::BTreeSet, ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Result, bail};
 
@@ -34,8 +36,8 @@ pub use own_kernel::keep as keep_own_results;
 use crate::{
     setup::{self, Ready},
     vm::{
-        ending::How, folder::Folder, job::Job, kernel::Kernel, machine::Settings, programs::Files,
-        series::Series, static_build::StaticBuild,
+        architecture::Architecture, ending::How, folder::Folder, job::Job, kernel::Kernel,
+        machine::Settings, programs::Files, series::Series, static_build::StaticBuild,
     },
 };
 
@@ -106,30 +108,36 @@ pub fn vm(command: Command) -> ExitCode {
     }
 }
 
-/// All that a guest needs but its kernel.
+/// All that guests need but kernels and programs.
 struct Prepared {
     ready: Ready,
     folder: Folder,
-    programs: Files,
 }
 
-fn prepare() -> Result<Prepared> {
+fn prepare(kernels: &[Series]) -> Result<Prepared> {
     let ready = setup::setup()?;
-    host_tools::ensure()?;
+    host_tools::ensure(&architectures(kernels))?;
     let folder = Folder::lock(&ready.workspace)?;
-    let programs = programs::collect(&folder)?;
-    Ok(Prepared {
-        ready,
-        folder,
-        programs,
-    })
+    Ok(Prepared { ready, folder })
+}
+
+/// Their architectures, each once.
+fn architectures(kernels: &[Series]) -> BTreeSet<Architecture> {
+    kernels.iter().map(|series| series.architecture).collect()
 }
 
 impl Prepared {
+    /// Programs for guests, with the tracer.
+    fn programs_with_tracer(&self, architecture: Architecture) -> Result<Files> {
+        let mut programs = programs::collect(&self.folder, architecture)?;
+        StaticBuild::tracer(&self.ready, architecture)?.add_to(&mut programs);
+        Ok(programs)
+    }
+
     /// Runs a job that must come to its end; its status.
-    fn run(&self, series: Series, job: &Job, settings: &Settings) -> Result<u8> {
+    fn run(&self, series: Series, programs: &Files, job: &Job, settings: &Settings) -> Result<u8> {
         let kernel = Kernel::fetch(&self.folder, series)?;
-        let ending = machine::run(&self.folder, &kernel, &self.programs, job, settings)?;
+        let ending = machine::run(&self.folder, &kernel, programs, job, settings)?;
         match ending.how {
             How::Finished(status) => Ok(status),
             how => bail!("{}: {how}", kernel.release),
@@ -138,8 +146,8 @@ impl Prepared {
 }
 
 fn run(options: RunOptions) -> Result<u8> {
-    let mut prepared = prepare()?;
-    StaticBuild::tracer(&prepared.ready)?.add_to(&mut prepared.programs);
+    let prepared = prepare(&[options.kernel])?;
+    let programs = prepared.programs_with_tracer(options.kernel.architecture)?;
     let mut job = Job::of(options.command);
     for file in options.files {
         job.files.push(std::path::absolute(file)?);
@@ -148,15 +156,15 @@ fn run(options: RunOptions) -> Result<u8> {
         limit: Some(Duration::from_secs(options.limit)),
         out: options.out,
     };
-    prepared.run(options.kernel, &job, &settings)
+    prepared.run(options.kernel, &programs, &job, &settings)
 }
 
 fn shell(series: Series) -> Result<u8> {
-    let mut prepared = prepare()?;
-    StaticBuild::tracer(&prepared.ready)?.add_to(&mut prepared.programs);
+    let prepared = prepare(&[series])?;
+    let programs = prepared.programs_with_tracer(series.architecture)?;
     let mut job = Job::of(["busybox", "ash", "-l"]);
     job.terminal = Some(terminal_size());
-    prepared.run(series, &job, &Settings::default())
+    prepared.run(series, &programs, &job, &Settings::default())
 }
 
 /// Rows and columns of our terminal; 24 and 80 where there is none.

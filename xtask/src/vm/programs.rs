@@ -1,19 +1,20 @@
-//! Programs for the guest: the machine's own where it has them, else out of Debian's packages, which are unpacked
-//! below the target folder and not installed.
+//! Programs for the guest: the machine's own where it has them and the guest can run them, else out of Debian's
+//! packages, which are unpacked below the target folder and not installed.
 
 use std::{
     collections::BTreeMap,
     fs,
     io::Read as _,
     path::{Path, PathBuf},
-    process::Command,
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 
 use super::{
     apt::Apt,
+    architecture::Architecture,
     folder::{self, Folder},
+    libraries,
 };
 use crate::{executable, progress};
 
@@ -65,23 +66,23 @@ const STAMP: &str = "packages";
 /// What goes into the guest: its path there, and the file of this machine.
 pub type Files = BTreeMap<PathBuf, PathBuf>;
 
-/// Finds all programs with their libraries. One that cannot be had is said, and left out: what needs it says so.
+/// Finds all programs with their libraries. This machine's own are taken only where they are of the architecture. One that cannot be had is said, and left out: what needs it says so.
 ///
 /// # Errors
 /// There is no static busybox, without which a guest does nothing.
-pub fn collect(folder: &Folder) -> Result<Files> {
-    let unpacked = folder.programs();
-    let missing = |unpacked: &Path| -> Vec<(&str, &str)> {
-        PROGRAMS
-            .into_iter()
-            .filter(|(program, _)| find(program, unpacked).is_none())
-            .collect()
+pub fn collect(folder: &Folder, architecture: Architecture) -> Result<Files> {
+    let unpacked = folder.programs(architecture);
+    let places = Places {
+        unpacked: &unpacked,
+        architecture,
     };
-    let mut packages: Vec<String> = missing(&unpacked)
+    let mut packages: Vec<String> = PROGRAMS
         .into_iter()
+        .filter(|(program, _)| places.find(program).is_none())
         .map(|(_, package)| package.to_owned())
         .chain(
-            busybox(&unpacked)
+            places
+                .busybox()
                 .is_none()
                 .then(|| "busybox-static".to_owned()),
         )
@@ -89,18 +90,20 @@ pub fn collect(folder: &Folder) -> Result<Files> {
     packages.sort_unstable();
     packages.dedup();
     if !packages.is_empty() {
-        unpack(folder, &packages, &unpacked);
+        unpack(folder, &packages, places);
     }
     let mut files = Files::new();
     files.insert(
         "/bin/busybox".into(),
-        busybox(&unpacked)
+        places
+            .busybox()
             .context("a virtual machine needs busybox-static; install the package")?,
     );
     for (program, package) in PROGRAMS {
-        let added = find(program, &unpacked)
+        let added = places
+            .find(program)
             .with_context(|| format!("install the package {package}"))
-            .and_then(|path| add(&mut files, &path, &unpacked, program));
+            .and_then(|path| places.add(&mut files, &path, program));
         if let Err(error) = added {
             progress::say(&format!("the guest has no {program}: {error:#}"));
         }
@@ -109,7 +112,8 @@ pub fn collect(folder: &Folder) -> Result<Files> {
 }
 
 /// Unpacks packages, once a day at most where they cannot be had.
-fn unpack(folder: &Folder, packages: &[String], root: &Path) {
+fn unpack(folder: &Folder, packages: &[String], places: Places<'_>) {
+    let root = places.unpacked;
     let stamp = root.join(STAMP);
     let tried = packages.join(" ");
     if folder::is_fresh(&stamp) && fs::read_to_string(&stamp).is_ok_and(|text| text == tried) {
@@ -121,7 +125,10 @@ fn unpack(folder: &Folder, packages: &[String], root: &Path) {
     ));
     let unpack = || -> Result<()> {
         fs::create_dir_all(root).with_context(|| format!("cannot make {}", root.display()))?;
-        let apt = Apt::of_machine(folder.apt("machine"))?;
+        let apt = Apt::of_machine(
+            folder.apt(&places.architecture.folder("machine")),
+            places.architecture,
+        )?;
         apt.update()?;
         apt.unpack_with_dependencies(packages, root)
     };
@@ -133,19 +140,51 @@ fn unpack(folder: &Folder, packages: &[String], root: &Path) {
     }
 }
 
-/// A busybox without libraries.
-fn busybox(unpacked: &Path) -> Option<PathBuf> {
-    find("busybox", unpacked)
-        .filter(|path| libraries(path, unpacked).is_ok_and(|found| found.is_empty()))
+/// Where programs of an architecture are.
+#[derive(Debug, Clone, Copy)]
+struct Places<'a> {
+    /// The root of the unpacked packages.
+    unpacked: &'a Path,
+    architecture: Architecture,
 }
 
-/// Finds a program on this machine, also where only root's search path leads, or among the unpacked packages. A
-/// script is none: its interpreter would not be there.
-fn find(program: &str, unpacked: &Path) -> Option<PathBuf> {
-    [Path::new("/"), unpacked]
-        .into_iter()
-        .flat_map(|root| FOLDERS.map(|folder| root.join(folder).join(program)))
-        .find(|path| executable::is_executable(path) && is_elf(path))
+impl Places<'_> {
+    /// A busybox without libraries.
+    fn busybox(self) -> Option<PathBuf> {
+        self.find("busybox")
+            .filter(|path| self.libraries(path).is_ok_and(|found| found.is_empty()))
+    }
+
+    /// Finds a program on this machine, also where only root's search path leads, or among the unpacked packages. A
+    /// script is none: its interpreter would not be there.
+    fn find(self, program: &str) -> Option<PathBuf> {
+        let machine = self.architecture.is_of_machine().then_some(Path::new("/"));
+        machine
+            .into_iter()
+            .chain([self.unpacked])
+            .flat_map(|root| FOLDERS.map(|folder| root.join(folder).join(program)))
+            .find(|path| executable::is_executable(path) && is_elf(path))
+    }
+
+    fn add(self, files: &mut Files, path: &Path, program: &str) -> Result<()> {
+        for library in self.libraries(path)? {
+            let in_guest = match library.strip_prefix(self.unpacked) {
+                Ok(rest) => Path::new("/").join(rest),
+                Err(_) => library.clone(),
+            };
+            files.insert(in_guest, library);
+        }
+        files.insert(Path::new("/bin").join(program), path.to_owned());
+        Ok(())
+    }
+
+    fn libraries(self, program: &Path) -> Result<Vec<PathBuf>> {
+        if self.architecture.is_of_machine() {
+            libraries::of_machine(program, self.unpacked, self.architecture)
+        } else {
+            libraries::of_packages(program, self.unpacked, self.architecture)
+        }
+    }
 }
 
 fn is_elf(path: &Path) -> bool {
@@ -154,82 +193,9 @@ fn is_elf(path: &Path) -> bool {
         && magic == *b"\x7fELF"
 }
 
-fn add(files: &mut Files, path: &Path, unpacked: &Path, program: &str) -> Result<()> {
-    for library in libraries(path, unpacked)? {
-        let in_guest = match library.strip_prefix(unpacked) {
-            Ok(rest) => Path::new("/").join(rest),
-            Err(_) => library.clone(),
-        };
-        files.insert(in_guest, library);
-    }
-    files.insert(Path::new("/bin").join(program), path.to_owned());
-    Ok(())
-}
-
-/// The shared libraries that a program needs, and its loader; none for a static one.
-fn libraries(program: &Path, unpacked: &Path) -> Result<Vec<PathBuf>> {
-    let search = [
-        "usr/lib/x86_64-linux-gnu",
-        "lib/x86_64-linux-gnu",
-        "usr/lib64",
-        "usr/lib",
-    ]
-    .map(|folder| unpacked.join(folder));
-    let search = std::env::join_paths(search).context("the target folder's path has a colon")?;
-    let output = Command::new("ldd")
-        .arg(program)
-        .env("LC_ALL", "C")
-        .env("LD_LIBRARY_PATH", search)
-        .output()
-        .context("cannot run ldd")?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    if said.contains("not a dynamic executable") {
-        return Ok(Vec::new());
-    }
-    ensure!(
-        output.status.success(),
-        "ldd ended with {}: {}",
-        output.status,
-        said.trim_end()
-    );
-    parse_ldd(&String::from_utf8_lossy(&output.stdout))
-}
-
-/// Reads lines as `libc.so.6 => /lib/libc.so.6 (0x7f…)` and `/lib64/ld-linux-x86-64.so.2 (0x7f…)`.
-fn parse_ldd(text: &str) -> Result<Vec<PathBuf>> {
-    let mut libraries = Vec::new();
-    for line in text.lines().map(str::trim) {
-        let (name, place) = line.split_once(" => ").unwrap_or((line, line));
-        ensure!(place != "not found", "its library {name} is missing");
-        let path = place.split(" (").next().unwrap_or(place);
-        // The kernel itself brings linux-vdso.
-        if path.starts_with('/') {
-            libraries.push(path.into());
-        }
-    }
-    Ok(libraries)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn libraries_and_the_loader_are_read_from_ldd() {
-        let text = "\tlinux-vdso.so.1 (0x00007f90062bd000)\n\
-            \tlibuuid.so.1 => /lib/x86_64-linux-gnu/libuuid.so.1 (0x00007f90061e3000)\n\
-            \t/lib64/ld-linux-x86-64.so.2 (0x00007f90062bf000)\n";
-        assert_eq!(
-            parse_ldd(text).unwrap(),
-            [
-                Path::new("/lib/x86_64-linux-gnu/libuuid.so.1"),
-                Path::new("/lib64/ld-linux-x86-64.so.2"),
-            ]
-        );
-        assert!(parse_ldd("\tstatically linked\n").unwrap().is_empty());
-        let error = parse_ldd("\tlibx.so.1 => not found\n").unwrap_err();
-        assert!(error.to_string().contains("libx.so.1"));
-    }
 
     #[test]
     fn programs_are_in_order_and_named_once() {

@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use anyhow::{Result, bail};
 
-use super::{Prepared, job::Job, machine::Settings, prepare, series::Series};
+use super::{Prepared, job::Job, machine::Settings, prepare, programs, series::Series};
 use crate::progress;
 
 /// What is recorded.
@@ -18,7 +18,7 @@ const LIMIT: Duration = Duration::from_secs(300);
 /// # Errors
 /// A kernel cannot be had or started, or a recording fails.
 pub fn record(kernels: &[Series], out: &Path) -> Result<()> {
-    let prepared = prepare()?;
+    let prepared = prepare(kernels)?;
     for series in kernels {
         record_on(&prepared, *series, out)?;
     }
@@ -31,7 +31,9 @@ fn record_on(prepared: &Prepared, series: Series, out: &Path) -> Result<()> {
         limit: Some(LIMIT),
         out: Some(out.to_owned()),
     };
-    match prepared.run(series, &Job::of(["sh", "-c", SCRIPT]), &settings)? {
+    let programs = programs::collect(&prepared.folder, series.architecture)?;
+    let job = Job::of(["sh", "-c", SCRIPT]);
+    match prepared.run(series, &programs, &job, &settings)? {
         0 => Ok(()),
         status => bail!("the recordings on {series} ended with {status}"),
     }

@@ -2,38 +2,53 @@
 
 use std::fmt;
 
+use super::architecture::Architecture;
+
 /// A series of kernels, such as 6.1, that Debian has as packages for virtual machines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Series {
-    /// Its number, such as `6.1`.
+    /// What it is called here: its number, and the architecture where that is not the usual one.
     pub name: &'static str,
+    /// Its number, such as `6.1`.
+    pub number: &'static str,
     /// The suite of Debian with its newest package. Old packages go away, so none is pinned.
     pub suite: &'static str,
+    /// The guest's processors.
+    pub architecture: Architecture,
 }
 
-/// All of them, oldest first.
-pub const ALL: [Series; 5] = [
-    Series {
-        name: "5.10",
-        suite: "bullseye-security",
-    },
-    Series {
-        name: "6.1",
-        suite: "bookworm-security",
-    },
-    Series {
-        name: "6.12",
-        suite: "bookworm-security",
-    },
-    Series {
-        name: "6.18",
-        suite: "trixie-backports",
-    },
-    Series {
-        name: "7.3",
-        suite: "trixie-backports",
-    },
+impl Series {
+    const fn amd64(number: &'static str, suite: &'static str) -> Self {
+        Self {
+            name: number,
+            number,
+            suite,
+            architecture: Architecture::Amd64,
+        }
+    }
+}
+
+/// Those that are taken where no others are asked for, oldest first.
+pub const USUAL: [Series; 5] = [
+    Series::amd64("5.10", "bullseye-security"),
+    Series::amd64("6.1", "bookworm-security"),
+    Series::amd64("6.12", "bookworm-security"),
+    Series::amd64("6.18", "trixie-backports"),
+    Series::amd64("7.3", "trixie-backports"),
 ];
+
+/// The one that shows the other architecture. It is asked for by name: emulating it takes long.
+pub const ARM64: Series = Series {
+    name: "6.12-arm64",
+    number: "6.12",
+    suite: "bookworm-security",
+    architecture: Architecture::Arm64,
+};
+
+/// Every series.
+pub fn all() -> impl Iterator<Item = Series> {
+    USUAL.into_iter().chain([ARM64])
+}
 
 /// Beginnings of the names of packages that one kernel can be spread over. Up to 6.18 the first has all; from 6.19
 /// on the others share it.
@@ -43,9 +58,6 @@ const PARTS: [&str; 4] = [
     "linux-binary-",
     "linux-modules-",
 ];
-
-/// The flavour without drivers for real hardware.
-const FLAVOUR: &str = "-cloud-amd64";
 
 impl fmt::Display for Series {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -57,12 +69,11 @@ impl std::str::FromStr for Series {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        ALL.into_iter()
-            .find(|series| series.name == name)
-            .ok_or_else(|| {
-                let names = ALL.map(|series| series.name).join(", ");
-                format!("there are kernels {names}")
-            })
+        all().find(|series| series.name == name).ok_or_else(|| {
+            let names: Vec<_> = all().map(|series| series.name).collect();
+            let names = names.join(", ");
+            format!("there are kernels {names}")
+        })
     }
 }
 
@@ -80,7 +91,7 @@ impl Series {
     pub fn newest<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Option<Newest> {
         let parts: Vec<(&str, &str)> = names
             .into_iter()
-            .filter_map(|name| release_of(name).map(|release| (name, release)))
+            .filter_map(|name| self.release_of(name).map(|release| (name, release)))
             .filter(|(_, release)| self.has(release))
             .collect();
         let release = parts
@@ -107,19 +118,19 @@ impl Series {
     /// Whether a release is of this series: 6.1.0-56 is of 6.1, 6.12.0 is not.
     fn has(&self, release: &str) -> bool {
         release
-            .strip_prefix(self.name)
+            .strip_prefix(self.number)
             .is_some_and(|rest| rest.starts_with(['.', '-', '+']))
     }
-}
 
-/// The release in the name of a kernel's package, such as `6.1.0-56-cloud-amd64`; `None` for other packages, among
-/// them those that only depend on the newest (`linux-image-cloud-amd64`, `linux-image-6.12-cloud-amd64`).
-fn release_of(name: &str) -> Option<&str> {
-    let release = PARTS.iter().find_map(|part| name.strip_prefix(part))?;
-    let version = release.strip_suffix(FLAVOUR)?;
-    let has_patch_level = version.split(['-', '+']).next()?.split('.').count() >= 3;
-    let is_number = version.starts_with(|first: char| first.is_ascii_digit());
-    (has_patch_level && is_number).then_some(release)
+    /// The release in the name of a kernel's package, such as `6.1.0-56-cloud-amd64`; `None` for other packages, among
+    /// them those that only depend on the newest (`linux-image-cloud-amd64`, `linux-image-6.12-cloud-amd64`).
+    fn release_of<'a>(&self, name: &'a str) -> Option<&'a str> {
+        let release = PARTS.iter().find_map(|part| name.strip_prefix(part))?;
+        let version = release.strip_suffix(self.architecture.flavour())?;
+        let has_patch_level = version.split(['-', '+']).next()?.split('.').count() >= 3;
+        let is_number = version.starts_with(|first: char| first.is_ascii_digit());
+        (has_patch_level && is_number).then_some(release)
+    }
 }
 
 /// A release as its numbers, by which it is compared: 6.1.0-9 is older than 6.1.0-10.
@@ -184,8 +195,24 @@ mod tests {
     }
 
     #[test]
+    fn an_architecture_has_kernels_of_its_own() {
+        let names = [
+            "linux-image-6.12.117+deb12-cloud-amd64",
+            "linux-image-6.12.115+deb12-cloud-arm64",
+            "linux-image-6.12.115+deb12-cloud-arm64-unsigned",
+            "linux-image-6.12-cloud-arm64",
+        ];
+        let newest = series("6.12-arm64").newest(names).unwrap();
+        assert_eq!(newest.release, "6.12.115+deb12-cloud-arm64");
+        assert_eq!(newest.packages, ["linux-image-6.12.115+deb12-cloud-arm64"]);
+        assert!(!USUAL.contains(&ARM64));
+    }
+
+    #[test]
     fn a_series_is_named_as_it_is() {
-        assert_eq!(series("6.12").to_string(), "6.12");
+        for one in all() {
+            assert_eq!(series(&one.to_string()), one);
+        }
         assert!("6.2".parse::<Series>().unwrap_err().contains("5.10, 6.1"));
     }
 }

@@ -4,11 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use super::programs::Files;
+use super::{architecture::Architecture, programs::Files};
 use crate::{cargo, progress, setup::Ready};
-
-/// The target: Rust brings this C library with it, and links it in.
-const TARGET: &str = "x86_64-unknown-linux-musl";
 
 /// What is built beside the tests on the kernel for their use.
 const HELPERS: [&str; 2] = ["scripted_reader", "stepping_engine"];
@@ -28,10 +25,10 @@ impl StaticBuild {
     ///
     /// # Errors
     /// The build fails, or Rust has no standard library for the target.
-    pub fn tracer(ready: &Ready) -> Result<Self> {
-        ready.toolchain.ensure_target(TARGET)?;
+    pub fn tracer(ready: &Ready, architecture: Architecture) -> Result<Self> {
+        ready.toolchain.ensure_target(architecture.rust_target())?;
         progress::say("building the tracer for guests");
-        let mut command = command(ready, "build");
+        let mut command = command(ready, architecture, "build");
         command.args(["--package", "tracer-user", "--bin", "tracer"]);
         Ok(Self {
             tracer: cargo::build(&mut command, "tracer")?.executable,
@@ -44,10 +41,10 @@ impl StaticBuild {
     ///
     /// # Errors
     /// The build fails, or Rust has no standard library for the target.
-    pub fn tests(ready: &Ready) -> Result<Self> {
-        let mut built = Self::tracer(ready)?;
+    pub fn tests(ready: &Ready, architecture: Architecture) -> Result<Self> {
+        let mut built = Self::tracer(ready, architecture)?;
         progress::say("building the tests on the kernel for guests");
-        let mut command = command(ready, "test");
+        let mut command = command(ready, architecture, "test");
         command.args(["--no-run", "--package", "tests", "--test", "kernel"]);
         let mut programs = cargo::build_all(&mut command)?;
         let mut take = |name: &str| {
@@ -76,10 +73,10 @@ impl StaticBuild {
     }
 }
 
-fn command(ready: &Ready, what: &str) -> std::process::Command {
+fn command(ready: &Ready, architecture: Architecture, what: &str) -> std::process::Command {
     let mut command = cargo::cargo(&ready.workspace, &ready.toolchain);
     command
-        .args([what, "--release", "--target", TARGET])
+        .args([what, "--release", "--target", architecture.rust_target()])
         // The guest's files take its memory. As an environment variable it would reach the eBPF build, whose types
         // are debug information.
         .args(["--config", "profile.release.strip=\"debuginfo\""]);

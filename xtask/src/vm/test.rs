@@ -1,16 +1,17 @@
 //! `cargo xtask vm test`: the tests on the kernel, on several kernels.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 
 use super::{
-    Prepared,
+    Prepared, architectures,
     ending::How,
     job::Job,
     kernel::Kernel,
     machine::{self, Settings},
     own_kernel, prepare,
+    programs::{self, Files},
     results::{KernelResults, Trouble},
     series::{self, Series},
     static_build::StaticBuild,
@@ -51,8 +52,8 @@ const SPARE_DISKS: &str = "virtio=/dev/spare-virtio,nvme=/dev/spare-nvme";
 /// Which tests on which kernels.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// Kernels, with commas between them; without, all.
-    #[arg(long = "kernel", value_delimiter = ',', default_values_t = series::ALL)]
+    /// Kernels, with commas between them; without, all of the usual architecture.
+    #[arg(long = "kernel", value_delimiter = ',', default_values_t = series::USUAL)]
     kernels: Vec<Series>,
     /// A kernel that cannot be fetched, and a test that cannot run, are failures.
     #[arg(long)]
@@ -69,13 +70,20 @@ pub struct Options {
 /// # Errors
 /// A test or a machine failed, or nothing can be built or started.
 pub fn test(options: &Options) -> Result<()> {
-    let mut prepared = prepare()?;
-    let build = StaticBuild::tests(&prepared.ready)?;
-    build.add_to(&mut prepared.programs);
-    let job = job(&build, options)?;
+    let prepared = prepare(&options.kernels)?;
+    let mut guests = BTreeMap::new();
+    for architecture in architectures(&options.kernels) {
+        let mut programs = programs::collect(&prepared.folder, architecture)?;
+        let build = StaticBuild::tests(&prepared.ready, architecture)?;
+        build.add_to(&mut programs);
+        guests.insert(architecture, (programs, job(&build, options)?));
+    }
     let mut all = vec![own_kernel::results(&prepared.ready.workspace)];
     for series in &options.kernels {
-        let results = on_kernel(&prepared, *series, &job)?;
+        let (programs, job) = guests
+            .get(&series.architecture)
+            .with_context(|| format!("nothing is built for {series}"))?;
+        let results = on_kernel(&prepared, *series, programs, job)?;
         results.save(&prepared.folder.results(series.name))?;
         all.push(results);
     }
@@ -98,7 +106,7 @@ fn job(build: &StaticBuild, options: &Options) -> Result<Job> {
     let mut job = Job::of([tests.clone().into_os_string()])
         .with_path("TRACER_BINARY", StaticBuild::tracer_in_guest())
         .with_path("TRACER_TESTS_DIRECTORY", "/guest/disk/tests".as_ref())
-        .with_path(RESULTS, "/dev/ttyS2".as_ref());
+        .with_path(RESULTS, Path::new(machine::REPORT));
     for (name, value) in [
         ("TRACER_TESTS_EMULATED", "1"),
         ("TRACER_TESTS_SPARE_DISKS", SPARE_DISKS),
@@ -120,7 +128,12 @@ fn job(build: &StaticBuild, options: &Options) -> Result<Job> {
 }
 
 /// Runs the tests on one kernel. That it fails is a result; that we were interrupted is an error.
-fn on_kernel(prepared: &Prepared, series: Series, job: &Job) -> Result<KernelResults> {
+fn on_kernel(
+    prepared: &Prepared,
+    series: Series,
+    programs: &Files,
+    job: &Job,
+) -> Result<KernelResults> {
     let kernel = match Kernel::fetch(&prepared.folder, series) {
         Ok(kernel) => kernel,
         Err(error) => {
@@ -134,13 +147,7 @@ fn on_kernel(prepared: &Prepared, series: Series, job: &Job) -> Result<KernelRes
         limit: Some(LIMIT),
         out: None,
     };
-    let ending = machine::run(
-        &prepared.folder,
-        &kernel,
-        &prepared.programs,
-        job,
-        &settings,
-    )?;
+    let ending = machine::run(&prepared.folder, &kernel, programs, job, &settings)?;
     let mut results = KernelResults::of_lines(series.name, kernel.release, ending.cases);
     // The status says no more than the lines where there are any.
     if !matches!(ending.how, How::Finished(0)) && results.counts().failed == 0
