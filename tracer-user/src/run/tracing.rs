@@ -186,7 +186,7 @@ impl Prepared {
             let mut setup = setup;
             setup.reads = options
                 .read_list
-                .then(|| WindowReads::begin(directory, subject, start));
+                .then(|| WindowReads::begin(directory, &window_reads::header(subject), start));
             if options.session.page_records {
                 for (model, pieces) in subject.models.iter().zip(own_pieces) {
                     let attribution =

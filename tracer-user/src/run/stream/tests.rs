@@ -15,10 +15,10 @@ use tracer_common::record::{
 
 use crate::{
     output::RunDirectory,
-    place::{Layout, Locator, Owner, Subject},
+    place::{Layout, Locator, Owner},
     probe::Record,
     process::Caller,
-    read_list::{ReadList, ReadRow},
+    read_list::{ReadList, ReadListHeader, ReadRow, RecordedFile, RecordedModel},
     stats::{
         FileData, Nanos,
         audit::accounting::Accounting,
@@ -63,6 +63,22 @@ fn locator() -> Locator {
             extents,
             owners: vec![Owner { model: 0, file: 0 }],
         }]],
+    }
+}
+
+fn header() -> ReadListHeader {
+    let file = |path: &str| RecordedFile {
+        path: path.to_owned(),
+        size_bytes: FILE_BYTES,
+    };
+    ReadListHeader {
+        tracer_version: String::new(),
+        kernel: String::new(),
+        devices: vec!["first".to_owned(), "second".to_owned()],
+        models: vec![RecordedModel {
+            path: "model".to_owned(),
+            files: vec![file("one"), file("two")],
+        }],
     }
 }
 
@@ -177,11 +193,6 @@ fn cpu_time_of_a_million_reads() {
     let directory = tempfile::tempdir().expect("a folder");
     let caller = Caller::of_this_process().expect("a caller");
     let folder = RunDirectory::create(directory.path(), &caller).expect("a folder");
-    let subject = Subject {
-        models: Vec::new(),
-        files: Vec::new(),
-        disks: Vec::new(),
-    };
     for (name, records) in [
         ("4 KiB anywhere", &scattered),
         ("128 KiB in order", &in_order),
@@ -196,7 +207,7 @@ fn cpu_time_of_a_million_reads() {
             } else {
                 Vec::new()
             };
-            let reads = listed.then(|| WindowReads::begin(&folder, &subject, Nanos(0)));
+            let reads = listed.then(|| WindowReads::begin(&folder, &header(), Nanos(0)));
             let mut stream = stream(locator(), attributions, reads, None);
             let before = thread_cpu();
             for record in records {
@@ -304,8 +315,7 @@ proptest! {
         let directory = tempfile::tempdir().expect("a folder");
         let caller = Caller::of_this_process().expect("a caller");
         let folder = RunDirectory::create(directory.path(), &caller).expect("a folder");
-        let subject = Subject { models: Vec::new(), files: Vec::new(), disks: Vec::new() };
-        let reads = WindowReads::begin(&folder, &subject, Nanos(0));
+        let reads = WindowReads::begin(&folder, &header(), Nanos(0));
         let audit = LiveAudit::new(1);
         let mut stream = stream(simulated_disks(), Vec::new(), Some(reads), Some(audit));
         for record in &records {
@@ -314,7 +324,7 @@ proptest! {
         let list = stream.take_reads().expect("there is a list").finish(&folder, &caller);
         let finished = stream.finish(Nanos(1_000_000_000), &[], &[]);
         let figures = &finished.models[0];
-        prop_assert_eq!(list.reads, Some(figures.reads.count));
+        prop_assert_eq!((list.reads, list.error), (Some(figures.reads.count), None));
         let rows: Vec<ReadRow> = ReadList::open(&folder.path().join(READ_LIST))
             .expect("a list").rows().collect::<Result<_, _>>().expect("rows");
         prop_assert_eq!(rows.len() as u64, figures.reads.count);

@@ -25,10 +25,10 @@ pub struct WindowReads {
 
 impl WindowReads {
     /// Begins the list of a window that opened at `opened`. The file gets its name when it is whole.
-    pub fn begin(directory: &RunDirectory, subject: &Subject, opened: Nanos) -> Self {
+    pub fn begin(directory: &RunDirectory, header: &ReadListHeader, opened: Nanos) -> Self {
         let recorder = UnnamedFile::create_in(directory.path())
             .map_err(|error| ReadListError::Write(error.to_string()))
-            .and_then(|file| ReadRecorder::start(file, &header(subject)));
+            .and_then(|file| ReadRecorder::start(file, header));
         Self { opened, recorder }
     }
 
@@ -91,7 +91,8 @@ impl WindowReads {
     }
 }
 
-fn header(subject: &Subject) -> ReadListHeader {
+/// What the list says of the run.
+pub fn header(subject: &Subject) -> ReadListHeader {
     ReadListHeader {
         tracer_version: env!("CARGO_PKG_VERSION").to_owned(),
         kernel: kernel_release(),
