@@ -152,6 +152,12 @@ fn make_model(arguments: &MakeModelArguments) -> anyhow::Result<i32> {
     );
     shape.write(&arguments.path, |written| progress.set_position(written))?;
     progress.finish_and_clear();
+    eprintln!(
+        "tracer: {} has {}, the nearest to {} that can be made",
+        arguments.path.display(),
+        report::bytes(shape.file_size_bytes()),
+        report::bytes(arguments.size)
+    );
     Ok(0)
 }
 
