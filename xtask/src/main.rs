@@ -5,6 +5,7 @@
 
 mod caller_environment;
 mod cargo;
+mod deny;
 mod executable;
 mod linker;
 mod lint;
@@ -16,6 +17,7 @@ mod setup;
 mod shell;
 mod supervise;
 mod test;
+mod tool;
 mod toolchain;
 mod vm;
 mod workspace;
@@ -54,6 +56,8 @@ enum Command {
     Vm(vm::Command),
     /// Check formatting, run clippy on the user's side and on the eBPF side, and build the documentation.
     Lint,
+    /// Check licences, versions and sources of all dependencies, by deny.toml.
+    Deny,
 }
 
 fn main() -> ExitCode {
@@ -68,6 +72,7 @@ fn main() -> ExitCode {
             Command::Test(options) => report(test::test(&options)),
             Command::Vm(command) => vm::vm(command),
             Command::Lint => report(lint::lint()),
+            Command::Deny => report(deny::deny()),
         },
     }
 }
