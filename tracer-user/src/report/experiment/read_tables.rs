@@ -1,11 +1,12 @@
 //! Tables of what was read: results, amplification, coverage by phase.
 
-use crate::{record::ModelIdentity, stats::experiment::bootstrap::median};
-
-use super::super::{
-    markdown::table,
+use crate::{
+    report::markdown::table,
+    schema::ModelIdentity,
+    stats::experiment::bootstrap::median,
     units::{bytes, observed_bytes, unobserved},
 };
+
 use super::{
     amounts::Unit,
     cells::pressure,
@@ -217,7 +218,7 @@ pub(super) fn coverage(text: &mut String, groups: &[Group<'_>]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::ModelFileRecord;
+    use crate::schema::ModelFileRecord;
 
     fn of_files(sizes: &[u64]) -> ModelIdentity {
         let file = |size: &u64| ModelFileRecord {
