@@ -3,6 +3,7 @@
 mod circles;
 mod conventions;
 mod finding;
+mod graph;
 mod modules;
 mod references;
 mod resolve;

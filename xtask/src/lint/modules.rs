@@ -142,7 +142,7 @@ impl Modules {
         if let Some((_, items)) = &item.content {
             return Some(self.add(sources, file, &folder.join(name), place, items));
         }
-        if let Some(given) = given_path(&item.attrs) {
+        if let Some((given, _)) = given_path(&item.attrs) {
             let child = file.parent().unwrap_or(file).join(given);
             let folder = child.parent().unwrap_or(&child).to_owned();
             return Some(self.add_file(sources, &child, &folder, place));
@@ -192,14 +192,14 @@ impl Place {
     }
 }
 
-/// The path of `#[path = "…"]`.
-pub fn given_path(attributes: &[Attribute]) -> Option<String> {
+/// The path of `#[path = "…"]`, with its line.
+pub fn given_path(attributes: &[Attribute]) -> Option<(String, usize)> {
     attributes
         .iter()
         .find_map(|attribute| match &attribute.meta {
             Meta::NameValue(pair) if pair.path.is_ident("path") => match &pair.value {
                 Expr::Lit(literal) => match &literal.lit {
-                    Lit::Str(text) => Some(text.value()),
+                    Lit::Str(text) => Some((text.value(), text.span().start().line)),
                     _ => None,
                 },
                 _ => None,

@@ -221,13 +221,12 @@ impl<'ast> Visit<'ast> for References {
     }
 
     fn visit_attribute(&mut self, attribute: &'ast Attribute) {
-        // Of others, as of serde's `with = "path"`, the strings are paths too.
-        if attribute.path().is_ident("doc") {
-            return;
-        }
         if let Meta::List(list) = &attribute.meta {
-            self.add_strings(list.tokens.clone());
             self.add_tokens(list.tokens.clone());
+            // `with = "path"` and its like.
+            if attribute.path().is_ident("serde") {
+                self.add_strings(list.tokens.clone());
+            }
         }
     }
 }

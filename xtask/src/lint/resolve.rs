@@ -16,7 +16,7 @@ const DEEPEST: usize = 32;
 
 /// Follows a path that stands in a module. None: it leads out of the crate, or to a local name.
 pub fn resolve(modules: &Modules, from: usize, segments: &[String]) -> Option<Target> {
-    follow(modules, from, segments, 0)
+    follow(modules, from, segments, false, 0)
 }
 
 /// The names from the crate's root, where a path begins with `crate`, `self` or `super`.
@@ -46,14 +46,21 @@ fn start<'a>(
     keyword.then_some((module, rest))
 }
 
-fn follow(modules: &Modules, from: usize, segments: &[String], depth: usize) -> Option<Target> {
+/// `goes_on`: more follows the last name, as where it is imported as a module.
+fn follow(
+    modules: &Modules,
+    from: usize,
+    segments: &[String],
+    goes_on: bool,
+    depth: usize,
+) -> Option<Target> {
     let (module, mut rest) = start(modules, from, segments).unwrap_or((from, segments));
     let mut target = Target::Module(module);
     while let Some((name, others)) = rest.split_first() {
         let Target::Module(module) = target else {
             break;
         };
-        target = look_up(modules, module, name, !others.is_empty(), depth)?;
+        target = look_up(modules, module, name, goes_on || !others.is_empty(), depth)?;
         rest = others;
     }
     Some(target)
@@ -70,46 +77,40 @@ fn look_up(
     if depth > DEEPEST {
         return None;
     }
-    let mut found: Vec<Target> = Vec::new();
-    for binding in modules.all[module].names.get(name).into_iter().flatten() {
-        found.extend(match binding {
-            Binding::Module(module) => Some(Target::Module(*module)),
-            Binding::Item => Some(Target::ItemOf(module)),
-            Binding::Import(path) if path.len() == 1 && path[0] == name => None,
-            Binding::Import(path) => follow_import(modules, module, path, goes_on, depth + 1),
-        });
+    let here = &modules.all[module];
+    let bindings = here
+        .names
+        .get(name)
+        .map_or(&[] as &[Binding], Vec::as_slice);
+    let mut second = None;
+    for binding in bindings {
+        let target = match binding {
+            Binding::Module(module) => Target::Module(*module),
+            Binding::Item => Target::ItemOf(module),
+            Binding::Import(_) => continue,
+        };
+        if matches!(target, Target::Module(_)) == goes_on {
+            return Some(target);
+        }
+        second = Some(target);
     }
-    if found.is_empty() {
-        found.extend(modules.all[module].globs.iter().find_map(|path| {
-            match follow(modules, module, path, depth + 1)? {
+    for binding in bindings {
+        let Binding::Import(path) = binding else {
+            continue;
+        };
+        match follow(modules, module, path, goes_on, depth + 1) {
+            Some(target) if matches!(target, Target::Module(_)) == goes_on => return Some(target),
+            other => second = second.or(other),
+        }
+    }
+    second.or_else(|| {
+        here.globs.iter().find_map(
+            |path| match follow(modules, module, path, true, depth + 1)? {
                 Target::Module(other) if other != module => {
                     look_up(modules, other, name, goes_on, depth + 1)
                 }
                 _ => None,
-            }
-        }));
-    }
-    found
-        .iter()
-        .find(|target| matches!(target, Target::Module(_)) == goes_on)
-        .or(found.first())
-        .copied()
-}
-
-/// As [`follow`], but the last name may be followed by more.
-fn follow_import(
-    modules: &Modules,
-    from: usize,
-    path: &[String],
-    goes_on: bool,
-    depth: usize,
-) -> Option<Target> {
-    let (last, before) = path.split_last()?;
-    if matches!(last.as_str(), "crate" | "self" | "super") {
-        return follow(modules, from, path, depth);
-    }
-    match follow(modules, from, before, depth)? {
-        Target::Module(module) => look_up(modules, module, last, goes_on, depth),
-        item @ Target::ItemOf(_) => Some(item),
-    }
+            },
+        )
+    })
 }

@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     finding::Finding,
+    graph::{Graph, knots, shortest_circle},
     modules::{Binding, Modules},
     resolve::absolute,
     table::{DOCUMENT, Table},
@@ -23,56 +24,83 @@ const CRATES: [(&str, &str); 4] = [
 /// Where a room names another first.
 type Arrows = BTreeMap<(String, String), (PathBuf, usize)>;
 
-/// Compares what the rooms import with the table, in both directions.
+/// Compares what the rooms import with the table, in both directions. A room without a row imports nothing.
 pub fn check(modules: &Modules, table: &Table) -> Vec<Finding> {
-    let mut findings = table.findings.clone();
     let arrows = arrows(modules);
-    for ((from, to), (file, line)) in &arrows {
-        match table.rows.get(from) {
-            Some(row) if row.imports.contains(to) => {}
-            Some(row) => findings.push(Finding::new(
-                file,
-                *line,
-                format!(
-                    "`{from}` imports `{to}`, which its row ({DOCUMENT}:{}) does not have: \
-                     move the code to where it may, or add the arrow to the row if it makes no circle of rooms",
-                    row.line
-                ),
-            )),
-            None => {}
+    let mut findings = table.findings.clone();
+    findings.extend(not_in_the_table(&arrows, table));
+    findings.extend(only_in_the_table(modules, &arrows, table));
+    findings.extend(circles(table));
+    findings
+}
+
+fn not_in_the_table(arrows: &Arrows, table: &Table) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for ((from, to), (file, line)) in arrows {
+        let row = table.rows.get(from);
+        if row.is_some_and(|row| row.imports.contains(to)) {
+            continue;
         }
+        let place = row.map_or_else(
+            || format!("it has no row in {DOCUMENT}"),
+            |row| format!("its row, {DOCUMENT}:{}, does not have it", row.line),
+        );
+        findings.push(Finding::new(
+            file,
+            *line,
+            format!(
+                "the room `{from}` imports `{to}` ({place}): move the code to a room that may, or add the arrow there"
+            ),
+        ));
     }
-    let document = Path::new(DOCUMENT);
+    findings
+}
+
+fn only_in_the_table(modules: &Modules, arrows: &Arrows, table: &Table) -> Vec<Finding> {
+    let mut findings = Vec::new();
     for (room, row) in &table.rows {
+        let mut mistake =
+            |what: String| findings.push(Finding::new(Path::new(DOCUMENT), row.line, what));
         if !rooms(modules).any(|name| name == room) {
-            findings.push(Finding::new(
-                document,
-                row.line,
-                format!("there is no room `{room}` (a module of the crate's root): remove its row"),
+            mistake(format!(
+                "there is no room `{room}` (a module of the crate's root): remove its row"
             ));
             continue;
         }
         for to in &row.imports {
             if !arrows.contains_key(&(room.clone(), to.clone())) {
-                findings.push(Finding::new(
-                    document,
-                    row.line,
-                    format!("nothing in `{room}` imports `{to}`: remove it from the row"),
+                mistake(format!(
+                    "nothing in `{room}` imports `{to}`: remove it from the row"
                 ));
             }
         }
     }
-    for room in rooms(modules) {
-        if !table.rows.contains_key(room) {
-            let file = modules.all.first().map_or(document, |root| &root.file);
-            findings.push(Finding::new(
-                file,
-                1,
-                format!("the room `{room}` has no row in the table under `## Arrows` of {DOCUMENT}: add one"),
-            ));
-        }
-    }
     findings
+}
+
+/// Rooms that the table lets import each other.
+fn circles(table: &Table) -> Vec<Finding> {
+    let mut graph: Graph<&str, usize> = Graph::new();
+    for (room, row) in &table.rows {
+        let to = row.imports.iter().map(|to| (to.as_str(), row.line));
+        graph.insert(room, to.collect());
+    }
+    knots(&graph)
+        .iter()
+        .filter_map(|knot| {
+            let circle = shortest_circle(&graph, knot);
+            let (first, _, line) = circle.first()?;
+            let way: String = circle
+                .iter()
+                .map(|(_, to, _)| format!(" -> `{to}`"))
+                .collect();
+            Some(Finding::new(
+                Path::new(DOCUMENT),
+                **line,
+                format!("rooms import each other in a circle, `{first}`{way}: take one arrow out"),
+            ))
+        })
+        .collect()
 }
 
 /// The modules of the crate's root.
@@ -127,4 +155,117 @@ fn shadowed(modules: &Modules, module: usize, name: &str) -> bool {
             .iter()
             .any(|binding| matches!(binding, Binding::Module(_)))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lint::sources::Sources;
+
+    const A_NAMES_B: [(&str, &str); 3] = [
+        ("src/lib.rs", "pub mod a;\npub mod b;"),
+        (
+            "src/a/mod.rs",
+            "//! Doc.\nuse crate::b::B;\npub struct A(B);",
+        ),
+        ("src/b.rs", "pub struct B;"),
+    ];
+
+    fn found(files: &[(&str, &str)], rows: &str) -> Vec<String> {
+        let files = files.iter().map(|(path, text)| ((*path).into(), *text));
+        let sources = Sources::parse("src", files).expect("the sources are Rust");
+        let table = Table::parse(&format!(
+            "## Arrows\n\n| room | imports |\n|---|---|\n{rows}"
+        ));
+        check(&Modules::of(&sources, Path::new("src/lib.rs")), &table)
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    #[test]
+    fn the_table_is_as_the_code() {
+        assert!(found(&A_NAMES_B, "| `a` | `b` |").is_empty());
+    }
+
+    #[test]
+    fn an_import_that_the_table_does_not_have() {
+        let here = "src/a/mod.rs:2: the room `a` imports `b`";
+        let without = found(&A_NAMES_B, "| `a`, `b` | none |");
+        assert_eq!(without.len(), 1);
+        assert!(
+            without[0].starts_with(&format!("{here} (its row, docs/ARCHITECTURE.md:5,")),
+            "{without:?}"
+        );
+        let no_row = found(&A_NAMES_B, "| `b` | none |");
+        assert_eq!(no_row.len(), 1);
+        assert!(
+            no_row[0].starts_with(&format!("{here} (it has no row")),
+            "{no_row:?}"
+        );
+    }
+
+    #[test]
+    fn a_table_entry_that_no_import_uses() {
+        assert_eq!(
+            found(&A_NAMES_B, "| `a` | `b` |\n| `b` | `common` |"),
+            ["docs/ARCHITECTURE.md:6: nothing in `b` imports `common`: remove it from the row"]
+        );
+    }
+
+    #[test]
+    fn a_row_without_a_room() {
+        assert_eq!(
+            found(&A_NAMES_B, "| `a` | `b` |\n| `gone` | `b` |"),
+            [
+                "docs/ARCHITECTURE.md:6: there is no room `gone` (a module of the crate's root): remove its row"
+            ]
+        );
+    }
+
+    #[test]
+    fn rooms_in_a_circle() {
+        let files = [
+            A_NAMES_B[0],
+            A_NAMES_B[1],
+            (
+                "src/b.rs",
+                "pub struct B; mod deep { fn f() { super::super::a::A; } }",
+            ),
+        ];
+        assert_eq!(
+            found(&files, "| `a` | `b` |\n| `b` | `a` |"),
+            [
+                "docs/ARCHITECTURE.md:5: rooms import each other in a circle, `a` -> `b` -> `a`: take one arrow out"
+            ]
+        );
+    }
+
+    #[test]
+    fn other_crates_have_a_name_in_the_table() {
+        let files = [
+            ("src/lib.rs", "mod a; mod b;"),
+            (
+                "src/a.rs",
+                "use tracer_common::Settings; use std::fs::File;",
+            ),
+            (
+                "src/b.rs",
+                "fn f() -> aya::Ebpf { todo!() }\nfn g() { aya_log::EbpfLogger::init(); }",
+            ),
+        ];
+        assert!(found(&files, "| `a` | `common` |\n| `b` | `aya` |").is_empty());
+        assert_eq!(found(&files, "| `a` | `common` |").len(), 1);
+    }
+
+    #[test]
+    fn tests_may_import_any_room() {
+        let files = [
+            A_NAMES_B[0],
+            A_NAMES_B[1],
+            ("src/b.rs", "pub struct B; #[cfg(test)] mod tests;"),
+            ("src/b/tests.rs", "use crate::a::A; use aya::Ebpf;"),
+        ];
+        assert!(found(&files, "| `a` | `b` |").is_empty());
+    }
 }

@@ -16,7 +16,7 @@ use super::{
 /// The crate that has rooms.
 const WITH_ROOMS: &str = "tracer-user/src";
 
-/// The others.
+/// What is checked.
 const FOLDERS: [&str; 5] = [
     WITH_ROOMS,
     "tracer-common/src",
@@ -67,4 +67,39 @@ fn check_sources(sources: &Sources, table: Option<&Table>) -> Vec<Finding> {
         }
     }
     findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(files: &[(&str, &str)]) -> Vec<String> {
+        let files = files.iter().map(|(path, text)| ((*path).into(), *text));
+        let sources = Sources::parse("src", files).expect("the sources are Rust");
+        let findings = check_sources(&sources, None);
+        findings.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn programs_beside_a_library() {
+        let files = [
+            ("src/lib.rs", "mod a;"),
+            ("src/a.rs", "#[cfg(test)] mod tests;"),
+            ("src/a/tests.rs", ""),
+            ("src/bin/program.rs", "fn main() {}"),
+        ];
+        assert!(found(&files).is_empty());
+    }
+
+    #[test]
+    fn a_file_without_a_module_and_a_module_without_a_file() {
+        let found = found(&[("src/main.rs", "\nmod gone;"), ("src/left.rs", "")]);
+        assert_eq!(
+            found,
+            [
+                "src/main.rs:2: there is no file for `mod gone`: make src/gone.rs",
+                "src/left.rs:1: no `mod` leads to this file: declare it or remove it"
+            ]
+        );
+    }
 }

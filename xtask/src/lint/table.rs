@@ -91,3 +91,42 @@ fn names(column: &str) -> Vec<String> {
         .map(str::to_owned)
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_the_section_only() {
+        let table = Table::parse(
+            "| `x` | `y` |\n## Arrows\n\n| room | imports |\n|---|---|\n\
+             | `a` | `b` (its `part`), `c` |\n| `b`, `c` | none |\n\n## Next\n| `z` | `a` |",
+        );
+        assert!(table.findings.is_empty());
+        let rows: Vec<_> = table
+            .rows
+            .iter()
+            .map(|(room, row)| (room.as_str(), row.line, row.imports.join(" ")))
+            .collect();
+        assert_eq!(
+            rows,
+            [
+                ("a", 6, "b c".into()),
+                ("b", 7, String::new()),
+                ("c", 7, String::new())
+            ]
+        );
+    }
+
+    #[test]
+    fn two_rows_for_a_room() {
+        let table = Table::parse("## Arrows\n| `a` | `b` |\n| `a` | `c` |");
+        assert_eq!(table.findings.len(), 1);
+    }
+
+    #[test]
+    fn no_table() {
+        assert_eq!(Table::parse("## Arrows\n").findings.len(), 1);
+        assert_eq!(Table::parse("| `a` | `b` |").findings.len(), 1);
+    }
+}
