@@ -67,7 +67,7 @@ fn check_structure(workspace: &Workspace) -> Result<()> {
         println!("{finding}");
     }
     if !findings.is_empty() {
-        bail!("{} mistakes in the {STRUCTURE}", findings.len());
+        bail!("mistakes in the {STRUCTURE}: {}", findings.len());
     }
     Ok(())
 }

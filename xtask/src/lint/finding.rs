@@ -9,7 +9,7 @@ use std::{
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Finding {
     file: PathBuf,
-    line: usize,
+    line: Option<usize>,
     message: String,
 }
 
@@ -18,7 +18,16 @@ impl Finding {
     pub fn new(file: &Path, line: usize, message: impl Into<String>) -> Self {
         Self {
             file: file.to_owned(),
-            line,
+            line: Some(line),
+            message: message.into(),
+        }
+    }
+
+    /// A mistake of a whole file or folder.
+    pub fn of_all(path: &Path, message: impl Into<String>) -> Self {
+        Self {
+            file: path.to_owned(),
+            line: None,
             message: message.into(),
         }
     }
@@ -26,12 +35,10 @@ impl Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "{}:{}: {}",
-            self.file.display(),
-            self.line,
-            self.message
-        )
+        write!(formatter, "{}:", self.file.display())?;
+        if let Some(line) = self.line {
+            write!(formatter, "{line}:")?;
+        }
+        write!(formatter, " {}", self.message)
     }
 }

@@ -77,10 +77,10 @@ fn circle_from<Node: Ord + Copy, Known>(
                 way.reverse();
                 return Some(way);
             }
-            if !before.contains_key(&next) {
-                before.insert(next, node);
+            before.entry(next).or_insert_with(|| {
                 ahead.push_back(next);
-            }
+                node
+            });
         }
     }
     None

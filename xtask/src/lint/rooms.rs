@@ -21,8 +21,8 @@ const CRATES: [(&str, &str); 4] = [
     ("aya_obj", "aya"),
 ];
 
-/// Where a room names another first.
-type Arrows = BTreeMap<(String, String), (PathBuf, usize)>;
+/// Which files of a room name another room, each with the first line that does.
+type Arrows = BTreeMap<(String, String), BTreeMap<PathBuf, usize>>;
 
 /// Compares what the rooms import with the table, in both directions. A room without a row imports nothing.
 pub fn check(modules: &Modules, table: &Table) -> Vec<Finding> {
@@ -36,7 +36,7 @@ pub fn check(modules: &Modules, table: &Table) -> Vec<Finding> {
 
 fn not_in_the_table(arrows: &Arrows, table: &Table) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for ((from, to), (file, line)) in arrows {
+    for ((from, to), places) in arrows {
         let row = table.rows.get(from);
         if row.is_some_and(|row| row.imports.contains(to)) {
             continue;
@@ -45,13 +45,15 @@ fn not_in_the_table(arrows: &Arrows, table: &Table) -> Vec<Finding> {
             || format!("it has no row in {DOCUMENT}"),
             |row| format!("its row, {DOCUMENT}:{}, does not have it", row.line),
         );
-        findings.push(Finding::new(
-            file,
-            *line,
-            format!(
-                "the room `{from}` imports `{to}` ({place}): move the code to a room that may, or add the arrow there"
-            ),
-        ));
+        findings.extend(places.iter().map(|(file, line)| {
+            Finding::new(
+                file,
+                *line,
+                format!(
+                    "the room `{from}` imports `{to}` ({place}): move the code to a room that may, or add the arrow there"
+                ),
+            )
+        }));
     }
     findings
 }
@@ -127,9 +129,12 @@ fn arrows(modules: &Modules) -> Arrows {
                 continue;
             };
             if to != *room {
-                arrows
+                let line = arrows
                     .entry((room.clone(), to))
-                    .or_insert_with(|| (module.file.clone(), reference.line));
+                    .or_default()
+                    .entry(module.file.clone())
+                    .or_insert(reference.line);
+                *line = reference.line.min(*line);
             }
         }
     }
@@ -203,6 +208,22 @@ mod tests {
             no_row[0].starts_with(&format!("{here} (it has no row")),
             "{no_row:?}"
         );
+    }
+
+    #[test]
+    fn each_file_with_the_import_is_named() {
+        let files = [
+            A_NAMES_B[0],
+            ("src/a/mod.rs", "mod deep; fn f() { crate::b::B; }"),
+            (
+                "src/a/deep.rs",
+                "\nfn f() { crate::b::B; }\nfn g() { crate::b::B; }",
+            ),
+            A_NAMES_B[2],
+        ];
+        let found = found(&files, "| `a`, `b` | none |");
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found[0].starts_with("src/a/deep.rs:2: "));
     }
 
     #[test]

@@ -59,9 +59,8 @@ fn check_sources(sources: &Sources, table: Option<&Table>) -> Vec<Finding> {
     }
     for file in sources.files.keys() {
         if !reached.contains(file) {
-            findings.push(Finding::new(
+            findings.push(Finding::of_all(
                 file,
-                1,
                 "no `mod` leads to this file: declare it or remove it",
             ));
         }
@@ -98,7 +97,7 @@ mod tests {
             found,
             [
                 "src/main.rs:2: there is no file for `mod gone`: make src/gone.rs",
-                "src/left.rs:1: no `mod` leads to this file: declare it or remove it"
+                "src/left.rs: no `mod` leads to this file: declare it or remove it"
             ]
         );
     }

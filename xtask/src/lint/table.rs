@@ -57,9 +57,8 @@ impl Table {
             }
         }
         if table.rows.is_empty() {
-            table.findings.push(Finding::new(
+            table.findings.push(Finding::of_all(
                 Path::new(DOCUMENT),
-                1,
                 "there is no table of rooms and their imports under `## Arrows`",
             ));
         }
