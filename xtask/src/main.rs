@@ -57,8 +57,9 @@ enum Command {
     /// Run the tracer and its tests on other kernels, in virtual machines.
     #[command(subcommand)]
     Vm(vm::Command),
-    /// Check formatting, run clippy on the user's side and on the eBPF side, and build the documentation.
-    Lint,
+    /// Check the structure of the sources and their formatting, run clippy on the user's side and on the eBPF side, and
+    /// build the documentation.
+    Lint(lint::Options),
     /// Check licences, versions and sources of all dependencies, by deny.toml.
     Deny,
 }
@@ -74,7 +75,7 @@ fn main() -> ExitCode {
             Command::Setup => report(setup::setup().map(|_ready| ())),
             Command::Test(options) => report(test::test(&options)),
             Command::Vm(command) => vm::vm(command),
-            Command::Lint => report(lint::lint()),
+            Command::Lint(options) => report(lint::lint(&options)),
             Command::Deny => report(deny::deny()),
         },
     }
