@@ -5,9 +5,12 @@
 
 mod caller_environment;
 mod cargo;
+mod deny;
 mod executable;
+mod kept;
 mod linker;
 mod lint;
+mod packages;
 mod privilege;
 mod progress;
 mod python;
@@ -16,6 +19,8 @@ mod setup;
 mod shell;
 mod supervise;
 mod test;
+mod test_programs;
+mod tool;
 mod toolchain;
 mod vm;
 mod workspace;
@@ -55,6 +60,8 @@ enum Command {
     /// Check the structure of the sources and their formatting, run clippy on the user's side and on the eBPF side, and
     /// build the documentation.
     Lint(lint::Options),
+    /// Check licences, versions and sources of all dependencies, by deny.toml.
+    Deny,
 }
 
 fn main() -> ExitCode {
@@ -69,6 +76,7 @@ fn main() -> ExitCode {
             Command::Test(options) => report(test::test(&options)),
             Command::Vm(command) => vm::vm(command),
             Command::Lint(options) => report(lint::lint(&options)),
+            Command::Deny => report(deny::deny()),
         },
     }
 }

@@ -156,6 +156,12 @@ fn make_model(arguments: &MakeModelArguments) -> anyhow::Result<i32> {
     );
     shape.write(&arguments.path, |written| progress.set_position(written))?;
     progress.finish_and_clear();
+    eprintln!(
+        "tracer: {} has {}, the nearest to {} that can be made",
+        arguments.path.display(),
+        crate::units::bytes(shape.file_size_bytes()),
+        crate::units::bytes(arguments.size)
+    );
     Ok(0)
 }
 
