@@ -4,6 +4,7 @@ mod arguments;
 mod blktrace;
 mod commands;
 mod doctor;
+mod examples;
 mod experiment;
 mod size;
 
