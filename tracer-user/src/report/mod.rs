@@ -1,9 +1,10 @@
-//! Finished records → terminal table and Markdown. Reads records only, never a live object.
+//! Finished records → a [`document`] → terminal and Markdown. Reads records only, never a live object.
 
 mod attribution;
 mod audit;
 mod block_trace;
 mod device;
+pub mod document;
 mod experiment;
 mod figures;
 mod inspection;
