@@ -17,6 +17,8 @@ mod machine;
 mod model;
 mod process;
 mod read_list;
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
 
