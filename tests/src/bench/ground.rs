@@ -14,6 +14,7 @@ use crate::{
     environment::{
         Cleanup, MachineLock, Scratch, clean_up_on_signals, enter_private_mount_namespace, on_exit,
     },
+    reference::has_tracepoint,
 };
 
 /// A disk whose sectors are memory, so that nothing but the kernel's and the tracer's own work takes time, and a model
@@ -24,7 +25,7 @@ pub struct BenchGround {
     disk: LoopDisk,
     scratch: Scratch,
     _memory: Cleanup,
-    _turn: MachineLock,
+    turn: MachineLock,
 }
 
 impl BenchGround {
@@ -54,6 +55,8 @@ impl BenchGround {
             Some("size=100%"),
         )
         .with_context(|| format!("mount a tmpfs on {}", folder.display()))?;
+        // Mounts tracefs, in which other tracers find the names of events.
+        has_tracepoint("block/block_rq_issue")?;
         let scratch = Scratch::new(&folder)?;
         // The file system has some use for a tenth of it.
         let disk = LoopDisk::new(
@@ -80,7 +83,7 @@ impl BenchGround {
             disk,
             scratch,
             _memory: memory,
-            _turn: turn,
+            turn,
         })
     }
 
@@ -94,6 +97,12 @@ impl BenchGround {
     #[must_use]
     pub const fn disk(&self) -> &LoopDisk {
         &self.disk
+    }
+
+    /// The turn, which no test on the kernel has at the same time.
+    #[must_use]
+    pub const fn turn(&self) -> &MachineLock {
+        &self.turn
     }
 
     /// A folder in memory for what tracers write.

@@ -6,6 +6,7 @@ pub mod bpf;
 pub mod cost;
 mod ground;
 mod interval;
+mod others;
 mod processor_time;
 mod random_reads;
 pub mod record;
@@ -15,5 +16,6 @@ mod variant;
 
 pub use ground::BenchGround;
 pub use interval::Interval;
+pub use others::Other;
 pub use random_reads::ReadLoad;
 pub use variant::{TracerVariant, Variant, Variants};

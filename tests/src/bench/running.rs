@@ -5,6 +5,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    thread,
     time::Duration,
 };
 
@@ -17,7 +18,7 @@ use super::{
     ground::BenchGround,
     variant::{TracerVariant, Variant, Variants},
 };
-use crate::reader::RunningProgram;
+use crate::{reader::RunningProgram, reference::FtraceBlk};
 
 /// Longest that anything may take to start or to end.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -29,11 +30,12 @@ tracepoint:block:block_rq_complete /@start[args->dev, args->sector]/ {
   @ns = hist(nsecs - @start[args->dev, args->sector]);
   delete(@start[args->dev, args->sector]);
 }
-BEGIN { printf(\"attached\\n\"); }";
+BEGIN { printf(\"attached\\n\"); }
+END { clear(@start); }";
 
 /// A variant in force, until it is finished.
 #[derive(Debug)]
-pub(super) enum Running {
+pub(super) enum Running<'ground> {
     /// No tracer.
     None,
     /// Programs that do nothing.
@@ -43,16 +45,23 @@ pub(super) enum Running {
         program: RunningProgram,
         folder: PathBuf,
     },
-    /// Something else that runs until it is interrupted.
-    Other(RunningProgram),
+    /// bpftrace.
+    Bpftrace(RunningProgram),
+    /// perf, and the file that it writes to.
+    Perf {
+        program: RunningProgram,
+        data: PathBuf,
+    },
+    /// A tracer of the kernel's own.
+    Ftrace { _tracer: FtraceBlk<'ground> },
 }
 
-impl Running {
+impl<'ground> Running<'ground> {
     /// Puts it in force, for reads that this very process will do.
     pub(super) fn start(
         variant: &Variant,
         variants: &Variants,
-        ground: &BenchGround,
+        ground: &'ground BenchGround,
         hooks: &[&str],
     ) -> Result<Self> {
         match variant {
@@ -68,32 +77,30 @@ impl Running {
                 program.wait_until("it is attached", LIMIT, |program| {
                     program.output_so_far().contains("attached")
                 })?;
-                Ok(Self::Other(program))
+                Ok(Self::Bpftrace(program))
             }
+            Variant::Perf(perf) => start_perf(perf, ground),
+            Variant::Ftrace => Ok(Self::Ftrace {
+                _tracer: FtraceBlk::start(ground.disk(), ground.turn())?,
+            }),
         }
     }
 
     /// Numbers of its eBPF programs.
     pub(super) fn programs(&self) -> Result<BTreeSet<u32>> {
         match self {
-            Self::None => Ok(BTreeSet::new()),
+            Self::None | Self::Ftrace { .. } => Ok(BTreeSet::new()),
             Self::Empty { .. } => held_by(std::process::id()),
-            Self::Tracer { program, .. } | Self::Other(program) => held_by(program.process_id()),
-        }
-    }
-
-    /// Its process, where it has one of its own.
-    pub(super) fn process_id(&self) -> Option<u32> {
-        match self {
-            Self::None | Self::Empty { .. } => None,
-            Self::Tracer { program, .. } | Self::Other(program) => Some(program.process_id()),
+            Self::Tracer { program, .. } | Self::Bpftrace(program) | Self::Perf { program, .. } => {
+                held_by(program.process_id())
+            }
         }
     }
 
     /// Ends it; the records that it lost, where it says.
     pub(super) fn finish(self) -> Result<Option<u64>> {
         match self {
-            Self::None | Self::Empty { .. } => Ok(None),
+            Self::None | Self::Empty { .. } | Self::Ftrace { .. } => Ok(None),
             Self::Tracer { program, folder } => {
                 program.signal(Signal::SIGINT)?;
                 let finished = program.finish(LIMIT)?;
@@ -107,16 +114,25 @@ impl Running {
                 fs::remove_dir_all(&folder).context("remove the tracer's folder")?;
                 Ok(lost)
             }
-            Self::Other(program) => {
-                program.signal(Signal::SIGINT)?;
-                program.finish(LIMIT)?;
+            // Nobody wants what they print. Dropped, they are asked to end, and made to if they hang over it.
+            Self::Bpftrace(program) => {
+                drop(program);
+                Ok(None)
+            }
+            Self::Perf { program, data } => {
+                drop(program);
+                fs::remove_file(&data).context("remove perf's file")?;
                 Ok(None)
             }
         }
     }
 }
 
-fn start_tracer(tracer: &TracerVariant, measured: &Path, ground: &BenchGround) -> Result<Running> {
+fn start_tracer(
+    tracer: &TracerVariant,
+    measured: &Path,
+    ground: &BenchGround,
+) -> Result<Running<'static>> {
     let folder = ground.scratch().fresh_path("run");
     let mut command = Command::new(tracer.program.as_deref().unwrap_or(measured));
     command
@@ -132,6 +148,32 @@ fn start_tracer(tracer: &TracerVariant, measured: &Path, ground: &BenchGround) -
         program.errors_so_far().contains("tracing process")
     })?;
     Ok(Running::Tracer { program, folder })
+}
+
+/// perf does not say when it has begun; it takes a fraction of this.
+const PERF_START: Duration = Duration::from_secs(1);
+
+fn start_perf(perf: &Path, ground: &BenchGround) -> Result<Running<'static>> {
+    let data = ground.scratch().fresh_path("perf.data");
+    let mut command = Command::new(perf);
+    command
+        .args([
+            "record",
+            "--quiet",
+            "--all-cpus",
+            "--event",
+            "block:*",
+            "--output",
+        ])
+        .arg(&data);
+    let program = RunningProgram::start(ground.scratch(), command)?;
+    thread::sleep(PERF_START);
+    ensure!(
+        program.is_running()?,
+        "perf record ended at once: {}",
+        program.errors_so_far().trim_end()
+    );
+    Ok(Running::Perf { program, data })
 }
 
 /// Records that found no room, as the run says. Read without the structs of `run.json`: other builds are measured too.

@@ -15,6 +15,10 @@ pub enum Variant {
     Tracer(TracerVariant),
     /// bpftrace with the pair of probes that everybody uses for latency.
     Bpftrace(PathBuf),
+    /// `perf record` of all events of the block layer.
+    Perf(PathBuf),
+    /// ftrace's `blk` tracer.
+    Ftrace,
 }
 
 /// A tracer with some arguments.
@@ -58,6 +62,8 @@ impl Variant {
             Self::Empty => "empty",
             Self::Tracer(tracer) => &tracer.name,
             Self::Bpftrace(_) => "bpftrace",
+            Self::Perf(_) => "perf",
+            Self::Ftrace => "ftrace",
         }
     }
 }

@@ -1,10 +1,16 @@
 //! Measures what tracing costs, on this machine.
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    collections::BTreeSet,
+    env,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::{Args, Parser, Subcommand};
-use tests::bench::{BenchGround, ReadLoad, TracerVariant, Variant, Variants, cost};
+use tests::bench::{BenchGround, Other, ReadLoad, TracerVariant, Variant, Variants, cost};
 
 /// Measures what tracing costs: the same reads without a tracer and with several, in turns.
 #[derive(Debug, Parser)]
@@ -23,16 +29,16 @@ enum Command {
 /// What is compared, for every command.
 #[derive(Debug, Args)]
 struct Compared {
-    /// The tracer.
+    /// The tracer [default: as TRACER_BINARY says, else `tracer` beside this program].
     #[arg(long, value_name = "PROGRAM")]
-    tracer: PathBuf,
+    tracer: Option<PathBuf>,
     /// The tracer with these arguments, such as 'counts=--detail counts'; or another build of it, such as
     /// 'before@/path/tracer='. Can be given several times [default: without arguments].
     #[arg(long = "variant", value_name = "NAME[@PROGRAM]=ARGUMENTS")]
     variants: Vec<TracerVariant>,
-    /// bpftrace, to be compared as well.
-    #[arg(long, value_name = "PROGRAM")]
-    bpftrace: Option<PathBuf>,
+    /// Other tracers to compare with; `--others=` for none. What is not there is named and left out.
+    #[arg(long, value_delimiter = ',', num_args = 0.., default_values = ["bpftrace", "perf", "ftrace"])]
+    others: Vec<Other>,
 }
 
 #[derive(Debug, Args)]
@@ -84,15 +90,33 @@ fn variants(compared: &Compared) -> Result<Variants> {
         list.push(Variant::Tracer("tracer=".parse()?));
     }
     list.extend(compared.variants.iter().cloned().map(Variant::Tracer));
-    list.extend(compared.bpftrace.clone().map(Variant::Bpftrace));
-    let names: std::collections::BTreeSet<&str> = list.iter().map(Variant::name).collect();
+    for other in &compared.others {
+        match other.find() {
+            Ok(variant) => list.push(variant),
+            Err(missing) => eprintln!("bench: not compared with: {missing}"),
+        }
+    }
+    let names: BTreeSet<&str> = list.iter().map(Variant::name).collect();
     ensure!(names.len() == list.len(), "two variants have the same name");
     Ok(Variants {
         list,
-        tracer: compared
-            .tracer
-            .canonicalize()
-            .with_context(|| format!("find {}", compared.tracer.display()))?,
+        tracer: tracer(compared.tracer.as_deref())?,
+    })
+}
+
+fn tracer(given: Option<&Path>) -> Result<PathBuf> {
+    let path = match (given, env::var_os("TRACER_BINARY")) {
+        (Some(given), _) => given.to_owned(),
+        (None, Some(variable)) => variable.into(),
+        (None, None) => env::current_exe()
+            .context("find this program's own file")?
+            .with_file_name("tracer"),
+    };
+    path.canonicalize().with_context(|| {
+        format!(
+            "there is no tracer {}; name it with --tracer",
+            path.display()
+        )
     })
 }
 

@@ -2,6 +2,8 @@
 
 use std::env::consts;
 
+use anyhow::Context as _;
+
 /// An architecture of guests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Architecture {
@@ -50,6 +52,17 @@ impl Architecture {
             Self::Amd64 => ("qemu-system-x86_64", "qemu-system-x86"),
             Self::Arm64 => ("qemu-system-aarch64", "qemu-system-arm"),
         }
+    }
+
+    /// This machine's.
+    ///
+    /// # Errors
+    /// It is none of these.
+    pub fn of_machine() -> anyhow::Result<Self> {
+        [Self::Amd64, Self::Arm64]
+            .into_iter()
+            .find(|architecture| architecture.is_of_machine())
+            .with_context(|| format!("there are no static programs for {}", consts::ARCH))
     }
 
     /// Whether this machine runs such programs, and has them.

@@ -31,13 +31,16 @@ use std::{collections::BTreeSet, ffi::OsString, path::PathBuf, process::ExitCode
 
 use anyhow::{Result, bail};
 
+pub use apt::Apt;
+pub use architecture::Architecture;
 pub use own_kernel::keep as keep_own_results;
+pub use static_build::StaticBuild;
 
 use crate::{
     setup::{self, Ready},
     vm::{
-        architecture::Architecture, ending::How, folder::Folder, job::Job, kernel::Kernel,
-        machine::Settings, programs::Files, series::Series, static_build::StaticBuild,
+        ending::How, folder::Folder, job::Job, kernel::Kernel, machine::Settings, programs::Files,
+        series::Series,
     },
 };
 
