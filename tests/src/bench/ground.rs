@@ -1,7 +1,9 @@
-//! Where a measurement takes place: a disk in memory, with a model on it.
+//! Where a measurement takes place: a disk in memory, with models on it.
 
 use std::{
-    env, fs,
+    env,
+    fs::{self, File, OpenOptions},
+    io,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -14,14 +16,14 @@ use crate::{
     environment::{
         Cleanup, MachineLock, Scratch, clean_up_on_signals, enter_private_mount_namespace, on_exit,
     },
+    model_file::ModelFile,
     reference::has_tracepoint,
 };
 
-/// A disk whose sectors are memory, so that nothing but the kernel's and the tracer's own work takes time, and a model
-/// on it. All of it is undone on drop and on signals, and by the kernel when this process is killed.
+/// A disk whose sectors are memory, so that nothing but the kernel's and the tracer's own work takes time. All of it
+/// is undone on drop and on signals, and by the kernel when this process is killed.
 #[derive(Debug)]
 pub struct BenchGround {
-    model: PathBuf,
     disk: LoopDisk,
     scratch: Scratch,
     _memory: Cleanup,
@@ -29,12 +31,12 @@ pub struct BenchGround {
 }
 
 impl BenchGround {
-    /// Makes it, with a model of about this size (bytes) that a tracer writes. Waits until no test on the kernel and
-    /// no other measurement runs. Call it while the process has one thread.
+    /// Makes it, with room for so many bytes of files. Waits until no test on the kernel and no other measurement
+    /// runs. Call it while the process has one thread.
     ///
     /// # Errors
     /// Without root, or where this machine cannot make such a disk.
-    pub fn new(tracer: &Path, model_bytes: u64) -> Result<Self> {
+    pub fn new(file_bytes: u64) -> Result<Self> {
         let turn = MachineLock::acquire()?;
         enter_private_mount_namespace()?;
         clean_up_on_signals()?;
@@ -58,28 +60,13 @@ impl BenchGround {
         // Mounts tracefs, in which other tracers find the names of events.
         has_tracepoint("block/block_rq_issue")?;
         let scratch = Scratch::new(&folder)?;
-        // The file system has some use for a tenth of it.
         let disk = LoopDisk::new(
             &scratch,
             FileSystem::Ext4,
-            (model_bytes + model_bytes / 8 + (64 << 20)).next_multiple_of(1 << 20),
+            // The file system has some use for the rest.
+            (file_bytes + file_bytes / 8 + (64 << 20)).next_multiple_of(1 << 20),
         )?;
-        let model = disk.mount_point().join("model.gguf");
-        let made = Command::new(tracer)
-            .arg("make-model")
-            .arg(&model)
-            .args(["--size", &model_bytes.to_string()])
-            .output()
-            .with_context(|| format!("run {}", tracer.display()))?;
-        ensure!(
-            made.status.success(),
-            "{} make-model: {}",
-            tracer.display(),
-            String::from_utf8_lossy(&made.stderr).trim_end()
-        );
-        disk.synchronise()?;
         Ok(Self {
-            model,
             disk,
             scratch,
             _memory: memory,
@@ -87,13 +74,53 @@ impl BenchGround {
         })
     }
 
-    /// The model.
-    #[must_use]
-    pub fn model(&self) -> &Path {
-        &self.model
+    /// A model of about this size (bytes) on the disk, which a tracer writes.
+    ///
+    /// # Errors
+    /// The tracer fails.
+    pub fn model(&self, tracer: &Path, bytes: u64) -> Result<PathBuf> {
+        let model = self.disk.mount_point().join("model.gguf");
+        make_model(tracer, &model, bytes)?;
+        self.disk.synchronise()?;
+        Ok(model)
     }
 
-    /// The disk that it is on.
+    /// The same in so many extents. Takes twice the room.
+    ///
+    /// # Errors
+    /// The tracer fails, or the file system puts the pieces elsewhere.
+    pub fn model_in_extents(&self, tracer: &Path, bytes: u64, extents: u64) -> Result<PathBuf> {
+        let whole = self.scratch.fresh_path("model.gguf");
+        make_model(tracer, &whole, bytes)?;
+        let size = fs::metadata(&whole).context("look at the model")?.len();
+        let piece = size.div_ceil(extents).next_multiple_of(4096);
+        let pair = ModelFile::fragmented(&self.disk, "fragmented.gguf", extents, piece)?;
+        let path = pair.model.path().to_owned();
+        let mut file = OpenOptions::new()
+            .write(true)
+            .open(&path)
+            .context("open the fragmented file")?;
+        io::copy(
+            &mut File::open(&whole).context("open the model")?,
+            &mut file,
+        )
+        .context("write the model into the fragmented file")?;
+        file.set_len(size).context("cut the fragmented file")?;
+        file.sync_all().context("write the fragmented file back")?;
+        fs::remove_file(&whole).context("remove the model's first copy")?;
+        Ok(path)
+    }
+
+    /// Some other file of this size (bytes) on the disk.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn other_file(&self, bytes: u64) -> Result<PathBuf> {
+        let file = ModelFile::contiguous(&self.disk, "other", bytes.next_multiple_of(4096))?;
+        Ok(file.path().to_owned())
+    }
+
+    /// The disk.
     #[must_use]
     pub const fn disk(&self) -> &LoopDisk {
         &self.disk
@@ -110,4 +137,20 @@ impl BenchGround {
     pub const fn scratch(&self) -> &Scratch {
         &self.scratch
     }
+}
+
+fn make_model(tracer: &Path, path: &Path, bytes: u64) -> Result<()> {
+    let made = Command::new(tracer)
+        .arg("make-model")
+        .arg(path)
+        .args(["--size", &bytes.to_string()])
+        .output()
+        .with_context(|| format!("run {}", tracer.display()))?;
+    ensure!(
+        made.status.success(),
+        "{} make-model: {}",
+        tracer.display(),
+        String::from_utf8_lossy(&made.stderr).trim_end()
+    );
+    Ok(())
 }

@@ -12,9 +12,13 @@ use anyhow::{Context as _, Result};
 pub fn busy_seconds() -> Result<f64> {
     let text = fs::read_to_string("/proc/stat").context("read /proc/stat")?;
     let ticks = busy_ticks(&text).context("/proc/stat has no line for all CPUs")?;
+    Ok(ticks as f64 / ticks_per_second())
+}
+
+/// The unit in which the kernel tells CPU time.
+pub(super) fn ticks_per_second() -> f64 {
     // SAFETY: asks for a constant.
-    let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
-    Ok(ticks as f64 / per_second as f64)
+    (unsafe { libc::sysconf(libc::_SC_CLK_TCK) }) as f64
 }
 
 /// user, nice, system, irq and softirq of the line of all CPUs; guests are in user, and idle, iowait and stolen time

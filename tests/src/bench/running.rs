@@ -1,27 +1,32 @@
 //! A variant in force.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
     process::Command,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::{
     bpf::{EmptyPrograms, held_by},
+    figure::Figure,
     ground::BenchGround,
-    variant::{TracerVariant, Variant, Variants},
+    rounds::Turn,
+    variant::{TracerVariant, Variant},
 };
 use crate::{reader::RunningProgram, reference::FtraceBlk};
 
 /// Longest that anything may take to start or to end.
 const LIMIT: Duration = Duration::from_secs(120);
+
+/// perf does not say when it has begun; it takes a fraction of this.
+const PERF_START: Duration = Duration::from_secs(1);
 
 /// Latency of each request by a map of start times, as bpftrace's own tool `biolatency.bt` takes it.
 const BPFTRACE: &str =
@@ -33,6 +38,15 @@ tracepoint:block:block_rq_complete /@start[args->dev, args->sector]/ {
 BEGIN { printf(\"attached\\n\"); }
 END { clear(@start); }";
 
+/// What tracers are told to trace.
+#[derive(Clone, Copy, Debug)]
+pub struct Traced<'model> {
+    /// The process.
+    pub process_id: u32,
+    /// A file of its model.
+    pub model: &'model Path,
+}
+
 /// A variant in force, until it is finished.
 #[derive(Debug)]
 pub(super) enum Running<'ground> {
@@ -40,10 +54,11 @@ pub(super) enum Running<'ground> {
     None,
     /// Programs that do nothing.
     Empty { _programs: EmptyPrograms },
-    /// The tracer, and the folder that it writes to.
+    /// The tracer, the folder that it writes to, and how long it took to start.
     Tracer {
         program: RunningProgram,
         folder: PathBuf,
+        start: Duration,
     },
     /// bpftrace.
     Bpftrace(RunningProgram),
@@ -57,19 +72,19 @@ pub(super) enum Running<'ground> {
 }
 
 impl<'ground> Running<'ground> {
-    /// Puts it in force, for reads that this very process will do.
+    /// Puts it in force. Programs that do nothing sit on these tracepoints.
     pub(super) fn start(
-        variant: &Variant,
-        variants: &Variants,
+        turn: Turn<'_>,
         ground: &'ground BenchGround,
+        traced: Traced<'_>,
         hooks: &[&str],
     ) -> Result<Self> {
-        match variant {
+        match turn.variant {
             Variant::None => Ok(Self::None),
             Variant::Empty => Ok(Self::Empty {
                 _programs: EmptyPrograms::attach(hooks)?,
             }),
-            Variant::Tracer(tracer) => start_tracer(tracer, &variants.tracer, ground),
+            Variant::Tracer(tracer) => start_tracer(tracer, &turn.variants.tracer, ground, traced),
             Variant::Bpftrace(bpftrace) => {
                 let mut command = Command::new(bpftrace);
                 command.args(["-e", BPFTRACE]);
@@ -97,11 +112,25 @@ impl<'ground> Running<'ground> {
         }
     }
 
-    /// Ends it; the records that it lost, where it says.
-    pub(super) fn finish(self) -> Result<Option<u64>> {
+    /// Its process, where it has one of its own.
+    pub(super) fn process_id(&self) -> Option<u32> {
         match self {
-            Self::None | Self::Empty { .. } | Self::Ftrace { .. } => Ok(None),
-            Self::Tracer { program, folder } => {
+            Self::None | Self::Empty { .. } | Self::Ftrace { .. } => None,
+            Self::Tracer { program, .. } | Self::Bpftrace(program) | Self::Perf { program, .. } => {
+                Some(program.process_id())
+            }
+        }
+    }
+
+    /// Ends it; what is known of it then.
+    pub(super) fn finish(self) -> Result<BTreeMap<Figure, f64>> {
+        match self {
+            Self::None | Self::Empty { .. } | Self::Ftrace { .. } => Ok(BTreeMap::new()),
+            Self::Tracer {
+                program,
+                folder,
+                start,
+            } => {
                 program.signal(Signal::SIGINT)?;
                 let finished = program.finish(LIMIT)?;
                 ensure!(
@@ -110,19 +139,20 @@ impl<'ground> Running<'ground> {
                     finished.status,
                     finished.errors.trim_end()
                 );
-                let lost = lost_records(&folder)?;
+                let mut figures = of_record(&folder)?;
+                figures.insert(Figure::StartSeconds, start.as_secs_f64());
                 fs::remove_dir_all(&folder).context("remove the tracer's folder")?;
-                Ok(lost)
+                Ok(figures)
             }
             // Nobody wants what they print. Dropped, they are asked to end, and made to if they hang over it.
             Self::Bpftrace(program) => {
                 drop(program);
-                Ok(None)
+                Ok(BTreeMap::new())
             }
             Self::Perf { program, data } => {
                 drop(program);
                 fs::remove_file(&data).context("remove perf's file")?;
-                Ok(None)
+                Ok(BTreeMap::new())
             }
         }
     }
@@ -132,26 +162,29 @@ fn start_tracer(
     tracer: &TracerVariant,
     measured: &Path,
     ground: &BenchGround,
+    traced: Traced<'_>,
 ) -> Result<Running<'static>> {
     let folder = ground.scratch().fresh_path("run");
     let mut command = Command::new(tracer.program.as_deref().unwrap_or(measured));
     command
         .arg("attach")
-        .args(["--pid", &std::process::id().to_string()])
+        .args(["--pid", &traced.process_id.to_string()])
         .arg("--model")
-        .arg(ground.model())
+        .arg(traced.model)
         .arg("--out")
         .arg(&folder)
         .args(&tracer.arguments);
+    let start = Instant::now();
     let program = RunningProgram::start(ground.scratch(), command)?;
     program.wait_until("it traces", LIMIT, |program| {
         program.errors_so_far().contains("tracing process")
     })?;
-    Ok(Running::Tracer { program, folder })
+    Ok(Running::Tracer {
+        program,
+        folder,
+        start: start.elapsed(),
+    })
 }
-
-/// perf does not say when it has begun; it takes a fraction of this.
-const PERF_START: Duration = Duration::from_secs(1);
 
 fn start_perf(perf: &Path, ground: &BenchGround) -> Result<Running<'static>> {
     let data = ground.scratch().fresh_path("perf.data");
@@ -168,18 +201,56 @@ fn start_perf(perf: &Path, ground: &BenchGround) -> Result<Running<'static>> {
         .arg(&data);
     let program = RunningProgram::start(ground.scratch(), command)?;
     thread::sleep(PERF_START);
-    ensure!(
-        program.is_running()?,
-        "perf record ended at once: {}",
-        program.errors_so_far().trim_end()
-    );
+    if !program.is_running()? {
+        bail!(
+            "perf record ended at once: {}",
+            program.errors_so_far().trim_end()
+        );
+    }
     Ok(Running::Perf { program, data })
 }
 
-/// Records that found no room, as the run says. Read without the structs of `run.json`: other builds are measured too.
-fn lost_records(folder: &Path) -> Result<Option<u64>> {
+/// What a run says of itself. Read without the structs of `run.json`: other builds are measured too.
+fn of_record(folder: &Path) -> Result<BTreeMap<Figure, f64>> {
     let path = folder.join("run.json");
     let text = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
     let record: Value = serde_json::from_slice(&text).context("read run.json")?;
-    Ok(record["loss"]["ring_buffer_records"].as_u64())
+    Ok(figures_of(&record))
+}
+
+fn figures_of(record: &Value) -> BTreeMap<Figure, f64> {
+    let number = |pointer| record.pointer(pointer).and_then(Value::as_f64);
+    let cpu_a_million = || {
+        let records = number("/overhead/ring_buffer_records")?;
+        let seconds = number("/overhead/tracer_cpu_s")?;
+        // With few records it is the watching of the engine that takes the time.
+        (records >= 1e5).then(|| seconds / records * 1e6)
+    };
+    [
+        (Figure::LostRecords, number("/loss/ring_buffer_records")),
+        (Figure::ProcessorSecondsAMillionRecords, cpu_a_million()),
+    ]
+    .into_iter()
+    .filter_map(|(figure, value)| Some((figure, value?)))
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::figures_of;
+    use crate::bench::figure::Figure;
+    use serde_json::json;
+
+    #[test]
+    fn what_a_record_does_not_say_is_not_observed() {
+        let record = json!({
+            "loss": { "ring_buffer_records": 3 },
+            "overhead": { "ring_buffer_records": 2_000_000, "tracer_cpu_s": 0.5 },
+        });
+        let figures = figures_of(&record);
+        assert_eq!(figures[&Figure::LostRecords], 3.0);
+        assert_eq!(figures[&Figure::ProcessorSecondsAMillionRecords], 0.25);
+        let few = json!({ "overhead": { "ring_buffer_records": 10, "tracer_cpu_s": 0.5 } });
+        assert!(figures_of(&few).is_empty());
+    }
 }

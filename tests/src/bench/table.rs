@@ -1,92 +1,238 @@
 //! What was measured, for a terminal.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use super::{
     interval::Interval,
-    record::{CostRecord, VariantRecord},
+    record::{MeasurementRecord, VariantRecord, WorkRecord},
 };
 
-impl CostRecord {
-    /// A table, a line for each variant, and one for each program.
+impl WorkRecord {
+    /// What it is, in a few words.
     #[must_use]
-    pub fn table(&self) -> String {
-        let work = &self.work;
-        let mut text = format!(
-            "{} threads, direct reads of {} KiB, {} extents, {} CPUs\n\n",
-            work.threads,
-            work.read_bytes / 1024,
-            work.extents,
-            work.processors
-        );
-        let _ = writeln!(
-            text,
-            "{:<16} {:>24} {:>24} {:>24} {:>22} {:>22} {:>8}",
-            "",
-            "ns/read above floor",
-            "waits, ns/read",
-            "reads/s",
-            "reads/s ÷ none",
-            "CPU/read ÷ none",
-            "lost"
-        );
-        for variant in &self.variants {
-            let _ = writeln!(
-                text,
-                "{:<16} {:>24} {:>24} {:>24} {:>22} {:>22} {:>8}",
-                variant.name,
-                shown(variant.block_ns_a_read, 0),
-                shown(variant.wait_ns_a_read, 0),
-                shown(variant.reads_per_second, 0),
-                shown(variant.reads_ratio, 3),
-                shown(variant.processor_ratio, 3),
-                variant
-                    .lost_records
-                    .map_or_else(|| "–".to_owned(), |lost| lost.to_string())
-            );
+    pub fn description(&self) -> String {
+        match self {
+            Self::Reads {
+                threads,
+                read_bytes,
+                extents,
+                model_bytes,
+                processors,
+                engine_reads,
+            } => format!(
+                "direct reads of {} KiB at random places, {threads} {}, {processors} CPUs; model of {} MB in {extents} {}{}",
+                read_bytes >> 10,
+                if *threads == 1 { "thread" } else { "threads" },
+                model_bytes / 1_000_000,
+                if *extents == 1 { "extent" } else { "extents" },
+                if *engine_reads {
+                    ""
+                } else {
+                    "; the reading threads are not the traced process's"
+                }
+            ),
+            Self::PageCache { traced, file_bytes } => format!(
+                "{} of {} MB read through the page cache, dropped, and read again",
+                if *traced {
+                    "the traced model"
+                } else {
+                    "another file than the traced model,"
+                },
+                file_bytes / 1_000_000
+            ),
+            Self::Idle {
+                seconds,
+                model_bytes,
+            } => format!(
+                "attached and idle for {seconds} s; model of {} MB",
+                model_bytes / 1_000_000
+            ),
+            Self::Tokens {
+                engine,
+                memory_bytes,
+                model_bytes,
+                tokens,
+            } => format!(
+                "{tokens} tokens of {engine}, with {} MB of memory for a model of {} MB",
+                memory_bytes / 1_000_000,
+                model_bytes / 1_000_000
+            ),
         }
-        text.push_str(
-            "\nmean of all rounds, ns a run (runs a read), what measuring costs included\n",
-        );
+    }
+}
+
+impl MeasurementRecord {
+    /// Heading and lines of a table: a line for each variant.
+    #[must_use]
+    pub fn rows(&self) -> Vec<Vec<String>> {
+        let figures = self.figures();
+        let none = self.without_tracer();
+        let mut heading = vec![String::new()];
+        for figure in &figures {
+            heading.push(figure.heading().to_owned());
+            if figure.is_of_the_work() && none.is_some() {
+                heading.push("÷ none".to_owned());
+            }
+        }
+        let mut rows = vec![heading];
         for variant in &self.variants {
-            programs(variant, &mut text);
+            let mut row = vec![variant.name.clone()];
+            for figure in &figures {
+                if figure.is_a_count() {
+                    row.push(shown_total(variant.total(*figure)));
+                    continue;
+                }
+                let (unit, decimals) = figure.shown_in();
+                row.push(shown(variant.interval(*figure), unit, decimals));
+                if let (true, Some(none)) = (figure.is_of_the_work(), none) {
+                    row.push(if variant.name == none.name {
+                        "1".to_owned()
+                    } else {
+                        shown(variant.ratio(none, *figure), 1.0, 3)
+                    });
+                }
+            }
+            rows.push(row);
+        }
+        rows
+    }
+
+    /// The same as text, and a line for each program.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = self.work.description() + "\n\n";
+        // Upright: a line for each figure, since there may be many.
+        let rows = self.rows();
+        for column in 1..rows[0].len() {
+            let _ = writeln!(text, "{}", rows[0][column]);
+            for row in &rows[1..] {
+                let _ = writeln!(text, "  {:<16} {}", row[0], row[column]);
+            }
+        }
+        let lines: Vec<String> = self.variants.iter().flat_map(program_lines).collect();
+        if !lines.is_empty() {
+            text.push_str("programs: ns a run, what measuring costs included; runs a request\n");
+            text.extend(lines);
         }
         text
     }
 }
 
-fn programs(variant: &VariantRecord, text: &mut String) {
-    let mut sums = std::collections::BTreeMap::<&str, (u64, u64)>::new();
-    let mut requests = 0;
-    for round in &variant.rounds {
-        requests += round.requests;
-        for program in &round.programs {
-            let sum = sums.entry(&program.name).or_default();
-            sum.0 += program.runs;
-            sum.1 += program.time_ns;
+impl VariantRecord {
+    /// Its programs over all rounds: name, ns a run, runs a request where requests were counted.
+    #[must_use]
+    pub fn programs(&self) -> Vec<(String, f64, Option<f64>)> {
+        let mut sums = BTreeMap::<&str, (u64, u64)>::new();
+        let mut requests = 0;
+        for round in &self.rounds {
+            requests += round.requests;
+            for program in &round.programs {
+                let sum = sums.entry(&program.name).or_default();
+                sum.0 += program.runs;
+                sum.1 += program.time_ns;
+            }
         }
-    }
-    for (name, (runs, time_ns)) in sums {
-        let _ = writeln!(
-            text,
-            "{:<16} {:<18} {:>7.0}  ({:.2})",
-            variant.name,
-            name,
-            time_ns as f64 / runs as f64,
-            runs as f64 / requests as f64
-        );
+        sums.into_iter()
+            .filter(|(_, (runs, _))| *runs > 0)
+            .map(|(name, (runs, time_ns))| {
+                (
+                    name.to_owned(),
+                    time_ns as f64 / runs as f64,
+                    (requests > 0).then(|| runs as f64 / requests as f64),
+                )
+            })
+            .collect()
     }
 }
 
-/// `median [low … high]`.
-fn shown(interval: Option<Interval>, decimals: usize) -> String {
-    interval.map_or_else(
-        || "–".to_owned(),
-        |interval| {
+fn program_lines(variant: &VariantRecord) -> Vec<String> {
+    variant
+        .programs()
+        .into_iter()
+        .map(|(name, ns, runs)| {
             format!(
-                "{:.decimals$} [{:.decimals$} … {:.decimals$}]",
-                interval.median, interval.low, interval.high
+                "  {:<16} {name:<16} {ns:>7.0} {}\n",
+                variant.name,
+                runs.map_or_else(String::new, |runs| format!("{runs:>6.2}"))
             )
-        },
-    )
+        })
+        .collect()
+}
+
+/// `median [low … high]`; how sure the interval is where that is less than 95 %.
+pub(super) fn shown(interval: Option<Interval>, unit: f64, decimals: usize) -> String {
+    let Some(interval) = interval else {
+        return "–".to_owned();
+    };
+    let [median, low, high] =
+        [interval.median, interval.low, interval.high].map(|value| value / unit);
+    format!("{median:.decimals$} [{low:.decimals$} … {high:.decimals$}]")
+}
+
+fn shown_total(total: Option<f64>) -> String {
+    total.map_or_else(|| "–".to_owned(), |total| format!("{total:.0}"))
+}
+
+/// What the intervals of some rounds are worth.
+pub(super) fn about_intervals(measurement: &MeasurementRecord) -> Option<String> {
+    let rounds = measurement.variants.first()?.rounds.len();
+    let coverage = Interval::of(&vec![0.0; rounds])?.coverage;
+    Some(format!(
+        "{rounds} rounds; median [interval that holds the true median in {:.0} % of cases]",
+        100.0 * coverage
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::{about_intervals, shown};
+    use crate::bench::{
+        figure::Figure,
+        interval::Interval,
+        record::{MeasurementRecord, RoundRecord, VariantRecord, WorkRecord},
+    };
+
+    fn variant(name: &str, rates: &[f64]) -> VariantRecord {
+        VariantRecord {
+            name: name.to_owned(),
+            tracer: None,
+            rounds: rates
+                .iter()
+                .map(|rate| RoundRecord {
+                    figures: BTreeMap::from([(Figure::ReadsPerSecond, *rate)]),
+                    ..RoundRecord::default()
+                })
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn ratios_are_taken_within_a_round() {
+        let measurement = MeasurementRecord {
+            work: WorkRecord::Idle {
+                seconds: 1,
+                model_bytes: 0,
+            },
+            variants: vec![
+                variant("none", &[100.0, 200.0, 400.0]),
+                variant("slow", &[50.0, 100.0, 200.0]),
+            ],
+        };
+        let rows = measurement.rows();
+        assert_eq!(rows[0], ["", "reads/s", "÷ none"]);
+        assert_eq!(rows[1], ["none", "200 [100 … 400]", "1"]);
+        assert_eq!(rows[2], ["slow", "100 [50 … 200]", "0.500 [0.500 … 0.500]"]);
+        assert_eq!(
+            about_intervals(&measurement).as_deref(),
+            Some("3 rounds; median [interval that holds the true median in 75 % of cases]")
+        );
+    }
+
+    #[test]
+    fn what_was_not_observed_is_a_dash() {
+        assert_eq!(shown(None, 1.0, 0), "–");
+        assert_eq!(shown(Interval::of(&[1.5e6]), 1e6, 1), "1.5 [1.5 … 1.5]");
+    }
 }
