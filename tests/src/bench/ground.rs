@@ -2,23 +2,29 @@
 
 use std::{
     env,
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io,
     path::{Path, PathBuf},
     process::Command,
 };
 
 use anyhow::{Context as _, Result, ensure};
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::{
+    fcntl::{FallocateFlags, fallocate},
+    mount::{MntFlags, MsFlags, mount, umount2},
+};
 
 use crate::{
     disk::{FileSystem, LoopDisk},
     environment::{
         Cleanup, MachineLock, Scratch, clean_up_on_signals, enter_private_mount_namespace, on_exit,
     },
-    model_file::ModelFile,
+    model_file::{ModelFile, extents_of},
     reference::has_tracepoint,
 };
+
+/// Of the file system.
+const BLOCK_BYTES: u64 = 4096;
 
 /// A disk whose sectors are memory, so that nothing but the kernel's and the tracer's own work takes time. All of it
 /// is undone on drop and on signals, and by the kernel when this process is killed.
@@ -85,29 +91,38 @@ impl BenchGround {
         Ok(model)
     }
 
-    /// The same in so many extents. Takes twice the room.
+    /// The same in so many extents, or a few more. Takes twice the room while it is made.
     ///
     /// # Errors
-    /// The tracer fails, or the file system puts the pieces elsewhere.
+    /// The tracer fails, or the file system cannot cut pieces out of a file.
     pub fn model_in_extents(&self, tracer: &Path, bytes: u64, extents: u64) -> Result<PathBuf> {
         let whole = self.scratch.fresh_path("model.gguf");
         make_model(tracer, &whole, bytes)?;
         let size = fs::metadata(&whole).context("look at the model")?.len();
-        let piece = size.div_ceil(extents).next_multiple_of(4096);
-        let pair = ModelFile::fragmented(&self.disk, "fragmented.gguf", extents, piece)?;
-        let path = pair.model.path().to_owned();
-        let mut file = OpenOptions::new()
-            .write(true)
-            .open(&path)
-            .context("open the fragmented file")?;
-        io::copy(
-            &mut File::open(&whole).context("open the model")?,
-            &mut file,
-        )
-        .context("write the model into the fragmented file")?;
+        let piece = size / extents / BLOCK_BYTES * BLOCK_BYTES;
+        ensure!(piece > 0, "{size} bytes are too few for {extents} extents");
+        let pieces = i64::try_from(size.div_ceil(piece))?;
+        let piece = i64::try_from(piece)?;
+        let path = self.disk.mount_point().join("fragmented.gguf");
+        let mut file = File::create_new(&path).context("make the fragmented file")?;
+        fallocate(&file, FallocateFlags::empty(), 0, (2 * pieces - 1) * piece)
+            .context("allocate the fragmented file")?;
+        for number in 1..pieces {
+            // What stood there before has moved up by then. What remains keeps its places on the device.
+            let cut = FallocateFlags::FALLOC_FL_COLLAPSE_RANGE;
+            fallocate(&file, cut, number * piece, piece)
+                .context("cut a piece out of the fragmented file")?;
+        }
+        let mut model = File::open(&whole).context("open the model")?;
+        io::copy(&mut model, &mut file).context("write the fragmented model")?;
         file.set_len(size).context("cut the fragmented file")?;
         file.sync_all().context("write the fragmented file back")?;
         fs::remove_file(&whole).context("remove the model's first copy")?;
+        let found = extents_of(&path)?.len();
+        ensure!(
+            u64::try_from(found)? >= extents,
+            "the file is in {found} extents, not in {extents}"
+        );
         Ok(path)
     }
 
@@ -116,7 +131,7 @@ impl BenchGround {
     /// # Errors
     /// It cannot be written.
     pub fn other_file(&self, bytes: u64) -> Result<PathBuf> {
-        let file = ModelFile::contiguous(&self.disk, "other", bytes.next_multiple_of(4096))?;
+        let file = ModelFile::sparse(&self.disk, "other", bytes, &[])?;
         Ok(file.path().to_owned())
     }
 

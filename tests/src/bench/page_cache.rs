@@ -60,6 +60,8 @@ fn one_turn(
     window: Duration,
 ) -> Result<RoundRecord> {
     let running = Running::start(turn, ground, traced, &HOOKS)?;
+    // Memory that a machine at rest gave back to its host comes again slowly, and a tracer's start is a rest.
+    turn_over(file, window)?;
     let bytes_per_second = turn_over(file, window)?;
     // No requests: the time is a folio's, not a read's.
     let (programs, _) = timed(&running, ground, || turn_over(file, window).map(drop))?;

@@ -104,11 +104,19 @@ impl MeasurementRecord {
         // Upright: a line for each figure, since there may be many.
         let rows = self.rows();
         for column in 1..rows[0].len() {
+            if rows[1..]
+                .iter()
+                .all(|row| matches!(row[column].as_str(), "–" | "0"))
+            {
+                let _ = writeln!(text, "{}: none", rows[0][column]);
+                continue;
+            }
             let _ = writeln!(text, "{}", rows[0][column]);
             for row in &rows[1..] {
                 let _ = writeln!(text, "  {:<16} {}", row[0], row[column]);
             }
         }
+        text.extend(about_intervals(self).map(|line| line + "\n"));
         let lines: Vec<String> = self.variants.iter().flat_map(program_lines).collect();
         if !lines.is_empty() {
             text.push_str("programs: ns a run, what measuring costs included; runs a request\n");
