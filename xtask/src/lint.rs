@@ -1,10 +1,11 @@
-//! `cargo xtask lint`: formatting, clippy and documentation, with warnings as errors.
+//! `cargo xtask lint`: formatting, clippy and documentation, with warnings as errors, and documents that are generated.
 
 use std::{env, ffi::OsString, process::Command};
 
 use anyhow::{Result, bail};
 
 use crate::{
+    bench,
     cargo::{self, EBPF_TARGET},
     progress,
     setup::{self, Ready},
@@ -31,7 +32,7 @@ pub fn lint() -> Result<()> {
     Ok(())
 }
 
-fn checks(ready: &Ready) -> [(&'static str, Command); 4] {
+fn checks(ready: &Ready) -> [(&'static str, Command); 5] {
     let cargo = |arguments: &[&str]| {
         let mut command = cargo::cargo(&ready.workspace, &ready.toolchain);
         command.args(arguments);
@@ -71,11 +72,14 @@ fn checks(ready: &Ready) -> [(&'static str, Command); 4] {
         "--no-deps",
     ]);
     documentation.env("RUSTDOCFLAGS", warnings_denied(env::var_os("RUSTDOCFLAGS")));
+    let mut performance = bench::document_command(ready);
+    performance.arg("--check");
     [
         ("formatting", cargo(&["fmt", "--all", "--check"])),
         ("clippy, user side", user),
         ("clippy, eBPF side", ebpf),
         ("documentation", documentation),
+        ("docs/PERFORMANCE.md", performance),
     ]
 }
 

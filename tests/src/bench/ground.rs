@@ -26,23 +26,22 @@ use crate::{
 /// Of the file system.
 const BLOCK_BYTES: u64 = 4096;
 
-/// A disk whose sectors are memory, so that nothing but the kernel's and the tracer's own work takes time. All of it
-/// is undone on drop and on signals, and by the kernel when this process is killed.
+/// A folder in memory, and the machine's turn. All of it is undone on drop and on signals, and by the kernel when this
+/// process is killed.
 #[derive(Debug)]
-pub struct BenchGround {
-    disk: LoopDisk,
+pub struct BenchPlace {
     scratch: Scratch,
     _memory: Cleanup,
     turn: MachineLock,
 }
 
-impl BenchGround {
-    /// Makes it, with room for so many bytes of files. Waits until no test on the kernel and no other measurement
-    /// runs. Call it while the process has one thread.
+impl BenchPlace {
+    /// Waits until no test on the kernel and no other measurement runs, and makes it. Call it while the process has
+    /// one thread.
     ///
     /// # Errors
-    /// Without root, or where this machine cannot make such a disk.
-    pub fn new(file_bytes: u64) -> Result<Self> {
+    /// Without root.
+    pub fn new() -> Result<Self> {
         let turn = MachineLock::acquire()?;
         enter_private_mount_namespace()?;
         clean_up_on_signals()?;
@@ -65,9 +64,43 @@ impl BenchGround {
         .with_context(|| format!("mount a tmpfs on {}", folder.display()))?;
         // Mounts tracefs, in which other tracers find the names of events.
         has_tracepoint("block/block_rq_issue")?;
-        let scratch = Scratch::new(&folder)?;
+        Ok(Self {
+            scratch: Scratch::new(&folder)?,
+            _memory: memory,
+            turn,
+        })
+    }
+
+    /// A disk in it with room for so many bytes of files. Its sectors are memory, so that nothing but the kernel's and
+    /// the tracer's own work takes time.
+    ///
+    /// # Errors
+    /// This machine cannot make such a disk.
+    pub fn ground(&self, file_bytes: u64) -> Result<BenchGround<'_>> {
+        BenchGround::new(&self.scratch, &self.turn, file_bytes)
+    }
+}
+
+/// Where a measurement takes place: a disk of its own.
+#[derive(Debug)]
+pub struct BenchGround<'place> {
+    disk: LoopDisk,
+    scratch: &'place Scratch,
+    turn: &'place MachineLock,
+}
+
+impl<'place> BenchGround<'place> {
+    /// One with room for so many bytes of files.
+    ///
+    /// # Errors
+    /// This machine cannot make such a disk.
+    pub fn new(
+        scratch: &'place Scratch,
+        turn: &'place MachineLock,
+        file_bytes: u64,
+    ) -> Result<Self> {
         let disk = LoopDisk::new(
-            &scratch,
+            scratch,
             FileSystem::Ext4,
             // The file system has some use for the rest.
             (file_bytes + file_bytes / 8 + (64 << 20)).next_multiple_of(1 << 20),
@@ -75,7 +108,6 @@ impl BenchGround {
         Ok(Self {
             disk,
             scratch,
-            _memory: memory,
             turn,
         })
     }
@@ -143,14 +175,14 @@ impl BenchGround {
 
     /// The turn, which no test on the kernel has at the same time.
     #[must_use]
-    pub const fn turn(&self) -> &MachineLock {
-        &self.turn
+    pub const fn turn(&self) -> &'place MachineLock {
+        self.turn
     }
 
     /// A folder in memory for what tracers write.
     #[must_use]
-    pub const fn scratch(&self) -> &Scratch {
-        &self.scratch
+    pub const fn scratch(&self) -> &'place Scratch {
+        self.scratch
     }
 }
 

@@ -3,38 +3,18 @@
 //! The program `bench` measures, on any machine from its one file; `cargo xtask bench` builds and runs it.
 
 mod bpf;
-mod figure;
+mod compared;
 mod ground;
-mod idle;
-mod interval;
-mod machine;
-mod others;
-mod page_cache;
-mod processor_time;
-mod processors;
-mod programs;
-mod random_reads;
-mod reads;
 mod record;
-mod rounds;
-mod running;
-mod table;
-mod variant;
+mod work;
 
-pub use figure::Figure;
-pub use ground::BenchGround;
-pub use idle::measure_idle;
-pub use interval::Interval;
-pub use machine::MachineRecord;
-pub use others::Other;
-pub use page_cache::measure_page_cache;
-pub use processors::BoundProcessors;
-pub use random_reads::ReadLoad;
-pub use reads::measure_reads;
+pub use compared::{Other, Rounds, Traced, TracerVariant, Variant, Variants};
+pub use ground::{BenchGround, BenchPlace};
 pub use record::{
-    BenchRecord, MeasurementRecord, ProgramRecord, RoundRecord, TracerRecord, VariantRecord,
-    WorkRecord,
+    BenchRecord, Figure, Interval, MachineRecord, MeasurementRecord, ProgramRecord, RoundRecord,
+    TracerRecord, VariantRecord, WorkRecord, document,
 };
-pub use rounds::Rounds;
-pub use running::Traced;
-pub use variant::{TracerVariant, Variant, Variants};
+pub use work::{
+    BoundProcessors, Engine, ReadLoad, TokenLoad, measure_idle, measure_page_cache, measure_reads,
+    measure_tokens,
+};

@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result};
 use crate::{
     cargo,
     privilege::Elevation,
-    progress,
+    progress, python,
     run::build_tracer,
     setup::{self, Ready},
     supervise,
@@ -23,11 +23,12 @@ use crate::{
 /// What xtask exits with when it is xtask that failed, and not the measurement.
 const FAILED: u8 = 125;
 
-/// Builds the program that measures, and runs it as root. With `static` as the first argument it only builds program
-/// and tracer, as files that run on another machine as they are.
+/// Builds the program that measures, and runs it as root. `static` as the first argument only builds program and
+/// tracer, as files that run on another machine as they are; `document` writes the document of what was measured.
 pub fn bench(arguments: &[OsString]) -> ExitCode {
     let result = match arguments.first() {
         Some(first) if first == OsStr::new("static") => build_static().map(|()| 0),
+        Some(first) if first == OsStr::new("document") => write_document().map(|()| 0),
         _ => build_and_run(arguments),
     };
     match result {
@@ -52,8 +53,16 @@ fn build_and_run(arguments: &[OsString]) -> Result<u8> {
             .context("cannot run the program that measures")?;
         return Ok(supervise::exit_code(status));
     }
-    let mut variables = others::variables(&ready);
-    variables.push(("TRACER_BINARY", build_tracer(&ready)?.into()));
+    let mut variables = vec![("TRACER_BINARY", build_tracer(&ready)?.into())];
+    variables.extend(revision().map(|revision| ("TRACER_BENCH_REVISION", revision.into())));
+    if arguments[0] == OsStr::new("tokens") {
+        variables.extend(
+            python::find(&ready, &python::ENGINE)
+                .map(|python| ("TRACER_TESTS_PYTHON", python.into())),
+        );
+    } else {
+        variables.extend(others::variables(&ready));
+    }
     let by_hand = std::iter::once(OsString::from("env"))
         .chain(variables.iter().map(|(name, value)| {
             let mut assignment = OsString::from(format!("{name}="));
@@ -70,6 +79,17 @@ fn build_and_run(arguments: &[OsString]) -> Result<u8> {
     )?))
 }
 
+/// The source's commit, by git; with `-dirty` where files differ from it.
+fn revision() -> Option<String> {
+    let output = Command::new("git")
+        .args(["describe", "--always", "--dirty", "--exclude=*"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| text.trim().to_owned())
+}
+
 fn only_asks_for_help(arguments: &[OsString]) -> bool {
     arguments
         .first()
@@ -79,8 +99,28 @@ fn only_asks_for_help(arguments: &[OsString]) -> bool {
             .any(|argument| argument == OsStr::new("--help") || argument == OsStr::new("-h"))
 }
 
+/// `bench document`, with these arguments after it, in the workspace's root.
+pub fn document_command(ready: &Ready) -> Command {
+    let mut command = cargo::cargo(&ready.workspace, &ready.toolchain);
+    command.args([
+        "run",
+        "--quiet",
+        "--package",
+        "tests",
+        "--bin",
+        "bench",
+        "--",
+        "document",
+    ]);
+    command
+}
+
+fn write_document() -> Result<()> {
+    cargo::succeed(&mut document_command(&setup::setup()?))
+}
+
 fn build_static() -> Result<()> {
-    let ready: Ready = setup::setup()?;
+    let ready = setup::setup()?;
     let built = StaticBuild::bench(&ready, Architecture::of_machine()?)?;
     for program in built {
         println!("{}", program.display());

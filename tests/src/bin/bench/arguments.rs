@@ -25,6 +25,10 @@ pub enum Command {
     Cache(CacheArguments),
     /// The tracers while nothing happens: time to start, CPU time, memory.
     Idle(IdleArguments),
+    /// Tokens per second of an engine that has less memory than its model.
+    Tokens(TokenArguments),
+    /// Write docs/PERFORMANCE.md from the files of measurements beside it.
+    Document(DocumentArguments),
 }
 
 /// For every command.
@@ -37,9 +41,6 @@ pub struct Compared {
     /// 'before@/path/tracer='. Can be given several times [default: without arguments].
     #[arg(long = "variant", value_name = "NAME[@PROGRAM]=ARGUMENTS")]
     pub variants: Vec<TracerVariant>,
-    /// Other tracers to compare with; without a value, none. What is not there is named and left out.
-    #[arg(long, value_delimiter = ',', num_args = 0.., default_values = ["bpftrace", "perf", "ftrace"])]
-    pub others: Vec<Other>,
     /// Rounds that count.
     #[arg(long, default_value_t = 6)]
     pub rounds: usize,
@@ -52,7 +53,7 @@ pub struct Compared {
     /// Write all that was measured to this file.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Which source the tracer was built from, to be written down.
+    /// Which source the tracer was built from, to be written down [default: as `cargo xtask bench` says].
     #[arg(long)]
     pub revision: Option<String>,
 }
@@ -65,12 +66,23 @@ pub struct Window {
     pub seconds: Duration,
 }
 
+/// For commands that other tracers do as well.
+#[derive(Clone, Debug, Args)]
+pub struct Others {
+    /// Other tracers to compare with; without a value, none. What is not there is named and left out.
+    #[arg(long, value_delimiter = ',', num_args = 0.., default_values = ["bpftrace", "perf", "ftrace"])]
+    pub others: Vec<Other>,
+}
+
 /// `bench cost`.
 #[derive(Debug, Args)]
 pub struct CostArguments {
     /// What is compared.
     #[command(flatten)]
     pub compared: Compared,
+    /// And with what.
+    #[command(flatten)]
+    pub others: Others,
     /// How long.
     #[command(flatten)]
     pub window: Window,
@@ -102,6 +114,9 @@ pub struct ScaleArguments {
     /// What is compared.
     #[command(flatten)]
     pub compared: Compared,
+    /// And with what.
+    #[command(flatten)]
+    pub others: Others,
     /// How long.
     #[command(flatten)]
     pub window: Window,
@@ -138,6 +153,43 @@ pub struct IdleArguments {
     pub model: Option<PathBuf>,
 }
 
+/// `bench tokens`.
+#[derive(Debug, Args)]
+pub struct TokenArguments {
+    /// What is compared.
+    #[command(flatten)]
+    pub compared: Compared,
+    /// A Python with the package xllamacpp [default: as TRACER_TESTS_PYTHON says; else the built-in engine runs].
+    #[arg(long, value_name = "PROGRAM")]
+    pub python: Option<PathBuf>,
+    /// Run the built-in engine, whatever else is there.
+    #[arg(long, conflicts_with = "python")]
+    pub built_in: bool,
+    /// Threads of the built-in engine.
+    #[arg(long, default_value = "2")]
+    pub threads: NonZeroUsize,
+    /// Tokens in a round.
+    #[arg(long, default_value_t = 24)]
+    pub tokens: u64,
+    /// Memory for engine and model, MiB [default: two thirds of the model, and what the engine needs besides].
+    #[arg(long)]
+    pub memory_mib: Option<u64>,
+}
+
+/// `bench document`.
+#[derive(Debug, Args)]
+pub struct DocumentArguments {
+    /// Folder of the measurements, and of introduction.md.
+    #[arg(long, default_value = "docs/performance")]
+    pub folder: PathBuf,
+    /// The document.
+    #[arg(long, default_value = "docs/PERFORMANCE.md")]
+    pub document: PathBuf,
+    /// Only say whether the document is what would be written.
+    #[arg(long)]
+    pub check: bool,
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "no number".to_owned())?;
     Duration::try_from_secs_f64(seconds)
@@ -162,7 +214,7 @@ mod tests {
         let Ok(Command::Cost(cost)) = parsed.map(|arguments| arguments.command) else {
             panic!("it is a command line");
         };
-        assert!(cost.compared.others.is_empty());
+        assert!(cost.others.others.is_empty());
         assert_eq!(cost.compared.rounds, 2);
     }
 }

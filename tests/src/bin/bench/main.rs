@@ -1,6 +1,7 @@
 //! Measures what tracing costs, on this machine.
 
 mod arguments;
+mod document;
 mod measure;
 
 use std::process::ExitCode;
@@ -15,6 +16,8 @@ fn main() -> ExitCode {
         Command::Scale(arguments) => measure::scale(&arguments),
         Command::Cache(arguments) => measure::cache(&arguments),
         Command::Idle(arguments) => measure::idle(&arguments),
+        Command::Tokens(arguments) => measure::tokens(&arguments),
+        Command::Document(arguments) => document::document(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

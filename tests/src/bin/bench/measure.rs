@@ -11,14 +11,15 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use tests::{
     bench::{
-        BenchGround, BenchRecord, BoundProcessors, MeasurementRecord, ReadLoad, Rounds, Traced,
-        Variant, Variants, measure_idle, measure_page_cache, measure_reads,
+        BenchGround, BenchPlace, BenchRecord, BoundProcessors, Engine, MeasurementRecord, Other,
+        ReadLoad, Rounds, TokenLoad, Traced, Variant, Variants, measure_idle, measure_page_cache,
+        measure_reads, measure_tokens,
     },
     reader::RunningProgram,
 };
 
 use super::arguments::{
-    CacheArguments, Compared, CostArguments, IdleArguments, Reads, ScaleArguments,
+    CacheArguments, Compared, CostArguments, IdleArguments, Reads, ScaleArguments, TokenArguments,
 };
 
 /// Extents of the fragmented file.
@@ -27,13 +28,17 @@ const EXTENTS: u64 = 1000;
 /// Where the offsets of reads begin: the same in every call.
 const SEED: u64 = 1;
 
+/// Where other tracers have nothing to say.
+const NO_OTHERS: &[Other] = &[];
+
 /// `bench cost`.
 pub fn cost(arguments: &CostArguments) -> Result<()> {
     let compared = &arguments.compared;
-    let variants = variants(compared)?;
+    let variants = variants(compared, &arguments.others.others)?;
     let bytes = compared.model_mib << 20;
     let fragmented = arguments.reads.contains(&Reads::Fragmented);
-    let ground = BenchGround::new(if fragmented { 3 * bytes } else { bytes })?;
+    let place = BenchPlace::new()?;
+    let ground = place.ground(if fragmented { 3 * bytes } else { bytes })?;
     let contiguous = ground.model(&variants.tracer, bytes)?;
     let in_extents = if fragmented {
         Some(ground.model_in_extents(&variants.tracer, bytes, EXTENTS)?)
@@ -76,15 +81,17 @@ pub fn cost(arguments: &CostArguments) -> Result<()> {
     }
     drop(other_engine);
     drop(ground);
+    drop(place);
     keep(compared, measurements)
 }
 
 /// `bench scale`.
 pub fn scale(arguments: &ScaleArguments) -> Result<()> {
     let compared = &arguments.compared;
-    let variants = variants(compared)?;
+    let variants = variants(compared, &arguments.others.others)?;
     let bytes = compared.model_mib << 20;
-    let ground = BenchGround::new(bytes)?;
+    let place = BenchPlace::new()?;
+    let ground = place.ground(bytes)?;
     let model = ground.model(&variants.tracer, bytes)?;
     let traced = Traced {
         process_id: std::process::id(),
@@ -118,19 +125,17 @@ pub fn scale(arguments: &ScaleArguments) -> Result<()> {
         }
     }
     drop(ground);
+    drop(place);
     keep(compared, measurements)
 }
 
 /// `bench cache`.
 pub fn cache(arguments: &CacheArguments) -> Result<()> {
     let compared = &arguments.compared;
-    let mut variants = variants(compared)?;
-    // The others do not look at the page cache.
-    variants
-        .list
-        .retain(|variant| matches!(variant, Variant::None | Variant::Empty | Variant::Tracer(_)));
+    let variants = variants(compared, NO_OTHERS)?;
     let bytes = compared.model_mib << 20;
-    let ground = BenchGround::new(2 * bytes)?;
+    let place = BenchPlace::new()?;
+    let ground = place.ground(2 * bytes)?;
     let model = ground.model(&variants.tracer, bytes)?;
     let other = ground.other_file(bytes)?;
     let traced = Traced {
@@ -151,13 +156,14 @@ pub fn cache(arguments: &CacheArguments) -> Result<()> {
         measurements.push(measurement);
     }
     drop(ground);
+    drop(place);
     keep(compared, measurements)
 }
 
 /// `bench idle`.
 pub fn idle(arguments: &IdleArguments) -> Result<()> {
     let compared = &arguments.compared;
-    let variants = variants(compared)?;
+    let variants = variants(compared, NO_OTHERS)?;
     let given = arguments
         .model
         .as_deref()
@@ -169,7 +175,8 @@ pub fn idle(arguments: &IdleArguments) -> Result<()> {
     } else {
         compared.model_mib << 20
     };
-    let ground = BenchGround::new(bytes)?;
+    let place = BenchPlace::new()?;
+    let ground = place.ground(bytes)?;
     let model = match given {
         Some(given) => given,
         None => ground.model(&variants.tracer, bytes)?,
@@ -189,6 +196,43 @@ pub fn idle(arguments: &IdleArguments) -> Result<()> {
     show(&measurement);
     drop(process);
     drop(ground);
+    drop(place);
+    keep(compared, vec![measurement])
+}
+
+/// `bench tokens`.
+pub fn tokens(arguments: &TokenArguments) -> Result<()> {
+    let compared = &arguments.compared;
+    let variants = variants(compared, NO_OTHERS)?;
+    let bytes = compared.model_mib << 20;
+    let place = BenchPlace::new()?;
+    let ground = place.ground(bytes)?;
+    let model = ground.model(&variants.tracer, bytes)?;
+    let python = arguments
+        .python
+        .clone()
+        .or_else(|| env::var_os("TRACER_TESTS_PYTHON").map(PathBuf::from))
+        .filter(|_| !arguments.built_in);
+    let engine = match python {
+        Some(python) => Engine::Llama { python },
+        None => Engine::BuiltIn {
+            tracer: variants.tracer.clone(),
+            threads: arguments.threads.get(),
+        },
+    };
+    let memory_bytes = match arguments.memory_mib {
+        Some(mebibytes) => mebibytes << 20,
+        None => model.metadata()?.len() * 2 / 3 + engine.own_bytes(),
+    };
+    let load = TokenLoad {
+        engine,
+        memory_bytes,
+        tokens: arguments.tokens,
+    };
+    let measurement = measure_tokens(&ground, &model, &variants, &load, rounds(compared))?;
+    show(&measurement);
+    drop(ground);
+    drop(place);
     keep(compared, vec![measurement])
 }
 
@@ -199,13 +243,13 @@ fn rounds(compared: &Compared) -> Rounds {
     }
 }
 
-fn variants(compared: &Compared) -> Result<Variants> {
+fn variants(compared: &Compared, others: &[Other]) -> Result<Variants> {
     let mut list = vec![Variant::None, Variant::Empty];
     if compared.variants.is_empty() {
         list.push(Variant::Tracer("tracer=".parse()?));
     }
     list.extend(compared.variants.iter().cloned().map(Variant::Tracer));
-    for other in &compared.others {
+    for other in others {
         match other.find() {
             Ok(variant) => list.push(variant),
             Err(missing) => eprintln!("bench: left out: {missing}"),
@@ -239,7 +283,7 @@ fn tracer(given: Option<&Path>) -> Result<PathBuf> {
 }
 
 /// A process that does nothing.
-fn sleeping_process(ground: &BenchGround) -> Result<RunningProgram> {
+fn sleeping_process(ground: &BenchGround<'_>) -> Result<RunningProgram> {
     let mut command = Command::new("sleep");
     command.arg("infinity");
     RunningProgram::start(ground.scratch(), command)
@@ -253,7 +297,11 @@ fn keep(compared: &Compared, measurements: Vec<MeasurementRecord>) -> Result<()>
     let Some(path) = &compared.json else {
         return Ok(());
     };
-    BenchRecord::of_this_machine(today()?, compared.revision.clone(), measurements)?.save(path)
+    let revision = compared
+        .revision
+        .clone()
+        .or_else(|| env::var("TRACER_BENCH_REVISION").ok());
+    BenchRecord::of_this_machine(today()?, revision, measurements)?.save(path)
 }
 
 /// The date in UTC, `YYYY-MM-DD`.

@@ -201,7 +201,7 @@ impl MeasurementRecord {
 }
 
 /// Name of the variant without a tracer.
-pub const NONE: &str = "none";
+const NONE: &str = "none";
 
 impl VariantRecord {
     /// A figure over all rounds; none where a round has not observed it.

@@ -6,9 +6,9 @@ use anyhow::{Context as _, Result};
 
 use super::{
     programs::{add_figures, floor_ns},
-    record::{RoundRecord, TracerRecord, VariantRecord},
     variant::{Variant, Variants},
 };
+use crate::bench::record::{RoundRecord, TracerRecord, VariantRecord};
 
 /// How often.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +21,7 @@ pub struct Rounds {
 
 /// A turn that a variant has.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Turn<'variants> {
+pub struct Turn<'variants> {
     /// Whose.
     pub variant: &'variants Variant,
     /// The tracer that is measured.
@@ -33,7 +33,7 @@ pub(super) struct Turn<'variants> {
 impl Rounds {
     /// Gives each variant its turn, in one order and in the next round in the reverse, so that a drift of the machine
     /// cancels out.
-    pub(super) fn take(
+    pub fn take(
         self,
         variants: &Variants,
         mut turn: impl FnMut(Turn<'_>) -> Result<RoundRecord>,

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use super::{
     interval::Interval,
-    record::{MeasurementRecord, VariantRecord, WorkRecord},
+    kept::{MeasurementRecord, VariantRecord, WorkRecord},
 };
 
 impl WorkRecord {
@@ -196,10 +196,8 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::{about_intervals, shown};
-    use crate::bench::{
-        figure::Figure,
-        interval::Interval,
-        record::{MeasurementRecord, RoundRecord, VariantRecord, WorkRecord},
+    use crate::bench::record::{
+        Figure, Interval, MeasurementRecord, RoundRecord, VariantRecord, WorkRecord,
     };
 
     fn variant(name: &str, rates: &[f64]) -> VariantRecord {

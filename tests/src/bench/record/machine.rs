@@ -16,7 +16,7 @@ pub struct MachineRecord {
     pub processors: usize,
     /// Memory, bytes.
     pub memory_bytes: u64,
-    /// Release of the kernel.
+    /// Version of the kernel, without what a distributor or a host adds to it.
     pub kernel: String,
     /// Whether the processor says that it is a virtual one.
     pub virtual_machine: bool,
@@ -41,15 +41,21 @@ impl MachineRecord {
                 .and_then(|text| text.strip_suffix(" kB")?.parse::<u64>().ok())
                 .context("/proc/meminfo does not say how much memory there is")?
                 << 10,
-            kernel: uname()
-                .context("ask for the kernel's release")?
-                .release()
-                .to_string_lossy()
-                .into_owned(),
+            kernel: kernel_version(
+                &uname()
+                    .context("ask for the kernel's release")?
+                    .release()
+                    .to_string_lossy(),
+            )
+            .to_owned(),
             virtual_machine: field(&processor, "flags")
                 .is_some_and(|flags| flags.split(' ').any(|flag| flag == "hypervisor")),
         })
     }
+}
+
+fn kernel_version(release: &str) -> &str {
+    release.split(['-', '+']).next().unwrap_or(release)
 }
 
 /// The first line `NAME : VALUE`.
@@ -62,7 +68,13 @@ fn field<'text>(text: &'text str, name: &str) -> Option<&'text str> {
 
 #[cfg(test)]
 mod tests {
-    use super::field;
+    use super::{field, kernel_version};
+
+    #[test]
+    fn additions_to_a_version_are_left_out() {
+        assert_eq!(kernel_version("6.18.44-host-v1"), "6.18.44");
+        assert_eq!(kernel_version("7.3.0"), "7.3.0");
+    }
 
     #[test]
     fn a_field_is_found_by_its_whole_name() {

@@ -11,14 +11,11 @@ use std::{
 use anyhow::{Context as _, Result};
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
-use super::{
-    figure::Figure,
+use super::reads::timed;
+use crate::bench::{
+    compared::{Rounds, Running, Traced, Turn, Variants},
     ground::BenchGround,
-    reads::timed,
-    record::{MeasurementRecord, RoundRecord, WorkRecord},
-    rounds::{Rounds, Turn},
-    running::{Running, Traced},
-    variant::Variants,
+    record::{Figure, MeasurementRecord, RoundRecord, WorkRecord},
 };
 
 /// Where programs that do nothing sit: what every tracer of reads and of the page cache needs.
@@ -34,7 +31,7 @@ const HOOKS: [&str; 4] = [
 /// # Errors
 /// A variant cannot be started, or the file cannot be read.
 pub fn measure_page_cache(
-    ground: &BenchGround,
+    ground: &BenchGround<'_>,
     traced: Traced<'_>,
     file: &Path,
     variants: &Variants,
@@ -54,7 +51,7 @@ pub fn measure_page_cache(
 
 fn one_turn(
     turn: Turn<'_>,
-    ground: &BenchGround,
+    ground: &BenchGround<'_>,
     traced: Traced<'_>,
     file: &Path,
     window: Duration,

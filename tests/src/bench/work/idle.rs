@@ -4,14 +4,11 @@ use std::{collections::BTreeMap, fs, thread, time::Duration};
 
 use anyhow::{Context as _, Result};
 
-use super::{
-    figure::Figure,
+use super::processor_time::ticks_per_second;
+use crate::bench::{
+    compared::{Rounds, Running, Traced, Turn, Variant, Variants},
     ground::BenchGround,
-    processor_time::ticks_per_second,
-    record::{MeasurementRecord, RoundRecord, WorkRecord},
-    rounds::{Rounds, Turn},
-    running::{Running, Traced},
-    variant::{Variant, Variants},
+    record::{Figure, MeasurementRecord, RoundRecord, WorkRecord},
 };
 
 /// Measures the tracers, attached to a process that does nothing.
@@ -19,7 +16,7 @@ use super::{
 /// # Errors
 /// A tracer cannot be started, or ends by itself.
 pub fn measure_idle(
-    ground: &BenchGround,
+    ground: &BenchGround<'_>,
     traced: Traced<'_>,
     variants: &Variants,
     rounds: Rounds,
@@ -40,7 +37,7 @@ pub fn measure_idle(
 
 fn one_turn(
     turn: Turn<'_>,
-    ground: &BenchGround,
+    ground: &BenchGround<'_>,
     traced: Traced<'_>,
     time: Duration,
 ) -> Result<RoundRecord> {

@@ -1,6 +1,6 @@
 //! What a tracer's programs are for, and what they cost above programs that do nothing.
 
-use super::{figure::Figure, record::RoundRecord};
+use crate::bench::record::{Figure, RoundRecord};
 
 /// What a program is for, told by its name: other builds are measured too, and other tracers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,10 +88,7 @@ fn above_floor(round: &RoundRecord, wanted: Part, floor_ns: f64) -> Option<(f64,
 #[cfg(test)]
 mod tests {
     use super::{add_figures, floor_ns};
-    use crate::bench::{
-        figure::Figure,
-        record::{ProgramRecord, RoundRecord},
-    };
+    use crate::bench::record::{Figure, ProgramRecord, RoundRecord};
 
     fn round(programs: &[(&str, u64, u64)], requests: u64) -> RoundRecord {
         RoundRecord {

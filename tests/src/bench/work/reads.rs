@@ -9,15 +9,14 @@ use std::{
 use anyhow::Result;
 
 use super::{
-    bpf::{ProgramTime, RunTimeStatistics, run_times},
-    figure::Figure,
-    ground::BenchGround,
     processor_time::busy_seconds,
     random_reads::{RandomReads, ReadLoad},
-    record::{MeasurementRecord, ProgramRecord, RoundRecord, WorkRecord},
-    rounds::{Rounds, Turn},
-    running::{Running, Traced},
-    variant::Variants,
+};
+use crate::bench::{
+    bpf::{ProgramTime, RunTimeStatistics, run_times},
+    compared::{Rounds, Running, Traced, Turn, Variants},
+    ground::BenchGround,
+    record::{Figure, MeasurementRecord, ProgramRecord, RoundRecord, WorkRecord},
 };
 use crate::{disk::DeviceStatistics, model_file::extents_of};
 
@@ -29,7 +28,7 @@ const HOOKS: [&str; 2] = ["block_rq_issue", "block_rq_complete"];
 /// # Errors
 /// A variant cannot be started, or a read fails.
 pub fn measure_reads(
-    ground: &BenchGround,
+    ground: &BenchGround<'_>,
     traced: Traced<'_>,
     variants: &Variants,
     load: ReadLoad,
@@ -53,7 +52,7 @@ pub fn measure_reads(
 
 fn one_turn(
     turn: Turn<'_>,
-    ground: &BenchGround,
+    ground: &BenchGround<'_>,
     traced: Traced<'_>,
     load: ReadLoad,
     window: Duration,
@@ -96,7 +95,7 @@ fn one_turn(
 /// Has the kernel time programs meanwhile; what they did, and the requests that the device completed.
 pub(super) fn timed(
     running: &Running<'_>,
-    ground: &BenchGround,
+    ground: &BenchGround<'_>,
     meanwhile: impl FnOnce() -> Result<()>,
 ) -> Result<(Vec<ProgramRecord>, u64)> {
     let device = ground.disk().name();

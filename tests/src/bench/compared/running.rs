@@ -14,11 +14,13 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::{
-    bpf::{EmptyPrograms, held_by},
-    figure::Figure,
-    ground::BenchGround,
     rounds::Turn,
-    variant::{TracerVariant, Variant},
+    variant::{TracerVariant, Variant, Variants},
+};
+use crate::bench::{
+    bpf::{EmptyPrograms, held_by},
+    ground::BenchGround,
+    record::Figure,
 };
 use crate::{reader::RunningProgram, reference::FtraceBlk};
 
@@ -49,7 +51,7 @@ pub struct Traced<'model> {
 
 /// A variant in force, until it is finished.
 #[derive(Debug)]
-pub(super) enum Running<'ground> {
+pub enum Running<'ground> {
     /// No tracer.
     None,
     /// Programs that do nothing.
@@ -57,7 +59,7 @@ pub(super) enum Running<'ground> {
     /// The tracer, the folder that it writes to, and how long it took to start.
     Tracer {
         program: RunningProgram,
-        folder: PathBuf,
+        folder: RunFolder,
         start: Duration,
     },
     /// bpftrace.
@@ -73,9 +75,9 @@ pub(super) enum Running<'ground> {
 
 impl<'ground> Running<'ground> {
     /// Puts it in force. Programs that do nothing sit on these tracepoints.
-    pub(super) fn start(
+    pub fn start(
         turn: Turn<'_>,
-        ground: &'ground BenchGround,
+        ground: &'ground BenchGround<'ground>,
         traced: Traced<'_>,
         hooks: &[&str],
     ) -> Result<Self> {
@@ -84,7 +86,7 @@ impl<'ground> Running<'ground> {
             Variant::Empty => Ok(Self::Empty {
                 _programs: EmptyPrograms::attach(hooks)?,
             }),
-            Variant::Tracer(tracer) => start_tracer(tracer, &turn.variants.tracer, ground, traced),
+            Variant::Tracer(tracer) => start_tracer(tracer, turn.variants, ground, traced),
             Variant::Bpftrace(bpftrace) => {
                 let mut command = Command::new(bpftrace);
                 command.args(["-e", BPFTRACE]);
@@ -102,7 +104,7 @@ impl<'ground> Running<'ground> {
     }
 
     /// Numbers of its eBPF programs.
-    pub(super) fn programs(&self) -> Result<BTreeSet<u32>> {
+    pub fn programs(&self) -> Result<BTreeSet<u32>> {
         match self {
             Self::None | Self::Ftrace { .. } => Ok(BTreeSet::new()),
             Self::Empty { .. } => held_by(std::process::id()),
@@ -113,7 +115,7 @@ impl<'ground> Running<'ground> {
     }
 
     /// Its process, where it has one of its own.
-    pub(super) fn process_id(&self) -> Option<u32> {
+    pub fn process_id(&self) -> Option<u32> {
         match self {
             Self::None | Self::Empty { .. } | Self::Ftrace { .. } => None,
             Self::Tracer { program, .. } | Self::Bpftrace(program) | Self::Perf { program, .. } => {
@@ -123,7 +125,7 @@ impl<'ground> Running<'ground> {
     }
 
     /// Ends it; what is known of it then.
-    pub(super) fn finish(self) -> Result<BTreeMap<Figure, f64>> {
+    pub fn finish(self) -> Result<BTreeMap<Figure, f64>> {
         match self {
             Self::None | Self::Empty { .. } | Self::Ftrace { .. } => Ok(BTreeMap::new()),
             Self::Tracer {
@@ -139,9 +141,8 @@ impl<'ground> Running<'ground> {
                     finished.status,
                     finished.errors.trim_end()
                 );
-                let mut figures = of_record(&folder)?;
+                let mut figures = folder.take_figures()?;
                 figures.insert(Figure::StartSeconds, start.as_secs_f64());
-                fs::remove_dir_all(&folder).context("remove the tracer's folder")?;
                 Ok(figures)
             }
             // Nobody wants what they print. Dropped, they are asked to end, and made to if they hang over it.
@@ -160,19 +161,19 @@ impl<'ground> Running<'ground> {
 
 fn start_tracer(
     tracer: &TracerVariant,
-    measured: &Path,
-    ground: &BenchGround,
+    variants: &Variants,
+    ground: &BenchGround<'_>,
     traced: Traced<'_>,
 ) -> Result<Running<'static>> {
-    let folder = ground.scratch().fresh_path("run");
-    let mut command = Command::new(tracer.program.as_deref().unwrap_or(measured));
+    let folder = RunFolder::new(ground);
+    let mut command = Command::new(tracer_program(tracer, variants));
     command
         .arg("attach")
         .args(["--pid", &traced.process_id.to_string()])
         .arg("--model")
         .arg(traced.model)
         .arg("--out")
-        .arg(&folder)
+        .arg(folder.path())
         .args(&tracer.arguments);
     let start = Instant::now();
     let program = RunningProgram::start(ground.scratch(), command)?;
@@ -186,7 +187,7 @@ fn start_tracer(
     })
 }
 
-fn start_perf(perf: &Path, ground: &BenchGround) -> Result<Running<'static>> {
+fn start_perf(perf: &Path, ground: &BenchGround<'_>) -> Result<Running<'static>> {
     let data = ground.scratch().fresh_path("perf.data");
     let mut command = Command::new(perf);
     command
@@ -210,14 +211,37 @@ fn start_perf(perf: &Path, ground: &BenchGround) -> Result<Running<'static>> {
     Ok(Running::Perf { program, data })
 }
 
-/// What a run says of itself. Read without the structs of `run.json`: other builds are measured too.
-fn of_record(folder: &Path) -> Result<BTreeMap<Figure, f64>> {
-    let path = folder.join("run.json");
-    let text = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
-    let record: Value = serde_json::from_slice(&text).context("read run.json")?;
-    Ok(figures_of(&record))
+/// The program of a variant.
+pub fn tracer_program<'any>(tracer: &'any TracerVariant, variants: &'any Variants) -> &'any Path {
+    tracer.program.as_deref().unwrap_or(&variants.tracer)
 }
 
+/// The folder that a traced run writes to.
+#[derive(Debug)]
+pub struct RunFolder(PathBuf);
+
+impl RunFolder {
+    /// One that is not there yet.
+    pub fn new(ground: &BenchGround<'_>) -> Self {
+        Self(ground.scratch().fresh_path("run"))
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// What the finished run says of itself; the folder is removed.
+    pub fn take_figures(self) -> Result<BTreeMap<Figure, f64>> {
+        let path = self.0.join("run.json");
+        let text = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
+        let record: Value = serde_json::from_slice(&text).context("read run.json")?;
+        fs::remove_dir_all(&self.0).context("remove the tracer's folder")?;
+        Ok(figures_of(&record))
+    }
+}
+
+/// Without the structs of `run.json`: other builds are measured too.
 fn figures_of(record: &Value) -> BTreeMap<Figure, f64> {
     let number = |pointer| record.pointer(pointer).and_then(Value::as_f64);
     let cpu_a_million = || {
@@ -238,7 +262,7 @@ fn figures_of(record: &Value) -> BTreeMap<Figure, f64> {
 #[cfg(test)]
 mod tests {
     use super::figures_of;
-    use crate::bench::figure::Figure;
+    use crate::bench::record::Figure;
     use serde_json::json;
 
     #[test]
