@@ -6,9 +6,9 @@ use anyhow::{Context as _, Result, ensure};
 use tests::{
     bench::{
         BenchGround, Figure, MeasurementRecord, ReadLoad, Rounds, Traced, Variant, VariantRecord,
-        Variants, measure_page_cache, measure_reads,
+        Variants, measure_page_cache, measure_reads, mount_memory,
     },
-    environment::MachineLock,
+    environment::{MachineLock, Scratch},
     model_file::ModelFile,
     tracer,
 };
@@ -40,13 +40,19 @@ fn variants() -> Result<Variants> {
     })
 }
 
-fn prepared<'ground>(
-    ground: &'ground Ground,
-    lock: &'ground MachineLock,
-) -> Result<(BenchGround<'ground>, ModelFile)> {
-    let bench = BenchGround::new(&ground.scratch, lock, FILE_BYTES)?;
+/// Calls it with a disk in memory, below which there is no other disk whose requests programs would see too, and with
+/// a file on it.
+fn on_ground(
+    ground: &Ground,
+    lock: &MachineLock,
+    measure: impl FnOnce(&BenchGround<'_>, &ModelFile) -> Result<MeasurementRecord>,
+) -> Result<MeasurementRecord> {
+    let folder = ground.scratch.fresh_path("memory");
+    let _memory = mount_memory(&folder)?;
+    let scratch = Scratch::new(&folder)?;
+    let bench = BenchGround::new(&scratch, lock, FILE_BYTES)?;
     let file = ModelFile::contiguous(bench.disk(), "model.gguf", FILE_BYTES)?;
-    Ok((bench, file))
+    measure(&bench, &file)
 }
 
 fn ourselves(model: &Path) -> Traced<'_> {
@@ -76,20 +82,15 @@ fn median(record: &VariantRecord, figure: Figure) -> Result<f64> {
 
 /// Each read is one request, which runs each program that does nothing once; and a tracer's programs take time.
 fn reads(ground: &Ground, lock: &MachineLock) -> Result<()> {
-    let (bench, file) = prepared(ground, lock)?;
     let load = ReadLoad {
         threads: 2,
         read_bytes: 4096,
         seed: 7,
     };
-    let record = measure_reads(
-        &bench,
-        ourselves(file.path()),
-        &variants()?,
-        load,
-        ROUNDS,
-        WINDOW,
-    )?;
+    let record = on_ground(ground, lock, |bench, file| {
+        let traced = ourselves(file.path());
+        measure_reads(bench, traced, &variants()?, load, ROUNDS, WINDOW)
+    })?;
     for variant in &record.variants {
         ensure!(
             median(variant, Figure::ReadsPerSecond)? > 0.0,
@@ -134,15 +135,10 @@ fn reads(ground: &Ground, lock: &MachineLock) -> Result<()> {
 
 /// Folios that come and go cost the tracer more than programs that do nothing.
 fn page_cache(ground: &Ground, lock: &MachineLock) -> Result<()> {
-    let (bench, file) = prepared(ground, lock)?;
-    let record = measure_page_cache(
-        &bench,
-        ourselves(file.path()),
-        file.path(),
-        &variants()?,
-        ROUNDS,
-        WINDOW,
-    )?;
+    let record = on_ground(ground, lock, |bench, file| {
+        let traced = ourselves(file.path());
+        measure_page_cache(bench, traced, file.path(), &variants()?, ROUNDS, WINDOW)
+    })?;
     let traced = variant(&record, "tracer")?;
     for figure in [Figure::InsertNsAFolio, Figure::EvictionNsAFolio] {
         ensure!(

@@ -46,22 +46,7 @@ impl BenchPlace {
         enter_private_mount_namespace()?;
         clean_up_on_signals()?;
         let folder = env::temp_dir().join("tracer-bench");
-        fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
-        let memory = on_exit({
-            let folder = folder.clone();
-            move || {
-                let _ = umount2(&folder, MntFlags::MNT_DETACH);
-                let _ = fs::remove_dir(&folder);
-            }
-        });
-        mount(
-            Some("bench"),
-            &folder,
-            Some("tmpfs"),
-            MsFlags::empty(),
-            Some("size=100%"),
-        )
-        .with_context(|| format!("mount a tmpfs on {}", folder.display()))?;
+        let memory = mount_memory(&folder)?;
         // Mounts tracefs, in which other tracers find the names of events.
         has_tracepoint("block/block_rq_issue")?;
         Ok(Self {
@@ -79,6 +64,31 @@ impl BenchPlace {
     pub fn ground(&self, file_bytes: u64) -> Result<BenchGround<'_>> {
         BenchGround::new(&self.scratch, &self.turn, file_bytes)
     }
+}
+
+/// Makes a folder whose files are memory, until the value is dropped. Other processes do not see it where the mount
+/// namespace is a private one.
+///
+/// # Errors
+/// Without root.
+pub fn mount_memory(folder: &Path) -> Result<Cleanup> {
+    fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
+    let memory = on_exit({
+        let folder = folder.to_owned();
+        move || {
+            let _ = umount2(&folder, MntFlags::MNT_DETACH);
+            let _ = fs::remove_dir(&folder);
+        }
+    });
+    mount(
+        Some("bench"),
+        folder,
+        Some("tmpfs"),
+        MsFlags::empty(),
+        Some("size=100%"),
+    )
+    .with_context(|| format!("mount a tmpfs on {}", folder.display()))?;
+    Ok(memory)
 }
 
 /// Where a measurement takes place: a disk of its own.

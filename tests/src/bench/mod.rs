@@ -9,7 +9,7 @@ mod record;
 mod work;
 
 pub use compared::{Other, Rounds, Traced, TracerVariant, Variant, Variants};
-pub use ground::{BenchGround, BenchPlace};
+pub use ground::{BenchGround, BenchPlace, mount_memory};
 pub use record::{
     BenchRecord, Figure, Interval, MachineRecord, MeasurementRecord, ProgramRecord, RoundRecord,
     TracerRecord, VariantRecord, WorkRecord, document,

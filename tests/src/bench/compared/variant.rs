@@ -4,6 +4,8 @@ use std::{path::PathBuf, str::FromStr};
 
 use anyhow::{Result, anyhow, ensure};
 
+use crate::bench::record::NONE;
+
 /// One of the things whose cost is compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Variant {
@@ -58,7 +60,7 @@ impl Variant {
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
-            Self::None => "none",
+            Self::None => NONE,
             Self::Empty => "empty",
             Self::Tracer(tracer) => &tracer.name,
             Self::Bpftrace(_) => "bpftrace",

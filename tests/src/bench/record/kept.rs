@@ -201,7 +201,7 @@ impl MeasurementRecord {
 }
 
 /// Name of the variant without a tracer.
-const NONE: &str = "none";
+pub const NONE: &str = "none";
 
 impl VariantRecord {
     /// A figure over all rounds; none where a round has not observed it.

@@ -11,7 +11,7 @@ pub use document::document;
 pub use figure::Figure;
 pub use interval::Interval;
 pub use kept::{
-    BenchRecord, MeasurementRecord, ProgramRecord, RoundRecord, TracerRecord, VariantRecord,
+    BenchRecord, MeasurementRecord, NONE, ProgramRecord, RoundRecord, TracerRecord, VariantRecord,
     WorkRecord,
 };
 pub use machine::MachineRecord;
