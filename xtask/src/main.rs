@@ -6,9 +6,12 @@
 mod bench;
 mod caller_environment;
 mod cargo;
+mod deny;
 mod executable;
+mod kept;
 mod linker;
 mod lint;
+mod packages;
 mod privilege;
 mod progress;
 mod python;
@@ -17,6 +20,8 @@ mod setup;
 mod shell;
 mod supervise;
 mod test;
+mod test_programs;
+mod tool;
 mod toolchain;
 mod vm;
 mod workspace;
@@ -60,8 +65,11 @@ enum Command {
     /// Run the tracer and its tests on other kernels, in virtual machines.
     #[command(subcommand)]
     Vm(vm::Command),
-    /// Check formatting, run clippy on the user's side and on the eBPF side, and build the documentation.
-    Lint,
+    /// Check the structure of the sources and their formatting, run clippy on the user's side and on the eBPF side, and
+    /// build the documentation.
+    Lint(lint::Options),
+    /// Check licences, versions and sources of all dependencies, by deny.toml.
+    Deny,
 }
 
 fn main() -> ExitCode {
@@ -76,7 +84,8 @@ fn main() -> ExitCode {
             Command::Test(options) => report(test::test(&options)),
             Command::Bench { arguments } => bench::bench(&arguments),
             Command::Vm(command) => vm::vm(command),
-            Command::Lint => report(lint::lint()),
+            Command::Lint(options) => report(lint::lint(&options)),
+            Command::Deny => report(deny::deny()),
         },
     }
 }

@@ -7,18 +7,20 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::{
-    blktrace::{TraceRequest, audit_record, trace_record},
+    old_trace::{TraceRequest, audit_record, trace_record},
+    output::{AUDIT_RECORD, RunDirectory, TRACE_RECORD},
+    process::Caller,
     report,
-    run::{AUDIT_RECORD, RunDirectory, TRACE_RECORD},
-    stats::accounting_match::Expectation,
+    stats::audit::matching::Expectation,
     storage::{KernelDevice, Sector},
-    target::Caller,
 };
 
 use super::commands::{print_ignoring_a_closed_pipe, terminal_columns};
+use super::examples;
 
 /// Which trace, and what in it.
 #[derive(Clone, Debug, Args)]
+#[command(after_help = examples::BLKTRACE)]
 pub struct OldTraceArguments {
     /// Text that blkparse printed in its default format, or the files NAME.blktrace.0, NAME.blktrace.1, … of one
     /// recording; NAME alone stands for all of them.
@@ -50,6 +52,7 @@ pub struct OldTraceArguments {
 
 /// `tracer audit`.
 #[derive(Clone, Debug, Args)]
+#[command(after_help = examples::AUDIT)]
 pub struct AuditArguments {
     /// The trace.
     #[command(flatten)]
@@ -184,8 +187,9 @@ fn expectation(text: &str) -> Result<Expectation, String> {
 
 #[cfg(test)]
 mod tests {
+    use crate::{stats::audit::matching::Expectation, storage::KernelDevice};
+
     use super::{device, expectation};
-    use crate::{stats::accounting_match::Expectation, storage::KernelDevice};
 
     #[test]
     fn devices_are_read_as_blkparse_prints_them() {

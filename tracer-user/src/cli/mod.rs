@@ -3,6 +3,8 @@
 mod arguments;
 mod blktrace;
 mod commands;
+mod doctor;
+mod examples;
 mod experiment;
 mod size;
 

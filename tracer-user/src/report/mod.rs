@@ -1,15 +1,15 @@
-//! Finished records → terminal table and Markdown. Reads records only, never a live object.
+//! Finished records → a [`document`] → terminal and Markdown. Reads records only, never a live object.
 
 mod attribution;
 mod audit;
 mod block_trace;
 mod device;
+pub mod document;
 mod experiment;
 mod figures;
 mod inspection;
 mod markdown;
 mod terminal;
-mod units;
 
 pub use audit::{accounting_table, audit_markdown, audit_terminal};
 pub use block_trace::{block_trace_markdown, block_trace_terminal};
@@ -20,4 +20,3 @@ pub use experiment::{
 pub use inspection::inspection;
 pub use markdown::markdown;
 pub use terminal::terminal;
-pub use units::{bytes, rate};

@@ -1,8 +1,6 @@
 //! `cargo xtask bench`: what tracing costs. The program `bench` of the tests measures; here it is built, with what it
 //! compares the tracer with, and run.
 
-mod others;
-
 use std::{
     ffi::{OsStr, OsString},
     process::{Command, ExitCode},
@@ -12,12 +10,13 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     cargo,
+    packages::Architecture,
     privilege::Elevation,
     progress, python,
     run::build_tracer,
     setup::{self, Ready},
-    supervise,
-    vm::{Architecture, StaticBuild},
+    supervise, test_programs,
+    vm::StaticBuild,
 };
 
 /// What xtask exits with when it is xtask that failed, and not the measurement.
@@ -53,15 +52,17 @@ fn build_and_run(arguments: &[OsString]) -> Result<u8> {
             .context("cannot run the program that measures")?;
         return Ok(supervise::exit_code(status));
     }
-    let mut variables = vec![("TRACER_BINARY", build_tracer(&ready)?.into())];
+    let mut variables = vec![
+        ("TRACER_BINARY", build_tracer(&ready)?.into()),
+        (
+            "PATH",
+            test_programs::search_path_of_measurements(&ready.workspace)?,
+        ),
+    ];
     variables.extend(revision().map(|revision| ("TRACER_BENCH_REVISION", revision.into())));
     if arguments[0] == OsStr::new("tokens") {
-        variables.extend(
-            python::find(&ready, &python::ENGINE)
-                .map(|python| ("TRACER_TESTS_PYTHON", python.into())),
-        );
-    } else {
-        variables.extend(others::variables(&ready));
+        let python = python::find(&ready, &python::ENGINE);
+        variables.extend(python.map(|python| ("TRACER_TESTS_PYTHON", python.into())));
     }
     let by_hand = std::iter::once(OsString::from("env"))
         .chain(variables.iter().map(|(name, value)| {
@@ -121,7 +122,9 @@ fn write_document() -> Result<()> {
 
 fn build_static() -> Result<()> {
     let ready = setup::setup()?;
-    let built = StaticBuild::bench(&ready, Architecture::of_machine()?)?;
+    let architecture = Architecture::of_machine()
+        .context("nothing static can be built for this machine's processor")?;
+    let built = StaticBuild::bench(&ready, architecture)?;
     for program in built {
         println!("{}", program.display());
     }

@@ -21,23 +21,20 @@ pub enum Other {
 }
 
 impl Other {
-    /// Where it is: as `cargo xtask bench` says, else in the search path.
+    /// Where it is in the search path.
     ///
     /// # Errors
     /// It is not there; the text says so.
     pub fn find(self) -> Result<Variant, String> {
         match self {
-            Self::Bpftrace => program("bpftrace", "TRACER_BENCH_BPFTRACE").map(Variant::Bpftrace),
-            Self::Perf => program("perf", "TRACER_BENCH_PERF").map(Variant::Perf),
+            Self::Bpftrace => program("bpftrace").map(Variant::Bpftrace),
+            Self::Perf => program("perf").map(Variant::Perf),
             Self::Ftrace => Ok(Variant::Ftrace),
         }
     }
 }
 
-fn program(name: &str, variable: &str) -> Result<PathBuf, String> {
-    if let Some(path) = env::var_os(variable) {
-        return Ok(path.into());
-    }
+fn program(name: &str) -> Result<PathBuf, String> {
     env::var_os("PATH")
         .iter()
         .flat_map(env::split_paths)

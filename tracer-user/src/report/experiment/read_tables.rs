@@ -1,11 +1,12 @@
 //! Tables of what was read: results, amplification, coverage by phase.
 
-use crate::stats::experiment::bootstrap::median;
-
-use super::super::{
-    markdown::table,
+use crate::{
+    report::markdown::table,
+    schema::ModelIdentity,
+    stats::experiment::bootstrap::median,
     units::{bytes, observed_bytes, unobserved},
 };
+
 use super::{
     amounts::Unit,
     cells::pressure,
@@ -27,7 +28,7 @@ pub(super) const PHASES: [&str; 9] = [
 ];
 
 /// A sector, bytes.
-const SECTOR_BYTES: f64 = 512.0;
+const SECTOR_BYTES: u64 = 512;
 
 /// One table for each kind of pressure, one line a cell: the study's table of results.
 pub(super) fn results(text: &mut String, groups: &[Group<'_>]) {
@@ -97,8 +98,10 @@ pub(super) fn amplification(text: &mut String, groups: &[Group<'_>]) {
     let rows: Vec<Vec<String>> = groups
         .iter()
         .map(|group| {
-            let sectors = group
-                .figures(|run| Some(run.model.reads.as_ref()?.unique_bytes as f64 / SECTOR_BYTES));
+            let sectors = group.figures(|run| {
+                let unique_bytes = run.model.reads.as_ref()?.unique_bytes;
+                Some(whole_sectors(unique_bytes, &run.model.model)? as f64)
+            });
             vec![
                 group.class.name().to_owned(),
                 group.label(),
@@ -141,6 +144,25 @@ fn of_generation(group: &Group<'_>) -> String {
 /// Of the first device of a run.
 pub(super) fn read_ahead(run: &Traced<'_>) -> Option<f64> {
     Some(run.record.devices.first()?.read_ahead_kb? as f64)
+}
+
+/// Sectors that these distinct bytes of a model came in: a device reads the last one of a file whole, also where the
+/// file ends within it. None where several files end so and not all of them was read: whose ends are among it is not
+/// known then.
+fn whole_sectors(unique_bytes: u64, model: &ModelIdentity) -> Option<u64> {
+    if unique_bytes == model.size_bytes && !model.files.is_empty() {
+        let files = model.files.iter();
+        return Some(
+            files
+                .map(|file| file.size_bytes.div_ceil(SECTOR_BYTES))
+                .sum(),
+        );
+    }
+    let cut_ends = model
+        .files
+        .iter()
+        .filter(|file| !file.size_bytes.is_multiple_of(SECTOR_BYTES));
+    (cut_ends.count() < 2).then(|| unique_bytes.div_ceil(SECTOR_BYTES))
 }
 
 fn unique_sectors(values: &[f64]) -> String {
@@ -191,4 +213,36 @@ pub(super) fn coverage(text: &mut String, groups: &[Group<'_>]) {
     let mut header = vec!["pressure", "cell", "runs", "whole run"];
     header.extend(named.iter().map(String::as_str));
     table(text, &header, &rows);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::ModelFileRecord;
+
+    fn of_files(sizes: &[u64]) -> ModelIdentity {
+        let file = |size: &u64| ModelFileRecord {
+            size_bytes: *size,
+            ..Default::default()
+        };
+        ModelIdentity {
+            files: sizes.iter().map(file).collect(),
+            size_bytes: sizes.iter().sum(),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn the_sector_that_a_file_ends_in_is_a_whole_one() {
+        let one = of_files(&[120_214_938]);
+        assert_eq!(whole_sectors(120_214_938, &one), Some(234_795));
+        assert_eq!(whole_sectors(512, &one), Some(1));
+        assert_eq!(whole_sectors(0, &one), Some(0));
+        // Each file has an end of its own.
+        let two = of_files(&[1000, 1000]);
+        assert_eq!(whole_sectors(2000, &two), Some(4));
+        // 512 + 488 of one file, or the ends of both and another part?
+        assert_eq!(whole_sectors(1000, &two), None);
+        assert_eq!(whole_sectors(1000, &of_files(&[1000, 1024])), Some(2));
+    }
 }
