@@ -15,6 +15,6 @@ pub use record::{
     TracerRecord, VariantRecord, WorkRecord, document,
 };
 pub use work::{
-    BoundProcessors, Engine, ReadLoad, TokenLoad, measure_idle, measure_page_cache, measure_reads,
-    measure_tokens,
+    BoundProcessors, Engine, GoFirst, ReadLoad, TokenLoad, measure_idle, measure_page_cache,
+    measure_reads, measure_tokens,
 };

@@ -141,7 +141,7 @@ mod tests {
         "format": 1, "date": "2026-11-27", "revision": "abc123",
         "machine": { "processor": "A Processor", "processors": 2, "memory_bytes": 24000000000, "kernel": "6.18.1", "virtual_machine": true },
         "measurements": [{
-            "work": { "kind": "reads", "threads": 4, "read_bytes": 4096, "extents": 1, "model_bytes": 268000000, "processors": 2, "engine_reads": true },
+            "work": { "kind": "reads", "threads": 4, "read_bytes": 4096, "extents": 1, "model_bytes": 268000000, "processors": 2, "engine_reads": true, "went_first": false },
             "variants": [
                 { "name": "none", "tracer": null, "rounds": [{ "figures": { "reads_per_second": 100000.0 }, "programs": [], "requests": 90000 }] },
                 { "name": "counts", "tracer": { "version": "tracer 0.1.0", "other_build": false, "arguments": ["--detail", "counts"] },

@@ -54,6 +54,8 @@ pub enum WorkRecord {
         processors: usize,
         /// Whether the reading process is the one that is traced; else its threads are somebody else's.
         engine_reads: bool,
+        /// Whether all this ran before the machine's other programs.
+        went_first: bool,
     },
     /// A file read through the page cache from start to end, dropped, and read again.
     PageCache {
@@ -61,6 +63,8 @@ pub enum WorkRecord {
         traced: bool,
         /// Size of the file.
         file_bytes: u64,
+        /// Whether all this ran before the machine's other programs.
+        went_first: bool,
     },
     /// Nothing, for a while.
     Idle {

@@ -19,8 +19,9 @@ impl WorkRecord {
                 model_bytes,
                 processors,
                 engine_reads,
+                went_first,
             } => format!(
-                "direct reads of {} KiB at random places, {threads} {}, {processors} CPUs; model of {} MB in {extents} {}{}",
+                "direct reads of {} KiB at random places, {threads} {}, {processors} CPUs; model of {} MB in {extents} {}{}{}",
                 read_bytes >> 10,
                 if *threads == 1 { "thread" } else { "threads" },
                 model_bytes / 1_000_000,
@@ -29,16 +30,22 @@ impl WorkRecord {
                     ""
                 } else {
                     "; the reading threads are not the traced process's"
-                }
+                },
+                before_others(*went_first)
             ),
-            Self::PageCache { traced, file_bytes } => format!(
-                "{} of {} MB read through the page cache, dropped, and read again",
+            Self::PageCache {
+                traced,
+                file_bytes,
+                went_first,
+            } => format!(
+                "{} of {} MB read through the page cache, dropped, and read again{}",
                 if *traced {
                     "the traced model"
                 } else {
                     "another file than the traced model,"
                 },
-                file_bytes / 1_000_000
+                file_bytes / 1_000_000,
+                before_others(*went_first)
             ),
             Self::Idle {
                 seconds,
@@ -58,6 +65,14 @@ impl WorkRecord {
                 model_bytes / 1_000_000
             ),
         }
+    }
+}
+
+fn before_others(went_first: bool) -> &'static str {
+    if went_first {
+        "; before all other programs of a machine that others used"
+    } else {
+        ""
     }
 }
 

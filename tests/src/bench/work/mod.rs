@@ -3,6 +3,7 @@
 mod idle;
 mod memory_group;
 mod page_cache;
+mod priority;
 mod processor_time;
 mod processors;
 mod random_reads;
@@ -11,6 +12,7 @@ mod tokens;
 
 pub use idle::measure_idle;
 pub use page_cache::measure_page_cache;
+pub use priority::GoFirst;
 pub use processors::BoundProcessors;
 pub use random_reads::ReadLoad;
 pub use reads::measure_reads;

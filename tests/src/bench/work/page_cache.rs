@@ -11,7 +11,10 @@ use std::{
 use anyhow::{Context as _, Result};
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
-use super::reads::timed;
+use super::{
+    priority::{goes_first, keep_first},
+    reads::timed,
+};
 use crate::bench::{
     compared::{Rounds, Running, Traced, Turn, Variants},
     ground::BenchGround,
@@ -42,6 +45,7 @@ pub fn measure_page_cache(
         work: WorkRecord::PageCache {
             traced: file == traced.model,
             file_bytes: file.metadata()?.len(),
+            went_first: goes_first(),
         },
         variants: rounds.take(variants, |turn| {
             one_turn(turn, ground, traced, file, window)
@@ -57,6 +61,7 @@ fn one_turn(
     window: Duration,
 ) -> Result<RoundRecord> {
     let running = Running::start(turn, ground, traced, &HOOKS)?;
+    keep_first();
     // Memory that a machine at rest gave back to its host comes again slowly, and a tracer's start is a rest.
     turn_over(file, window)?;
     let bytes_per_second = turn_over(file, window)?;

@@ -9,6 +9,7 @@ use std::{
 use anyhow::Result;
 
 use super::{
+    priority::{goes_first, keep_first},
     processor_time::busy_seconds,
     random_reads::{RandomReads, ReadLoad},
 };
@@ -43,6 +44,7 @@ pub fn measure_reads(
             model_bytes: traced.model.metadata()?.len(),
             processors: thread::available_parallelism()?.get(),
             engine_reads: traced.process_id == std::process::id(),
+            went_first: goes_first(),
         },
         variants: rounds.take(variants, |turn| {
             one_turn(turn, ground, traced, load, window)
@@ -65,6 +67,7 @@ fn one_turn(
             ..load
         },
     )?;
+    keep_first();
     thread::sleep(window / 8);
 
     let (busy, before, start) = (busy_seconds()?, reads.done(), Instant::now());

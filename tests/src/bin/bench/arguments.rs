@@ -64,6 +64,10 @@ pub struct Window {
     /// Seconds that each is measured in a round, twice: the second time the kernel times the programs.
     #[arg(long, default_value = "1", value_parser = seconds)]
     pub seconds: Duration,
+    /// Run readers, tracers and the kernel's workers before all other programs of the machine: for one that others use.
+    /// Time of programs is steadier then, and CPU time of the machine still includes the others.
+    #[arg(long)]
+    pub go_first: bool,
 }
 
 /// For commands that other tracers do as well.

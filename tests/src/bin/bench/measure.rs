@@ -11,9 +11,9 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use tests::{
     bench::{
-        BenchGround, BenchPlace, BenchRecord, BoundProcessors, Engine, MeasurementRecord, Other,
-        ReadLoad, Rounds, TokenLoad, Traced, Variant, Variants, measure_idle, measure_page_cache,
-        measure_reads, measure_tokens,
+        BenchGround, BenchPlace, BenchRecord, BoundProcessors, Engine, GoFirst, MeasurementRecord,
+        Other, ReadLoad, Rounds, TokenLoad, Traced, Variant, Variants, measure_idle,
+        measure_page_cache, measure_reads, measure_tokens,
     },
     reader::RunningProgram,
 };
@@ -50,6 +50,7 @@ pub fn cost(arguments: &CostArguments) -> Result<()> {
     } else {
         None
     };
+    let first = arguments.window.go_first.then(GoFirst::take).transpose()?;
     let mut measurements = Vec::new();
     for reads in &arguments.reads {
         let (model, read_bytes) = match reads {
@@ -80,6 +81,7 @@ pub fn cost(arguments: &CostArguments) -> Result<()> {
         measurements.push(measurement);
     }
     drop(other_engine);
+    drop(first);
     drop(ground);
     drop(place);
     keep(compared, measurements)
@@ -103,6 +105,7 @@ pub fn scale(arguments: &ScaleArguments) -> Result<()> {
         .iter()
         .map(|count| all.min(*count))
         .collect();
+    let first = arguments.window.go_first.then(GoFirst::take).transpose()?;
     let mut measurements = Vec::new();
     for count in processors {
         let _bound = BoundProcessors::first(count.get())?;
@@ -124,6 +127,7 @@ pub fn scale(arguments: &ScaleArguments) -> Result<()> {
             measurements.push(measurement);
         }
     }
+    drop(first);
     drop(ground);
     drop(place);
     keep(compared, measurements)
@@ -142,6 +146,7 @@ pub fn cache(arguments: &CacheArguments) -> Result<()> {
         process_id: std::process::id(),
         model: &model,
     };
+    let first = arguments.window.go_first.then(GoFirst::take).transpose()?;
     let mut measurements = Vec::new();
     for file in [&model, &other] {
         let measurement = measure_page_cache(
@@ -155,6 +160,7 @@ pub fn cache(arguments: &CacheArguments) -> Result<()> {
         show(&measurement);
         measurements.push(measurement);
     }
+    drop(first);
     drop(ground);
     drop(place);
     keep(compared, measurements)
