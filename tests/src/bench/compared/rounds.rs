@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, process::Command};
 use anyhow::{Context as _, Result};
 
 use super::{
-    programs::{add_figures, floor_ns},
+    programs::add_figures,
     variant::{Variant, Variants},
 };
 use crate::bench::record::{RoundRecord, TracerRecord, VariantRecord};
@@ -73,13 +73,13 @@ impl Rounds {
             if round < self.warm_up {
                 continue;
             }
-            let floor = variants
+            let empty = variants
                 .list
                 .iter()
                 .position(|variant| *variant == Variant::Empty)
-                .and_then(|index| floor_ns(taken.get(&index)?));
+                .and_then(|index| taken.get(&index).cloned());
             for (index, mut measured) in taken {
-                add_figures(&mut measured, floor);
+                add_figures(&mut measured, empty.as_ref());
                 records[index].rounds.push(measured);
             }
         }
