@@ -92,7 +92,7 @@ fn above_floor(
         .fold((0, 0), |(time, runs), program| {
             (time + program.time_ns, runs + program.runs)
         });
-    (runs > 0).then(|| (time as f64 - runs as f64 * floor_ns, runs))
+    (runs > 0).then_some((time as f64 - runs as f64 * floor_ns, runs))
 }
 
 #[cfg(test)]

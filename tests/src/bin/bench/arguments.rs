@@ -2,8 +2,8 @@
 
 use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
+use ::tests::bench::{Other, TracerVariant};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use tests::bench::{Other, TracerVariant};
 
 /// Measures what tracing costs: the same work without a tracer and with several, in turns.
 #[derive(Debug, Parser)]

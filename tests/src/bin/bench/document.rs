@@ -2,8 +2,8 @@
 
 use std::{fs, path::PathBuf};
 
+use ::tests::bench::{BenchRecord, document as document_of};
 use anyhow::{Context as _, Result, bail};
-use tests::bench::{BenchRecord, document as document_of};
 
 use super::arguments::DocumentArguments;
 

@@ -8,8 +8,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::{Context as _, Result, ensure};
-use tests::{
+use ::tests::{
     bench::{
         BenchGround, BenchPlace, BenchRecord, BoundProcessors, Engine, GoFirst, MeasurementRecord,
         Other, ReadLoad, Rounds, TokenLoad, Traced, Variant, Variants, measure_idle,
@@ -17,6 +16,7 @@ use tests::{
     },
     reader::RunningProgram,
 };
+use anyhow::{Context as _, Result, ensure};
 
 use super::arguments::{
     CacheArguments, Compared, CostArguments, IdleArguments, Reads, ScaleArguments, TokenArguments,
