@@ -176,6 +176,16 @@ mod tests {
     }
 
     #[test]
+    fn records_of_one_machine_and_source_are_joined() {
+        let record: BenchRecord = serde_json::from_str(RECORD).expect("a record");
+        let joined = record.clone().after(record.clone()).expect("the same");
+        assert_eq!(joined.measurements.len(), 2);
+        let other: BenchRecord =
+            serde_json::from_str(&RECORD.replace("abc123", "def456")).expect("a record");
+        assert!(record.after(other).is_err());
+    }
+
+    #[test]
     fn a_record_is_read_as_it_was_written() {
         let record: BenchRecord = serde_json::from_str(RECORD).expect("a record");
         let again: BenchRecord =

@@ -172,6 +172,19 @@ impl BenchRecord {
         Ok(record)
     }
 
+    /// Adds the measurements of an older record of the same machine and source before its own.
+    ///
+    /// # Errors
+    /// The records are of different machines or sources.
+    pub fn after(mut self, older: Self) -> Result<Self> {
+        ensure!(
+            self.machine == older.machine && self.revision == older.revision,
+            "that record is of another machine or of another source"
+        );
+        self.measurements.splice(0..0, older.measurements);
+        Ok(self)
+    }
+
     /// Writes it.
     ///
     /// # Errors

@@ -50,7 +50,7 @@ pub struct Compared {
     /// Size of the model, MiB.
     #[arg(long, default_value_t = 256)]
     pub model_mib: u64,
-    /// Write all that was measured to this file.
+    /// Write all that was measured to this file; where there is one of the same machine and source, add it there.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
     /// Which source the tracer was built from, to be written down [default: as `cargo xtask bench` says].

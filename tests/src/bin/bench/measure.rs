@@ -307,7 +307,15 @@ fn keep(compared: &Compared, measurements: Vec<MeasurementRecord>) -> Result<()>
         .revision
         .clone()
         .or_else(|| env::var("TRACER_BENCH_REVISION").ok());
-    BenchRecord::of_this_machine(today()?, revision, measurements)?.save(path)
+    let record = BenchRecord::of_this_machine(today()?, revision, measurements)?;
+    let record = if path.exists() {
+        record
+            .after(BenchRecord::load(path)?)
+            .with_context(|| format!("nothing is added to {}", path.display()))?
+    } else {
+        record
+    };
+    record.save(path)
 }
 
 /// The date in UTC, `YYYY-MM-DD`.
