@@ -187,9 +187,14 @@ pub(super) fn shown(interval: Option<Interval>, unit: f64, decimals: usize) -> S
     let Some(interval) = interval else {
         return "–".to_owned();
     };
-    let [median, low, high] =
-        [interval.median, interval.low, interval.high].map(|value| value / unit);
-    format!("{median:.decimals$} [{low:.decimals$} … {high:.decimals$}]")
+    let [median, low, high] = [interval.median, interval.low, interval.high].map(|value| {
+        let text = format!("{:.decimals$}", value / unit);
+        // What rounds to nothing has no sign.
+        let is_nothing = text.bytes().all(|byte| b"-0.".contains(&byte));
+        text.trim_start_matches(if is_nothing { "-" } else { "" })
+            .to_owned()
+    });
+    format!("{median} [{low} … {high}]")
 }
 
 fn shown_total(total: Option<f64>) -> String {
@@ -255,5 +260,9 @@ mod tests {
     fn what_was_not_observed_is_a_dash() {
         assert_eq!(shown(None, 1.0, 0), "–");
         assert_eq!(shown(Interval::of(&[1.5e6]), 1e6, 1), "1.5 [1.5 … 1.5]");
+        assert_eq!(
+            shown(Interval::of(&[-0.04, 0.04, -12.0]), 1.0, 1),
+            "0.0 [-12.0 … 0.0]"
+        );
     }
 }

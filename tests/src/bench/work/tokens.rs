@@ -188,6 +188,8 @@ mod tests {
             builtin_perf_print:        eval time =     950.00 ms /    19 runs   (   50.00 ms per token,    20.00 tokens per second)\n\
             builtin_perf_print:       total time =    2000.00 ms /    24 tokens\n";
         assert_eq!(tokens_per_second(built_in), Some(20.0));
+        let prompt_alone = built_in.lines().next().expect("a line");
+        assert_eq!(tokens_per_second(prompt_alone), None);
         let llama = "loaded\n{\"predicted_n\": 20, \"predicted_per_second\": 12.5}\n";
         assert_eq!(tokens_per_second(llama), Some(12.5));
         assert_eq!(tokens_per_second("no figures\n"), None);
