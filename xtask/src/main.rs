@@ -6,23 +6,19 @@
 mod bench;
 mod caller_environment;
 mod cargo;
-mod deny;
 mod executable;
 mod kept;
-mod linker;
 mod lint;
 mod packages;
 mod privilege;
 mod progress;
-mod python;
 mod run;
 mod setup;
 mod shell;
 mod supervise;
 mod test;
-mod test_programs;
-mod tool;
 mod toolchain;
+mod tools;
 mod vm;
 mod workspace;
 
@@ -85,7 +81,7 @@ fn main() -> ExitCode {
             Command::Bench { arguments } => bench::bench(&arguments),
             Command::Vm(command) => vm::vm(command),
             Command::Lint(options) => report(lint::lint(&options)),
-            Command::Deny => report(deny::deny()),
+            Command::Deny => report(tools::deny::deny()),
         },
     }
 }

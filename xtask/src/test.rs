@@ -13,10 +13,12 @@ use crate::{
     caller_environment,
     cargo::{self, Built},
     privilege::Elevation,
-    progress, python,
+    progress,
     run::build_tracer,
     setup::{self, Ready},
-    supervise, test_programs, vm,
+    supervise,
+    tools::{programs_of_tests, python},
+    vm,
 };
 
 /// What to test.
@@ -45,7 +47,7 @@ impl Options {
 /// A test fails, or something cannot be built.
 pub fn test(options: &Options) -> Result<()> {
     let ready = setup::setup()?;
-    let search_path = test_programs::search_path(&ready.workspace)?;
+    let search_path = programs_of_tests::search_path(&ready.workspace)?;
     let pythons = Pythons {
         engine: python::find(&ready, &python::ENGINE),
         duckdb: python::find(&ready, &python::DUCKDB),

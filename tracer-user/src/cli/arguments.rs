@@ -289,7 +289,7 @@ pub struct EngineArguments {
 pub struct MakeModelArguments {
     /// The file to write.
     pub path: PathBuf,
-    /// Its size; what can be made goes in steps of 1.5 MiB, and the nearest is taken.
+    /// How large it is to be: what can be made goes in steps of 1.5 MiB, and the nearest is taken.
     #[arg(long, value_name = "SIZE", default_value = "547M", value_parser = super::size::bytes)]
     pub size: u64,
 }

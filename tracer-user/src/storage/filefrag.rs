@@ -2,73 +2,13 @@
 
 use std::path::PathBuf;
 
-use fiemap::FiemapExtentFlags;
-use thiserror::Error;
+mod error;
+mod line;
 
-use super::extents::{ExtentRecord, ExtentsError, FileExtents};
+use super::extents::{ExtentRecord, FileExtents};
+use line::{ExtentLine, Radix, extent_line, is_number};
 
-/// Why a text is no output of `filefrag -v`, or one that cannot be used.
-#[derive(Debug, Error)]
-pub enum FilefragError {
-    /// No file in it.
-    #[error(
-        "no line `File size of NAME is SIZE (N blocks of B bytes)`: save the output of filefrag -v"
-    )]
-    NoFile,
-    /// A line that does not belong there.
-    #[error(
-        "line {line}: expected {expected}, as filefrag -v of e2fsprogs 1.42 or later prints `EXT: LOGICAL..LOGICAL: PHYSICAL..PHYSICAL: LENGTH: EXPECTED: FLAGS`, each extent on one line. Save its output again, straight into a file"
-    )]
-    Line {
-        /// Number of the line, from 1 on.
-        line: usize,
-        /// What should stand there.
-        expected: &'static str,
-    },
-    /// What a line says contradicts itself, in decimal as in hexadecimal numbers.
-    #[error(
-        "line {line}: {contradiction}. The text was changed; save the output of filefrag -v again"
-    )]
-    Contradiction {
-        /// Number of the line, from 1 on.
-        line: usize,
-        /// What does not fit.
-        contradiction: &'static str,
-    },
-    /// Both readings of the numbers are possible.
-    #[error(
-        "the numbers may be decimal or hexadecimal (filefrag -X), and nothing in the text tells which: save the output of filefrag -v, without -X"
-    )]
-    DecimalOrHexadecimal,
-    /// Lines are missing.
-    #[error(
-        "{}: the text is cut: {reason}. Save the whole output of filefrag -v", path.display()
-    )]
-    Cut {
-        /// The file.
-        path: PathBuf,
-        /// What shows it.
-        reason: String,
-    },
-    /// The addresses are not those of a disk.
-    #[error(
-        "{}: it lies on {file_system}, whose addresses are not sectors of a disk: the trace cannot be compared with them", path.display()
-    )]
-    NotOnDisk {
-        /// The file.
-        path: PathBuf,
-        /// The file system.
-        file_system: String,
-    },
-    /// The extents of a file cannot be used.
-    #[error("{}: {error}", path.display())]
-    Extents {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        error: ExtentsError,
-    },
-}
+pub use error::FilefragError;
 
 /// File systems on one disk whose extents are addressed from its start, by the magic number that `statfs` gives and
 /// filefrag prints (include/uapi/linux/magic.h and the file systems' own headers). Through an overlay FIEMAP gives the
@@ -110,13 +50,6 @@ pub fn parse_filefrag(text: &str) -> Result<Vec<(PathBuf, FileExtents)>, Filefra
     files.into_iter().map(|file| file.extents(radix)).collect()
 }
 
-/// How the numbers of the extents are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Radix {
-    Decimal = 10,
-    Hexadecimal = 16,
-}
-
 /// One file of the text, as it stands there.
 struct File<'a> {
     path: PathBuf,
@@ -128,20 +61,6 @@ struct File<'a> {
     lines: Vec<ExtentLine<'a>>,
     /// What filefrag counted: pieces that do not adjoin.
     pieces: Option<u64>,
-}
-
-/// `0:        0..    4095:       2065..      6160:   4096:             last,eof`
-struct ExtentLine<'a> {
-    line: usize,
-    number: u64,
-    logical: (&'a str, &'a str),
-    physical: (&'a str, &'a str),
-    length: &'a str,
-    flags: FiemapExtentFlags,
-    /// `last`: no extent follows.
-    is_last: bool,
-    /// `eof`: it reaches to the end of the file. Extents behind it were allocated in advance.
-    is_eof: bool,
 }
 
 fn read_lines(text: &str) -> Result<Vec<File<'_>>, FilefragError> {
@@ -197,10 +116,6 @@ fn begins_with_number(line: &str) -> bool {
         .is_some_and(|(number, _)| !number.is_empty() && is_number(number))
 }
 
-fn is_number(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
 /// `m.gguf: 2 extents found`, also `…, perfection would be 1 extent`. The name may hold anything.
 fn count_of_pieces(line: &str) -> Option<u64> {
     let (_, rest) = line.rsplit_once(": ")?;
@@ -232,138 +147,6 @@ fn header(rest: &str, file_system: Option<u64>) -> Option<File<'static>> {
         lines: Vec::new(),
         pieces: None,
     })
-}
-
-fn extent_line(line: usize, text: &str) -> Result<ExtentLine<'_>, &'static str> {
-    const LENGTH: &str = "the extent's length in blocks";
-    let mut fields = text.splitn(5, ':');
-    let number = fields.next().and_then(|field| field.parse().ok());
-    let mut range = |expected| {
-        let (from, to) = fields
-            .next()
-            .and_then(|field| field.split_once(".."))
-            .ok_or(expected)?;
-        // Versions before 1.43 leave the end out of a range of one block.
-        let (from, to) = (from.trim(), to.trim());
-        (is_hexadecimal(from) && (to.is_empty() || is_hexadecimal(to)))
-            .then_some((from, to))
-            .ok_or(expected)
-    };
-    let logical = range("a range of logical blocks")?;
-    let physical = range("a range of physical blocks")?;
-    let length = fields
-        .next()
-        .map(str::trim)
-        .filter(|length| is_hexadecimal(length))
-        .ok_or(LENGTH)?;
-    let mut extent = ExtentLine {
-        line,
-        number: number.ok_or("the extent's number")?,
-        logical,
-        physical,
-        length,
-        flags: FiemapExtentFlags::empty(),
-        is_last: false,
-        is_eof: false,
-    };
-    for word in fields
-        .next()
-        .unwrap_or_default()
-        .split([' ', '\t', ':'])
-        .filter(|word| !word.is_empty())
-    {
-        // Where the extent was expected, so that it adjoined the one before it.
-        if !is_hexadecimal(word) {
-            extent.add_flags(word)?;
-        }
-    }
-    Ok(extent)
-}
-
-fn is_hexadecimal(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-impl ExtentLine<'_> {
-    fn add_flags(&mut self, words: &str) -> Result<(), &'static str> {
-        for word in words.split(',').filter(|word| !word.is_empty()) {
-            self.flags |= match word {
-                "last" => FiemapExtentFlags::LAST,
-                "unknown_loc" | "unknown" => FiemapExtentFlags::UNKNOWN,
-                "delalloc" => FiemapExtentFlags::DELALLOC,
-                "encoded" => FiemapExtentFlags::ENCODED,
-                "encrypted" | "data_encrypted" => FiemapExtentFlags::DATA_ENCRYPTED,
-                "not_aligned" => FiemapExtentFlags::NOT_ALIGNED,
-                "inline" => FiemapExtentFlags::DATA_INLINE,
-                "tail_packed" => FiemapExtentFlags::DATA_TAIL,
-                "unwritten" => FiemapExtentFlags::UNWRITTEN,
-                "merged" => FiemapExtentFlags::MERGED,
-                "shared" => FiemapExtentFlags::SHARED,
-                "eof" => FiemapExtentFlags::empty(),
-                _ => return Err("flags that are known, such as last,eof"),
-            };
-            self.is_eof |= word == "eof";
-            self.is_last |= word == "last";
-        }
-        Ok(())
-    }
-
-    /// Whether its blocks have places: those of the other flags may have none, and then no length either.
-    fn has_blocks(&self) -> bool {
-        !self.flags.intersects(
-            FiemapExtentFlags::UNKNOWN
-                | FiemapExtentFlags::DELALLOC
-                | FiemapExtentFlags::DATA_INLINE,
-        )
-    }
-
-    /// What contradicts itself if the numbers are read so; none where all fits.
-    fn contradiction(&self, radix: Radix) -> Option<&'static str> {
-        let number = |text: &str| u64::from_str_radix(text, radix as u32).ok();
-        let Some(length) = number(self.length) else {
-            return Some("the extent's length is no number");
-        };
-        if !self.has_blocks() {
-            return None;
-        }
-        if length == 0 {
-            return Some("the extent has no blocks");
-        }
-        let fits = |(from, to): (&str, &str)| {
-            let from = number(from)?;
-            // Left out where it is the same.
-            let to = if to.is_empty() { from } else { number(to)? };
-            (to.checked_sub(from)?.checked_add(1)? == length).then_some(())
-        };
-        if fits(self.logical).is_none() {
-            return Some("the range of logical blocks and the length do not fit");
-        }
-        if fits(self.physical).is_none() {
-            return Some("the range of physical blocks and the length do not fit");
-        }
-        None
-    }
-
-    /// First logical block and the one after the last.
-    fn logical_blocks(&self, radix: Radix) -> Option<(u64, u64)> {
-        let start = u64::from_str_radix(self.logical.0, radix as u32).ok()?;
-        let length = u64::from_str_radix(self.length, radix as u32).ok()?;
-        Some((start, start.checked_add(length)?))
-    }
-
-    fn record(&self, radix: Radix, block_bytes: u64) -> Option<ExtentRecord> {
-        let bytes = |text: &str| {
-            u64::from_str_radix(text, radix as u32)
-                .ok()?
-                .checked_mul(block_bytes)
-        };
-        Some(ExtentRecord {
-            logical_bytes: bytes(self.logical.0)?,
-            physical_bytes: bytes(self.physical.0)?,
-            length_bytes: bytes(self.length)?,
-            flags: self.flags,
-        })
-    }
 }
 
 impl File<'_> {
@@ -552,178 +335,4 @@ fn reads_the_same(files: &[File<'_>]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use proptest::prelude::*;
-
-    use super::parse_filefrag;
-
-    /// As e2fsprogs 1.47 prints it.
-    const TWO_EXTENTS: &str = "\
-Filesystem type is: ef53
-File size of a is b/model (1).gguf is 16777000 (4096 blocks of 4096 bytes)
- ext:     logical_offset:        physical_offset: length:   expected: flags:
-   0:        0..    2047:       2065..      4112:   2048:            
-   1:     2048..    4095:       8192..     10239:   2048:       4113: last,eof
-a is b/model (1).gguf: 2 extents found
-";
-
-    #[test]
-    fn extents_are_read() {
-        let files = parse_filefrag(TWO_EXTENTS).unwrap();
-        let [(path, extents)] = files.as_slice() else {
-            panic!("{files:?}");
-        };
-        assert_eq!(path, Path::new("a is b/model (1).gguf"));
-        assert_eq!(extents.size_bytes, 16_777_000);
-        assert_eq!(extents.holes_bytes, 0);
-        assert_eq!(extents.physical_extent_count, 2);
-        assert_eq!(extents.extents[1].physical_bytes, 8192 * 4096);
-        assert_eq!(extents.extents[1].file_offset_bytes, 2048 * 4096);
-        // Units of 512 bytes, and two files in one text.
-        let text = format!(
-            "{TWO_EXTENTS}File size of b is 1024 (2 blocks of 512 bytes)\n 0: 0.. 1: 100.. 101: 2: last,unwritten,eof\n"
-        );
-        let files = parse_filefrag(&text).unwrap();
-        assert_eq!(files.len(), 2);
-        assert_eq!(
-            (files[1].1.holes_bytes, files[1].1.extents.len()),
-            (1024, 0)
-        );
-    }
-
-    #[test]
-    fn what_is_none_is_refused_with_its_line() {
-        for (text, expected) in [
-            ("", "no line `File size of"),
-            ("model: 2 extents found", "no line `File size of"),
-            (
-                "File size of a is x (1 block of 4096 bytes)",
-                "line 1: expected `NAME is",
-            ),
-            // Of e2fsprogs before 1.42.
-            (
-                "File size of a is 4096 (1 block of 4096 bytes)\n ext logical physical\n   0:  0  2065  1 eof",
-                "line 3: expected a range of logical",
-            ),
-            (
-                "File size of a is 4096 (1 block of 4096 bytes)\n 0: 0..0: 7..7: x: eof",
-                "line 2: expected the extent's length",
-            ),
-            (
-                "File size of a is 4096 (1 block of 4096 bytes)\n 0: 0..0: 7..7: 1: : inline",
-                "a: the data at offset 0 is stored inside",
-            ),
-        ] {
-            let error = parse_filefrag(text).expect_err(text).to_string();
-            assert!(error.starts_with(expected), "{error}");
-        }
-    }
-
-    const ONE_EXTENT: &str = "\
-Filesystem type is: ef53
-File size of m.gguf is 2097052 (512 blocks of 4096 bytes)
- ext:     logical_offset:        physical_offset: length:   expected: flags:
-   0:        0..     511:       1000..      1511:    512:             last,eof
-m.gguf: 1 extent found
-";
-
-    #[test]
-    fn numbers_are_decimal_or_hexadecimal_as_the_text_shows() {
-        let hexadecimal = "\
-Filesystem type is: 58465342
-File size of m.gguf is 2097052 (512 blocks of 4096 bytes)
-   0:        0..      ff:       1000..      10ff:    100:            
-   1:      100..     1ff:       5000..      50ff:    100:       1100: last,eof
-m.gguf: 2 extents found
-";
-        let files = parse_filefrag(hexadecimal).unwrap();
-        let starts: Vec<_> = files[0]
-            .1
-            .extents
-            .iter()
-            .map(|e| e.physical_bytes)
-            .collect();
-        assert_eq!(starts, [0x1000 * 4096, 0x5000 * 4096]);
-        // Without a letter: the ranges tell.
-        let no_letter = "File size of a is 90112 (22 blocks of 4096 bytes)\n 0: 0..15: 1000..1015: 16: last,eof\n";
-        assert_eq!(
-            parse_filefrag(no_letter).unwrap()[0].1.extents[0].physical_bytes,
-            0x1000 * 4096
-        );
-        // More was allocated than the file needs, and the numbers fit either way.
-        let both =
-            "File size of a is 4096 (1 block of 4096 bytes)\n 0: 0..1: 1000..1001: 2: last,eof\n";
-        let error = parse_filefrag(both).unwrap_err().to_string();
-        assert!(error.contains("without -X"), "{error}");
-    }
-
-    #[test]
-    fn a_text_that_contradicts_itself_is_refused() {
-        let changed = |from: &str, to: &str| {
-            assert!(ONE_EXTENT.contains(from));
-            parse_filefrag(&ONE_EXTENT.replace(from, to))
-        };
-        parse_filefrag(ONE_EXTENT).unwrap();
-        for (from, to, expected) in [
-            ("ef53", "9123683e", "m.gguf: it lies on btrfs"),
-            ("ef53", "dead", "not known (type dead)"),
-            (" 1511", " 1510", "line 4: the range of physical blocks"),
-            (" 511:", " 510:", "line 4: the range of logical blocks"),
-            ("512 blocks", "600 blocks", "line 2: expected `NAME is SIZE"),
-            (
-                "2097052 (512 blocks",
-                "2457600 (600 blocks",
-                "line 4: the extent that is marked `eof` ends before",
-            ),
-            (
-                "1 extent found",
-                "2 extents found",
-                "it says 2 extents and has lines for 1",
-            ),
-            ("last,eof", "", "not marked `last`"),
-            (
-                "last,eof",
-                "last,strange,eof",
-                "line 4: expected flags that are known",
-            ),
-            (
-                "m.gguf: 1",
-                "hello\nm.gguf: 1",
-                "line 5: expected an extent",
-            ),
-            ("   0:", "   1:", "extent 1 where 0 should follow"),
-            (
-                "512:             last,eof",
-                "0:     last,unknown_loc,delalloc,eof",
-                "delayed allocation",
-            ),
-            (
-                "512:             last,eof",
-                "512: 100\nlast,eof",
-                "line 5: expected an extent",
-            ),
-        ] {
-            let error = changed(from, to).expect_err(to).to_string();
-            assert!(error.contains(expected), "{to}: {error}");
-        }
-        // Marks of byte order and lines of a shell do not matter.
-        changed("Filesystem type", "\u{feff}Filesystem type").unwrap();
-        changed("Filesystem type", "$ filefrag -v m.gguf\nFilesystem type").unwrap();
-        // Nor do extents behind the end, which fallocate(2) can make.
-        changed(
-            "last,eof\nm.gguf: 1 extent",
-            "eof\n   1: 512.. 767: 1512.. 1767: 256: last,unwritten,eof\nm.gguf: 1 extent",
-        )
-        .unwrap();
-        changed("   0:", "   0: 0.. 1: 7.. 8: 2: last\n   1:").unwrap_err();
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_gives_an_answer(text in "(File size of [a-z ]{0,9}is [0-9]{1,20} \\([0-9]{1,3} blocks of [0-9]{1,12} bytes\\)\n)?[ 0-9:.,a-z\n]{0,200}") {
-            let _ = parse_filefrag(&text);
-        }
-    }
-}
+mod tests;

@@ -12,10 +12,11 @@ use crate::{
     cargo,
     packages::Architecture,
     privilege::Elevation,
-    progress, python,
+    progress,
     run::build_tracer,
     setup::{self, Ready},
-    supervise, test_programs,
+    supervise,
+    tools::{programs_of_tests, python},
     vm::StaticBuild,
 };
 
@@ -56,7 +57,7 @@ fn build_and_run(arguments: &[OsString]) -> Result<u8> {
         ("TRACER_BINARY", build_tracer(&ready)?.into()),
         (
             "PATH",
-            test_programs::search_path_of_measurements(&ready.workspace)?,
+            programs_of_tests::search_path_of_measurements(&ready.workspace)?,
         ),
     ];
     variables.extend(revision().map(|revision| ("TRACER_BENCH_REVISION", revision.into())));

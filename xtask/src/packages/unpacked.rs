@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use super::{apt::Apt, architecture::Architecture, libraries};
-use crate::{executable, kept, progress};
+use crate::{executable, progress};
 
 /// Where programs lie.
 const FOLDERS: [&str; 6] = [
@@ -22,9 +22,6 @@ const FOLDERS: [&str; 6] = [
     "usr/local/sbin",
 ];
 
-/// Says which packages were unpacked, or could not be.
-const STAMP: &str = "packages";
-
 /// A folder with unpacked packages of an architecture.
 #[derive(Debug, Clone, Copy)]
 pub struct Unpacked<'a> {
@@ -35,32 +32,21 @@ pub struct Unpacked<'a> {
 }
 
 impl Unpacked<'_> {
-    /// Downloads and unpacks packages, with what they depend on and this machine does not have. Where they cannot be
-    /// had, that is said, and tried again on the next day. `apt` is a folder for apt's state, `purpose` what the
-    /// packages are for, as in `for the guest`.
-    pub fn fetch(self, packages: &[String], apt: PathBuf, purpose: &str) {
-        let stamp = self.root.join(STAMP);
-        let tried = packages.join(" ");
-        if kept::is_fresh(&stamp) && fs::read_to_string(&stamp).is_ok_and(|text| text == tried) {
-            return;
-        }
+    /// Downloads and unpacks packages, with what they depend on and this machine does not have. `apt` is a folder for
+    /// apt's state, `purpose` what the packages are for, as in `for the guest`.
+    ///
+    /// # Errors
+    /// They cannot be had.
+    pub fn fetch(self, packages: &[String], apt: PathBuf, purpose: &str) -> Result<()> {
         progress::say(&format!(
             "unpacking {purpose}, not installing: {}",
             packages.join(", ")
         ));
-        let unpack = || -> Result<()> {
-            fs::create_dir_all(self.root)
-                .with_context(|| format!("cannot make {}", self.root.display()))?;
-            let apt = Apt::of_machine(apt, self.architecture)?;
-            apt.update()?;
-            apt.unpack_with_dependencies(packages, self.root)
-        };
-        if let Err(error) = unpack() {
-            progress::say(&format!("{error:#}"));
-        }
-        if let Err(error) = kept::write(&stamp, tried.as_bytes()) {
-            progress::say(&format!("{error:#}"));
-        }
+        fs::create_dir_all(self.root)
+            .with_context(|| format!("cannot make {}", self.root.display()))?;
+        let apt = Apt::of_machine(apt, self.architecture)?;
+        apt.update()?;
+        apt.unpack_with_dependencies(packages, self.root)
     }
 
     /// A program of these packages.

@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -10,6 +11,7 @@ use anyhow::{Context as _, Result};
 
 use super::folder::Folder;
 use crate::{
+    kept,
     packages::{Architecture, Unpacked},
     progress,
 };
@@ -46,6 +48,9 @@ const PROGRAMS: [(&str, &str); 27] = [
     ("xfs_io", "xfsprogs"),
 ];
 
+/// Says which packages were unpacked, or could not be.
+const STAMP: &str = "packages";
+
 /// What goes into the guest: its path there, and the file of this machine.
 pub type Files = BTreeMap<PathBuf, PathBuf>;
 
@@ -74,7 +79,7 @@ pub fn collect(folder: &Folder, architecture: Architecture) -> Result<Files> {
     packages.dedup();
     if !packages.is_empty() {
         let apt = folder.apt(&architecture.folder("machine"));
-        unpacked.fetch(&packages, apt, "for the guest");
+        fetch(unpacked, &packages, apt);
     }
     let mut files = Files::new();
     files.insert(
@@ -91,6 +96,21 @@ pub fn collect(folder: &Folder, architecture: Architecture) -> Result<Files> {
         }
     }
     Ok(files)
+}
+
+/// Unpacks packages, once a day at most where they cannot be had.
+fn fetch(unpacked: Unpacked<'_>, packages: &[String], apt: PathBuf) {
+    let stamp = unpacked.root.join(STAMP);
+    let tried = packages.join(" ");
+    if kept::is_fresh(&stamp) && fs::read_to_string(&stamp).is_ok_and(|text| text == tried) {
+        return;
+    }
+    if let Err(error) = unpacked.fetch(packages, apt, "for the guest") {
+        progress::say(&format!("{error:#}"));
+    }
+    if let Err(error) = kept::write(&stamp, tried.as_bytes()) {
+        progress::say(&format!("{error:#}"));
+    }
 }
 
 /// A busybox without libraries.

@@ -6,10 +6,10 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use super::from_crates_io::Tool;
 use crate::{
     cargo,
     setup::{self, Ready},
-    tool::Tool,
 };
 
 const DENY: Tool = Tool {
@@ -35,7 +35,7 @@ pub fn deny() -> Result<()> {
         let _lock = setup::lock(&workspace)?;
         DENY.ensure(&workspace, &toolchain)?;
     }
-    let mut command = Command::new(DENY.path(&workspace));
+    let mut command = Command::new(workspace.tool(DENY.name));
     command
         .current_dir(&workspace.root)
         .args(["--locked", "check"])

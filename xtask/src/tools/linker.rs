@@ -2,22 +2,17 @@
 //!
 //! 0.10.3 is the last version that works with the LLVM of Rust 1.95 (22); it loads that LLVM from the toolchain.
 
-use std::path::PathBuf;
-
 use anyhow::Result;
 
-use crate::{tool::Tool, toolchain::Toolchain, workspace::Workspace};
+use super::from_crates_io::Tool;
+use crate::{cargo::EBPF_LINKER, toolchain::Toolchain, workspace::Workspace};
 
+/// The pinned version.
 const LINKER: Tool = Tool {
-    name: "bpf-linker",
+    name: EBPF_LINKER,
     version: "0.10.3",
     is_optimised: true,
 };
-
-/// Where the linker is installed. `.cargo/config.toml` names the same place.
-pub fn path(workspace: &Workspace) -> PathBuf {
-    LINKER.path(workspace)
-}
 
 /// Installs the linker.
 ///
@@ -31,15 +26,16 @@ pub fn ensure(workspace: &Workspace, toolchain: &Toolchain) -> Result<()> {
 mod tests {
     use super::*;
 
+    /// `.cargo/config.toml` stands for cargo where no xtask has called it.
     #[test]
     fn the_configuration_names_the_place_where_the_linker_is_installed() {
         let workspace = Workspace {
             root: "".into(),
             target: "target".into(),
         };
-        let line = format!("linker = \"{}\"", path(&workspace).display());
+        let line = format!("linker = \"{}\"", workspace.tool(EBPF_LINKER).display());
         assert!(
-            include_str!("../../.cargo/config.toml")
+            include_str!("../../../.cargo/config.toml")
                 .lines()
                 .any(|found| found == line)
         );

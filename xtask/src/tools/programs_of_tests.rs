@@ -92,10 +92,13 @@ fn unpack(workspace: &Workspace, missing: &[(&str, &str)]) -> Result<PathBuf> {
             .iter()
             .map(|(_, package)| (*package).to_owned())
             .collect();
-        packages.dedup();
         packages.sort_unstable();
         packages.dedup();
-        unpacked.fetch(&packages, workspace.tools().join("apt"), "for the tests");
+        let apt = workspace.tools().join("apt");
+        // Where one cannot be had, each is looked for all the same, and named.
+        if let Err(error) = unpacked.fetch(&packages, apt, "for the tests") {
+            progress::say(&format!("{error:#}"));
+        }
     }
     fs::create_dir_all(&starters).with_context(|| format!("cannot make {}", starters.display()))?;
     for (program, package) in missing {
@@ -129,8 +132,13 @@ fn write_starter(starter: &Path, program: &Path, libraries: &OsString) -> Result
         assignment.as_os_str(),
         program.as_os_str(),
     ]);
+    let script = format!("#!/bin/sh\n{start} \"$@\"\n");
+    // A shell that is at it now reads on where it was.
+    if fs::read_to_string(starter).is_ok_and(|found| found == script) {
+        return Ok(());
+    }
     let write = || -> std::io::Result<()> {
-        fs::write(starter, format!("#!/bin/sh\n{start} \"$@\"\n"))?;
+        fs::write(starter, script)?;
         fs::set_permissions(starter, fs::Permissions::from_mode(0o755))
     };
     write().with_context(|| format!("cannot write {}", starter.display()))

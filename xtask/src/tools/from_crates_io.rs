@@ -1,6 +1,6 @@
 //! Programs from crates.io, each at its pinned version and below the target folder.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{fs, process::Command};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -18,11 +18,6 @@ pub struct Tool {
 }
 
 impl Tool {
-    /// Where it is installed.
-    pub fn path(&self, workspace: &Workspace) -> PathBuf {
-        workspace.tools().join("bin").join(self.name)
-    }
-
     /// Installs it; instant, and without network, where it is there. The caller holds the lock of the set-up.
     ///
     /// The program itself is asked for its version: a file that was cut short, or that another system wrote,
@@ -55,14 +50,14 @@ impl Tool {
         ensure!(
             found.as_deref() == Some(version),
             "cargo has installed {name} {version}, but {} says {}",
-            self.path(workspace).display(),
+            workspace.tool(self.name).display(),
             found.as_deref().unwrap_or("nothing")
         );
         fs::remove_dir_all(&build).with_context(|| format!("cannot remove {}", build.display()))
     }
 
     fn installed_version(&self, workspace: &Workspace) -> Option<String> {
-        let output = Command::new(self.path(workspace))
+        let output = Command::new(workspace.tool(self.name))
             .arg("--version")
             .output()
             .ok()?;
