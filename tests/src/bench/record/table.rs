@@ -21,9 +21,10 @@ impl WorkRecord {
                 engine_reads,
                 went_first,
             } => format!(
-                "direct reads of {} KiB at random places, {threads} {}, {processors} CPUs; model of {} MB in {extents} {}{}{}",
+                "direct reads of {} KiB at random places, {threads} {}, {processors} {}; model of {} MB in {extents} {}{}{}",
                 read_bytes >> 10,
                 if *threads == 1 { "thread" } else { "threads" },
+                if *processors == 1 { "CPU" } else { "CPUs" },
                 model_bytes / 1_000_000,
                 if *extents == 1 { "extent" } else { "extents" },
                 if *engine_reads {
