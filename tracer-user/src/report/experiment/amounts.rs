@@ -25,9 +25,8 @@ impl Unit {
         let text = match self {
             Self::Bytes => bytes(size.round() as u64),
             Self::BytesPerSecond => rate(Some(size)),
-            // A median of an even number of counts may be half.
-            Self::Count if size.fract() != 0.0 => format!("{size:.1}"),
-            Self::Count => count(size as u64),
+            // Counts are whole. Between the two in the middle of an even number of them, each is a median.
+            Self::Count => count(size.round() as u64),
             Self::Factor => factor(Some(size)),
             Self::PerSecond => format!("{size:.2}"),
             Self::Seconds => seconds(Some(size)),
@@ -82,7 +81,8 @@ mod tests {
         assert_eq!(Unit::Bytes.show_difference(2048.0), "+2.00 KiB");
         assert_eq!(Unit::Share.show(0.669), "66.9 %");
         assert_eq!(Unit::Share.show_difference(-0.015), "−1.5 points");
-        assert_eq!(Unit::Count.show(2.5), "2.5");
+        assert_eq!(Unit::Count.show(2.5), "3");
+        assert_eq!(Unit::Count.show(-234_794.5), "−234,795");
         assert_eq!(Unit::Share.show_range(&[0.3, 0.1, 0.2]), "10.0 % – 30.0 %");
         assert_eq!(Unit::Share.show_range(&[0.3, 0.3]), "30.0 %");
         assert_eq!(Unit::Count.show_all(&[]), "not observed");

@@ -2,7 +2,7 @@
 
 use crate::{
     report::document::{Column, Document, Table},
-    schema::{ExperimentRecord, GapClassRecord, GapsRecord, PhaseGapsRecord},
+    schema::{ExperimentRecord, GapClassRecord, GapsRecord, ModelIdentity, PhaseGapsRecord},
     units::unobserved,
 };
 
@@ -148,9 +148,28 @@ fn phase(group: &Group<'_>, name: &'static str) -> Vec<String> {
     ]
 }
 
+/// Sectors that these distinct bytes of a model came in: a device reads the last one of a file whole, also where the
+/// file ends within it. None where several files end so and not all of them was read: whose ends are among it is not
+/// known then.
+fn whole_sectors(unique_bytes: u64, model: &ModelIdentity) -> Option<u64> {
+    if unique_bytes == model.size_bytes && !model.files.is_empty() {
+        let files = model.files.iter();
+        return Some(
+            files
+                .map(|file| file.size_bytes.div_ceil(SECTOR_BYTES))
+                .sum(),
+        );
+    }
+    let cut_ends = model
+        .files
+        .iter()
+        .filter(|file| !file.size_bytes.is_multiple_of(SECTOR_BYTES));
+    (cut_ends.count() < 2).then(|| unique_bytes.div_ceil(SECTOR_BYTES))
+}
+
 /// Exactly: identical unique sectors show that the same bytes were read.
 fn unique_sectors(group: &Group<'_>, pick: impl Fn(&Traced<'_>) -> Option<u64>) -> String {
-    let values = group.figures(|run| Some((pick(run)? / SECTOR_BYTES) as f64));
+    let values = group.figures(|run| Some(whole_sectors(pick(run)?, &run.model.model)? as f64));
     match values.as_slice() {
         [] => unobserved(),
         [only] => Unit::Count.show(*only),
@@ -173,10 +192,36 @@ mod tests {
                 sample::{experiment, finished, with_model},
             },
         },
-        schema::{GapClassRecord, PlannedPressure},
+        schema::{GapClassRecord, ModelFileRecord, ModelIdentity, PlannedPressure},
     };
 
-    use super::phases;
+    use super::{phases, whole_sectors};
+
+    fn of_files(sizes: &[u64]) -> ModelIdentity {
+        let file = |size: &u64| ModelFileRecord {
+            size_bytes: *size,
+            ..Default::default()
+        };
+        ModelIdentity {
+            files: sizes.iter().map(file).collect(),
+            size_bytes: sizes.iter().sum(),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn the_sector_that_a_file_ends_in_is_a_whole_one() {
+        let one = of_files(&[120_214_938]);
+        assert_eq!(whole_sectors(120_214_938, &one), Some(234_795));
+        assert_eq!(whole_sectors(512, &one), Some(1));
+        assert_eq!(whole_sectors(0, &one), Some(0));
+        // Each file has an end of its own.
+        let two = of_files(&[1000, 1000]);
+        assert_eq!(whole_sectors(2000, &two), Some(4));
+        // 512 + 488 of one file, or the ends of both and another part?
+        assert_eq!(whole_sectors(1000, &two), None);
+        assert_eq!(whole_sectors(1000, &of_files(&[1000, 1024])), Some(2));
+    }
 
     #[test]
     fn each_class_stands_in_its_column_of_the_study_s_table() {
