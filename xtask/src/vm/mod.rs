@@ -29,13 +29,14 @@ use std::{collections::BTreeSet, ffi::OsString, path::PathBuf, process::ExitCode
 use anyhow::{Result, bail};
 
 pub use own_kernel::keep as keep_own_results;
+pub use static_build::StaticBuild;
 
 use crate::{
     packages::Architecture,
     setup::{self, Ready},
     vm::{
         ending::How, folder::Folder, job::Job, kernel::Kernel, machine::Settings, programs::Files,
-        series::Series, static_build::StaticBuild,
+        series::Series,
     },
 };
 

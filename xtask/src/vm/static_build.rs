@@ -58,6 +58,17 @@ impl StaticBuild {
         Ok(built)
     }
 
+    /// Builds the tracer and the program that measures what it costs; their paths.
+    ///
+    /// # Errors
+    /// The build fails, or Rust has no standard library for the target.
+    pub fn bench(ready: &Ready, architecture: Architecture) -> Result<[PathBuf; 2]> {
+        let tracer = Self::tracer(ready, architecture)?.tracer;
+        let mut command = command(ready, architecture, "build");
+        command.args(["--package", "tests", "--bin", "bench"]);
+        Ok([tracer, cargo::build(&mut command, "bench")?.executable])
+    }
+
     /// Puts the programs into the guest: the tracer into its search path, the others where they are here, since the
     /// tests have their helpers' paths built in.
     pub fn add_to(&self, files: &mut Files) {
