@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccountingRecord, BandwidthRecord, GapsRecord, LatencyRecord, MarksRecord, ModelIdentity,
-    PageCacheRecord, PhaseRecord, ReadsRecord, TensorRecord, TokenRecord,
+    AccountingRecord, BandwidthRecord, EvictionsByAgent, GapsRecord, LatencyRecord, MarksRecord,
+    ModelIdentity, PageCacheRecord, PhaseRecord, ReadsRecord, TensorRecord, TokenRecord,
 };
 
 /// One model's figures.
@@ -69,17 +69,4 @@ pub struct CacheRecord {
     /// `map_pages` events without a fault of the same thread in their window: a lower bound of the first
     /// touches that found their page cached.
     pub first_touch_hits: Option<u64>,
-}
-
-/// Evicted pages by who removed them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EvictionsByAgent {
-    /// Background reclaim.
-    pub kswapd: u64,
-    /// A task that wanted memory itself.
-    pub direct_reclaim: u64,
-    /// Other kernel threads, such as kdamond.
-    pub kernel_thread: u64,
-    /// Truncation, invalidation, `POSIX_FADV_DONTNEED`, `drop_caches`.
-    pub invalidation: u64,
 }
