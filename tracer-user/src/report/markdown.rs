@@ -12,6 +12,7 @@ use crate::{
 use super::{
     attribution::{attribution, device_share},
     audit::accountings,
+    document::{self, Document},
     figures::{Section, sections},
     terminal::verdict,
 };
@@ -41,7 +42,10 @@ pub fn markdown(record: &RunRecord) -> String {
         sizes(&mut text, model);
         attribution(&mut text, model);
         if let Some(found) = &model.accountings {
-            accountings(&mut text, found);
+            let mut audit = Document::default();
+            accountings(&mut audit, found);
+            text.push_str(&document::markdown(&audit));
+            text.push('\n');
         }
     }
     devices(&mut text, &record.devices);

@@ -9,9 +9,11 @@ mod experiment;
 mod figures;
 mod inspection;
 mod markdown;
+mod model_tables;
 mod terminal;
+mod verdict;
 
-pub use audit::{accounting_table, audit_markdown, audit_terminal};
+pub use audit::{audit_markdown, audit_terminal};
 pub use block_trace::{block_trace_markdown, block_trace_terminal};
 pub use device::device_test;
 pub use experiment::{

@@ -7,7 +7,8 @@ use comfy_table::{Attribute, Cell, ContentArrangement, Table, presets};
 use crate::schema::RunRecord;
 
 use super::{
-    audit::accounting_table,
+    audit::accountings,
+    document::{self, Document},
     figures::{Section, sections},
 };
 
@@ -20,11 +21,13 @@ pub(super) const DEFAULT_COLUMNS: u16 = 120;
 #[must_use]
 pub fn terminal(record: &RunRecord, columns: Option<u16>) -> String {
     let mut text = table_of(sections(record), columns);
-    for accountings in record
+    for found in record
         .all_models()
         .filter_map(|model| model.accountings.as_ref())
     {
-        text.push_str(&accounting_table(accountings, columns));
+        let mut audit = Document::default();
+        accountings(&mut audit, found);
+        text.push_str(&document::terminal(&audit, columns));
     }
     text.push_str(&verdict(record));
     text
