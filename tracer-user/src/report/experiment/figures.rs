@@ -40,7 +40,7 @@ const fn ratio(
 }
 
 /// Every figure that is compared, in the order of the results' table.
-pub(super) const FIGURES: [Figure; 14] = [
+pub(super) static FIGURES: [Figure; 14] = [
     amount("time", Unit::Seconds, |run| Some(run.record.time.wall_s)),
     amount("tok/s", Unit::PerSecond, |run| {
         run.record.engine.tokens_per_s
@@ -82,3 +82,8 @@ pub(super) const FIGURES: [Figure; 14] = [
         Some(run.record.process.peak.as_ref()?.rss_bytes? as f64)
     }),
 ];
+
+/// The figure of this name.
+pub(super) fn figure(name: &str) -> Option<&'static Figure> {
+    FIGURES.iter().find(|figure| figure.name == name)
+}

@@ -147,6 +147,9 @@ pub(super) struct Group<'a> {
     pub model: &'a str,
     /// Varied axes other than model and pressure.
     pub axes: String,
+    /// What tells it from the other groups of the experiment: "moe.gguf; cgroup, 3.00 GiB", or without the model where
+    /// there is one only.
+    pub name: String,
     /// Every finished run, by number.
     pub runs: Vec<Traced<'a>>,
     /// Whether the sound ones did the same work.
@@ -239,6 +242,30 @@ fn order(planned: PlannedPressure) -> (u8, Reverse<u64>, u64) {
 
 /// The groups: by class, then by model, then from much memory to little.
 pub(super) fn groups(experiment: &ExperimentRecord) -> Vec<Group<'_>> {
+    let mut groups = unnamed(experiment);
+    let several_models = groups.windows(2).any(|pair| pair[0].model != pair[1].model);
+    for group in &mut groups {
+        let mut parts = Vec::new();
+        if several_models {
+            parts.push(group.model.to_owned());
+        }
+        if group.pressure != PlannedPressure::None {
+            parts.push(pressure(group.pressure));
+        } else if !several_models && group.axes.is_empty() {
+            parts.push("no pressure".to_owned());
+        }
+        if !group.axes.is_empty() {
+            parts.push(group.axes.clone());
+        }
+        if group.class == MemoryClass::Swapped {
+            parts.push("swapped".to_owned());
+        }
+        group.name = parts.join("; ");
+    }
+    groups
+}
+
+fn unnamed(experiment: &ExperimentRecord) -> Vec<Group<'_>> {
     let axes = varied(experiment);
     let mut found: BTreeMap<_, Vec<Traced<'_>>> = BTreeMap::new();
     for run in traced(experiment) {
@@ -260,6 +287,7 @@ pub(super) fn groups(experiment: &ExperimentRecord) -> Vec<Group<'_>> {
                 pressure: first.run.pressure,
                 model: short(path),
                 axes: values(cell, &axes),
+                name: String::new(),
                 runs,
                 pooled: Ok(()),
             };

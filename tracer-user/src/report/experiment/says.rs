@@ -1,0 +1,102 @@
+//! The answer in words: what was asked, and what the runs say.
+
+use crate::{
+    report::document::{Document, Text},
+    schema::ExperimentRecord,
+};
+
+use super::{
+    differences::pairs, groups::Group, spread, threshold_words::lines, thresholds::ModelThreshold,
+    trust::runs_made,
+};
+
+/// Sentences of one kind; the tables have the others.
+const SENTENCES: usize = 6;
+
+pub(super) fn says(
+    document: &mut Document,
+    experiment: &ExperimentRecord,
+    groups: &[Group<'_>],
+    thresholds: &[ModelThreshold],
+) {
+    document.paragraph(format!("{} {}", asked(experiment), runs_made(experiment)));
+    if groups.is_empty() {
+        document.paragraph("No finished run has a record: there are no figures.");
+        return;
+    }
+    if thresholds.is_empty() {
+        let mut sentences = differences(experiment, groups);
+        if sentences.is_empty() {
+            sentences = cells(experiment, groups);
+        }
+        let left_out = sentences.len().saturating_sub(SENTENCES);
+        sentences.truncate(SENTENCES);
+        if left_out > 0 {
+            sentences.push(format!("{left_out} more in the tables below."));
+        }
+        document.list(sentences);
+        return;
+    }
+    for threshold in thresholds {
+        document.paragraph(Text::default().strong(format!(
+            "{} ({})",
+            threshold.label(),
+            threshold.kind.size()
+        )));
+        document.list(lines(threshold));
+    }
+}
+
+fn asked(experiment: &ExperimentRecord) -> String {
+    let varied: Vec<String> = experiment
+        .axes
+        .iter()
+        .filter(|axis| axis.values.len() > 1)
+        .map(|axis| format!("{} ({} values)", axis.name, axis.values.len()))
+        .collect();
+    if varied.is_empty() {
+        "Asked: does one and the same run come out alike each time?".to_owned()
+    } else {
+        format!("Asked: what changes with {}?", varied.join(", "))
+    }
+}
+
+/// What changes with each axis, where tokens or bytes tell it.
+fn differences(experiment: &ExperimentRecord, groups: &[Group<'_>]) -> Vec<String> {
+    pairs(groups)
+        .iter()
+        .filter_map(|pair| {
+            let figures: Vec<String> = ["tok/s", "read in generation"]
+                .into_iter()
+                .filter_map(|name| {
+                    let difference = pair.of_named(name, experiment.seed)?;
+                    Some(format!("{name} {difference}"))
+                })
+                .collect();
+            (!figures.is_empty()).then(|| {
+                format!(
+                    "{} against {}: {}.",
+                    pair.other.name,
+                    pair.base.name,
+                    figures.join(", ")
+                )
+            })
+        })
+        .collect()
+}
+
+/// What each cell does.
+fn cells(experiment: &ExperimentRecord, groups: &[Group<'_>]) -> Vec<String> {
+    let of = |group: &Group<'_>, name| spread::of_named(group, name, experiment.seed);
+    groups
+        .iter()
+        .map(|group| {
+            format!(
+                "{}: tok/s {}, read in generation {}.",
+                group.name,
+                of(group, "tok/s"),
+                of(group, "read in generation")
+            )
+        })
+        .collect()
+}
