@@ -257,6 +257,10 @@ fn fifty_runs_make_a_short_report_that_begins_with_the_answer() {
         answer.contains("at most 5.00 GiB") && answer.contains("again and again: 1.50 GiB"),
         "{answer}"
     );
+    assert!(
+        text.contains("The same in every run: model moe.gguf; locked 0 B; extents 1;"),
+        "{text}"
+    );
     let (first, _) = text.split_once("## Details").expect("details");
     assert!(first.lines().count() <= 45, "{first}");
     for columns in [None, Some(100)] {
