@@ -258,7 +258,9 @@ fn fifty_runs_make_a_short_report_that_begins_with_the_answer() {
         "{answer}"
     );
     assert!(
-        text.contains("The same in every run: model moe.gguf; locked 0 B; extents 1;"),
+        text.contains(
+            "The same in every run: model moe.gguf; MemAvailable 30.00 GiB; locked 0 B; extents 1;"
+        ),
         "{text}"
     );
     let (first, _) = text.split_once("## Details").expect("details");
