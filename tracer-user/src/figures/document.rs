@@ -195,7 +195,7 @@ mod tests {
     fn tables_stand_between_their_markers_and_filling_in_twice_changes_nothing() {
         let text = filled_in(&empty()).expect("every marker is there");
         assert!(
-            !text.contains("old") && text.starts_with("text\n<!-- figures: time -->\n| member")
+            !text.contains("\nold\n") && text.starts_with("text\n<!-- figures: time -->\n| member")
         );
         assert!(
             text.contains("| `tensors[].reread` | bytes read / size"),

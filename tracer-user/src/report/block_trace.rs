@@ -1,6 +1,4 @@
-//! An old trace's record as terminal table and `report.md`: the tables of a run, as far as a trace can fill them.
-
-use std::fmt::Write as _;
+//! An old trace as a document: the figures of a run, as far as a trace can give them.
 
 use crate::{
     schema::{BlockTraceRecord, TraceLossRecord},
@@ -8,9 +6,9 @@ use crate::{
 };
 
 use super::{
-    figures::{Section, gap_rows, read_rows, row, speed_rows},
-    markdown::{checks, devices, escaped, every_figure, gaps, sizes},
-    terminal::table_of,
+    document::{self, Document, Note, Table, Tone},
+    figures::{Row, Section, gap_rows, read_rows, row, speed_rows},
+    model_tables, verdict,
 };
 
 /// What a live run can say and a trace cannot.
@@ -54,7 +52,7 @@ fn sections(record: &BlockTraceRecord) -> Vec<Section> {
         .collect()
 }
 
-fn trace_rows(record: &BlockTraceRecord) -> Vec<super::figures::Row> {
+fn trace_rows(record: &BlockTraceRecord) -> Vec<Row> {
     let mut rows = vec![
         row(
             "records",
@@ -92,99 +90,105 @@ fn trace_rows(record: &BlockTraceRecord) -> Vec<super::figures::Row> {
 }
 
 /// What is missing, in words.
-pub(super) fn losses(text: &mut String, loss: &TraceLossRecord, partial_reason: Option<&str>) {
-    // Writing to a String cannot fail, so the results are dropped.
+pub(super) fn losses(loss: &TraceLossRecord, partial_reason: Option<&str>) -> Vec<Note> {
+    let mut notes = Vec::new();
+    let mut caution = |words: String| notes.push(Note::new(Tone::Caution, words));
     match loss.missing_records {
         Some(0) => {}
-        Some(missing) => {
-            let _ = writeln!(
-                text,
-                "INCOMPLETE: {} records are missing; no figure is sure.",
-                count(missing)
-            );
-        }
-        None => {
-            text.push_str("INCOMPLETE: records are missing or were left out; no figure is sure.\n")
-        }
+        Some(missing) => caution(format!(
+            "INCOMPLETE: {} records are missing; no figure is sure.",
+            count(missing)
+        )),
+        None => caution(
+            "INCOMPLETE: records are missing or were left out; no figure is sure.".to_owned(),
+        ),
     }
     if let Some(dropped) = loss.dropped_records.filter(|dropped| *dropped > 0) {
-        let _ = writeln!(
-            text,
+        caution(format!(
             "INCOMPLETE: blktrace dropped {} records; no figure is sure.",
             count(dropped)
-        );
+        ));
     }
     if loss.late_records > 0 {
-        let _ = writeln!(
-            text,
+        caution(format!(
             "INCOMPLETE: {} records are out of the order of time by more than could be put right; gaps, latency and re-issues are not sure. Are these two recordings in one?",
             count(loss.late_records)
-        );
+        ));
     }
     if let Some(reason) = partial_reason {
-        let _ = writeln!(text, "PARTIAL: {reason}");
+        caution(format!("PARTIAL: {reason}"));
     }
+    notes
 }
 
-fn verdict(record: &BlockTraceRecord) -> String {
-    let mut text = String::new();
-    let checked = record.checks.iter().filter(|check| check.holds.is_some());
-    let checked = checked.count();
-    let violated = record.violations().count();
-    if violated == 0 {
-        let _ = writeln!(text, "{checked} self-checks, all hold.");
-    } else {
-        let _ = writeln!(
-            text,
-            "{violated} of {checked} self-checks DO NOT HOLD; do not quote the figures they are about:"
-        );
-        for check in record.violations() {
-            let _ = writeln!(text, "  {}: {} ≠ {}", check.name, check.left, check.right);
-        }
-    }
-    losses(&mut text, &record.loss, record.partial_reason.as_deref());
+fn trust(document: &mut Document, record: &BlockTraceRecord) {
+    verdict::of_checks(document, &record.checks);
+    document.notes(losses(&record.loss, record.partial_reason.as_deref()));
     if let Some(source) = &record.extents_from {
-        let _ = writeln!(text, "Extents of the model: {source}.");
+        document.note(Tone::Plain, format!("Extents of the model: {source}."));
     }
     for note in &record.notes {
-        let _ = writeln!(text, "Note: {note}");
+        document.note(Tone::Plain, format!("Note: {note}"));
     }
-    text
 }
 
-/// The trace as a table of `columns` characters; None where the output is no terminal.
+fn figures(document: &mut Document, record: &BlockTraceRecord) {
+    for section in sections(record) {
+        document.heading(2, section.title);
+        document.table(
+            Table::new(["figure", "value", "what it says"]).with_rows(
+                section
+                    .rows
+                    .into_iter()
+                    .map(|row| [row.name, row.value, row.meaning.to_owned()]),
+            ),
+        );
+    }
+}
+
+/// The trace in lines of `columns` characters; None where the output is no terminal.
 #[must_use]
 pub fn block_trace_terminal(record: &BlockTraceRecord, columns: Option<u16>) -> String {
-    table_of(sections(record), columns) + &verdict(record)
+    let mut document = Document::default();
+    trust(&mut document, record);
+    figures(&mut document, record);
+    document::terminal(&document, columns)
 }
 
 /// The whole report.
 #[must_use]
 pub fn block_trace_markdown(record: &BlockTraceRecord) -> String {
-    let mut text = String::new();
-    let _ = writeln!(
-        text,
-        "# Old trace of {}\n",
-        escaped(&record.model.model.path)
-    );
-    let _ = writeln!(
-        text,
-        "{} ({}), {}, tracer {}.\n",
-        escaped(&record.files.join(", ")),
-        escaped(&record.format),
+    let mut document = Document::default();
+    document.heading(1, format!("Old trace of {}", record.model.model.path));
+    document.paragraph(format!(
+        "{} ({}), {}, tracer {}.",
+        record.files.join(", "),
+        record.format,
         record.recorded_at.as_deref().unwrap_or("date not observed"),
         record.tracer_version
-    );
-    for line in verdict(record).lines() {
-        let _ = writeln!(text, "> {}  ", escaped(line));
+    ));
+    trust(&mut document, record);
+    figures(&mut document, record);
+    details(&mut document, record);
+    document::markdown(&document)
+}
+
+fn details(document: &mut Document, record: &BlockTraceRecord) {
+    if let Some(gaps) = &record.model.gaps {
+        document.heading(2, "Gaps in detail");
+        document.table(model_tables::gaps(gaps));
+        document.table(model_tables::distances(gaps));
     }
-    text.push('\n');
-    gaps(&mut text, &record.model);
-    sizes(&mut text, &record.model);
-    devices(&mut text, &record.devices);
-    every_figure(&mut text, sections(record));
-    checks(&mut text, &record.checks);
-    text
+    let sizes = record.model.reads.iter().flat_map(|reads| &reads.sizes);
+    let sizes = model_tables::sizes(sizes);
+    if !sizes.is_empty() {
+        document.heading(2, "Request sizes");
+        document.table(sizes);
+    }
+    document.heading(2, "Devices");
+    document.table(model_tables::devices(&record.devices));
+    document.heading(2, "Self-checks");
+    document.table(verdict::table_of_checks(&record.checks));
 }
 
 #[cfg(test)]

@@ -12,15 +12,15 @@ use super::{
     width::{Width, columns_of, widest_word},
 };
 
-/// A cell may break words that are wider than this; a shorter word stays whole.
-const WHOLE_WORD_COLUMNS: usize = 16;
+/// Words and cells that are wider than this may be broken.
+const WHOLE_COLUMNS: usize = 16;
 /// The blanks on both sides of a cell.
 const PADDING_COLUMNS: usize = 2;
 /// The frame on both sides of a table.
 const FRAME_COLUMNS: usize = 2;
 
 /// The document in lines of at most `columns` characters; `None` where the output is no terminal: then tables take at
-/// most 100 columns, and a sentence is one line.
+/// most 120 columns, and a sentence is one line.
 #[must_use]
 pub fn terminal(document: &Document, columns: Option<u16>) -> String {
     let width = Width::of(columns);
@@ -138,29 +138,50 @@ fn write_table(lines: &mut Vec<String>, table: &Table, width: Width) {
         .iter()
         .map(|row| row.iter().map(|cell| shown(&cell.text)).collect())
         .collect();
-    let least = least_columns(&headings, &rows);
-    let needed: usize = least.iter().map(|least| least + PADDING_COLUMNS).sum();
-    if needed + FRAME_COLUMNS > usize::from(width.columns()) {
-        write_rows_one_by_one(lines, &headings, &rows, width);
-    } else {
-        lines.extend(grid(table, &headings, &rows, &least, width).lines());
+    let fitting = [Unbroken::Cells, Unbroken::Words]
+        .into_iter()
+        .map(|unbroken| least_columns(&headings, &rows, unbroken))
+        .find(|least| {
+            // One blank stands between two columns.
+            let needed = least
+                .iter()
+                .map(|least| least + PADDING_COLUMNS)
+                .sum::<usize>()
+                + least.len().saturating_sub(1);
+            needed + FRAME_COLUMNS <= usize::from(width.columns())
+        });
+    match fitting {
+        Some(least) => lines.extend(grid(table, &headings, &rows, &least, width).lines()),
+        None => write_rows_one_by_one(lines, &headings, &rows, width),
     }
 }
 
+/// What stays on one line if it takes no more than [`WHOLE_COLUMNS`].
+#[derive(Clone, Copy)]
+enum Unbroken {
+    /// An amount with its unit, a short name.
+    Cells,
+    Words,
+}
+
 /// The narrowest that each column may become.
-fn least_columns(headings: &[String], rows: &[Vec<String>]) -> Vec<usize> {
+fn least_columns(headings: &[String], rows: &[Vec<String>], unbroken: Unbroken) -> Vec<usize> {
     let mut least: Vec<usize> = headings
         .iter()
         .map(|heading| widest_word(heading))
         .collect();
     for row in rows {
         for (least, cell) in least.iter_mut().zip(row) {
-            *least = (*least).max(widest_word(cell));
+            let whole = columns_of(cell);
+            *least = (*least).max(match unbroken {
+                Unbroken::Cells if whole <= WHOLE_COLUMNS => whole,
+                Unbroken::Cells | Unbroken::Words => widest_word(cell),
+            });
         }
     }
     least
         .into_iter()
-        .map(|least| least.clamp(1, WHOLE_WORD_COLUMNS))
+        .map(|least| least.clamp(1, WHOLE_COLUMNS))
         .collect()
 }
 
@@ -301,6 +322,26 @@ mod tests {
         let text = terminal(&sample(), Some(40));
         assert!(text.contains("\nload\n  read: 1.20 GiB\n  amplification: 1.000×\n  what it says: until the model had been\n    loaded\n"), "{text}");
         assert!(terminal(&sample(), Some(100)).contains("│ load"));
+    }
+
+    #[test]
+    fn an_amount_stays_beside_its_unit_where_there_is_room() {
+        let mut table = Table::new(vec![Column::right("amount"); 6]);
+        table.row([
+            "1.20 GiB",
+            "12.00 GiB",
+            "1.000×",
+            "98.7 %",
+            "7,970,712",
+            "a long name that may be broken anywhere",
+        ]);
+        let mut document = Document::default();
+        document.table(table);
+        let text = terminal(&document, Some(72));
+        assert!(
+            text.contains("1.20 GiB   12.00 GiB   1.000×   98.7 %"),
+            "{text}"
+        );
     }
 
     #[test]
