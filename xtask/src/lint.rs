@@ -1,4 +1,16 @@
-//! `cargo xtask lint`: formatting, clippy and documentation, with warnings as errors.
+//! `cargo xtask lint`: the structure of the sources, formatting, clippy and documentation, with warnings as errors.
+
+mod circles;
+mod conventions;
+mod finding;
+mod graph;
+mod modules;
+mod references;
+mod resolve;
+mod rooms;
+mod sources;
+mod structure;
+mod table;
 
 use std::{env, ffi::OsString, process::Command};
 
@@ -8,25 +20,54 @@ use crate::{
     cargo::{self, EBPF_TARGET},
     progress,
     setup::{self, Ready},
+    workspace::Workspace,
 };
+
+/// What to check.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// Check only the structure of the sources: which room imports which, circles of files, names and sizes.
+    #[arg(long)]
+    structure: bool,
+}
 
 /// Runs every check, those after a failed one too.
 ///
 /// # Errors
 /// A check fails.
-pub fn lint() -> Result<()> {
+pub fn lint(options: &Options) -> Result<()> {
+    if options.structure {
+        return check_structure(&Workspace::find()?);
+    }
     let ready = setup::setup()?;
-    let failed: Vec<_> = checks(&ready)
-        .into_iter()
-        .filter_map(|(what, mut command)| {
-            progress::say(what);
-            let error = cargo::succeed(&mut command).err()?;
+    let mut failed = Vec::new();
+    progress::say(STRUCTURE);
+    if let Err(error) = check_structure(&ready.workspace) {
+        progress::say(&format!("{error:#}"));
+        failed.push(STRUCTURE);
+    }
+    for (what, mut command) in checks(&ready) {
+        progress::say(what);
+        if let Err(error) = cargo::succeed(&mut command) {
             progress::say(&format!("{error:#}"));
-            Some(what)
-        })
-        .collect();
+            failed.push(what);
+        }
+    }
     if !failed.is_empty() {
         bail!("failed: {}", failed.join(", "));
+    }
+    Ok(())
+}
+
+const STRUCTURE: &str = "structure of the sources";
+
+fn check_structure(workspace: &Workspace) -> Result<()> {
+    let findings = structure::check(&workspace.root)?;
+    for finding in &findings {
+        println!("{finding}");
+    }
+    if !findings.is_empty() {
+        bail!("mistakes in the {STRUCTURE}: {}", findings.len());
     }
     Ok(())
 }

@@ -6,17 +6,18 @@
 mod caller_environment;
 mod cargo;
 mod executable;
-mod linker;
+mod kept;
 mod lint;
+mod packages;
 mod privilege;
 mod progress;
-mod python;
 mod run;
 mod setup;
 mod shell;
 mod supervise;
 mod test;
 mod toolchain;
+mod tools;
 mod vm;
 mod workspace;
 
@@ -52,8 +53,11 @@ enum Command {
     /// Run the tracer and its tests on other kernels, in virtual machines.
     #[command(subcommand)]
     Vm(vm::Command),
-    /// Check formatting, run clippy on the user's side and on the eBPF side, and build the documentation.
-    Lint,
+    /// Check the structure of the sources and their formatting, run clippy on the user's side and on the eBPF side, and
+    /// build the documentation.
+    Lint(lint::Options),
+    /// Check licences, versions and sources of all dependencies, by deny.toml.
+    Deny,
 }
 
 fn main() -> ExitCode {
@@ -67,7 +71,8 @@ fn main() -> ExitCode {
             Command::Setup => report(setup::setup().map(|_ready| ())),
             Command::Test(options) => report(test::test(&options)),
             Command::Vm(command) => vm::vm(command),
-            Command::Lint => report(lint::lint()),
+            Command::Lint(options) => report(lint::lint(&options)),
+            Command::Deny => report(tools::deny::deny()),
         },
     }
 }

@@ -223,8 +223,8 @@ pub struct DemoArguments {
     /// Where the model and the runs are kept; a second demo uses the model again.
     #[arg(long, value_name = "DIR", default_value = "tracer-demo")]
     pub directory: PathBuf,
-    /// Size of the model.
-    #[arg(long, value_name = "SIZE", default_value = "594M", value_parser = super::size::bytes)]
+    /// Size of the model; what can be made goes in steps of 1.5 MiB, and the nearest is taken.
+    #[arg(long, value_name = "SIZE", default_value = "547M", value_parser = super::size::bytes)]
     pub model_size: u64,
     /// Memory for the engine and the model's pages [default: two thirds of the model].
     #[arg(long, value_name = "SIZE", value_parser = super::size::bytes)]
@@ -289,8 +289,8 @@ pub struct EngineArguments {
 pub struct MakeModelArguments {
     /// The file to write.
     pub path: PathBuf,
-    /// How large it is to be.
-    #[arg(long, value_name = "SIZE", default_value = "594M", value_parser = super::size::bytes)]
+    /// How large it is to be: what can be made goes in steps of 1.5 MiB, and the nearest is taken.
+    #[arg(long, value_name = "SIZE", default_value = "547M", value_parser = super::size::bytes)]
     pub size: u64,
 }
 

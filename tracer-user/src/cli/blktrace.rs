@@ -15,7 +15,7 @@ use crate::{
     storage::{KernelDevice, Sector},
 };
 
-use super::commands::{print_ignoring_a_closed_pipe, terminal_columns};
+use super::console::{print_ignoring_a_closed_pipe, terminal_columns};
 use super::examples;
 
 /// Which trace, and what in it.

@@ -185,22 +185,22 @@ pub fn experiment(arguments: ExperimentArguments) -> anyhow::Result<i32> {
                 fail_fast: arguments.fail_fast,
                 accept_changes: arguments.accept_changes,
             };
-            let signals = super::commands::signals()?;
+            let signals = super::console::signals()?;
             resume(&arguments.directory, options, &signals).map(status)
         }
         ExperimentCommand::List { directory } => load(&directory).and_then(|experiment| {
-            super::commands::print_ignoring_a_closed_pipe(&format!(
+            super::console::print_ignoring_a_closed_pipe(&format!(
                 "{}\n{}",
                 list(&experiment),
-                report::experiment_terminal(&experiment, super::commands::terminal_columns())
+                report::experiment_terminal(&experiment, super::console::terminal_columns())
             ))?;
             Ok(FINISHED)
         }),
         ExperimentCommand::Answer { directory } => load(&directory).and_then(|experiment| {
-            super::commands::print_ignoring_a_closed_pipe(&report::answer(&experiment))?;
+            super::console::print_ignoring_a_closed_pipe(&report::answer(&experiment))?;
             Ok(FINISHED)
         }),
-        ExperimentCommand::Template { question } => super::commands::print_ignoring_a_closed_pipe(
+        ExperimentCommand::Template { question } => super::console::print_ignoring_a_closed_pipe(
             report::template(&question).unwrap_or_default(),
         )
         .map(|()| FINISHED),
@@ -280,14 +280,14 @@ fn go(
 ) -> anyhow::Result<i32> {
     if only_dry {
         let text = dry_run(plan, plan_directory, out)?;
-        super::commands::print_ignoring_a_closed_pipe(&text)?;
+        super::console::print_ignoring_a_closed_pipe(&text)?;
         return Ok(FINISHED);
     }
     let options = SessionOptions {
         fail_fast,
         accept_changes: false,
     };
-    let signals = super::commands::signals()?;
+    let signals = super::console::signals()?;
     begin(plan, plan_directory, out, options, &signals).map(status)
 }
 

@@ -3,6 +3,7 @@
 mod arguments;
 mod blktrace;
 mod commands;
+mod console;
 mod doctor;
 mod examples;
 mod experiment;

@@ -186,6 +186,53 @@ pub static RUN_DETAILS: &[(&str, &[&Figure<RunRecord>])] = &[
     ),
 ];
 
+/// What an old trace says of a model's reads; each group under its title.
+pub static TRACE: &[(&str, &[&Figure<ModelRecord>])] = &[
+    (
+        "Reads from the device",
+        &[
+            &model::EXTENTS,
+            &reads::COUNT,
+            &reads::TOTAL_BYTES,
+            &reads::UNIQUE_BYTES,
+            &reads::COVERAGE,
+            &reads::AMPLIFICATION,
+            &reads::REREAD_FACTOR,
+            &reads::REQUEUES,
+            &reads::FAILED,
+            &reads::IN_FLIGHT,
+            &reads::WRITES,
+            &reads::WRITE_BYTES,
+        ],
+    ),
+    (
+        "Gaps between consecutive reads",
+        &[
+            &gaps::SEQUENTIAL_SHARE,
+            &gaps::SMALL_SHARE,
+            &gaps::MEDIUM_SHARE,
+            &gaps::LARGE_SHARE,
+            &gaps::BACKWARD_SHARE,
+            &gaps::STREAM_SEQUENTIAL_SHARE,
+            &gaps::MEAN_QUEUE_DEPTH,
+            &gaps::LARGEST_QUEUE_DEPTH,
+        ],
+    ),
+    (
+        "Bandwidth and latency",
+        &[
+            &speed::AVERAGE_BYTES_PER_S,
+            &speed::BUSY_BYTES_PER_S,
+            &speed::BUSY_S,
+            &speed::PEAK_BYTES_PER_S,
+            &speed::LATENCY_P50,
+            &speed::LATENCY_P90,
+            &speed::LATENCY_P99,
+            &speed::LATENCY_MAX,
+        ],
+    ),
+];
+
 /// What is compared over the runs of an experiment, in the order of its tables: consistency, differences, outliers.
 pub static COMPARED: &[InRun] = &[
     InRun::Run(&engine::WALL_S),
@@ -219,3 +266,6 @@ pub const READ_IN_GENERATION: InRun = InRun::Phase {
     label: "read in generation",
     figure: &phase::READ_BYTES,
 };
+
+/// The curve of an experiment: what each cell's line begins with.
+pub static CURVE: &[InRun] = &[InRun::Run(&engine::TOKENS_PER_S), READ_IN_GENERATION];

@@ -7,6 +7,8 @@ use crate::{
 
 use super::document::{Column, Span, Table, Text};
 
+/// Headings of a table of figures below each other.
+pub(super) const HEADINGS: [&str; 3] = ["figure", "value", "what it says"];
 /// What stands in a table for a figure that was not observed.
 const DASH: &str = "–";
 
@@ -91,11 +93,7 @@ pub(super) fn below<R: Scope>(record: &R, figures: &[&Figure<R>]) -> Table {
         .iter()
         .map(|figure| (figure, figure.value(record)))
         .partition(|(_, value)| value.is_some());
-    let mut table = Table::new([
-        Column::left("figure"),
-        Column::right("value"),
-        Column::left("what it says"),
-    ]);
+    let mut table = Table::new(HEADINGS);
     for (figure, value) in seen {
         table.row([
             Text::plain(figure.label),

@@ -6,12 +6,9 @@ mod device;
 pub mod document;
 mod experiment;
 mod figure_table;
-mod figures;
 mod inspection;
-mod markdown;
 mod model_tables;
 mod run;
-mod terminal;
 mod verdict;
 
 pub use audit::{audit_markdown, audit_terminal};

@@ -7,12 +7,8 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::{
-    apt::Apt,
-    folder::{self, Folder},
-    series::Series,
-};
-use crate::progress;
+use super::{folder::Folder, series::Series};
+use crate::{kept, packages::Apt, progress};
 
 /// A kernel that can be started.
 #[derive(Debug)]
@@ -37,7 +33,7 @@ impl Kernel {
     /// There is none, and none can be fetched.
     pub fn fetch(folder: &Folder, series: Series) -> Result<Self> {
         let place = folder.kernel(series.name);
-        if folder::is_fresh(&place.join(RELEASE))
+        if kept::is_fresh(&place.join(RELEASE))
             && let Ok(kernel) = Self::unpacked(series, &place)
         {
             return Ok(kernel);
@@ -71,7 +67,7 @@ impl Kernel {
         if let Ok(kernel) = Self::unpacked(series, place)
             && kernel.release == newest.release
         {
-            folder::write(&place.join(RELEASE), newest.release.as_bytes())?;
+            kept::write(&place.join(RELEASE), newest.release.as_bytes())?;
             return Ok(kernel);
         }
         if place.exists() {
@@ -81,7 +77,7 @@ impl Kernel {
         fs::create_dir_all(place).with_context(|| format!("cannot make {}", place.display()))?;
         apt.unpack(&newest.packages, place)?;
         Self::find(series, place, newest.release.clone())?;
-        folder::write(&place.join(RELEASE), newest.release.as_bytes())?;
+        kept::write(&place.join(RELEASE), newest.release.as_bytes())?;
         Self::unpacked(series, place)
     }
 

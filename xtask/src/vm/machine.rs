@@ -23,10 +23,10 @@ use nix::{sys::signal::Signal, unistd::Pid};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 use super::{
-    architecture::Architecture, ending::Ending, folder::Folder, host_tools, initramfs, job::Job,
-    kernel::Kernel, programs::Files,
+    ending::Ending, folder::Folder, host_tools, initramfs, job::Job, kernel::Kernel,
+    programs::Files,
 };
-use crate::progress;
+use crate::{kept, packages::Architecture, progress};
 
 /// Memory of the guest, MiB.
 const MEMORY_MIB: u32 = 2048;
@@ -127,7 +127,7 @@ impl RunFiles {
             made.status,
             String::from_utf8_lossy(&made.stderr).trim_end()
         );
-        super::folder::write(&files.console, b"")?;
+        kept::write(&files.console, b"")?;
         Ok(files)
     }
 }

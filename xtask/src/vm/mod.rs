@@ -3,8 +3,6 @@
 //! Kernels come as packages of Debian's, programs for the guest from this machine where it has the guest's
 //! architecture, else from Debian too; nothing is installed for it but QEMU. What is tested is built static, so that it runs in a guest that has nothing.
 
-mod apt;
-mod architecture;
 #[path = "../../../tests/src/case_result.rs"]
 mod case_result;
 mod cpio;
@@ -15,7 +13,6 @@ mod host_tools;
 mod initramfs;
 mod job;
 mod kernel;
-mod libraries;
 mod machine;
 mod modules;
 mod own_kernel;
@@ -34,10 +31,11 @@ use anyhow::{Result, bail};
 pub use own_kernel::keep as keep_own_results;
 
 use crate::{
+    packages::Architecture,
     setup::{self, Ready},
     vm::{
-        architecture::Architecture, ending::How, folder::Folder, job::Job, kernel::Kernel,
-        machine::Settings, programs::Files, series::Series, static_build::StaticBuild,
+        ending::How, folder::Folder, job::Job, kernel::Kernel, machine::Settings, programs::Files,
+        series::Series, static_build::StaticBuild,
     },
 };
 

@@ -4,19 +4,17 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::Read as _,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, Result};
 
-use super::{
-    apt::Apt,
-    architecture::Architecture,
-    folder::{self, Folder},
-    libraries,
+use super::folder::Folder;
+use crate::{
+    kept,
+    packages::{Architecture, Unpacked},
+    progress,
 };
-use crate::{executable, progress};
 
 /// What the tests and a person in the guest need, with the package that has it. What busybox has too is here where
 /// its version is not enough.
@@ -50,39 +48,29 @@ const PROGRAMS: [(&str, &str); 27] = [
     ("xfs_io", "xfsprogs"),
 ];
 
-/// Where programs lie.
-const FOLDERS: [&str; 6] = [
-    "bin",
-    "sbin",
-    "usr/bin",
-    "usr/sbin",
-    "usr/local/bin",
-    "usr/local/sbin",
-];
-
 /// Says which packages were unpacked, or could not be.
 const STAMP: &str = "packages";
 
 /// What goes into the guest: its path there, and the file of this machine.
 pub type Files = BTreeMap<PathBuf, PathBuf>;
 
-/// Finds all programs with their libraries. This machine's own are taken only where they are of the architecture. One that cannot be had is said, and left out: what needs it says so.
+/// Finds all programs with their libraries. This machine's own are taken only where they are of the architecture. One
+/// that cannot be had is said, and left out: what needs it says so.
 ///
 /// # Errors
 /// There is no static busybox, without which a guest does nothing.
 pub fn collect(folder: &Folder, architecture: Architecture) -> Result<Files> {
-    let unpacked = folder.programs(architecture);
-    let places = Places {
-        unpacked: &unpacked,
+    let root = folder.programs(architecture);
+    let unpacked = Unpacked {
+        root: &root,
         architecture,
     };
     let mut packages: Vec<String> = PROGRAMS
         .into_iter()
-        .filter(|(program, _)| places.find(program).is_none())
+        .filter(|(program, _)| unpacked.find_or_of_machine(program).is_none())
         .map(|(_, package)| package.to_owned())
         .chain(
-            places
-                .busybox()
+            busybox(unpacked)
                 .is_none()
                 .then(|| "busybox-static".to_owned()),
         )
@@ -90,20 +78,19 @@ pub fn collect(folder: &Folder, architecture: Architecture) -> Result<Files> {
     packages.sort_unstable();
     packages.dedup();
     if !packages.is_empty() {
-        unpack(folder, &packages, places);
+        let apt = folder.apt(&architecture.folder("machine"));
+        fetch(unpacked, &packages, apt);
     }
     let mut files = Files::new();
     files.insert(
         "/bin/busybox".into(),
-        places
-            .busybox()
-            .context("a virtual machine needs busybox-static; install the package")?,
+        busybox(unpacked).context("a virtual machine needs busybox-static; install the package")?,
     );
     for (program, package) in PROGRAMS {
-        let added = places
-            .find(program)
+        let added = unpacked
+            .find_or_of_machine(program)
             .with_context(|| format!("install the package {package}"))
-            .and_then(|path| places.add(&mut files, &path, program));
+            .and_then(|path| add(unpacked, &mut files, &path, program));
         if let Err(error) = added {
             progress::say(&format!("the guest has no {program}: {error:#}"));
         }
@@ -112,85 +99,37 @@ pub fn collect(folder: &Folder, architecture: Architecture) -> Result<Files> {
 }
 
 /// Unpacks packages, once a day at most where they cannot be had.
-fn unpack(folder: &Folder, packages: &[String], places: Places<'_>) {
-    let root = places.unpacked;
-    let stamp = root.join(STAMP);
+fn fetch(unpacked: Unpacked<'_>, packages: &[String], apt: PathBuf) {
+    let stamp = unpacked.root.join(STAMP);
     let tried = packages.join(" ");
-    if folder::is_fresh(&stamp) && fs::read_to_string(&stamp).is_ok_and(|text| text == tried) {
+    if kept::is_fresh(&stamp) && fs::read_to_string(&stamp).is_ok_and(|text| text == tried) {
         return;
     }
-    progress::say(&format!(
-        "unpacking for the guest, not installing: {}",
-        packages.join(", ")
-    ));
-    let unpack = || -> Result<()> {
-        fs::create_dir_all(root).with_context(|| format!("cannot make {}", root.display()))?;
-        let apt = Apt::of_machine(
-            folder.apt(&places.architecture.folder("machine")),
-            places.architecture,
-        )?;
-        apt.update()?;
-        apt.unpack_with_dependencies(packages, root)
-    };
-    if let Err(error) = unpack() {
+    if let Err(error) = unpacked.fetch(packages, apt, "for the guest") {
         progress::say(&format!("{error:#}"));
     }
-    if let Err(error) = folder::write(&stamp, tried.as_bytes()) {
+    if let Err(error) = kept::write(&stamp, tried.as_bytes()) {
         progress::say(&format!("{error:#}"));
     }
 }
 
-/// Where programs of an architecture are.
-#[derive(Debug, Clone, Copy)]
-struct Places<'a> {
-    /// The root of the unpacked packages.
-    unpacked: &'a Path,
-    architecture: Architecture,
+/// A busybox without libraries.
+fn busybox(unpacked: Unpacked<'_>) -> Option<PathBuf> {
+    unpacked
+        .find_or_of_machine("busybox")
+        .filter(|path| unpacked.libraries(path).is_ok_and(|found| found.is_empty()))
 }
 
-impl Places<'_> {
-    /// A busybox without libraries.
-    fn busybox(self) -> Option<PathBuf> {
-        self.find("busybox")
-            .filter(|path| self.libraries(path).is_ok_and(|found| found.is_empty()))
+fn add(unpacked: Unpacked<'_>, files: &mut Files, path: &Path, program: &str) -> Result<()> {
+    for library in unpacked.libraries(path)? {
+        let in_guest = match library.strip_prefix(unpacked.root) {
+            Ok(rest) => Path::new("/").join(rest),
+            Err(_) => library.clone(),
+        };
+        files.insert(in_guest, library);
     }
-
-    /// Finds a program on this machine, also where only root's search path leads, or among the unpacked packages. A
-    /// script is none: its interpreter would not be there.
-    fn find(self, program: &str) -> Option<PathBuf> {
-        let machine = self.architecture.is_of_machine().then_some(Path::new("/"));
-        machine
-            .into_iter()
-            .chain([self.unpacked])
-            .flat_map(|root| FOLDERS.map(|folder| root.join(folder).join(program)))
-            .find(|path| executable::is_executable(path) && is_elf(path))
-    }
-
-    fn add(self, files: &mut Files, path: &Path, program: &str) -> Result<()> {
-        for library in self.libraries(path)? {
-            let in_guest = match library.strip_prefix(self.unpacked) {
-                Ok(rest) => Path::new("/").join(rest),
-                Err(_) => library.clone(),
-            };
-            files.insert(in_guest, library);
-        }
-        files.insert(Path::new("/bin").join(program), path.to_owned());
-        Ok(())
-    }
-
-    fn libraries(self, program: &Path) -> Result<Vec<PathBuf>> {
-        if self.architecture.is_of_machine() {
-            libraries::of_machine(program, self.unpacked, self.architecture)
-        } else {
-            libraries::of_packages(program, self.unpacked, self.architecture)
-        }
-    }
-}
-
-fn is_elf(path: &Path) -> bool {
-    let mut magic = [0; 4];
-    fs::File::open(path).is_ok_and(|mut file| file.read_exact(&mut magic).is_ok())
-        && magic == *b"\x7fELF"
+    files.insert(Path::new("/bin").join(program), path.to_owned());
+    Ok(())
 }
 
 #[cfg(test)]
@@ -200,15 +139,5 @@ mod tests {
     #[test]
     fn programs_are_in_order_and_named_once() {
         assert!(PROGRAMS.windows(2).all(|pair| pair[0].0 < pair[1].0));
-    }
-
-    #[test]
-    fn a_script_is_no_program_for_the_guest() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("x");
-        fs::write(&path, "#!/bin/sh\n").unwrap();
-        assert!(!is_elf(&path));
-        fs::write(&path, b"\x7fELF\x02").unwrap();
-        assert!(is_elf(&path));
     }
 }

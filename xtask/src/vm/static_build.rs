@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use super::{architecture::Architecture, programs::Files};
-use crate::{cargo, progress, setup::Ready};
+use super::programs::Files;
+use crate::{cargo, packages::Architecture, progress, setup::Ready};
 
 /// What is built beside the tests on the kernel for their use.
 const HELPERS: [&str; 2] = ["scripted_reader", "stepping_engine"];

@@ -12,12 +12,16 @@ use super::{
     width::{Width, columns_of, widest_word},
 };
 
-/// Words and cells that are wider than this may be broken.
-const WHOLE_COLUMNS: usize = 16;
+/// Words that are wider than this may be broken.
+const WHOLE_WORD_COLUMNS: usize = 16;
+/// Cells up to so many columns are not broken; the first width with which all columns fit is taken.
+const WHOLE_CELL_COLUMNS: [usize; 3] = [24, 12, 0];
+/// The blanks on both sides of a cell, and one between two cells.
+const AROUND_CELL_COLUMNS: usize = 3;
 /// The blanks on both sides of a cell.
 const PADDING_COLUMNS: usize = 2;
-/// The frame on both sides of a table.
-const FRAME_COLUMNS: usize = 2;
+/// The frame on both sides of a table, less the blank that the last cell has no other cell behind.
+const FRAME_COLUMNS: usize = 1;
 
 /// The document in lines of at most `columns` characters; `None` where the output is no terminal: then tables take at
 /// most 120 columns, and a sentence is one line.
@@ -138,16 +142,11 @@ fn write_table(lines: &mut Vec<String>, table: &Table, width: Width) {
         .iter()
         .map(|row| row.iter().map(|cell| shown(&cell.text)).collect())
         .collect();
-    let fitting = [Unbroken::Cells, Unbroken::Words]
+    let fitting = WHOLE_CELL_COLUMNS
         .into_iter()
-        .map(|unbroken| least_columns(&headings, &rows, unbroken))
+        .map(|whole| least_columns(&headings, &rows, whole))
         .find(|least| {
-            // One blank stands between two columns.
-            let needed = least
-                .iter()
-                .map(|least| least + PADDING_COLUMNS)
-                .sum::<usize>()
-                + least.len().saturating_sub(1);
+            let needed: usize = least.iter().map(|least| least + AROUND_CELL_COLUMNS).sum();
             needed + FRAME_COLUMNS <= usize::from(width.columns())
         });
     match fitting {
@@ -156,32 +155,27 @@ fn write_table(lines: &mut Vec<String>, table: &Table, width: Width) {
     }
 }
 
-/// What stays on one line if it takes no more than [`WHOLE_COLUMNS`].
-#[derive(Clone, Copy)]
-enum Unbroken {
-    /// An amount with its unit, a short name.
-    Cells,
-    Words,
-}
-
-/// The narrowest that each column may become.
-fn least_columns(headings: &[String], rows: &[Vec<String>], unbroken: Unbroken) -> Vec<usize> {
+/// The narrowest that each column may become: cells of up to `whole` columns stay on one line, longer ones take two
+/// lines or, where they are sentences, more.
+fn least_columns(headings: &[String], rows: &[Vec<String>], whole: usize) -> Vec<usize> {
     let mut least: Vec<usize> = headings
         .iter()
         .map(|heading| widest_word(heading))
         .collect();
     for row in rows {
         for (least, cell) in least.iter_mut().zip(row) {
-            let whole = columns_of(cell);
-            *least = (*least).max(match unbroken {
-                Unbroken::Cells if whole <= WHOLE_COLUMNS => whole,
-                Unbroken::Cells | Unbroken::Words => widest_word(cell),
+            let columns = columns_of(cell);
+            *least = (*least).max(if columns <= whole {
+                columns
+            } else {
+                let half = columns.div_ceil(2).max(widest_word(cell));
+                half.min(WHOLE_WORD_COLUMNS)
             });
         }
     }
     least
         .into_iter()
-        .map(|least| least.clamp(1, WHOLE_COLUMNS))
+        .map(|least| least.clamp(1, whole.max(WHOLE_WORD_COLUMNS)))
         .collect()
 }
 
@@ -337,7 +331,7 @@ mod tests {
         ]);
         let mut document = Document::default();
         document.table(table);
-        let text = terminal(&document, Some(72));
+        let text = terminal(&document, Some(80));
         assert!(
             text.contains("1.20 GiB   12.00 GiB   1.000×   98.7 %"),
             "{text}"

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use crate::{executable, progress, setup, workspace::Workspace};
+use crate::{executable, packages, progress, setup, workspace::Workspace};
 
 /// A virtual environment with one package.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ pub const DUCKDB: Environment = Environment {
 /// The Python of a virtual environment, which is made where it is not there.
 ///
 /// # Errors
-/// There is no `python3` with `venv`, or the package cannot be had.
+/// There is no `python3` with `venv` and none can be installed, or the package cannot be had.
 pub fn ensure(workspace: &Workspace, wanted: &Environment) -> Result<PathBuf> {
     let Environment {
         folder,
@@ -63,11 +63,10 @@ pub fn ensure(workspace: &Workspace, wanted: &Environment) -> Result<PathBuf> {
         fs::remove_dir_all(&environment)
             .with_context(|| format!("cannot remove {}", environment.display()))?;
     }
+    let python3 = python3_with_venv(purpose)?;
     progress::step(
         &format!("making a Python environment for {purpose}"),
-        Command::new("python3")
-            .args(["-m", "venv"])
-            .arg(&environment),
+        Command::new(python3).args(["-m", "venv"]).arg(&environment),
     )?;
     progress::step(
         &format!("installing {requirement}, {purpose} needs it"),
@@ -85,6 +84,29 @@ pub fn ensure(workspace: &Workspace, wanted: &Environment) -> Result<PathBuf> {
     // Last: what has a stamp is whole.
     fs::write(&stamp, requirement).with_context(|| format!("cannot write {}", stamp.display()))?;
     Ok(python)
+}
+
+/// A Python that makes virtual environments. Where there is none, Debian's is installed: unpacked it would not do, since
+/// it looks for pip in /usr/share.
+fn python3_with_venv(purpose: &str) -> Result<PathBuf> {
+    if let Some(python) = find_with_venv() {
+        return Ok(python);
+    }
+    packages::install(&["python3", "python3-venv"], &format!("{purpose} needs"))?;
+    find_with_venv().context("the python3 that apt has installed makes no virtual environments")
+}
+
+/// The first in the search path, which need not be the system's, or the system's.
+fn find_with_venv() -> Option<PathBuf> {
+    executable::find("python3")
+        .into_iter()
+        .chain(["/usr/bin/python3".into()])
+        .find(|python| {
+            Command::new(python)
+                .args(["-c", "import ensurepip, venv"])
+                .output()
+                .is_ok_and(|output| output.status.success())
+        })
 }
 
 /// Whether an earlier call came to its end, and the Python that the environment stands on is still there.

@@ -5,6 +5,8 @@
 
 use std::{
     collections::BTreeSet,
+    env,
+    ffi::OsString,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -29,6 +31,15 @@ fn folders(architecture: Architecture) -> [PathBuf; 4] {
     ]
 }
 
+/// Folders with the libraries of unpacked packages, as the loader wants them.
+///
+/// # Errors
+/// The path of the packages has a colon in it.
+pub fn search_path(unpacked: &Path, architecture: Architecture) -> Result<OsString> {
+    let folders = folders(architecture).map(|folder| unpacked.join(folder));
+    env::join_paths(folders).context("the target folder's path has a colon")
+}
+
 /// The shared libraries that a program of this machine's architecture needs, and its loader; none for a static one.
 ///
 /// # Errors
@@ -38,8 +49,7 @@ pub fn of_machine(
     unpacked: &Path,
     architecture: Architecture,
 ) -> Result<Vec<PathBuf>> {
-    let search = folders(architecture).map(|folder| unpacked.join(folder));
-    let search = std::env::join_paths(search).context("the target folder's path has a colon")?;
+    let search = search_path(unpacked, architecture)?;
     let output = Command::new("ldd")
         .arg(program)
         .env("LC_ALL", "C")

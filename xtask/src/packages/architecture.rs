@@ -1,8 +1,8 @@
-//! Processors that a guest can have, by the names that each tool has for them.
+//! Processors of this machine and of guests, by the names that each tool has for them.
 
 use std::env::consts;
 
-/// An architecture of guests.
+/// An architecture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Architecture {
     /// x86-64.
@@ -52,13 +52,18 @@ impl Architecture {
         }
     }
 
+    /// This machine's own; none where it is another.
+    pub fn of_machine() -> Option<Self> {
+        match consts::ARCH {
+            "x86_64" => Some(Self::Amd64),
+            "aarch64" => Some(Self::Arm64),
+            _ => None,
+        }
+    }
+
     /// Whether this machine runs such programs, and has them.
     pub fn is_of_machine(self) -> bool {
-        consts::ARCH
-            == match self {
-                Self::Amd64 => "x86_64",
-                Self::Arm64 => "aarch64",
-            }
+        Self::of_machine() == Some(self)
     }
 
     /// A folder's name: that which is of this machine's architecture goes without it.

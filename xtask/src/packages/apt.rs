@@ -73,7 +73,7 @@ impl Apt {
     fn new(folder: PathBuf, sources: Sources, architecture: Architecture) -> Result<Self> {
         ensure!(
             executable::find("apt-get").is_some(),
-            "there is no apt-get here: kernels and programs for virtual machines come as Debian's packages"
+            "there is no apt-get here, which fetches Debian's packages"
         );
         for sub in ["lists/partial", "cache/archives/partial"] {
             let path = folder.join(sub);
