@@ -32,6 +32,9 @@ figures! {
     UNIQUE_BYTES, "unique_bytes", "unique", Bytes, Stream, null: NO_SECTORS,
         "distinct bytes among those that arrived; reads that ended unseen count as arrived",
         |phase| phase.unique_bytes;
+    THREE_TIMES_BYTES, "three_times_bytes", "read three times or more", Bytes, Stream, null: NO_SECTORS,
+        "distinct bytes of the model that arrived three times or more in the phase: what was read again and again",
+        |phase| phase.three_times_bytes;
     COVERAGE, "coverage", "coverage", Share, Stream, null: "no sectors, no data bytes",
         "unique / data bytes of the model. A byte may be read in several phases, so the shares do not add up",
         |phase| phase.coverage;

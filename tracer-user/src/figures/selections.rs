@@ -32,8 +32,9 @@ pub static PHASE_READS: &[&Figure<PhaseRecord>] = &[
     &phase::STALL_S,
 ];
 
-/// In which order and how fast a phase read.
+/// How often, in which order and how fast a phase read.
 pub static PHASE_ORDER: &[&Figure<PhaseRecord>] = &[
+    &phase::THREE_TIMES_BYTES,
     &gaps::phase::SEQUENTIAL_SHARE,
     &gaps::phase::STREAM_SEQUENTIAL_SHARE,
     &gaps::phase::BACKWARD_SHARE,

@@ -4,6 +4,7 @@ pub mod bandwidth;
 pub mod latency;
 pub mod process_share;
 pub mod queue_depth;
+pub mod repeated;
 pub mod requests;
 pub mod sizes;
 pub mod unique;
