@@ -18,6 +18,8 @@ pub static RESULTS: &[InRun] = &[
     InRun::Model(&reads::COVERAGE),
     InRun::Model(&reads::AMPLIFICATION),
     InRun::Model(&gaps::BACKWARD_SHARE),
+    InRun::Model(&pages::UNUSED_AT_LEAST_BYTES),
+    InRun::Model(&pages::UNUSED_AT_MOST_BYTES),
 ];
 
 /// What a phase read and how long the engine stood still: the first table of phases.
@@ -63,6 +65,8 @@ pub static TENSORS: &[&Figure<TensorRecord>] = &[
     &tensor::REREAD,
     &tensor::EVICTIONS_BYTES,
     &tensor::REFAULTS_BYTES,
+    &tensor::UNUSED_AT_LEAST_BYTES,
+    &tensor::UNUSED_AT_MOST_BYTES,
 ];
 
 /// Decode steps.
@@ -126,8 +130,6 @@ pub static MODEL_DETAILS: &[(&str, &[&Figure<ModelRecord>])] = &[
             &pages::EVICTIONS_BY_KERNEL_THREAD,
             &pages::EVICTIONS_BY_INVALIDATION,
             &pages::REFAULTED_BYTES,
-            &pages::UNUSED_AT_LEAST_BYTES,
-            &pages::UNUSED_AT_MOST_BYTES,
             &pages::MISS_STREAM_DISTANCE_P50_BYTES,
             &pages::MISS_STREAM_DISTANCE_P90_BYTES,
             &pages::FAULTS,

@@ -1,6 +1,6 @@
 use crate::schema::{
-    BandwidthRecord, GapsRecord, LatencyRecord, ModelIdentity, ModelRecord, PhaseRecord,
-    ReadsRecord, RunRecord, SizeCount, TensorRecord, TokenRecord,
+    BandwidthRecord, GapsRecord, LatencyRecord, ModelIdentity, ModelRecord, PageCacheRecord,
+    PhaseRecord, ReadsRecord, RunRecord, SizeCount, TensorRecord, TokenRecord,
 };
 
 use super::{markdown, terminal};
@@ -120,6 +120,33 @@ fn no_line_is_wider_than_the_terminal() {
                 "{columns}: {line}"
             );
         }
+    }
+}
+
+#[test]
+fn what_was_evicted_unused_stands_on_the_first_screen_of_the_model_and_by_kind() {
+    let mut record = sample();
+    let model = record.single.as_mut().expect("one model");
+    model.page_cache = Some(PageCacheRecord {
+        unused_at_least_bytes: Some(64 << 20),
+        unused_at_most_bytes: Some(128 << 20),
+        ..PageCacheRecord::default()
+    });
+    for tensor in model.tensors.iter_mut().flatten() {
+        tensor.unused_at_least_bytes = Some(1 << 20);
+        tensor.unused_at_most_bytes = Some(2 << 20);
+    }
+    let text = terminal(&record, Some(40));
+    let (results, kinds) = text.split_once("What was read again").expect("both parts");
+    for part in [results, kinds] {
+        assert!(
+            part.contains("evicted unused, at least: 64.00 MiB"),
+            "{part}"
+        );
+        assert!(
+            part.contains("evicted unused, at most: 128.00 MiB"),
+            "{part}"
+        );
     }
 }
 
