@@ -1,4 +1,5 @@
-//! `cargo xtask lint`: the structure of the sources, formatting, clippy and documentation, with warnings as errors.
+//! `cargo xtask lint`: the structure of the sources, formatting, clippy and documentation, with warnings as errors, and
+//! documents that are generated.
 
 mod circles;
 mod conventions;
@@ -17,6 +18,7 @@ use std::{env, ffi::OsString, process::Command};
 use anyhow::{Result, bail};
 
 use crate::{
+    bench,
     cargo::{self, EBPF_TARGET},
     progress,
     setup::{self, Ready},
@@ -72,7 +74,7 @@ fn check_structure(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-fn checks(ready: &Ready) -> [(&'static str, Command); 4] {
+fn checks(ready: &Ready) -> [(&'static str, Command); 5] {
     let cargo = |arguments: &[&str]| {
         let mut command = cargo::cargo(&ready.workspace, &ready.toolchain);
         command.args(arguments);
@@ -112,11 +114,14 @@ fn checks(ready: &Ready) -> [(&'static str, Command); 4] {
         "--no-deps",
     ]);
     documentation.env("RUSTDOCFLAGS", warnings_denied(env::var_os("RUSTDOCFLAGS")));
+    let mut performance = bench::document_command(ready);
+    performance.arg("--check");
     [
         ("formatting", cargo(&["fmt", "--all", "--check"])),
         ("clippy, user side", user),
         ("clippy, eBPF side", ebpf),
         ("documentation", documentation),
+        ("docs/PERFORMANCE.md", performance),
     ]
 }
 

@@ -6,6 +6,7 @@ use tracer_common::gap::{GAP_CLASSES, GapClass};
 
 use crate::stats::{
     event::{FilePosition, FileRange, Nanos, ReadCompleted, ReadIssued, ReadRequeued, RequestId},
+    formulas::{amplification, coverage, reread_factor},
     order::{
         distances::DistanceDistribution,
         exchange_check::ExchangeBalance,
@@ -15,7 +16,6 @@ use crate::stats::{
         overlap::BackwardOverlap,
         streams::StreamGaps,
     },
-    ratio::ratio,
     reads::{
         bandwidth::{ArrivedBytes, BusyTime},
         latency::Latencies,
@@ -352,8 +352,8 @@ impl ModelAccumulator {
             size_bytes,
             data_bytes,
             coverage: coverage(unique_bytes, data_bytes).filter(|_| self.overfull_files() == 0),
-            amplification: ratio(total_bytes, unique_bytes),
-            reread_factor: ratio(total_bytes, size_bytes),
+            amplification: amplification(total_bytes, unique_bytes),
+            reread_factor: reread_factor(total_bytes, size_bytes),
         }
     }
 
@@ -454,11 +454,6 @@ impl ModelAccumulator {
 fn signed_difference(left: u64, right: u64) -> i64 {
     let size = i64::try_from(left.abs_diff(right)).unwrap_or(i64::MAX);
     if left < right { -size } else { size }
-}
-
-/// Unique / data; `None` rather than a share above 1.
-fn coverage(unique_bytes: u64, data_bytes: u64) -> Option<f64> {
-    ratio(unique_bytes, data_bytes).filter(|_| unique_bytes <= data_bytes)
 }
 
 /// What is kept of a read until its place in the order is known.
