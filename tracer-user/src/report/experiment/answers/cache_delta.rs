@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
+    figures::Unit,
     report::experiment::{
-        amounts::Unit,
         cells::pressure,
         groups::{Group, MemoryClass, Traced},
         memory_tables::{buffers, delta_share},

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::report::experiment::{
-    amounts::Unit,
-    groups::{Group, Traced},
-    memory_tables::resident_bytes,
+use crate::{
+    figures::Unit,
+    report::experiment::{
+        groups::{Group, Traced},
+        memory_tables::resident_bytes,
+    },
 };
 
 use super::{Answer, Missing};
