@@ -14,8 +14,6 @@ use super::{
 
 /// Words that are wider than this may be broken.
 const WHOLE_WORD_COLUMNS: usize = 16;
-/// Cells up to so many columns are not broken; the first width with which all columns fit is taken.
-const WHOLE_CELL_COLUMNS: [usize; 3] = [24, 12, 0];
 /// The blanks on both sides of a cell, and one between two cells.
 const AROUND_CELL_COLUMNS: usize = 3;
 /// The blanks on both sides of a cell.
@@ -142,40 +140,30 @@ fn write_table(lines: &mut Vec<String>, table: &Table, width: Width) {
         .iter()
         .map(|row| row.iter().map(|cell| shown(&cell.text)).collect())
         .collect();
-    let fitting = WHOLE_CELL_COLUMNS
-        .into_iter()
-        .map(|whole| least_columns(&headings, &rows, whole))
-        .find(|least| {
-            let needed: usize = least.iter().map(|least| least + AROUND_CELL_COLUMNS).sum();
-            needed + FRAME_COLUMNS <= usize::from(width.columns())
-        });
-    match fitting {
-        Some(least) => lines.extend(grid(table, &headings, &rows, &least, width).lines()),
-        None => write_rows_one_by_one(lines, &headings, &rows, width),
+    let least = least_columns(&headings, &rows);
+    let needed: usize = least.iter().map(|least| least + AROUND_CELL_COLUMNS).sum();
+    if needed + FRAME_COLUMNS > usize::from(width.columns()) {
+        write_rows_one_by_one(lines, &headings, &rows, width);
+    } else {
+        lines.extend(grid(table, &headings, &rows, &least, width).lines());
     }
 }
 
-/// The narrowest that each column may become: cells of up to `whole` columns stay on one line, longer ones take two
-/// lines or, where they are sentences, more.
-fn least_columns(headings: &[String], rows: &[Vec<String>], whole: usize) -> Vec<usize> {
+/// The narrowest that each column may become: a cell takes two lines or, where it is a sentence, more.
+fn least_columns(headings: &[String], rows: &[Vec<String>]) -> Vec<usize> {
     let mut least: Vec<usize> = headings
         .iter()
         .map(|heading| widest_word(heading))
         .collect();
     for row in rows {
         for (least, cell) in least.iter_mut().zip(row) {
-            let columns = columns_of(cell);
-            *least = (*least).max(if columns <= whole {
-                columns
-            } else {
-                let half = columns.div_ceil(2).max(widest_word(cell));
-                half.min(WHOLE_WORD_COLUMNS)
-            });
+            let half = columns_of(cell).div_ceil(2);
+            *least = (*least).max(half).max(widest_word(cell));
         }
     }
     least
         .into_iter()
-        .map(|least| least.clamp(1, whole.max(WHOLE_WORD_COLUMNS)))
+        .map(|least| least.clamp(1, WHOLE_WORD_COLUMNS))
         .collect()
 }
 
@@ -320,7 +308,7 @@ mod tests {
 
     #[test]
     fn an_amount_stays_beside_its_unit_where_there_is_room() {
-        let mut table = Table::new(vec![Column::right("amount"); 6]);
+        let mut table = Table::new(vec![Column::right("a"); 6]);
         table.row([
             "1.20 GiB",
             "12.00 GiB",
@@ -331,7 +319,7 @@ mod tests {
         ]);
         let mut document = Document::default();
         document.table(table);
-        let text = terminal(&document, Some(80));
+        let text = terminal(&document, Some(74));
         assert!(
             text.contains("1.20 GiB   12.00 GiB   1.000×   98.7 %"),
             "{text}"

@@ -2,6 +2,7 @@
 
 pub mod bandwidth;
 pub mod latency;
+pub mod open_reads;
 pub mod process_share;
 pub mod queue_depth;
 pub mod repeated;
