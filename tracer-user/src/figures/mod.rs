@@ -9,23 +9,18 @@ mod definition;
 mod document;
 #[cfg(test)]
 mod laws;
+mod of_model;
+mod of_run;
 mod unit;
 
 pub mod device;
-pub mod engine;
-pub mod gaps;
-pub mod losses;
-pub mod memory;
-pub mod model;
-pub mod pages;
 pub mod phase;
-pub mod process;
-pub mod reads;
 pub mod selections;
-pub mod speed;
 pub mod step;
 pub mod tensor;
 
 pub use definition::{Figure, InRun, Road, Scope};
 pub use document::{GROUPS, Group, filled_in};
+pub use of_model::{gaps, model, pages, reads, speed};
+pub use of_run::{engine, losses, memory, process};
 pub use unit::Unit;

@@ -96,7 +96,6 @@ pub static MODEL_DETAILS: &[(&str, &[&Figure<ModelRecord>])] = &[
             &reads::IN_FLIGHT,
             &reads::WRITES,
             &reads::WRITE_BYTES,
-            &gaps::STREAM_SEQUENTIAL_SHARE,
             &gaps::MEAN_QUEUE_DEPTH,
             &gaps::LARGEST_QUEUE_DEPTH,
         ],

@@ -154,7 +154,7 @@ pub fn block_trace_markdown(record: &BlockTraceRecord) -> String {
 fn details(document: &mut Document, record: &BlockTraceRecord) {
     if let Some(gaps) = &record.model.gaps {
         document.heading(2, "Gaps in detail");
-        document.table(model_tables::gaps(gaps));
+        document.table(model_tables::gaps(&record.model));
         document.table(model_tables::distances(gaps));
     }
     let sizes = record.model.reads.iter().flat_map(|reads| &reads.sizes);

@@ -15,14 +15,7 @@ use crate::{
     schema::{ModelRecord, RunRecord},
 };
 
-use super::{experts, machine, phases, pieces, steps, titled};
-
-/// A table that does not show everything says where the rest is.
-pub(super) fn left_out(shown: &str) -> Text {
-    Text::plain(format!("{shown}. All of them are in "))
-        .code("run.json")
-        .then(".")
-}
+use super::{experts, machine, names::titled, phases, pieces, steps};
 
 pub(super) fn write(document: &mut Document, record: &RunRecord) {
     document.heading(2, "Details");
@@ -50,7 +43,7 @@ fn of_model(document: &mut Document, record: &RunRecord, model: &ModelRecord) {
     steps::write(document, record, model);
     if let Some(gaps) = &model.gaps {
         document.heading(3, titled(record, model, "Gaps between consecutive reads"));
-        document.table(model_tables::gaps(gaps));
+        document.table(model_tables::gaps(model));
         document.table(model_tables::distances(gaps));
     }
     if let Some(reads) = &model.reads {

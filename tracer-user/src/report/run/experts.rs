@@ -7,7 +7,7 @@ use crate::{
     units::{count, share},
 };
 
-use super::{pieces::ranked, titled};
+use super::{names::titled, pieces::ranked};
 
 pub(super) fn write(document: &mut Document, record: &RunRecord, model: &ModelRecord) {
     let experts = grouped(model.tensors.iter().flatten(), |tensor| {

@@ -4,13 +4,14 @@
 mod details;
 mod experts;
 mod machine;
+mod names;
 mod phases;
 mod pieces;
 mod results;
 mod steps;
 mod verdict;
 
-use crate::schema::{ModelRecord, RunRecord};
+use crate::schema::RunRecord;
 
 use super::document::{self, Document};
 
@@ -41,20 +42,6 @@ fn first_screen(record: &RunRecord) -> Document {
         pieces::by_kind(&mut document, record, model);
     }
     document
-}
-
-/// The last part of a path, by which a person knows a model.
-fn short(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
-}
-
-/// A heading, with the model's name where the run had several.
-fn titled(record: &RunRecord, model: &ModelRecord, title: &str) -> String {
-    if record.models.len() > 1 {
-        format!("{title}: {}", short(&model.model.path))
-    } else {
-        title.to_owned()
-    }
 }
 
 #[cfg(test)]

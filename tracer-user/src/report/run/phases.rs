@@ -12,7 +12,7 @@ use crate::{
     schema::{ModelRecord, PhaseRecord, RunRecord},
 };
 
-use super::titled;
+use super::names::titled;
 
 /// What each phase read, and how long the engine stood still.
 pub(super) fn first(document: &mut Document, record: &RunRecord, model: &ModelRecord) {

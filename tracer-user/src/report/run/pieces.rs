@@ -9,7 +9,7 @@ use crate::{
     units::count,
 };
 
-use super::titled;
+use super::names::{left_out, titled};
 
 /// Lines of a table; of more, the first and the last of a ranking.
 const LINES: usize = 16;
@@ -89,7 +89,7 @@ pub(super) fn ranked(
     if all > LINES {
         lines.sort_by_key(|(_, sum)| Reverse(sum.read_bytes));
         lines.drain(OF_EACH_END..all - OF_EACH_END);
-        document.paragraph(super::details::left_out(&format!(
+        document.paragraph(left_out(&format!(
             "The {OF_EACH_END} of {} of which most was read and the {OF_EACH_END} of which least was read",
             count(all as u64)
         )));

@@ -6,7 +6,7 @@ use crate::{
     schema::RunRecord,
 };
 
-use super::short;
+use super::names::short;
 
 pub(super) fn write(document: &mut Document, record: &RunRecord) {
     document.heading(2, "Results");

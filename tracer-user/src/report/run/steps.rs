@@ -7,7 +7,7 @@ use crate::{
     units::count,
 };
 
-use super::{details::left_out, titled};
+use super::names::{left_out, titled};
 
 /// Steps of either end that a long run shows.
 const OF_EACH_END: usize = 6;

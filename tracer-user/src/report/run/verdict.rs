@@ -9,7 +9,7 @@ use crate::{
     units::{bytes, count, share},
 };
 
-use super::short;
+use super::names::short;
 
 /// Less than this beyond the unique bytes is not worth the word "again".
 const READ_ONCE: f64 = 1.05;

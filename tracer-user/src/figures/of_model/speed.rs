@@ -1,8 +1,8 @@
 //! Bandwidth and latency of a model's reads.
 
-use crate::schema::ModelRecord;
+use crate::{figures::definition::figures, schema::ModelRecord};
 
-use super::{definition::figures, reads::NO_SECTORS};
+use super::reads::NO_SECTORS;
 
 figures! {
     /// Bandwidth, in the order of `run.json`. Bytes count when they arrive without error.

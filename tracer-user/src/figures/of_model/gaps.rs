@@ -1,8 +1,9 @@
 //! Gaps between consecutive reads, of a model and of a phase.
 
-use crate::schema::{ModelRecord, OrderRecord, PhaseRecord};
-
-use super::{Figure, definition::figures};
+use crate::{
+    figures::{Figure, Scope, definition::figures},
+    schema::{ModelRecord, PhaseRecord},
+};
 
 /// Null where there is no gap: the model's sectors are not known, or fewer than two reads.
 const NO_GAP: &str = "no sectors, no gap";
@@ -10,7 +11,7 @@ const NO_SECTORS: &str = super::reads::NO_SECTORS;
 
 /// The figures of one class of gaps.
 #[derive(Debug)]
-pub struct Class<R: super::Scope> {
+pub struct Class<R: Scope> {
     /// The class and its bounds.
     pub name: &'static str,
     /// How many.
@@ -19,6 +20,8 @@ pub struct Class<R: super::Scope> {
     pub share: &'static Figure<R>,
     /// The share of bytes in the reads after them.
     pub share_of_bytes: &'static Figure<R>,
+    /// How many over offsets in a file.
+    pub in_file: &'static Figure<R>,
 }
 
 /// The classes of a model's gaps, in the order of their bounds.
@@ -28,30 +31,35 @@ pub static CLASSES: [Class<ModelRecord>; 5] = [
         count: &SEQUENTIAL,
         share: &SEQUENTIAL_SHARE,
         share_of_bytes: &SEQUENTIAL_SHARE_OF_BYTES,
+        in_file: &SEQUENTIAL_IN_FILE,
     },
     Class {
         name: "small (< 128 KiB)",
         count: &SMALL,
         share: &SMALL_SHARE,
         share_of_bytes: &SMALL_SHARE_OF_BYTES,
+        in_file: &SMALL_IN_FILE,
     },
     Class {
         name: "medium (128 KiB – 1 MiB)",
         count: &MEDIUM,
         share: &MEDIUM_SHARE,
         share_of_bytes: &MEDIUM_SHARE_OF_BYTES,
+        in_file: &MEDIUM_IN_FILE,
     },
     Class {
         name: "large (> 1 MiB)",
         count: &LARGE,
         share: &LARGE_SHARE,
         share_of_bytes: &LARGE_SHARE_OF_BYTES,
+        in_file: &LARGE_IN_FILE,
     },
     Class {
         name: "backward (< 0)",
         count: &BACKWARD,
         share: &BACKWARD_SHARE,
         share_of_bytes: &BACKWARD_SHARE_OF_BYTES,
+        in_file: &BACKWARD_IN_FILE,
     },
 ];
 
@@ -141,22 +149,15 @@ figures! {
         "the model's reads with the driver at a first issue, that read included, on average: one after another gives 1",
         |model| model.gaps.as_ref()?.mean_queue_depth;
     LARGEST_QUEUE_DEPTH, "gaps.largest_queue_depth", "reads in flight, at most", Count, Stream, null: "no sectors, no read",
-        "the largest number of them",
+        "the largest number of the model's reads with the driver at a first issue",
         |model| model.gaps.as_ref()?.largest_queue_depth;
-}
-
-/// Share of the gaps over file offsets that are of a class; `None` where there are none.
-#[must_use]
-pub fn share_in_file(order: &OrderRecord, class: u64) -> Option<f64> {
-    let all = order.sequential + order.small + order.medium + order.large + order.backward;
-    (all > 0).then(|| class as f64 / all as f64)
 }
 
 /// Gaps of a phase.
 pub mod phase {
     use crate::schema::PhaseRecord;
 
-    use super::super::definition::figures;
+    use crate::figures::definition::figures;
 
     const NO_READS: &str = "no sectors, no reads";
     const NO_GAP: &str = "no sectors, no gap";

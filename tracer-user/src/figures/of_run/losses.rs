@@ -1,8 +1,6 @@
 //! What was lost, and what the tracer cost.
 
-use crate::schema::RunRecord;
-
-use super::definition::figures;
+use crate::{figures::definition::figures, schema::RunRecord};
 
 figures! {
     /// Losses, in the order of `run.json`.
@@ -39,7 +37,7 @@ figures! {
         "reads whose end no program saw, of all reads of the traced devices, the model's and others; noticed by their tag, so that they count all the same",
         |run| run.loss.unseen_completions;
     UNSEEN_AT_END, "loss.unseen_at_end", "noticed at the end only", Count, Kernel, null: "",
-        "of them, noticed at the end only, since the device was idle",
+        "unseen completions that were noticed at the end only, since the device was idle",
         |run| run.loss.unseen_at_end;
     UNTIMED_READS, "loss.untimed_reads", "reads outside the table", Count, Kernel, null: "",
         "reads whose tag lies outside the table; a completion of theirs cannot be matched",

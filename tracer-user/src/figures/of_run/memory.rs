@@ -1,8 +1,6 @@
 //! Memory: what was done to it, the machine's, and what bears on it.
 
-use crate::schema::RunRecord;
-
-use super::definition::figures;
+use crate::{figures::definition::figures, schema::RunRecord};
 
 const NO_CGROUP: &str = "without `--memory-max`";
 const NO_FILE: &str = "without `--memory-max`; the kernel has no such file";

@@ -1,11 +1,9 @@
 //! Reads of a model that reached a device.
 
-use crate::schema::ModelRecord;
-
-use super::definition::figures;
+use crate::{figures::definition::figures, schema::ModelRecord};
 
 /// Null wherever the model's sectors are not known.
-pub(super) const NO_SECTORS: &str = "no sectors";
+pub(in crate::figures) const NO_SECTORS: &str = "no sectors";
 
 figures! {
     /// Reads of a model, in the order of `run.json`.
@@ -63,7 +61,7 @@ figures! {
         "write requests that touch the model's extents, by first issue: somebody wrote to the file's blocks",
         |model| model.reads.as_ref()?.writes;
     WRITE_BYTES, "reads.write_bytes", "bytes written to the model", Bytes, Kernel, null: "no sectors, a kernel before 5.17",
-        "bytes of the model in them",
+        "bytes of the model in those writes",
         |model| model.reads.as_ref()?.write_bytes;
     ENGINE_READS, "reads.process_share.count", "reads issued by the engine", Count, Stream, null: NO_SECTORS,
         "reads first issued while the engine, or a descendant seen in a sample, was current. A diagnostic: kernel threads issue reads for others, and attribution never uses it",
@@ -73,6 +71,6 @@ figures! {
         |model| model.reads.as_ref()?.process_share.bytes;
     ENGINE_SHARE, "reads.process_share.share", "issued by the engine", Share, Stream,
         null: "no sectors, no reads, and outside the first pid namespace, where process ids cannot be compared",
-        "those bytes / bytes of all reads at first issue; kernel threads issued the rest for it",
+        "bytes of the reads first issued while the engine was current / bytes of all reads at first issue; kernel threads issued the rest for it",
         |model| model.reads.as_ref()?.process_share.share;
 }

@@ -1,8 +1,6 @@
 //! The window, and what the engine says of itself.
 
-use crate::schema::RunRecord;
-
-use super::definition::figures;
+use crate::{figures::definition::figures, schema::RunRecord};
 
 const NOT_PRINTED: &str = "nothing known was printed; `attach`";
 

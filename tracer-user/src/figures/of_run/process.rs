@@ -1,8 +1,6 @@
 //! The engine's own process, not its children.
 
-use crate::schema::RunRecord;
-
-use super::definition::figures;
+use crate::{figures::definition::figures, schema::RunRecord};
 
 const NO_SAMPLE: &str = "no sample";
 const NO_LOOK: &str = "never looked";
@@ -15,7 +13,7 @@ figures! {
         "page faults that waited for the device. `launch`: of the engine and the children that it waited for (`wait4`). `attach`: change over the window",
         |run| run.process.major_faults;
     MINOR_FAULTS, "process.minor_faults", "minor page faults", Count, UserSpace, null: "as above",
-        "page faults that did not",
+        "page faults that did not wait for the device",
         |run| run.process.minor_faults;
     PEAK_RSS_BYTES, "process.peak.rss_bytes", "peak resident set", Bytes, UserSpace, null: NO_SAMPLE,
         "largest `VmRSS` of the samples (every 200 ms); the next are of the same sample",

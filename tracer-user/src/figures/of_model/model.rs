@@ -1,8 +1,8 @@
 //! What a model is and how it lies on the device.
 
-use crate::schema::ModelRecord;
+use crate::{figures::definition::figures, schema::ModelRecord};
 
-use super::{definition::figures, reads::NO_SECTORS};
+use super::reads::NO_SECTORS;
 
 figures! {
     /// The model's own numbers, in the order of `run.json`.

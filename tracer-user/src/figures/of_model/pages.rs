@@ -1,8 +1,6 @@
 //! The page cache of a model's files.
 
-use crate::schema::ModelRecord;
-
-use super::definition::figures;
+use crate::{figures::definition::figures, schema::ModelRecord};
 
 const UNOBSERVED: &str = "not observed";
 const NO_TRACEPOINT: &str = "no tracepoint";
