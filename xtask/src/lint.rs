@@ -3,6 +3,7 @@
 
 mod circles;
 mod conventions;
+mod figures;
 mod finding;
 mod graph;
 mod modules;
@@ -31,6 +32,9 @@ pub struct Options {
     /// Check only the structure of the sources: which room imports which, circles of files, names and sizes.
     #[arg(long)]
     structure: bool,
+    /// Write the generated tables of docs/METRICS.md anew, and check nothing.
+    #[arg(long)]
+    bless: bool,
 }
 
 /// Runs every check, those after a failed one too.
@@ -42,6 +46,9 @@ pub fn lint(options: &Options) -> Result<()> {
         return check_structure(&Workspace::find()?);
     }
     let ready = setup::setup()?;
+    if options.bless {
+        return cargo::succeed(&mut figures::command(&ready, true));
+    }
     let mut failed = Vec::new();
     progress::say(STRUCTURE);
     if let Err(error) = check_structure(&ready.workspace) {
@@ -74,7 +81,7 @@ fn check_structure(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-fn checks(ready: &Ready) -> [(&'static str, Command); 5] {
+fn checks(ready: &Ready) -> [(&'static str, Command); 6] {
     let cargo = |arguments: &[&str]| {
         let mut command = cargo::cargo(&ready.workspace, &ready.toolchain);
         command.args(arguments);
@@ -121,6 +128,7 @@ fn checks(ready: &Ready) -> [(&'static str, Command); 5] {
         ("clippy, user side", user),
         ("clippy, eBPF side", ebpf),
         ("documentation", documentation),
+        ("docs/METRICS.md", figures::command(ready, false)),
         ("docs/PERFORMANCE.md", performance),
     ]
 }

@@ -1,92 +1,74 @@
 //! An old trace as a document: the figures of a run, as far as a trace can give them.
 
 use crate::{
+    figures::{model, reads, selections::TRACE},
     schema::{BlockTraceRecord, TraceLossRecord},
-    units::{bytes, count, observed_count, seconds, share},
+    units::{bytes, count, observed_count, seconds},
 };
 
 use super::{
     document::{self, Document, Note, Table, Tone},
-    figures::{Row, Section, gap_rows, read_rows, row, speed_rows},
-    model_tables, verdict,
+    figure_table, model_tables, verdict,
 };
 
-/// What a live run can say and a trace cannot.
-const BY_ENGINE: &str = "issued by the engine";
-
-fn sections(record: &BlockTraceRecord) -> Vec<Section> {
-    let mut reads = read_rows(&record.model);
-    reads.retain(|row| row.name != BY_ENGINE);
-    if record.extents_from.is_none()
-        && let Some(size) = reads.first_mut()
-    {
-        *size = row(
-            "range of the reads",
-            bytes(record.model.model.size_bytes),
-            "from the first sector read to the last; without --model everything read there counts",
-        );
-    }
-    if let (Some(thread), Some(figures)) = (record.thread_id, &record.model.reads) {
-        reads.push(row(
-            format!("issued by thread {thread}"),
-            share(figures.process_share.share),
-            "bytes read while this thread was current; workers and kernel threads read for it, too",
-        ));
-    }
-    let sections = [
-        ("Trace", trace_rows(record)),
-        ("Reads from the device", reads),
-        (
-            "Gaps between consecutive reads",
-            record.model.gaps.as_ref().map(gap_rows).unwrap_or_default(),
-        ),
-        ("Bandwidth and latency", speed_rows(&record.model)),
-    ];
-    sections
-        .into_iter()
-        .filter(|(_, rows)| !rows.is_empty())
-        .map(|(title, rows)| Section {
-            title: title.to_owned(),
-            rows,
-        })
-        .collect()
-}
-
-fn trace_rows(record: &BlockTraceRecord) -> Vec<Row> {
-    let mut rows = vec![
-        row(
-            "records",
-            count(record.records),
-            "of all devices and kinds; several are of one request",
-        ),
-        row(
-            "time",
-            seconds(Some(record.time.wall_s)),
-            "from the first record to the last one; what happened before and after is not known",
-        ),
-        row(
-            "missing records",
-            observed_count(record.loss.missing_records),
-            "by their numbers; what the kernel dropped for want of buffers leaves no mark in the files",
-        ),
-    ];
+/// What the trace itself is.
+fn of_trace(record: &BlockTraceRecord) -> Table {
+    let mut table = Table::new(figure_table::HEADINGS);
+    table.row([
+        "records",
+        &count(record.records),
+        "of all devices and kinds; several are of one request",
+    ]);
+    table.row([
+        "time",
+        &seconds(Some(record.time.wall_s)),
+        "from the first record to the last one; what happened before and after is not known",
+    ]);
+    table.row([
+        "missing records",
+        &observed_count(record.loss.missing_records),
+        "by their numbers; what the kernel dropped for want of buffers leaves no mark in the files",
+    ]);
     for device in &record.devices {
         let others = if device.other_reads > 0 && record.extents_from.is_some() {
             format!(", {} of them not of the model", count(device.other_reads))
         } else {
             String::new()
         };
-        rows.push(row(
-            format!("device {}", device.name),
-            format!(
+        table.row([
+            &format!("device {}", device.name),
+            &format!(
                 "{} reads ({}){others}",
                 count(device.reads),
                 bytes(device.read_bytes)
             ),
             "requests that were issued, each once",
-        ));
+        ]);
     }
-    rows
+    table
+}
+
+/// What is the trace's own about the model: a range without extents, one thread's share.
+fn of_model(record: &BlockTraceRecord) -> Table {
+    let mut table = Table::new(figure_table::HEADINGS);
+    let size = model::SIZE_BYTES.show(&record.model);
+    if record.extents_from.is_some() {
+        table.row(["size", &size, model::SIZE_BYTES.meaning]);
+    } else {
+        table.row([
+            "range of the reads",
+            &size,
+            "from the first sector read to the last; without --model everything read there counts",
+        ]);
+    }
+    if let Some(thread) = record.thread_id {
+        table.row([
+            &format!("issued by thread {thread}"),
+            &reads::ENGINE_SHARE.show(&record.model),
+            "bytes read while this thread was current; workers and kernel threads read for it, too",
+        ]);
+    }
+    table
 }
 
 /// What is missing, in words.
@@ -133,16 +115,12 @@ fn trust(document: &mut Document, record: &BlockTraceRecord) {
 }
 
 fn figures(document: &mut Document, record: &BlockTraceRecord) {
-    for section in sections(record) {
-        document.heading(2, section.title);
-        document.table(
-            Table::new(["figure", "value", "what it says"]).with_rows(
-                section
-                    .rows
-                    .into_iter()
-                    .map(|row| [row.name, row.value, row.meaning.to_owned()]),
-            ),
-        );
+    document.heading(2, "Trace");
+    document.table(of_trace(record));
+    document.table(of_model(record));
+    for (title, figures) in TRACE {
+        document.heading(2, *title);
+        document.table(figure_table::below(&record.model, figures));
     }
 }
 
@@ -176,7 +154,7 @@ pub fn block_trace_markdown(record: &BlockTraceRecord) -> String {
 fn details(document: &mut Document, record: &BlockTraceRecord) {
     if let Some(gaps) = &record.model.gaps {
         document.heading(2, "Gaps in detail");
-        document.table(model_tables::gaps(gaps));
+        document.table(model_tables::gaps(&record.model));
         document.table(model_tables::distances(gaps));
     }
     let sizes = record.model.reads.iter().flat_map(|reads| &reads.sizes);

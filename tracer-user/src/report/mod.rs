@@ -1,16 +1,14 @@
 //! Finished records → a [`document`] → terminal and Markdown. Reads records only, never a live object.
 
-mod attribution;
 mod audit;
 mod block_trace;
 mod device;
 pub mod document;
 mod experiment;
-mod figures;
+mod figure_table;
 mod inspection;
-mod markdown;
 mod model_tables;
-mod terminal;
+mod run;
 mod verdict;
 
 pub use audit::{audit_markdown, audit_terminal};
@@ -20,5 +18,4 @@ pub use experiment::{
     TEMPLATES, answer, experiment_markdown, experiment_terminal, template, threshold_refinement,
 };
 pub use inspection::inspection;
-pub use markdown::markdown;
-pub use terminal::terminal;
+pub use run::{Verdict, markdown, terminal, verdict};

@@ -1,45 +1,25 @@
 //! Tables of a model's reads and of its devices, as a run and an old trace both have them.
 
 use crate::{
-    schema::{DeviceRecord, GapsRecord, OrderRecord, SizeCount},
+    figures::gaps,
+    schema::{DeviceRecord, GapsRecord, ModelRecord, SizeCount},
     units::{bytes, count, observed_count, share, unobserved},
 };
 
 use super::document::{Column, Table};
 
 /// The classes of gaps, each by reads, by bytes, and by the order in the file.
-pub(super) fn gaps(gaps: &GapsRecord) -> Table {
-    let order = |pick: fn(&OrderRecord) -> u64| {
-        let order = &gaps.file_order;
-        let all = order.sequential + order.small + order.medium + order.large + order.backward;
-        share((all > 0).then(|| pick(order) as f64 / all as f64))
-    };
-    let rows = [
-        (
-            "sequential (gap = 0)",
-            &gaps.sequential,
-            order(|order| order.sequential),
-        ),
-        ("small (< 128 KiB)", &gaps.small, order(|order| order.small)),
-        (
-            "medium (128 KiB – 1 MiB)",
-            &gaps.medium,
-            order(|order| order.medium),
-        ),
-        ("large (> 1 MiB)", &gaps.large, order(|order| order.large)),
-        (
-            "backward (< 0)",
-            &gaps.backward,
-            order(|order| order.backward),
-        ),
-    ]
-    .map(|(name, class, by_offset)| {
+pub(super) fn gaps(model: &ModelRecord) -> Table {
+    let in_file = gaps::CLASSES.iter().map(|class| class.in_file.value(model));
+    let all: f64 = in_file.flatten().sum();
+    let rows = gaps::CLASSES.iter().map(|class| {
+        let in_file = class.in_file.value(model).filter(|_| all > 0.0);
         [
-            name.to_owned(),
-            count(class.count),
-            share(class.share),
-            share(class.share_of_bytes),
-            by_offset,
+            class.name.to_owned(),
+            class.count.show(model),
+            class.share.show(model),
+            class.share_of_bytes.show(model),
+            share(in_file.map(|gaps| gaps / all)),
         ]
     });
     Table::new([
@@ -51,9 +31,9 @@ pub(super) fn gaps(gaps: &GapsRecord) -> Table {
     ])
     .captioned(format!(
         "{} gaps; {} of the backward reads overlap the read before them. {} of the reads continue one of the last 32 reads (their own stream).",
-        count(gaps.count),
-        count(gaps.backward_overlapping),
-        share(gaps.stream_sequential_share),
+        gaps::COUNT.show(model),
+        gaps::BACKWARD_OVERLAPPING.show(model),
+        gaps::STREAM_SEQUENTIAL_SHARE.show(model),
     ))
     .with_rows(rows)
 }

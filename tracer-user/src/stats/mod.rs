@@ -23,12 +23,15 @@ pub mod reads;
 pub mod waits;
 
 #[cfg(test)]
+mod followed_model;
+#[cfg(test)]
 mod recorded_traces;
 #[cfg(test)]
-mod simulated_device;
+pub(crate) mod simulated_device;
 
 pub use event::{
-    FilePosition, FileRange, Nanos, ReadCompleted, ReadIssued, ReadRequeued, RequestId,
+    FilePosition, FileRange, FileRanges, Nanos, Part, Parts, ReadCompleted, ReadIssued,
+    ReadRequeued, RequestId,
 };
 pub use model::accumulator::{FileData, ModelAccumulator};
 pub use model::figures::ModelFigures;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use super::programs::Files;
+use super::guest::programs::Files;
 use crate::{cargo, packages::Architecture, progress, setup::Ready};
 
 /// What is built beside the tests on the kernel for their use.

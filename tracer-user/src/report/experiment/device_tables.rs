@@ -1,13 +1,13 @@
 //! Tables of speed: devices side by side, bandwidth and latency.
 
 use crate::{
+    figures::{InRun, Unit, engine, speed},
     report::document::{Column, Document, Table},
     schema::{BandwidthRecord, ExperimentRecord, LatencyRecord},
     units::unobserved,
 };
 
 use super::{
-    amounts::Unit,
     groups::{Group, Traced},
     spread,
 };
@@ -110,9 +110,13 @@ pub(super) fn bandwidth(
         };
         [
             group.name.clone(),
-            spread::of_named(group, "time", experiment.seed),
+            spread::of_figure(group, &InRun::Run(&engine::WALL_S), experiment.seed),
             rate(|bandwidth| bandwidth.average_bytes_per_s),
-            spread::of_named(group, "bandwidth while busy", experiment.seed),
+            spread::of_figure(
+                group,
+                &InRun::Model(&speed::BUSY_BYTES_PER_S),
+                experiment.seed,
+            ),
             rate(|bandwidth| bandwidth.peak_bytes_per_s),
             latency(|latency| latency.p50),
             latency(|latency| latency.p99),

@@ -1,16 +1,13 @@
 //! Cells that differ in one axis, compared block by block.
 
 use crate::{
+    figures::{InRun, selections::DIFFERENCES},
     report::document::{Column, Document, Table},
     schema::ExperimentRecord,
     stats::experiment::pairs::paired_differences,
 };
 
-use super::{
-    figures::{Figure, figure},
-    groups::Group,
-    spread,
-};
+use super::{groups::Group, spread};
 
 /// Two cells that differ in one axis.
 pub(super) struct Pair<'g, 'a> {
@@ -38,16 +35,12 @@ impl Pair<'_, '_> {
     }
 
     /// The median difference of a figure, other − base, with its interval. `None` where no block has both.
-    fn of(&self, figure: &Figure, seed: u64) -> Option<String> {
-        let values = self.differences(figure.pick);
+    pub(super) fn of(&self, figure: &InRun, seed: u64) -> Option<String> {
+        let values = self.differences(|run| run.value(figure));
         // The difference of two ratios is no ratio of its own, but as uncertain as they are.
-        let show = |value| figure.unit.show_difference(value);
-        (!values.is_empty()).then(|| spread::of_values(&values, figure.kind, seed, &show))
-    }
-
-    /// The same by the figure's name.
-    pub(super) fn of_named(&self, name: &str, seed: u64) -> Option<String> {
-        self.of(figure(name)?, seed)
+        let show = |value| figure.unit().show_difference(value);
+        (!values.is_empty())
+            .then(|| spread::of_values(&values, spread::kind(figure.unit()), seed, &show))
     }
 }
 
@@ -87,15 +80,6 @@ fn one_axis_apart(base: &Group<'_>, other: &Group<'_>) -> Option<String> {
     (differing.next().is_none() && one.len() == two.len()).then_some(axis)
 }
 
-/// Differences are shown of these figures only: the others are in the table of every run.
-const COMPARED: [&str; 5] = [
-    "time",
-    "tok/s",
-    "total read",
-    "amplification",
-    "read in generation",
-];
-
 pub(super) fn differences(
     document: &mut Document,
     experiment: &ExperimentRecord,
@@ -107,7 +91,9 @@ pub(super) fn differences(
     }
     document.heading(3, "Differences between cells, paired by block");
     let columns = ["axis", "first cell", "other cell"].map(Column::left);
-    let amounts = std::iter::once("blocks").chain(COMPARED).map(Column::right);
+    let amounts = std::iter::once("blocks")
+        .chain(DIFFERENCES.iter().map(InRun::label))
+        .map(Column::right);
     let rows = pairs.iter().map(|pair| {
         let mut row = vec![
             pair.axis.clone(),
@@ -115,7 +101,11 @@ pub(super) fn differences(
             pair.other.name.clone(),
             pair.blocks().to_string(),
         ];
-        row.extend(COMPARED.map(|name| pair.of_named(name, experiment.seed).unwrap_or_default()));
+        row.extend(
+            DIFFERENCES
+                .iter()
+                .map(|figure| pair.of(figure, experiment.seed).unwrap_or_default()),
+        );
         row
     });
     document.table(

@@ -1,11 +1,11 @@
 //! Runs that lie apart from the others of their cell, and what in their records differs too.
 
-use crate::stats::experiment::disagreement::{Circumstances, likely_causes, outliers};
-
-use super::{
-    figures::FIGURES,
-    groups::{Group, Traced, unsound},
+use crate::{
+    figures::selections::COMPARED,
+    stats::experiment::disagreement::{Circumstances, likely_causes, outliers},
 };
+
+use super::groups::{Group, Traced, unsound};
 
 fn circumstances(run: &Traced<'_>) -> Circumstances {
     let record = run.record;
@@ -42,18 +42,18 @@ pub(super) struct Disagreeing {
 
 pub(super) fn disagreeing(group: &Group<'_>) -> Vec<Disagreeing> {
     let mut apart: Vec<Vec<&'static str>> = vec![Vec::new(); group.runs.len()];
-    for figure in &FIGURES {
+    for figure in COMPARED {
         let values: Vec<(usize, f64)> = group
             .runs
             .iter()
             .enumerate()
-            .filter_map(|(at, run)| Some((at, (figure.pick)(run)?)))
+            .filter_map(|(at, run)| Some((at, run.value(figure)?)))
             .collect();
         let numbers: Vec<f64> = values.iter().map(|(_, value)| *value).collect();
         for place in outliers(&numbers) {
             let run = values.get(place).and_then(|(at, _)| apart.get_mut(*at));
             run.into_iter()
-                .for_each(|figures| figures.push(figure.name));
+                .for_each(|figures| figures.push(figure.label()));
         }
     }
     let around: Vec<Circumstances> = group.runs.iter().map(circumstances).collect();

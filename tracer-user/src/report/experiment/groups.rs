@@ -3,6 +3,7 @@
 use std::{cmp::Reverse, collections::BTreeMap};
 
 use crate::{
+    figures::{InRun, Unit},
     schema::{
         ExperimentRecord, ExperimentRunRecord, ModelRecord, PhaseRecord, PlannedPressure,
         RunOutcome, RunRecord,
@@ -15,10 +16,7 @@ use crate::{
     units::unobserved,
 };
 
-use super::{
-    amounts::Unit,
-    cells::{pressure, short, values, varied},
-};
+use super::cells::{pressure, short, values, varied};
 
 /// Experiments of different kinds: their runs never stand in one table, let alone in one median.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,6 +71,11 @@ pub(super) struct Traced<'a> {
 }
 
 impl<'a> Traced<'a> {
+    /// A figure of the catalogue.
+    pub(super) fn value(&self, figure: &InRun) -> Option<f64> {
+        figure.value(self.record, self.model)
+    }
+
     /// A phase by name.
     pub(super) fn phase(&self, name: &str) -> Option<&'a PhaseRecord> {
         self.model

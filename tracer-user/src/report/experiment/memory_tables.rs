@@ -1,6 +1,7 @@
 //! Tables of memory: the cache delta, and what is needed beside the file.
 
 use crate::{
+    figures::{InRun, Unit, pages, process},
     report::document::{Column, Document, Table},
     schema::{ExperimentRecord, PeakMemoryRecord},
     stats::experiment::bootstrap::median,
@@ -8,7 +9,6 @@ use crate::{
 };
 
 use super::{
-    amounts::Unit,
     groups::{Group, Traced},
     spread,
 };
@@ -85,7 +85,7 @@ pub(super) fn cache(document: &mut Document, experiment: &ExperimentRecord, grou
             cached(&|run| run.model.cache.load_end_bytes),
             cached(&|run| run.model.cache.last_token_bytes),
             cached(&|run| run.model.cache.after_bytes),
-            spread::of_named(group, "cache delta", experiment.seed),
+            spread::of_figure(group, &InRun::Model(&pages::DELTA_BYTES), experiment.seed),
             group.show(Unit::Share, delta_share),
             group.show(Unit::Count, |run| Some(run.model.cache.evictions? as f64)),
         ]
@@ -142,7 +142,11 @@ pub(super) fn beside(document: &mut Document, experiment: &ExperimentRecord, gro
             group.show(Unit::Bytes, |run| {
                 Some(run.record.memory.available_before_bytes? as f64)
             }),
-            spread::of_named(group, "peak resident set", experiment.seed),
+            spread::of_figure(
+                group,
+                &InRun::Run(&process::PEAK_RSS_BYTES),
+                experiment.seed,
+            ),
             group.show(Unit::Bytes, resident_bytes),
             median(&needed).map_or_else(unobserved, |needed| share(Some(needed - 1.0))),
             peak(|peak| peak.file_bytes),

@@ -3,14 +3,12 @@
 //! Figures of single runs come from the records; what is computed over runs comes from [`crate::stats::experiment`],
 //! which is pure. Runs are pooled only within a [`groups::Group`]: one cell, one kind of pressure, the same work.
 
-mod amounts;
 mod answers;
 mod cells;
 mod device_tables;
 mod differences;
 mod disagreement;
 mod document;
-mod figures;
 mod groups;
 mod memory_tables;
 mod phase_table;

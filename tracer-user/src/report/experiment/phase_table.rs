@@ -1,13 +1,13 @@
 //! What each phase read, and in which order.
 
 use crate::{
+    figures::{Figure, InRun, Unit, gaps, phase, reads},
     report::document::{Column, Document, Table},
-    schema::{ExperimentRecord, GapClassRecord, GapsRecord, ModelIdentity, PhaseGapsRecord},
+    schema::{ExperimentRecord, ModelIdentity, PhaseRecord},
     units::unobserved,
 };
 
 use super::{
-    amounts::Unit,
     groups::{Group, Traced},
     spread,
 };
@@ -28,52 +28,13 @@ const PHASES: [&str; 9] = [
 /// A sector, bytes.
 const SECTOR_BYTES: u64 = 512;
 
-const COLUMNS: [&str; 11] = [
+const COLUMNS: [&str; 5] = [
     "reads",
     "read",
     "unique sectors",
     "coverage",
     "amplification",
-    "sequential (gap = 0)",
-    "small (< 128 KiB)",
-    "medium (128 KiB – 1 MiB)",
-    "large (> 1 MiB)",
-    "backward (< 0)",
-    "sequential in its stream",
 ];
-
-/// The classes' shares, and the share that is sequential in its stream.
-type Shares = ([Option<f64>; 5], Option<f64>);
-
-fn of(classes: [&GapClassRecord; 5], stream: Option<f64>) -> Shares {
-    (classes.map(|class| class.share), stream)
-}
-
-fn of_run(gaps: &GapsRecord) -> Shares {
-    of(
-        [
-            &gaps.sequential,
-            &gaps.small,
-            &gaps.medium,
-            &gaps.large,
-            &gaps.backward,
-        ],
-        gaps.stream_sequential_share,
-    )
-}
-
-fn of_phase(gaps: &PhaseGapsRecord) -> Shares {
-    of(
-        [
-            &gaps.sequential,
-            &gaps.small,
-            &gaps.medium,
-            &gaps.large,
-            &gaps.backward,
-        ],
-        gaps.stream_sequential_share,
-    )
-}
 
 /// A line for each cell's whole run, and for each of its phases that read something.
 pub(super) fn phases(document: &mut Document, experiment: &ExperimentRecord, groups: &[Group<'_>]) {
@@ -82,7 +43,9 @@ pub(super) fn phases(document: &mut Document, experiment: &ExperimentRecord, gro
         ["cell", "phase"]
             .map(Column::left)
             .into_iter()
-            .chain(COLUMNS.map(Column::right)),
+            .chain(COLUMNS.map(Column::right))
+            .chain(gaps::CLASSES.iter().map(|class| Column::right(class.name)))
+            .chain([Column::right("sequential in its stream")]),
     )
     .captioned("A phase that read nothing has no line. Coverage: the share of the model's bytes that arrived at least once; a byte may be read in several phases. Amplification: read / unique bytes; it depends on tokens, threads, read-ahead and memory. Then the gap between each read and the one before it, in the device's order; last, the share of reads that continue one of the last 32: several threads that read in order look random in the device's order. In brackets: of the whole run as in the results; of a phase the smallest and the largest.");
     for group in groups {
@@ -101,51 +64,37 @@ pub(super) fn phases(document: &mut Document, experiment: &ExperimentRecord, gro
 }
 
 fn whole_run(group: &Group<'_>, seed: u64) -> Vec<String> {
-    let named = |name| spread::of_named(group, name, seed);
-    let gap = |at: usize| {
-        group.show(Unit::Share, |run| {
-            let (classes, _) = of_run(run.model.gaps.as_ref()?);
-            classes.get(at).copied().flatten()
-        })
-    };
-    vec![
+    let shown = |figure| spread::of_figure(group, &InRun::Model(figure), seed);
+    let mut row = vec![
         group.name.clone(),
         "whole run".to_owned(),
-        named("reads"),
-        named("total read"),
+        shown(&reads::COUNT),
+        shown(&reads::TOTAL_BYTES),
         unique_sectors(group, |run| Some(run.model.reads.as_ref()?.unique_bytes)),
-        named("coverage"),
-        named("amplification"),
-        named("sequential"),
-        gap(1),
-        gap(2),
-        gap(3),
-        named("backward"),
-        named("in its stream"),
-    ]
+        shown(&reads::COVERAGE),
+        shown(&reads::AMPLIFICATION),
+    ];
+    row.extend(gaps::CLASSES.iter().map(|class| shown(class.share)));
+    row.push(shown(&gaps::STREAM_SEQUENTIAL_SHARE));
+    row
 }
 
 fn phase(group: &Group<'_>, name: &'static str) -> Vec<String> {
-    let count = |pick: fn(&crate::schema::PhaseRecord) -> Option<u64>, unit| {
-        group.show(unit, |run| Some(pick(run.phase(name)?)? as f64))
+    let shown = |figure: &Figure<PhaseRecord>| {
+        group.show(figure.unit, |run| figure.value(run.phase(name)?))
     };
-    let shares = |run: &Traced<'_>| Some(of_phase(run.phase(name)?.gaps.as_ref()?));
-    let gap = |at: usize| group.show(Unit::Share, |run| shares(run)?.0.get(at).copied().flatten());
-    vec![
+    let mut row = vec![
         group.name.clone(),
         name.replace('_', "-"),
-        count(|phase| phase.reads, Unit::Count),
-        count(|phase| phase.read_bytes, Unit::Bytes),
+        shown(&phase::READS),
+        shown(&phase::READ_BYTES),
         unique_sectors(group, |run| run.phase(name)?.unique_bytes),
-        group.show(Unit::Share, |run| run.phase(name)?.coverage),
-        group.show(Unit::Factor, |run| run.phase(name)?.amplification),
-        gap(0),
-        gap(1),
-        gap(2),
-        gap(3),
-        gap(4),
-        group.show(Unit::Share, |run| shares(run)?.1),
-    ]
+        shown(&phase::COVERAGE),
+        shown(&phase::AMPLIFICATION),
+    ];
+    row.extend(gaps::PHASE_SHARES.iter().map(|(_, share)| shown(share)));
+    row.push(shown(&gaps::phase::STREAM_SEQUENTIAL_SHARE));
+    row
 }
 
 /// Sectors that these distinct bytes of a model came in: a device reads the last one of a file whole, also where the

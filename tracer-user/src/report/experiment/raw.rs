@@ -1,6 +1,7 @@
 //! Every finished run on a line of its own.
 
 use crate::{
+    figures::selections::COMPARED,
     report::document::{Column, Document, Table},
     schema::ExperimentRecord,
     units::{bytes, observed_bytes, observed_count, share, unobserved},
@@ -8,7 +9,6 @@ use crate::{
 
 use super::{
     cells::{pressure, values, varied},
-    figures::FIGURES,
     groups::{Traced, swapped, traced, unsound},
 };
 
@@ -26,11 +26,11 @@ pub(super) fn raw(document: &mut Document, experiment: &ExperimentRecord) {
         cells: runs.iter().map(show).collect(),
     };
     let mut columns = circumstances(experiment, &over);
-    columns.extend(FIGURES.iter().map(|figure| {
-        over(figure.name, &|run| {
-            (figure.pick)(run).map_or_else(unobserved, |value| figure.unit.show(value))
-        })
-    }));
+    columns.extend(
+        COMPARED
+            .iter()
+            .map(|figure| over(figure.label(), &|run| figure.show(run.record, run.model))),
+    );
     columns.push(over("issued by the engine", &|run| {
         let reads = run.model.reads.as_ref();
         share(reads.and_then(|reads| reads.process_share.share))

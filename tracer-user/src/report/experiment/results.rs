@@ -1,6 +1,7 @@
 //! The curve: speed and reads of each cell.
 
 use crate::{
+    figures::selections::CURVE,
     report::document::{Column, Document, Table},
     schema::ExperimentRecord,
 };
@@ -11,9 +12,6 @@ use super::{
     threshold_words::{definition, read_share, verdict_of},
     thresholds::ModelThreshold,
 };
-
-/// Figures of the curve, by name.
-const SHOWN: [&str; 2] = ["tok/s", "read in generation"];
 
 /// One table for each kind of pressure, one line a cell.
 pub(super) fn results(
@@ -54,13 +52,17 @@ fn curve(
         .collect();
     let judged = sizes.iter().any(Option::is_some);
     let mut columns = vec![Column::left("cell"), Column::right("runs")];
-    columns.extend(SHOWN.map(Column::right));
+    columns.extend(CURVE.iter().map(|figure| Column::right(figure.label())));
     if judged {
         columns.extend([Column::right("read / needed"), Column::left("verdict")]);
     }
     let rows = groups.iter().zip(sizes).map(|(group, size)| {
         let mut row = vec![group.name.clone(), group.count()];
-        row.extend(SHOWN.map(|name| spread::of_named(group, name, experiment.seed)));
+        row.extend(
+            CURVE
+                .iter()
+                .map(|figure| spread::of_figure(group, figure, experiment.seed)),
+        );
         if let Some(size) = size {
             row.extend([read_share(size), verdict_of(size).to_owned()]);
         }

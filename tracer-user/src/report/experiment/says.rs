@@ -1,6 +1,7 @@
 //! The answer in words: what was asked, and what the runs say.
 
 use crate::{
+    figures::selections::CURVE,
     report::document::{Document, Text},
     schema::ExperimentRecord,
 };
@@ -66,11 +67,11 @@ fn differences(experiment: &ExperimentRecord, groups: &[Group<'_>]) -> Vec<Strin
     pairs(groups)
         .iter()
         .filter_map(|pair| {
-            let figures: Vec<String> = ["tok/s", "read in generation"]
-                .into_iter()
-                .filter_map(|name| {
-                    let difference = pair.of_named(name, experiment.seed)?;
-                    Some(format!("{name} {difference}"))
+            let figures: Vec<String> = CURVE
+                .iter()
+                .filter_map(|figure| {
+                    let difference = pair.of(figure, experiment.seed)?;
+                    Some(format!("{} {difference}", figure.label()))
                 })
                 .collect();
             (!figures.is_empty()).then(|| {
@@ -87,16 +88,17 @@ fn differences(experiment: &ExperimentRecord, groups: &[Group<'_>]) -> Vec<Strin
 
 /// What each cell does.
 fn cells(experiment: &ExperimentRecord, groups: &[Group<'_>]) -> Vec<String> {
-    let of = |group: &Group<'_>, name| spread::of_named(group, name, experiment.seed);
     groups
         .iter()
         .map(|group| {
-            format!(
-                "{}: tok/s {}, read in generation {}.",
-                group.name,
-                of(group, "tok/s"),
-                of(group, "read in generation")
-            )
+            let figures: Vec<String> = CURVE
+                .iter()
+                .map(|figure| {
+                    let value = spread::of_figure(group, figure, experiment.seed);
+                    format!("{} {value}", figure.label())
+                })
+                .collect();
+            format!("{}: {}.", group.name, figures.join(", "))
         })
         .collect()
 }

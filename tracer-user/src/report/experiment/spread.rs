@@ -1,6 +1,7 @@
 //! A figure over the runs of one cell: its middle, and how far the runs lie apart.
 
 use crate::{
+    figures::{InRun, Unit},
     stats::experiment::{
         bootstrap::{CONFIDENCE, median},
         summary::{FigureKind, FigureSummary, Spread, summarise},
@@ -8,10 +9,7 @@ use crate::{
     units::unobserved,
 };
 
-use super::{
-    figures::{Figure, figure},
-    groups::Group,
-};
+use super::groups::Group;
 
 /// What the cells say that [`of_figure`] makes.
 pub(super) fn explanation(seed: u64) -> String {
@@ -21,18 +19,24 @@ pub(super) fn explanation(seed: u64) -> String {
     )
 }
 
-/// A compared figure of a cell; "" for a name that is none.
-pub(super) fn of_named(group: &Group<'_>, name: &str, seed: u64) -> String {
-    figure(name).map_or_else(String::new, |figure| of_figure(group, figure, seed))
+/// What kind of figure has this unit.
+pub(super) const fn kind(unit: Unit) -> FigureKind {
+    if unit.is_ratio() {
+        FigureKind::Ratio
+    } else {
+        FigureKind::Amount
+    }
 }
 
 /// A compared figure of a cell. Runs that are not pooled have a range and no median.
-pub(super) fn of_figure(group: &Group<'_>, figure: &Figure, seed: u64) -> String {
+pub(super) fn of_figure(group: &Group<'_>, figure: &InRun, seed: u64) -> String {
     if group.pooled.is_err() {
-        return group.show(figure.unit, figure.pick);
+        return group.show(figure.unit(), |run| run.value(figure));
     }
-    let values = group.figures(figure.pick);
-    of_values(&values, figure.kind, seed, &|value| figure.unit.show(value))
+    let values = group.figures(|run| run.value(figure));
+    of_values(&values, kind(figure.unit()), seed, &|value| {
+        figure.unit().show(value)
+    })
 }
 
 /// Values of several runs in one cell of a table.
@@ -80,6 +84,7 @@ fn range(summary: &FigureSummary, show: &dyn Fn(f64) -> String) -> String {
 #[cfg(test)]
 mod tests {
     use crate::{
+        figures::selections::COMPARED,
         report::experiment::{
             experiment_markdown,
             groups::groups,
@@ -88,7 +93,7 @@ mod tests {
         schema::{ExperimentRecord, ExperimentRunRecord, PlannedPressure},
     };
 
-    use super::of_named;
+    use super::of_figure;
 
     fn timed(seconds: f64) -> ExperimentRunRecord {
         with_record(finished("a.gguf", PlannedPressure::None), |record| {
@@ -97,7 +102,12 @@ mod tests {
     }
 
     fn of_first_cell(made: &ExperimentRecord, name: &str) -> String {
-        of_named(&groups(made)[0], name, made.seed)
+        let figure = COMPARED.iter().find(|figure| figure.label() == name);
+        of_figure(
+            &groups(made)[0],
+            figure.expect("a compared figure"),
+            made.seed,
+        )
     }
 
     #[test]

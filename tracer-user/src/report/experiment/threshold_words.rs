@@ -1,6 +1,7 @@
 //! A threshold in words, and what the runs of each size say.
 
 use crate::{
+    figures::Unit,
     stats::experiment::{
         bootstrap::median,
         threshold::{
@@ -11,7 +12,7 @@ use crate::{
     units::{bytes, count, factor, observed_bytes, share, signed_bytes},
 };
 
-use super::{amounts::Unit, thresholds::ModelThreshold};
+use super::thresholds::ModelThreshold;
 
 /// When a size fits and when it has collapsed, and what onset and collapse are.
 pub(super) fn definition() -> String {

@@ -197,6 +197,7 @@ fn phase_record(
         reads: count(|reads| reads.reads),
         read_bytes,
         unique_bytes,
+        three_times_bytes: count(|reads| reads.three_times_bytes),
         coverage: unique_bytes
             .zip(around.data_bytes)
             .and_then(|(unique, data)| coverage(unique, data)),

@@ -1,8 +1,8 @@
 //! 3. Where does each model begin to thrash, and does it scale with memory / model size?
 
 use crate::{
+    figures::Unit,
     report::experiment::{
-        amounts::Unit,
         groups::Group,
         memory_tables::resident_bytes,
         threshold_words::{SIZE_HEADER, lines, size_rows},

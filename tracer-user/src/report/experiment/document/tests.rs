@@ -1,7 +1,7 @@
 use crate::{
     report::experiment::{
         experiment_terminal,
-        sample::{GIB, experiment, finished, with_model, with_record},
+        sample::{GIB, experiment, finished, phase, steps, with_model, with_record},
     },
     schema::{ExperimentRecord, ExperimentRunRecord, PlannedPressure, RunOutcome},
 };
@@ -198,73 +198,75 @@ fn a_device_that_stands_alone_is_compared_with_nothing() {
     assert!(!experiment_markdown(&experiment(runs)).contains("Devices compared"));
 }
 
-#[test]
-fn zz_dump() {
-    use crate::report::experiment::sample::steps;
-    let run = |pressure, per_cent: u64, jitter: f64| {
-        with_record(
-            with_model(finished("models/moe-8x7b-q4_k_m.gguf", pressure), |model| {
-                model.tokens = Some(steps(&[per_cent; 99]));
-                let reads = model.reads.as_mut().unwrap();
-                reads.total_bytes += per_cent * GIB / 3 + (jitter * 1e7) as u64 * per_cent;
+/// Nine sizes of memory, five runs each, of a model that fits from 3 GiB on and is read again and again below 2 GiB;
+/// one size with three runs more, one that killed the engine.
+fn fifty_runs() -> ExperimentRecord {
+    let run = |pressure, per_cent: u64, more_s: f64| {
+        let again = per_cent * GIB / 3;
+        let run = with_model(finished("models/moe.gguf", pressure), |model| {
+            model.tokens = Some(steps(&[per_cent; 99]));
+            model.phases = Some(vec![phase("load", 4 * GIB), phase("generation", again)]);
+            if let Some(reads) = &mut model.reads {
+                reads.total_bytes += again;
                 reads.amplification = Some(reads.total_bytes as f64 / reads.unique_bytes as f64);
-                model.cache.evictions = Some(per_cent * 2621);
-                let read = per_cent * GIB / 3 + (jitter * 1e7) as u64 * per_cent;
-                model.phases = Some(vec![
-                    crate::report::experiment::sample::phase("load", 4 * GIB),
-                    crate::report::experiment::sample::phase("generation", read),
-                ]);
-            }),
-            |record| {
-                record.time.wall_s = 20.0 + jitter + per_cent as f64 / 4.0;
-                record.engine.tokens_per_s =
-                    Some(5.0 / (1.0 + per_cent as f64 / 20.0) + jitter / 10.0);
-                record.memory.available_before_bytes = Some(30 * GIB + (jitter * 1e8) as u64);
-            },
-        )
+            }
+        });
+        with_record(run, |record| {
+            record.time.wall_s = 20.0 + more_s + per_cent as f64 / 4.0;
+            record.engine.tokens_per_s = Some(5.0 / (1.0 + per_cent as f64 / 20.0) + more_s / 10.0);
+        })
     };
     let mut runs = Vec::new();
-    for at in 0..5 {
-        let jitter = [0.0, 0.31, 0.12, 0.45, 0.2][at];
-        runs.push(run(PlannedPressure::None, 0, jitter));
-        for (size, per_cent) in [
+    for (block, more_s) in [0.0, 0.31, 0.12, 0.45, 0.2].into_iter().enumerate() {
+        runs.push(run(PlannedPressure::None, 0, more_s));
+        let unstable = if block == 2 { 80 } else { 0 };
+        for (half_gib, per_cent) in [
             (10, 0),
             (8, 0),
             (7, 0),
             (6, 0),
-            (5, if at == 2 { 80 } else { 0 }),
+            (5, unstable),
             (4, 40),
             (3, 90),
             (2, 95),
         ] {
-            runs.push(run(
-                PlannedPressure::MemoryMax(size * GIB / 2),
-                per_cent,
-                jitter * (1.0 + size as f64 / 20.0),
-            ));
+            let pressure = PlannedPressure::MemoryMax(half_gib * GIB / 2);
+            runs.push(run(pressure, per_cent, more_s));
         }
     }
-    for _ in 0..3 {
-        runs.push(run(PlannedPressure::MemoryMax(GIB * 9 / 2), 0, 0.1));
-    }
-    let mut failed = finished(
-        "models/moe-8x7b-q4_k_m.gguf",
-        PlannedPressure::MemoryMax(GIB / 2),
-    );
+    runs.extend(vec![
+        run(PlannedPressure::MemoryMax(GIB * 9 / 2), 0, 0.1);
+        3
+    ]);
+    let mut failed = finished("models/moe.gguf", PlannedPressure::MemoryMax(GIB / 2));
     (failed.outcome, failed.record) = (RunOutcome::Failed, None);
-    failed.failure = Some("killed for lack of memory".into());
-    runs.push(failed.clone());
-    let mut missing = failed.clone();
-    (missing.outcome, missing.failure) = (RunOutcome::Missing, None);
-    runs.push(missing);
-    let mut made = experiment(runs);
-    made.name = "threshold of moe-8x7b-q4_k_m.gguf".into();
-    if let Some(record) = &mut made.runs[20].record {
-        record.time.wall_s = 61.0;
-        record.devices[0].other_read_bytes = 9 * GIB;
+    runs.extend(vec![failed; 2]);
+    experiment(runs)
+}
+
+#[test]
+fn fifty_runs_make_a_short_report_that_begins_with_the_answer() {
+    let made = fifty_runs();
+    assert_eq!(made.runs.len(), 50);
+    let text = experiment_markdown(&made);
+    let lines = text.lines().count();
+    // A line for each run, and no more than four times as many for all else.
+    assert!(lines <= 250, "{lines}\n{text}");
+    let answer = text.lines().take(10).collect::<Vec<_>>().join("\n");
+    assert!(
+        answer.contains("at most 5.00 GiB") && answer.contains("again and again: 1.50 GiB"),
+        "{answer}"
+    );
+    assert!(
+        text.contains(
+            "The same in every run: model moe.gguf; MemAvailable 30.00 GiB; locked 0 B; extents 1;"
+        ),
+        "{text}"
+    );
+    let (first, _) = text.split_once("## Details").expect("details");
+    assert!(first.lines().count() <= 45, "{first}");
+    for columns in [None, Some(100)] {
+        let lines = experiment_terminal(&made, columns).lines().count();
+        assert!(lines <= 65, "{lines}");
     }
-    std::fs::write("/tmp/exp.md", experiment_markdown(&made)).unwrap();
-    std::fs::write("/tmp/exp.txt", experiment_terminal(&made, Some(100))).unwrap();
-    std::fs::write("/tmp/exp40.txt", experiment_terminal(&made, Some(40))).unwrap();
-    std::fs::write("/tmp/ans.md", crate::report::answer(&made)).unwrap();
 }

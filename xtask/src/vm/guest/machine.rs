@@ -6,27 +6,17 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Read as _, Write as _},
-    os::unix::process::CommandExt as _,
+    io::Read as _,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread,
-    time::{Duration, Instant},
+    process::Command,
+    time::Duration,
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
-use nix::{sys::signal::Signal, unistd::Pid};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use anyhow::{Context as _, Result, ensure};
 
-use super::{
-    ending::Ending, folder::Folder, host_tools, initramfs, job::Job, kernel::Kernel,
-    programs::Files,
-};
-use crate::{kept, packages::Architecture, progress};
+use super::{ending::Ending, initramfs, job::Job, kernel::Kernel, programs::Files, qemu::wait};
+use crate::vm::{folder::Folder, host_tools};
+use crate::{kept, packages::Architecture};
 
 /// Memory of the guest, MiB.
 const MEMORY_MIB: u32 = 2048;
@@ -42,9 +32,6 @@ const OUT_BYTES: u64 = 1 << 30;
 
 /// Size of an empty disk for tests.
 const SPARE_BYTES: u64 = 1 << 30;
-
-/// Longest that QEMU may take to end when it is asked to.
-const GRACE: Duration = Duration::from_secs(5);
 
 /// How a job is run.
 #[derive(Debug, Clone, Default)]
@@ -243,126 +230,6 @@ fn escaped(path: &Path) -> String {
     path.display().to_string().replace(',', ",,")
 }
 
-/// How QEMU ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    /// By itself: what that means is in the guest's report.
-    ByItself,
-    /// The limit was over.
-    OutOfTime(Duration),
-}
-
-/// Runs QEMU to its end.
-fn wait(command: &mut Command, limit: Option<Duration>) -> Result<Ended> {
-    let interrupted = Arc::new(AtomicBool::new(false));
-    let mut registered = Vec::new();
-    for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT] {
-        let id = signal_hook::flag::register(signal, Arc::clone(&interrupted))
-            .context("cannot take over the handling of signals")?;
-        registered.push(id);
-    }
-    let _registered = Registered(registered);
-    let interactive = command_is_interactive(command);
-    if interactive {
-        command.stdin(Stdio::inherit()).stdout(Stdio::inherit());
-    } else {
-        command.stdin(Stdio::null()).stdout(Stdio::piped());
-    }
-    // SAFETY: prctl is async-signal-safe.
-    unsafe {
-        command
-            .pre_exec(|| nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(io::Error::from))
-    };
-    let child = command
-        .spawn()
-        .with_context(|| format!("cannot run {}", progress::command_line(command)))?;
-    let mut machine = Running(child);
-    let output = machine.0.stdout.take();
-    let printing = output.map(|output| thread::spawn(move || pass_on(output)));
-    let start = Instant::now();
-    let ended = loop {
-        if let Some(status) = machine.0.try_wait().context("cannot wait for QEMU")? {
-            ensure!(
-                status.success() || interrupted.load(Ordering::Relaxed),
-                "QEMU ended with {status}"
-            );
-            break Ended::ByItself;
-        }
-        if interrupted.load(Ordering::Relaxed) {
-            break Ended::ByItself;
-        }
-        if let Some(limit) = limit
-            && start.elapsed() > limit
-        {
-            break Ended::OutOfTime(limit);
-        }
-        thread::sleep(Duration::from_millis(20));
-    };
-    drop(machine);
-    if let Some(printing) = printing {
-        // A thread that only copies does not panic.
-        let _ended = printing.join();
-    }
-    if interrupted.load(Ordering::Relaxed) {
-        bail!("interrupted");
-    }
-    Ok(ended)
-}
-
-/// Whether a person sits at the guest: [`command`] has said so.
-fn command_is_interactive(command: &Command) -> bool {
-    command
-        .get_args()
-        .any(|argument| argument.to_string_lossy().starts_with("stdio,signal=off"))
-}
-
-/// Signal handlers, taken away on drop.
-struct Registered(Vec<signal_hook::SigId>);
-
-impl Drop for Registered {
-    fn drop(&mut self) {
-        for id in self.0.drain(..) {
-            signal_hook::low_level::unregister(id);
-        }
-    }
-}
-
-/// A running QEMU, ended on drop: it puts the terminal back where it is given the time.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let deadline = Instant::now() + GRACE;
-        let pid = i32::try_from(self.0.id()).map(Pid::from_raw);
-        let mut asked = false;
-        while let Ok(None) = self.0.try_wait() {
-            if Instant::now() > deadline {
-                // It has ended meanwhile, or is ended now.
-                let _gone = self.0.kill();
-                let _gone = self.0.wait();
-                return;
-            }
-            if let (Ok(pid), false) = (pid, asked) {
-                let _gone = nix::sys::signal::kill(pid, Signal::SIGTERM);
-                asked = true;
-            }
-            thread::sleep(Duration::from_millis(10));
-        }
-    }
-}
-
-fn pass_on(mut output: impl io::Read) {
-    let mut buffer = [0; 4096];
-    let mut stdout = io::stdout();
-    while let Ok(length) = output.read(&mut buffer) {
-        let Some(bytes) = buffer.get(..length).filter(|bytes| !bytes.is_empty()) else {
-            return;
-        };
-        // Where our output is gone, the job goes on.
-        let _gone = stdout.write_all(bytes).and_then(|()| stdout.flush());
-    }
-}
-
 /// Unpacks what the guest left, which is nothing where it wrote no archive.
 fn unpack(disk: &Path, out: &Path) -> Result<()> {
     let mut first = [0];
@@ -392,6 +259,7 @@ fn unpack(disk: &Path, out: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vm::guest::qemu::command_is_interactive;
 
     fn files(folder: &str) -> RunFiles {
         let place = |name: &str| Path::new(folder).join(name);
@@ -491,24 +359,6 @@ mod tests {
             let command = command(&kernel("6.12"), &files("/a"), interactive);
             assert_eq!(command_is_interactive(&command), interactive);
         }
-    }
-
-    #[test]
-    fn a_limit_ends_the_machine_and_all_of_it() {
-        let mut command = Command::new("sleep");
-        command.arg("100");
-        let start = Instant::now();
-        let limit = Duration::from_millis(50);
-        assert_eq!(
-            wait(&mut command, Some(limit)).unwrap(),
-            Ended::OutOfTime(limit)
-        );
-        assert!(start.elapsed() < Duration::from_secs(50));
-        wait(Command::new("sh").args(["-c", "exit 3"]), None).unwrap_err();
-        assert_eq!(
-            wait(&mut Command::new("true"), None).unwrap(),
-            Ended::ByItself
-        );
     }
 
     #[test]

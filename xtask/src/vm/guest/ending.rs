@@ -1,8 +1,17 @@
 //! How a job in a guest ended, from what the guest reported before it went.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
-use super::{case_result::CaseResult, machine::Ended};
+use crate::vm::case_result::CaseResult;
+
+/// How QEMU ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// By itself: what that means is in the guest's report.
+    ByItself,
+    /// The limit was over.
+    OutOfTime(Duration),
+}
 
 /// Lines of the console that are shown of a machine that died.
 const LAST_LINES: usize = 30;
@@ -98,8 +107,6 @@ fn last_lines(console: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::vm::case_result::Outcome;
 

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::{folder::Folder, series::Series};
+use crate::vm::{folder::Folder, series::Series};
 use crate::{kept, packages::Apt, progress};
 
 /// A kernel that can be started.

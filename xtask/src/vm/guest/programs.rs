@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::folder::Folder;
+use crate::vm::folder::Folder;
 use crate::{
     kept,
     packages::{Architecture, Unpacked},
