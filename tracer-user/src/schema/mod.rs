@@ -62,10 +62,10 @@ pub use run::{
 
 // Where a figure of `stats` is a member as it is, there is one type for both.
 pub use crate::stats::{
-    order::{distances::DistanceBucket, gaps::GapFigure as GapClassRecord},
+    order::{distances::DistanceBucket, gaps::GapFigure},
     pages::figures::EvictionsByAgent,
     reads::{
-        bandwidth::BandwidthFigures as BandwidthRecord, latency::LatencyFigures as LatencyRecord,
-        process_share::ProcessShare as ProcessShareRecord, sizes::SizeCount,
+        bandwidth::BandwidthFigures, latency::LatencyFigures, process_share::ProcessShare,
+        sizes::SizeCount,
     },
 };

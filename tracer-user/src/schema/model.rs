@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccountingRecord, BandwidthRecord, EvictionsByAgent, GapsRecord, LatencyRecord, MarksRecord,
+    AccountingRecord, BandwidthFigures, EvictionsByAgent, GapsRecord, LatencyFigures, MarksRecord,
     ModelIdentity, PageCacheRecord, PhaseRecord, ReadsRecord, TensorRecord, TokenRecord,
 };
 
@@ -18,9 +18,9 @@ pub struct ModelRecord {
     /// Gaps between consecutive reads.
     pub gaps: Option<GapsRecord>,
     /// Bytes per second.
-    pub bandwidth: Option<BandwidthRecord>,
+    pub bandwidth: Option<BandwidthFigures>,
     /// Latency, microseconds.
-    pub latency_us: Option<LatencyRecord>,
+    pub latency_us: Option<LatencyFigures>,
     /// What the page cache did, in pages unless the name says bytes.
     pub cache: CacheRecord,
     /// Where the phases were taken from. Null, with all that follows, where page-cache events were only counted.

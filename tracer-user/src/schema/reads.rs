@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DistanceBucket, GapClassRecord, ProcessShareRecord, SizeCount};
+use super::{DistanceBucket, GapFigure, ProcessShare, SizeCount};
 
 /// Reads that reached the device.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -47,22 +47,22 @@ pub struct ReadsRecord {
     /// Request sizes, ascending.
     pub sizes: Vec<SizeCount>,
     /// The part that the engine's own threads issued.
-    pub process_share: ProcessShareRecord,
+    pub process_share: ProcessShare,
 }
 
 /// Gaps between consecutive reads on a device.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct GapsRecord {
     /// Gap 0.
-    pub sequential: GapClassRecord,
+    pub sequential: GapFigure,
     /// 0 < gap < 128 KiB.
-    pub small: GapClassRecord,
+    pub small: GapFigure,
     /// 128 KiB ≤ gap ≤ 1 MiB.
-    pub medium: GapClassRecord,
+    pub medium: GapFigure,
     /// Gap > 1 MiB.
-    pub large: GapClassRecord,
+    pub large: GapFigure,
     /// Gap < 0.
-    pub backward: GapClassRecord,
+    pub backward: GapFigure,
     /// Gaps: reads − devices.
     pub count: u64,
     /// Backward reads that overlap the read before them.

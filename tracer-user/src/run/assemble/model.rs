@@ -8,7 +8,7 @@ use crate::{
     place::{Subject, SubjectModel},
     probe::{Aggregates, FileAggregates, ModelAggregates},
     run::{checks::Unfinished, watch::residency_moments::ResidencyMoment},
-    schema::{CacheRecord, EvictionsByAgent, ProcessShareRecord, ReadsRecord},
+    schema::{CacheRecord, EvictionsByAgent, ProcessShare, ReadsRecord},
     stats::{
         ModelFigures,
         formulas::{amplification, coverage, reread_factor},
@@ -60,12 +60,12 @@ impl ReadSides<'_> {
         files.map(|file| file.extents.size_bytes).sum()
     }
 
-    fn process_share(&self) -> ProcessShareRecord {
+    fn process_share(&self) -> ProcessShare {
         if in_first_pid_namespace() {
             self.figures.processes.of(self.engine_process_ids)
         } else {
             // The programs see the process ids of the first namespace, the tracer those of its own.
-            ProcessShareRecord::default()
+            ProcessShare::default()
         }
     }
 }
