@@ -9,11 +9,13 @@
 
 #[cfg(test)]
 pub(crate) mod corpus_tests;
+pub(crate) mod files;
 mod gguf;
 mod names;
 mod outline;
 mod safetensors;
 
+pub use files::{ModelFileError, ModelFiles};
 pub use gguf::{
     Array, GgmlType, GgufError, GgufErrorKind, GgufHeader, MetadataValue, TensorInfo, TensorLength,
     ValueType,

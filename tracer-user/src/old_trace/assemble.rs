@@ -14,7 +14,12 @@ use crate::{
         AUDIT_SCHEMA_VERSION, AuditRecord, BLOCK_TRACE_SCHEMA_VERSION, BlockTraceRecord, Check,
         DeviceRecord, ModelIdentity, ModelRecord, ReadsRecord, TimeRecord, TraceLossRecord,
     },
-    stats::{ModelFigures, audit::matching::Expectation, ratio::ratio},
+    stats::{
+        ModelFigures,
+        audit::matching::Expectation,
+        formulas::{amplification, coverage},
+        reads::latency::LatencyFigures,
+    },
     storage::{KernelDevice, SECTOR_BYTES, Sector},
 };
 
@@ -108,10 +113,16 @@ pub fn trace_record(request: &TraceRequest) -> anyhow::Result<BlockTraceRecord> 
             model: identity,
             reads: Some(reads),
             gaps: Some(stream_members::gaps(gap_counts(figures), figures)),
-            bandwidth: has_completions.then(|| stream_members::bandwidth(figures, loss.is_none())),
-            latency_us: has_completions.then(|| {
-                let untimed = figures.requests.unmatched_completions;
-                stream_members::latency(figures, Some(untimed))
+            bandwidth: has_completions.then(|| {
+                if loss.is_none() {
+                    figures.bandwidth
+                } else {
+                    figures.bandwidth.without_busy_time()
+                }
+            }),
+            latency_us: has_completions.then(|| LatencyFigures {
+                untimed: Some(figures.requests.unmatched_completions),
+                ..figures.latency_us
             }),
             ..ModelRecord::default()
         },
@@ -279,14 +290,14 @@ fn reads(device: &DeviceFindings, identity: &ModelIdentity, thread: Option<u32>)
     let data_bytes = identity.data_bytes.unwrap_or(identity.size_bytes);
     let (writes, write_bytes) = device.writes_to_model.unwrap_or_default();
     let threads: BTreeSet<u32> = thread.into_iter().collect();
-    let mut process_share = stream_members::process_share(figures, &threads);
+    let mut process_share = figures.processes.of(&threads);
     process_share.share = process_share.share.filter(|_| thread.is_some());
     ReadsRecord {
         count: reads.count,
         total_bytes: reads.total_bytes,
         unique_bytes,
-        coverage: ratio(unique_bytes, data_bytes).filter(|_| unique_bytes <= data_bytes),
-        amplification: ratio(reads.total_bytes, unique_bytes),
+        coverage: coverage(unique_bytes, data_bytes),
+        amplification: amplification(reads.total_bytes, unique_bytes),
         reread_factor: reads.reread_factor,
         completed_bytes: requests.completed_bytes,
         failed: requests.failed_reads,
@@ -300,7 +311,7 @@ fn reads(device: &DeviceFindings, identity: &ModelIdentity, thread: Option<u32>)
         readahead: requests.readahead_reads,
         writes: Some(writes),
         write_bytes: Some(write_bytes),
-        sizes: stream_members::sizes(figures),
+        sizes: figures.request_sizes.clone(),
         process_share,
     }
 }

@@ -14,7 +14,6 @@ mod launch;
 mod libraries;
 mod mappings;
 mod memory;
-mod model_files;
 mod open_models;
 mod output;
 mod process;
@@ -35,7 +34,6 @@ pub use launch::{LINGER, LaunchError, LaunchRequest, LaunchedProcess, OnLine, la
 pub use libraries::{ExecutableFile, SymbolError, executable_mappings, exported_symbols};
 pub use mappings::{Mapping, MappingName, MappingRow, MappingTable, MemoryUse, NameRow};
 pub use memory::{MemorySample, PeakMemory, memory_rollup};
-pub use model_files::{ModelFileError, ModelFiles};
 pub use open_models::{OpenModel, OpenModelFile, OpenModels, RefusedFile, RefusedReason};
 pub use output::{LONGEST_PIECE_BYTES, OutputLine, OutputReport, OutputStream, monotonic_nanos};
 pub use process::{FaultCounts, ObservedProcess, ProcessError, ProcessIdentity, pidfd_open};

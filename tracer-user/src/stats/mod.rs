@@ -11,13 +11,14 @@
 pub mod audit;
 pub mod event;
 pub mod experiment;
+pub mod formulas;
 pub mod model;
 pub mod order;
 pub mod pages;
 pub mod phases;
 pub mod pieces;
 pub(crate) mod random_numbers;
-pub mod ratio;
+
 pub mod reads;
 pub mod waits;
 

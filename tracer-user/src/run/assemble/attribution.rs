@@ -10,12 +10,12 @@ use tracer_common::{
 use crate::{
     place::ModelPieces,
     schema::{
-        CallCount, DeviceShareRecord, GapClassRecord, KindBytes, LatencyRecord, MarksRecord,
-        ModelRecord, PageCacheRecord, PhaseGapsRecord, PhaseRecord, ShareClass, TensorRecord,
-        TokenRecord, WaitRecord,
+        CallCount, DeviceShareRecord, KindBytes, MarksRecord, ModelRecord, PageCacheRecord,
+        PhaseGapsRecord, PhaseRecord, ShareClass, TensorRecord, TokenRecord, WaitRecord,
     },
     stats::{
         Nanos,
+        formulas::{amplification, coverage, need_factor, ratio},
         order::gaps::GapFigures,
         phases::{
             attribution::AttributionFigures,
@@ -23,7 +23,6 @@ use crate::{
             reads::PhaseReadFigures,
             spans::{SpanFigures, WaitFigures},
         },
-        ratio::ratio,
     },
 };
 
@@ -198,12 +197,13 @@ fn phase_record(
         reads: count(|reads| reads.reads),
         read_bytes,
         unique_bytes,
+        three_times_bytes: count(|reads| reads.three_times_bytes),
         coverage: unique_bytes
             .zip(around.data_bytes)
-            .and_then(|(unique, data)| ratio(unique, data)),
+            .and_then(|(unique, data)| coverage(unique, data)),
         amplification: read_bytes
             .zip(unique_bytes)
-            .and_then(|(total, unique)| ratio(total, unique)),
+            .and_then(|(total, unique)| amplification(total, unique)),
         readahead_bytes: around.of_requests(span.readahead_bytes),
         average_bytes_per_s: arrived_bytes
             .filter(|_| duration_s > 0.0)
@@ -213,14 +213,7 @@ fn phase_record(
             .map(|reads| gaps(&reads.gaps, &reads.gaps_stream_aware)),
         latency_us: reads
             .filter(|_| around.has_sectors)
-            .map(|reads| LatencyRecord {
-                p50: reads.latency_us.p50,
-                p90: reads.latency_us.p90,
-                p99: reads.latency_us.p99,
-                max: reads.latency_us.max,
-                count: reads.latency_us.count,
-                untimed: None,
-            }),
+            .map(|reads| reads.latency_us),
         faults: around.of_faults(span.faults),
         major_faults: around.of_faults(span.major_faults),
         inserted_bytes: Some(span.inserted_bytes),
@@ -236,18 +229,12 @@ fn phase_record(
 }
 
 fn gaps(figures: &GapFigures, stream: &GapFigures) -> PhaseGapsRecord {
-    let [sequential, small, medium, large, backward] =
-        figures.classes().map(|(_, class)| GapClassRecord {
-            count: class.count,
-            share: class.share,
-            share_of_bytes: class.bytes_share,
-        });
     PhaseGapsRecord {
-        sequential,
-        small,
-        medium,
-        large,
-        backward,
+        sequential: figures.sequential,
+        small: figures.small,
+        medium: figures.medium,
+        large: figures.large,
+        backward: figures.backward,
         stream_sequential_share: stream.sequential.share,
     }
 }
@@ -302,7 +289,7 @@ fn tokens(figures: &AttributionFigures, around: &Surroundings<'_>) -> Option<Vec
             need_bytes,
             need_factor: read_bytes
                 .zip(need_bytes)
-                .and_then(|(read, need)| ratio(read, need)),
+                .and_then(|(read, need)| need_factor(read, need)),
         })
     });
     Some(records.collect())

@@ -6,6 +6,7 @@ use tracer_common::gap::{GAP_CLASSES, GapClass};
 
 use crate::stats::{
     event::{FilePosition, FileRange, Nanos, ReadCompleted, ReadIssued, ReadRequeued},
+    formulas::{amplification, coverage, reread_factor},
     order::{
         distances::DistanceDistribution,
         exchange_check::ExchangeBalance,
@@ -15,7 +16,6 @@ use crate::stats::{
         overlap::BackwardOverlap,
         streams::StreamGaps,
     },
-    ratio::ratio,
     reads::{
         bandwidth::{ArrivedBytes, BusyTime},
         latency::Latencies,
@@ -159,7 +159,7 @@ impl ModelAccumulator {
         }
         if let Some(previous_end) = read.previous_end {
             self.distances
-                .record(read.start_sector, previous_end, read.bytes, queue_depth);
+                .record(read.start_sector, previous_end, queue_depth);
         }
         self.devices
             .entry(read.device)
@@ -336,7 +336,7 @@ impl ModelAccumulator {
             bandwidth: self.arrived.figures(end, self.busy.nanos_until(end)),
             latency_us: self.latencies.figures(),
             request_sizes: self.sizes.figures(),
-            processes: self.processes.figures(),
+            processes: self.processes.clone(),
             files: self.file_figures(),
             devices,
             laws,
@@ -358,8 +358,8 @@ impl ModelAccumulator {
             size_bytes,
             data_bytes,
             coverage: coverage(unique_bytes, data_bytes).filter(|_| self.overfull_files() == 0),
-            amplification: ratio(total_bytes, unique_bytes),
-            reread_factor: ratio(total_bytes, size_bytes),
+            amplification: amplification(total_bytes, unique_bytes),
+            reread_factor: reread_factor(total_bytes, size_bytes),
         }
     }
 
@@ -460,11 +460,6 @@ impl ModelAccumulator {
 fn signed_difference(left: u64, right: u64) -> i64 {
     let size = i64::try_from(left.abs_diff(right)).unwrap_or(i64::MAX);
     if left < right { -size } else { size }
-}
-
-/// Unique / data; `None` rather than a share above 1.
-fn coverage(unique_bytes: u64, data_bytes: u64) -> Option<f64> {
-    ratio(unique_bytes, data_bytes).filter(|_| unique_bytes <= data_bytes)
 }
 
 /// What is kept of a read until its place in the order is known.
