@@ -252,7 +252,7 @@ pub struct LatencyRecord {
     pub max: Option<f64>,
     /// Reads timed.
     pub count: u64,
-    /// Completions without an observed issue, which are not timed. Null where several models were traced.
+    /// Completions without an observed issue, or stamped before it, which are not timed. Null where several models were traced.
     pub untimed: Option<u64>,
 }
 
