@@ -20,6 +20,7 @@ mod output;
 mod process;
 mod program;
 mod request_line;
+mod shard_index;
 mod signals;
 mod timing_line;
 mod timings;

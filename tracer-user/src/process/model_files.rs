@@ -2,10 +2,16 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{Metadata, OpenOptions};
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use super::shard_index::ShardIndex;
+
+/// How a pointer of Git LFS begins (docs/spec.md of git-lfs), and its largest size.
+const LFS_POINTER: &[u8] = b"version https://git-lfs";
+const LARGEST_POINTER_BYTES: u64 = 1024;
 
 /// Why a path is no model that can be traced.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +60,32 @@ pub enum ModelFileError {
         /// File names of those that are not there.
         missing: Vec<String>,
     },
+    /// What Git LFS keeps in place of a file.
+    #[error("model {}: is only the pointer that Git LFS keeps in place of the file; fetch the file itself, with `git lfs pull` in its repository or `hf download`", path.display())]
+    LfsPointer {
+        /// The path.
+        path: PathBuf,
+    },
+    /// An index of shards that is none.
+    #[error("model {}: is named as an index of shards is, but {problem}; name one of the model's files", path.display())]
+    BadIndex {
+        /// The path.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Files that an index names are not there.
+    #[error("model {}: of the {count} files that {} names, these are missing: {}; put them beside it", path.display(), index, missing.join(", "))]
+    MissingShards {
+        /// What was named.
+        path: PathBuf,
+        /// The index.
+        index: String,
+        /// How many files it names.
+        count: usize,
+        /// Those that are not there.
+        missing: Vec<String>,
+    },
     /// Anything else.
     #[error("model {}: cannot be opened: {source}", path.display())]
     Unreadable {
@@ -75,15 +107,26 @@ pub struct ModelFiles {
 
 impl ModelFiles {
     /// The model that `path` belongs to: the file itself, or, where its name is that of a part
-    /// (`NAME-00002-of-00005.gguf`), all parts in the same directory. Any regular file will do, GGUF or not.
+    /// (`NAME-00002-of-00005.gguf`), all parts in the same directory; where it is an index of shards
+    /// (`model.safetensors.index.json`), or such an index beside it names it, all files that the index names. Any regular file will do, GGUF or not.
     /// Symbolic links are followed, and the parts are looked for beside the link.
     ///
     /// # Errors
     /// See [`ModelFileError`]; every part is checked.
     pub fn from_path(path: &Path) -> Result<Self, ModelFileError> {
         check(path)?;
+        if ShardIndex::has_its_name(path) {
+            let index = ShardIndex::read(path).map_err(|problem| ModelFileError::BadIndex {
+                path: path.to_owned(),
+                problem,
+            })?;
+            return Self::of_index(path, index);
+        }
         let name = path.file_name().unwrap_or(path.as_os_str());
         let Some(part) = SplitName::parse(name) else {
+            if let Some(index) = ShardIndex::beside(path) {
+                return Self::of_index(path, index);
+            }
             return Ok(Self {
                 display_name: name.to_string_lossy().into_owned(),
                 files: vec![path.to_owned()],
@@ -111,6 +154,32 @@ impl ModelFiles {
         Ok(Self {
             display_name: part.display_name(),
             files,
+        })
+    }
+
+    fn of_index(path: &Path, index: ShardIndex) -> Result<Self, ModelFileError> {
+        let mut missing = Vec::new();
+        for file in &index.files {
+            match check(file) {
+                Ok(()) => {}
+                Err(ModelFileError::Missing { .. }) => {
+                    let name = file.file_name().unwrap_or_default();
+                    missing.push(name.to_string_lossy().into_owned());
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        if !missing.is_empty() {
+            return Err(ModelFileError::MissingShards {
+                path: path.to_owned(),
+                index: format!("{}.index.json", index.display_name),
+                count: index.files.len(),
+                missing,
+            });
+        }
+        Ok(Self {
+            display_name: index.display_name,
+            files: index.files,
         })
     }
 }
@@ -142,13 +211,21 @@ pub(crate) fn check(path: &Path) -> Result<(), ModelFileError> {
             kind: kind(&metadata),
         });
     }
-    OpenOptions::new()
+    let file = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
         .open(path)
         .map_err(failed)?;
     if metadata.len() == 0 {
         return Err(ModelFileError::Empty { path: owned() });
+    }
+    if metadata.len() < LARGEST_POINTER_BYTES {
+        // Only of so small a file: of a model nothing is read here, which would put it into the page cache.
+        let mut start = Vec::new();
+        let read = file.take(LFS_POINTER.len() as u64).read_to_end(&mut start);
+        if read.is_ok() && start == LFS_POINTER {
+            return Err(ModelFileError::LfsPointer { path: owned() });
+        }
     }
     Ok(())
 }
@@ -291,6 +368,102 @@ mod tests {
             next,
             Some(OsString::from_vec(b"\xff-00002-of-00002.gguf".to_vec()))
         );
+    }
+
+    fn given(name: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("src/model/testdata")
+            .join(name)
+    }
+
+    #[test]
+    fn an_index_stands_for_its_files() {
+        let directory = tempfile::tempdir().expect("directory");
+        let path = |name: &str| directory.path().join(name);
+        let numbered = [
+            "model-00001-of-00002.safetensors",
+            "model-00002-of-00002.safetensors",
+        ];
+        let name = "model.safetensors.index.json";
+        std::fs::copy(given(name), path(name)).expect("the given one");
+        let error = ModelFiles::from_path(&path(name)).expect_err("no shard");
+        assert!(error.to_string().contains(&numbered.join(", ")), "{error}");
+        for shard in numbered {
+            std::fs::write(path(shard), "1").expect("file");
+        }
+        let model = ModelFiles::from_path(&path(name)).expect("both");
+        assert_eq!(model.files, numbered.map(path));
+        let write = |name: &str, content: &str| std::fs::write(path(name), content).expect("file");
+        let index = |files: [&str; 3]| {
+            let [a, b, c] = files;
+            format!(r#"{{"metadata": {{}}, "weight_map": {{"x": "{b}", "y": "{a}", "z": "{c}"}}}}"#)
+        };
+        write("one.safetensors", "1");
+        write("two.safetensors", "2");
+        write(
+            name,
+            &index(["one.safetensors", "two.safetensors", "two.safetensors"]),
+        );
+        for named in [name, "one.safetensors", "two.safetensors"] {
+            let model = ModelFiles::from_path(&path(named)).expect(named);
+            assert_eq!(model.display_name, "model.safetensors");
+            assert_eq!(
+                model.files,
+                ["one.safetensors", "two.safetensors"].map(path),
+                "{named}"
+            );
+        }
+        // A file that it does not name is a model of its own.
+        write("other.safetensors", "3");
+        let other = ModelFiles::from_path(&path("other.safetensors")).expect("alone");
+        assert_eq!(other.files.len(), 1);
+        write(
+            name,
+            &index(["one.safetensors", "two.safetensors", "gone.safetensors"]),
+        );
+        for named in [name, "one.safetensors"] {
+            let error = ModelFiles::from_path(&path(named)).expect_err("one lacks");
+            let text = error.to_string();
+            assert!(text.contains("of the 3 files that model.safetensors.index.json names, these are missing: gone"), "{text}");
+        }
+        for content in [
+            "{}",
+            "[1]",
+            &index(["../a", "b", "c"]),
+            r#"{"weight_map": {}}"#,
+        ] {
+            write(name, content);
+            let error = ModelFiles::from_path(&path(name)).expect_err(content);
+            assert!(matches!(error, ModelFileError::BadIndex { .. }), "{error}");
+        }
+        write(
+            "pytorch_model.bin.index.json",
+            &index(["a.bin", "b.bin", "a.bin"]),
+        );
+        write("a.bin", "1");
+        write("b.bin", "1");
+        let pickled = ModelFiles::from_path(&path("pytorch_model.bin.index.json")).expect("bin");
+        assert_eq!(pickled.files, ["a.bin", "b.bin"].map(path));
+    }
+
+    #[test]
+    fn a_pointer_is_no_model() {
+        let directory = tempfile::tempdir().expect("directory");
+        for name in ["m.gguf", "m-00001-of-00001.safetensors", "m.bin"] {
+            let path = directory.path().join(name);
+            let text =
+                "version https://git-lfs.github.com/spec/v1\noid sha256:4d\nsize 4368439584\n";
+            std::fs::write(&path, text).expect("file");
+            let error = ModelFiles::from_path(&path).expect_err("a pointer");
+            assert!(error.to_string().contains("git lfs pull"), "{error}");
+        }
+        for name in ["lfs-pointer.gguf", "lfs-pointer.safetensors"] {
+            let error = ModelFiles::from_path(&given(name)).expect_err("a pointer");
+            assert!(
+                matches!(error, ModelFileError::LfsPointer { .. }),
+                "{error}"
+            );
+        }
     }
 
     #[test]
