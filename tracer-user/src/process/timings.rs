@@ -5,9 +5,9 @@
 //! | [`TimingSource`] | printed by | what is taken when it appears more than once |
 //! |---|---|---|
 //! | `Builtin` | the tracer's own engine, `builtin_perf_print:` | the last block |
-//! | `Json` | a script's last line on standard output: llama-server's `timings` object | – |
-//! | `Bench` | `llama-bench -o json` or `jsonl` | sums over the tests with generation only (and with prompt only) |
-//! | `Server` | llama-server, `slot print_timing: …`, on one line each or the items on the lines after it | sums over the requests |
+//! | `Json` | a script's last line on standard output: llama-server's `timings` object, the answer of ollama's API | – |
+//! | `Bench` | `llama-bench -o json` or `jsonl`, or its table | sums over the tests with generation only (and with prompt only); of a table with several of a kind, nothing |
+//! | `Server` | llama-server, `slot print_timing: …`, on one line each or the items on the lines after it; `print_timings: …` of 2023, and as JSON of 2024 | sums over the requests |
 //! | `Perf` | `common_perf_print:`, `llama_perf_context_print:`, `llama_print_timings:` | the last block: the counters may or may not be cumulative, a sum could count twice |
 //! | `Rates` | `llama-cli`'s `[ Prompt: … t/s \| Generation: … t/s ]` (rates only) | the last line |
 //!
@@ -217,6 +217,8 @@ impl Report {
 
 /// Longest JSON document that is kept to be parsed, bytes.
 const LONGEST_DOCUMENT_BYTES: usize = 4 << 20;
+/// Characters of a line that a note shows.
+const LONGEST_SHOWN_LINE: usize = 120;
 
 /// Per stream: what the next line depends on.
 #[derive(Debug, Default)]
@@ -235,11 +237,15 @@ pub struct EngineLogParser {
     builtin: Option<Report>,
     server: Option<Report>,
     bench: Option<Report>,
+    /// Rows of a table of llama-bench: of prompts, and of generation.
+    bench_rows: [u64; 2],
     json: Option<Report>,
     rates: Option<Report>,
     buffers: BufferSizes,
     requests: ActiveRequests,
     request_marks: Vec<RequestMark>,
+    /// The first line that states a rate of tokens in a form that is not read.
+    unread_rate: Option<String>,
 }
 
 impl EngineLogParser {
@@ -293,6 +299,15 @@ impl EngineLogParser {
         &self.requests
     }
 
+    /// The first line that states a rate of tokens in a form that is not read, where no rate of generation was read.
+    #[must_use]
+    pub fn unread_rate(&self) -> Option<&str> {
+        let has_rate = |timings: EngineTimings| timings.tokens_per_second.is_some();
+        self.unread_rate
+            .as_deref()
+            .filter(|_| !self.timings().is_some_and(has_rate))
+    }
+
     /// What has been said so far, by the best form seen; `None` if nothing was.
     #[must_use]
     pub fn timings(&self) -> Option<EngineTimings> {
@@ -344,6 +359,10 @@ impl EngineLogParser {
         if self.document(stream, segment) {
             return;
         }
+        if let Some(test) = BenchTest::from_table_row(segment) {
+            self.bench_row(&test);
+            return;
+        }
         let parsed = timing_line::parse(segment);
         let state = self.state(stream);
         let inside_slot = std::mem::take(&mut state.inside_slot);
@@ -355,7 +374,12 @@ impl EngineLogParser {
                 state.inside_slot = true;
                 self.slot_item(&item);
             }
-            Some(TimingLine::Bare(_)) | None => {}
+            Some(TimingLine::Bare(_)) | None => {
+                if self.unread_rate.is_none() && timing_line::states_a_rate(segment) {
+                    let shown = segment.trim().chars().take(LONGEST_SHOWN_LINE);
+                    self.unread_rate = Some(shown.collect());
+                }
+            }
             Some(TimingLine::Rates { prompt, generation }) => {
                 let reports = self.rates.as_ref().map_or(0, |report| report.reports) + 1;
                 self.rates = Some(Report {
@@ -431,10 +455,14 @@ impl EngineLogParser {
         };
         if let Some(test) = BenchTest::from_object(&object) {
             self.bench_test(&test);
+        } else if let Some(message) = server_message(&object) {
+            self.segment(stream, &message);
         } else if stream == OutputStream::Stdout {
             self.json = ServerTimings::from_object(&object).map(|timings| {
                 let mut report = Report {
                     reports: 1,
+                    load_milliseconds: timings.load_milliseconds,
+                    total_milliseconds: timings.total_milliseconds,
                     ..Report::default()
                 };
                 // JSON carries full precision; the server rounds times to a microsecond.
@@ -450,6 +478,18 @@ impl EngineLogParser {
             });
         }
         true
+    }
+
+    /// A row of a table, which has a rate and neither tokens nor time: of several tests there is no rate of all.
+    fn bench_row(&mut self, test: &BenchTest) {
+        self.bench_test(test);
+        let [prompts, generations] = &mut self.bench_rows;
+        *prompts += u64::from(test.prompt_tokens > 0);
+        *generations += u64::from(test.generated_tokens > 0);
+        if let Some(report) = &mut self.bench {
+            report.prompt_rate = report.prompt_rate.filter(|_| *prompts == 1);
+            report.rate = report.rate.filter(|_| *generations == 1);
+        }
     }
 
     fn bench_test(&mut self, test: &BenchTest) {
@@ -477,6 +517,13 @@ impl EngineLogParser {
             None => *rate = test.average_rate,
         }
     }
+}
+
+/// The timing line in what the server of 2024 logs as JSON, as its predecessor wrote it.
+fn server_message(object: &serde_json::Map<String, Value>) -> Option<String> {
+    let function = object.get("function")?.as_str()?;
+    let message = object.get("message")?.as_str()?;
+    (function == "print_timings").then(|| format!("print_timings: {message}"))
 }
 
 /// A block is printed from `load time` to `total time`; a second block replaces the first.
