@@ -236,7 +236,7 @@ impl Placed {
                 tensor.used_by_decode_step = false;
             }
         }
-        let mut outline = ModelOutline {
+        ModelOutline {
             format,
             architecture: figures.architecture,
             name: figures.name,
@@ -246,13 +246,8 @@ impl Placed {
             files,
             tensors: self.tensors,
             tied_output: has_embedding && !has_output && figures.tied != Some(false),
-            notes: Vec::new(),
-        };
-        if let Some(reason) = outline.not_understood() {
-            notes.add(reason);
+            notes: notes.finish(),
         }
-        outline.notes = notes.finish();
-        outline
     }
 }
 
