@@ -1,6 +1,7 @@
 //! Tests of the timing parser: a real log, every form, and any bytes.
 
 use proptest::prelude::*;
+use serde_json::Value;
 
 use crate::process::engine_mark::{Certainty, MarkKind};
 
