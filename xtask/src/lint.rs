@@ -1,7 +1,9 @@
-//! `cargo xtask lint`: the structure of the sources, formatting, clippy and documentation, with warnings as errors.
+//! `cargo xtask lint`: the structure of the sources, formatting, clippy and documentation, with warnings as errors, and
+//! documents that are generated.
 
 mod circles;
 mod conventions;
+mod figures;
 mod finding;
 mod graph;
 mod modules;
@@ -17,6 +19,7 @@ use std::{env, ffi::OsString, process::Command};
 use anyhow::{Result, bail};
 
 use crate::{
+    bench,
     cargo::{self, EBPF_TARGET},
     progress,
     setup::{self, Ready},
@@ -29,6 +32,9 @@ pub struct Options {
     /// Check only the structure of the sources: which room imports which, circles of files, names and sizes.
     #[arg(long)]
     structure: bool,
+    /// Write the generated tables of docs/METRICS.md anew, and check nothing.
+    #[arg(long)]
+    bless: bool,
 }
 
 /// Runs every check, those after a failed one too.
@@ -40,6 +46,9 @@ pub fn lint(options: &Options) -> Result<()> {
         return check_structure(&Workspace::find()?);
     }
     let ready = setup::setup()?;
+    if options.bless {
+        return cargo::succeed(&mut figures::command(&ready, true));
+    }
     let mut failed = Vec::new();
     progress::say(STRUCTURE);
     if let Err(error) = check_structure(&ready.workspace) {
@@ -72,7 +81,7 @@ fn check_structure(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-fn checks(ready: &Ready) -> [(&'static str, Command); 4] {
+fn checks(ready: &Ready) -> [(&'static str, Command); 6] {
     let cargo = |arguments: &[&str]| {
         let mut command = cargo::cargo(&ready.workspace, &ready.toolchain);
         command.args(arguments);
@@ -112,11 +121,15 @@ fn checks(ready: &Ready) -> [(&'static str, Command); 4] {
         "--no-deps",
     ]);
     documentation.env("RUSTDOCFLAGS", warnings_denied(env::var_os("RUSTDOCFLAGS")));
+    let mut performance = bench::document_command(ready);
+    performance.arg("--check");
     [
         ("formatting", cargo(&["fmt", "--all", "--check"])),
         ("clippy, user side", user),
         ("clippy, eBPF side", ebpf),
         ("documentation", documentation),
+        ("docs/METRICS.md", figures::command(ready, false)),
+        ("docs/PERFORMANCE.md", performance),
     ]
 }
 

@@ -3,6 +3,7 @@
 //! Only what needs root gets it: the tracer, and the tests on the kernel. Everything else, all builds among
 //! it, runs as the calling user.
 
+mod bench;
 mod caller_environment;
 mod cargo;
 mod executable;
@@ -50,6 +51,13 @@ enum Command {
     },
     /// Run the unit tests as the user, and the tests on the kernel as root.
     Test(test::Options),
+    /// Measure what tracing costs, as root; `cargo xtask bench --help` says how.
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// Arguments of the program that measures.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Run the tracer and its tests on other kernels, in virtual machines.
     #[command(subcommand)]
     Vm(vm::Command),
@@ -70,6 +78,7 @@ fn main() -> ExitCode {
             Command::Run { arguments } => run::run(arguments),
             Command::Setup => report(setup::setup().map(|_ready| ())),
             Command::Test(options) => report(test::test(&options)),
+            Command::Bench { arguments } => bench::bench(&arguments),
             Command::Vm(command) => vm::vm(command),
             Command::Lint(options) => report(lint::lint(&options)),
             Command::Deny => report(tools::deny::deny()),

@@ -49,8 +49,8 @@ pub fn test(options: &Options) -> Result<()> {
     let ready = setup::setup()?;
     let search_path = programs_of_tests::search_path(&ready.workspace)?;
     let pythons = Pythons {
-        engine: python(&ready, &python::ENGINE),
-        duckdb: python(&ready, &python::DUCKDB),
+        engine: python::find(&ready, &python::ENGINE),
+        duckdb: python::find(&ready, &python::DUCKDB),
     };
     // The build of the tests comes first: where it fails, the unit tests would too.
     let tracer = build_tracer(&ready)?;
@@ -78,12 +78,6 @@ struct Pythons {
     engine: Option<PathBuf>,
     /// With DuckDB.
     duckdb: Option<PathBuf>,
-}
-
-fn python(ready: &Ready, wanted: &python::Environment) -> Option<PathBuf> {
-    python::ensure(&ready.workspace, wanted)
-        .inspect_err(|error| progress::say(&format!("{wanted} cannot run: {error:#}")))
-        .ok()
 }
 
 /// The unit and documentation tests of everything but `tests`, then those of `tests` itself: its target

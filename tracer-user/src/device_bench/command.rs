@@ -17,6 +17,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use crate::{
     output::RunDirectory,
     process::{Caller, SignalWatch},
+    report,
     schema::DeviceTestRecord,
 };
 
@@ -82,7 +83,7 @@ pub fn run_device_test(
         ..measured?
     };
     if let Some(mut directory) = directory {
-        directory.write_device_test(&record, &caller)?;
+        directory.write_device_test(&record, &report::device_test(&record, None), &caller)?;
         eprintln!(
             "tracer: device.json and device.txt are in {}",
             directory.path().display()

@@ -14,7 +14,7 @@ use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::{process::ModelFiles, storage::residency_of_range};
+use crate::{model::ModelFiles, storage::residency_of_range};
 
 use super::plan::hexadecimal;
 

@@ -9,11 +9,14 @@
 
 #[cfg(test)]
 pub(crate) mod corpus_tests;
+pub(crate) mod files;
 mod gguf;
 mod names;
 mod outline;
 mod safetensors;
+mod shard_index;
 
+pub use files::{ModelFileError, ModelFiles};
 pub use gguf::{
     Array, GgmlType, GgufError, GgufErrorKind, GgufHeader, MetadataValue, TensorInfo, TensorLength,
     ValueType,

@@ -10,7 +10,6 @@ use serde::Serialize;
 
 use crate::{
     process::Caller,
-    report,
     schema::{DeviceTestRecord, RunRecord},
 };
 
@@ -111,13 +110,18 @@ impl RunDirectory {
         &self.path
     }
 
-    /// Writes the record and the report: to a temporary file, synced, renamed, so that a reader finds a whole
+    /// Writes the record and its report in Markdown: to a temporary file, synced, renamed, so that a reader finds a whole
     /// file or none.
     ///
     /// # Errors
     /// A full disk, a folder that went away.
-    pub fn write(&mut self, record: &RunRecord, caller: &Caller) -> anyhow::Result<()> {
-        self.write_as(RECORD, record, &report::markdown(record), caller)
+    pub fn write(
+        &mut self,
+        record: &RunRecord,
+        report: &str,
+        caller: &Caller,
+    ) -> anyhow::Result<()> {
+        self.write_as(RECORD, record, report, caller)
     }
 
     /// The same for any record, by the name of its file, and its report.
@@ -147,16 +151,13 @@ impl RunDirectory {
     pub fn write_device_test(
         &mut self,
         record: &DeviceTestRecord,
+        text: &str,
         caller: &Caller,
     ) -> anyhow::Result<()> {
         let mut json =
             serde_json::to_vec_pretty(record).context("cannot write the record as JSON")?;
         json.push(b'\n');
-        self.write_file(
-            DEVICE_TEXT,
-            report::device_test(record, None).as_bytes(),
-            caller,
-        )?;
+        self.write_file(DEVICE_TEXT, text.as_bytes(), caller)?;
         self.write_file(DEVICE_RECORD, &json, caller)?;
         self.kept = true;
         Ok(())
@@ -210,7 +211,7 @@ mod tests {
 
         let mut directory = RunDirectory::create(&path, &caller).expect("new folder");
         directory
-            .write(&RunRecord::default(), &caller)
+            .write(&RunRecord::default(), "# x", &caller)
             .expect("writable");
         drop(directory);
         assert!(path.join("run.json").exists() && path.join("report.md").exists());

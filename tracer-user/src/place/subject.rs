@@ -10,8 +10,7 @@ use anyhow::{Context as _, bail};
 use tracer_common::page::FileKey;
 
 use crate::{
-    probe::Session,
-    process::{ModelFiles, OpenModel},
+    model::ModelFiles,
     stats::FileData,
     storage::{
         BlockDevice, ExtentsFingerprint, FileExtents, FileSystem, Mapping, Sector, map_file,
@@ -34,7 +33,7 @@ impl RequestedModel {
     /// A model by one of its files.
     ///
     /// # Errors
-    /// See [`crate::process::ModelFileError`].
+    /// See [`crate::model::ModelFileError`].
     pub fn from_path(path: &Path) -> anyhow::Result<Self> {
         let files = ModelFiles::from_path(path)?;
         Ok(Self {
@@ -48,23 +47,6 @@ impl RequestedModel {
                 .map(|file| (file.clone(), file))
                 .collect(),
         })
-    }
-
-    /// A model that a process has open.
-    #[must_use]
-    pub fn from_process(model: OpenModel) -> Self {
-        let name = match model.files.as_slice() {
-            [only] => only.path_in_process.display().to_string(),
-            _ => model.display_name,
-        };
-        Self {
-            name,
-            files: model
-                .files
-                .into_iter()
-                .map(|file| (file.path_in_process, file.openable_path))
-                .collect(),
-        }
     }
 }
 
@@ -220,7 +202,11 @@ impl Subject {
         Ok(self.files.len() - 1)
     }
 
-    fn refuse_twice(&self, key: FileKey, path: &Path) -> anyhow::Result<()> {
+    /// A key that another file has already.
+    ///
+    /// # Errors
+    /// There is such a file; both are named.
+    pub fn refuse_twice(&self, key: FileKey, path: &Path) -> anyhow::Result<()> {
         match self.files.iter().find(|file| file.key == key) {
             Some(twice) => bail!(
                 "{} and {} are the same file; name it once",
@@ -232,7 +218,7 @@ impl Subject {
     }
 
     /// Adds a file whose sectors nobody can tell. Its key is the file system's and may not be the one that the
-    /// tracepoints carry: see [`Subject::learn_keys`].
+    /// tracepoints carry, which are learnt when the programs are there.
     fn add_cached_file(
         &mut self,
         path: PathBuf,
@@ -264,45 +250,6 @@ impl Subject {
             },
         });
         Ok(self.files.len() - 1)
-    }
-
-    /// Finds out how the tracepoints name the files that have no sectors: on btrfs, on an overlay and elsewhere the
-    /// file's own numbers are not sure to be those. One byte of each is read for that.
-    ///
-    /// # Errors
-    /// A map that cannot be written; two files that turn out to be one.
-    pub fn learn_keys(&mut self, session: &mut Session) -> anyhow::Result<()> {
-        for slot in 0..self.files.len() {
-            let Some(file) = self
-                .files
-                .get(slot)
-                .filter(|file| matches!(file.placement, Placement::CacheOnly(_)))
-            else {
-                continue;
-            };
-            let is_cold = file.is_cold();
-            // One page is enough: no read-ahead.
-            file.advise(libc::POSIX_FADV_RANDOM);
-            let learnt = session.learn_key(&file.open)?;
-            if is_cold {
-                file.advise(libc::POSIX_FADV_DONTNEED);
-            }
-            if learnt.is_none() && file.filesystem == "overlay" {
-                // Its own numbers are not those of the file that is read.
-                session.leave_unobserved(slot);
-            }
-            if let Some(key) = learnt
-                && key != file.key
-            {
-                // Seen through another mount, for instance: its events would count for one of the two only.
-                self.refuse_twice(key, &file.path)?;
-                session.replace_file(slot, key)?;
-                if let Some(file) = self.files.get_mut(slot) {
-                    file.key = key;
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Why a model has no figures of its reads; None where it has.
@@ -358,7 +305,10 @@ impl Subject {
     }
 
     /// Who owns a file: its model, and its place in it.
-    pub(super) fn owner(&self, slot: usize) -> anyhow::Result<Owner> {
+    ///
+    /// # Errors
+    /// A file of no model; more files than there are numbers.
+    pub fn owner(&self, slot: usize) -> anyhow::Result<Owner> {
         for (model, subject) in self.models.iter().enumerate() {
             if let Some(place) = subject.files.iter().position(|file| *file == slot) {
                 return Ok(Owner {

@@ -15,9 +15,10 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::model::files::{SplitName, has_model_extension};
+
 use super::{
     mappings::{Mapping, MappingName},
-    model_files::{SplitName, has_model_extension},
     process::{ObservedProcess, ProcessError, classify_io},
 };
 

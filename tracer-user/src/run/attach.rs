@@ -9,11 +9,12 @@ use crate::{
     output::RunDirectory,
     place::{RequestedModel, Subject},
     probe::Session,
-    process::{Caller, ObservedProcess, OpenModels, SignalWatch},
+    process::{Caller, ObservedProcess, OpenModel, OpenModels, SignalWatch},
     schema::ExitRecord,
 };
 
 use super::{
+    kernel_tables::kernel_tables,
     tracing::{
         FinishedRun, Prepared, TraceOptions, Wake, conclude, poll_signals, require_machine,
         watch_until,
@@ -62,11 +63,7 @@ pub async fn run_attach(
                 }
             );
         }
-        found
-            .models
-            .into_iter()
-            .map(RequestedModel::from_process)
-            .collect()
+        found.models.into_iter().map(requested).collect()
     } else {
         options
             .models
@@ -75,7 +72,7 @@ pub async fn run_attach(
             .collect::<anyhow::Result<_>>()?
     };
     let subject = Subject::open(requested)?;
-    let tables = subject.tables()?;
+    let tables = kernel_tables(&subject)?;
     let directory = RunDirectory::create(&options.trace.directory, &caller)?;
     let session = Session::start(tables, options.trace.session)?;
     let faults_before = process.faults().ok();
@@ -144,4 +141,20 @@ pub async fn run_attach(
     record.partial = partial_reason.is_some();
     record.partial_reason = partial_reason;
     Ok(conclude(record, directory, &caller, 0))
+}
+
+/// A model that a process has open.
+fn requested(model: OpenModel) -> RequestedModel {
+    let name = match model.files.as_slice() {
+        [only] => only.path_in_process.display().to_string(),
+        _ => model.display_name,
+    };
+    RequestedModel {
+        name,
+        files: model
+            .files
+            .into_iter()
+            .map(|file| (file.path_in_process, file.openable_path))
+            .collect(),
+    }
 }

@@ -19,6 +19,7 @@ use crate::{
 
 use super::{
     conditions::{Conditions, ConditionsRequest},
+    kernel_tables::kernel_tables,
     tracing::{
         FinishedRun, Opened, Prepared, TraceOptions, Wake, conclude, poll_signals, require_machine,
         watch_until,
@@ -65,7 +66,7 @@ pub async fn run_launch(
         .map(|model| RequestedModel::from_path(model))
         .collect::<anyhow::Result<_>>()?;
     let subject = Subject::open(requested)?;
-    let session_tables = subject.tables()?;
+    let session_tables = kernel_tables(&subject)?;
     Conditions::check(&options.conditions)?;
     let directory = RunDirectory::create(&options.trace.directory, &caller)?;
     let conditions = Conditions::apply(&options.conditions, &subject)?;

@@ -5,6 +5,8 @@ mod attach;
 mod checks;
 mod conditions;
 mod demo;
+mod file_keys;
+mod kernel_tables;
 mod launch;
 mod machine;
 mod stream;

@@ -13,12 +13,14 @@ use crate::{
     place::{ModelPieces, Subject},
     probe::{Requirement, RequirementState, Session, SessionOptions, kernel_release, requirements},
     process::{Caller, ReceivedSignal, SignalWatch},
+    report,
     schema::{MachineRecord, RunRecord, SCHEMA_VERSION},
     stats::pages::events::TouchEvents,
 };
 
 use super::{
-    assemble::{self, ResidencyCourse},
+    assemble::{self, Observed, ResidencyCourse},
+    file_keys::learn_keys,
     machine::{self, MemoryState},
     stream::{
         Stream, StreamSetup,
@@ -141,7 +143,7 @@ pub(super) struct Opened {
 impl Prepared {
     /// Looks at the page cache and the memory, and opens the gate.
     pub fn open(mut self) -> anyhow::Result<Opened> {
-        self.subject.learn_keys(&mut self.session)?;
+        learn_keys(&mut self.subject, &mut self.session)?;
         let course = ResidencyCourse {
             before: residency_now(&self.subject),
             ..ResidencyCourse::default()
@@ -256,11 +258,13 @@ impl Opened {
         };
         assemble::fill(
             &mut record,
-            &self.subject,
             closed,
-            &self.course,
-            &watch.process_ids,
-            &self.pieces,
+            Observed {
+                subject: &self.subject,
+                pieces: &self.pieces,
+                course: &self.course,
+                engine_process_ids: &watch.process_ids,
+            },
         );
         window_reads::add_to(&mut record, reads);
         Ok((record, self.directory, self.caller))
@@ -274,7 +278,9 @@ pub(super) fn conclude(
     caller: &Caller,
     exit_code: i32,
 ) -> FinishedRun {
-    let write_error = directory.write(&record, caller).err();
+    let write_error = directory
+        .write(&record, &report::markdown(&record), caller)
+        .err();
     FinishedRun {
         directory: directory.path().to_owned(),
         record,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{GapClassRecord, ModelIdentity, TraceLossRecord};
+use super::{AccountingRecord, ModelIdentity, TraceLossRecord};
 
 /// Version of the layout of `audit.json`. 1: the first one.
 pub const AUDIT_SCHEMA_VERSION: u32 = 1;
@@ -40,39 +40,6 @@ pub struct AuditRecord {
     pub complete: bool,
     /// What a reader should know.
     pub notes: Vec<String>,
-}
-
-/// The figures under one accounting.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct AccountingRecord {
-    /// As people write it: `Q+D+C`.
-    pub name: String,
-    /// Letters of the actions whose records count.
-    pub actions: Vec<String>,
-    /// Records that count as reads.
-    pub records: u64,
-    /// Their bytes.
-    pub total_bytes: u64,
-    /// Distinct bytes among them.
-    pub unique_bytes: u64,
-    /// Total / unique. Null where nothing counts.
-    pub amplification: Option<f64>,
-    /// Gaps: records − 1.
-    pub gaps: u64,
-    /// Gap 0.
-    pub sequential: GapClassRecord,
-    /// 0 < gap < 128 KiB.
-    pub small: GapClassRecord,
-    /// 128 KiB ≤ gap ≤ 1 MiB.
-    pub medium: GapClassRecord,
-    /// Gap > 1 MiB.
-    pub large: GapClassRecord,
-    /// Gap < 0.
-    pub backward: GapClassRecord,
-    /// Bytes here / bytes of the requests: records that count for each read. Null where a part of the issues counts.
-    pub records_per_read: Option<f64>,
-    /// Letters of actions of which the trace has no record: the figures are then those without them.
-    pub not_recorded: Vec<String>,
 }
 
 /// Figures that somebody has, and the accountings that give them. Shares are fractions of 1; null is not given.

@@ -77,7 +77,11 @@ impl Sources {
                 && ["lib.rs", "main.rs"]
                     .iter()
                     .any(|name| path.ends_with(name));
-            root || path.parent() == Some(&programs)
+            let parent = path.parent();
+            // A program of several files has a folder.
+            let in_folder = path.ends_with("main.rs")
+                && parent.and_then(Path::parent) == Some(programs.as_path());
+            root || parent == Some(&programs) || in_folder
         })
     }
 }

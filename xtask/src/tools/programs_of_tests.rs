@@ -1,4 +1,4 @@
-//! Programs that the tests call: the machine's own, else out of Debian's packages, which are unpacked below the target
+//! Programs that the tests and the measurements call: the machine's own, else out of Debian's packages, which are unpacked below the target
 //! folder and not installed.
 
 use std::{
@@ -33,13 +33,28 @@ const PROGRAMS: [(&str, &str); 11] = [
     ("unshare", "util-linux"),
 ];
 
+/// Those that measurements call besides: what the tracer is compared with.
+const COMPARED: [(&str, &str); 2] = [("bpftrace", "bpftrace"), ("perf", "linux-perf")];
+
 /// Gets the programs that this machine lacks, and gives the search path in which all of them are. One that cannot be
 /// had is said: tests that need it say so too.
 ///
 /// # Errors
 /// The target folder cannot be written.
 pub fn search_path(workspace: &Workspace) -> Result<OsString> {
-    let missing: Vec<(&str, &str)> = PROGRAMS
+    search_path_of(workspace, PROGRAMS.to_vec())
+}
+
+/// The same with the programs that the tracer is compared with.
+///
+/// # Errors
+/// The target folder cannot be written.
+pub fn search_path_of_measurements(workspace: &Workspace) -> Result<OsString> {
+    search_path_of(workspace, PROGRAMS.into_iter().chain(COMPARED).collect())
+}
+
+fn search_path_of(workspace: &Workspace, programs: Vec<(&str, &str)>) -> Result<OsString> {
+    let missing: Vec<(&str, &str)> = programs
         .into_iter()
         .filter(|(program, _)| executable::find_for_root(program).is_none())
         .collect();
@@ -101,7 +116,7 @@ fn unpack(workspace: &Workspace, missing: &[(&str, &str)]) -> Result<PathBuf> {
 fn say_missing(missing: &[(&str, &str)], why: &str) {
     for (program, package) in missing {
         progress::say(&format!(
-            "tests that need {program} cannot run: {why}; install the package {package}"
+            "what needs {program} cannot run: {why}; install the package {package}"
         ));
     }
 }

@@ -8,7 +8,11 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use crate::{executable, packages, progress, setup, workspace::Workspace};
+use crate::{
+    executable, packages, progress,
+    setup::{self, Ready},
+    workspace::Workspace,
+};
 
 /// A virtual environment with one package.
 #[derive(Debug)]
@@ -41,11 +45,18 @@ pub const DUCKDB: Environment = Environment {
     purpose: "the test of the list of reads",
 };
 
+/// The Python of a virtual environment; where it cannot be had, that is said.
+pub fn find(ready: &Ready, wanted: &Environment) -> Option<PathBuf> {
+    ensure(&ready.workspace, wanted)
+        .inspect_err(|error| progress::say(&format!("{wanted} cannot run: {error:#}")))
+        .ok()
+}
+
 /// The Python of a virtual environment, which is made where it is not there.
 ///
 /// # Errors
 /// There is no `python3` with `venv` and none can be installed, or the package cannot be had.
-pub fn ensure(workspace: &Workspace, wanted: &Environment) -> Result<PathBuf> {
+fn ensure(workspace: &Workspace, wanted: &Environment) -> Result<PathBuf> {
     let Environment {
         folder,
         requirement,

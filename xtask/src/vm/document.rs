@@ -11,15 +11,17 @@ use anyhow::{Context as _, Result, bail, ensure};
 use comfy_table::{Table, presets};
 
 use super::{
-    Prepared,
     case_result::Outcome,
-    ending::How,
     folder::OWN,
-    job::Job,
-    kernel::Kernel,
-    machine::{self, Settings},
-    own_kernel, prepare,
-    programs::Files,
+    guest::{
+        ending::How,
+        job::Job,
+        kernel::Kernel,
+        machine::{self, Settings},
+        programs::Files,
+    },
+    own_kernel,
+    prepared::{Prepared, prepare},
     results::{KernelResults, Trouble},
     series,
 };

@@ -59,8 +59,12 @@ pub(super) fn markdown_words(text: &str, before: Option<char>) -> String {
             }
             // At the begin of a line these are a quotation, a list, a rule or an underline.
             '>' | '-' | '+' | '=' => safe.is_empty() && before.is_none(),
-            // "1." and "1)" at the begin of a line are a numbered list.
-            '.' | ')' => before.is_none() && is_number(&safe),
+            // "1. " and "1) " at the begin of a line are a numbered list.
+            '.' | ')' => {
+                before.is_none()
+                    && is_number(&safe)
+                    && characters.peek().is_none_or(|next| next.is_whitespace())
+            }
             _ => false,
         };
         if special {
@@ -165,6 +169,7 @@ mod tests {
             ("  + item", r"\+ item"),
             ("12. item", r"12\. item"),
             ("12) item", r"12\) item"),
+            ("12.50 MiB", "12.50 MiB"),
             ("read 12.5 MiB > 1", "read 12.5 MiB > 1"),
             ("a - b", "a - b"),
             ("    no code", "no code"),

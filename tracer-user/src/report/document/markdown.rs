@@ -37,7 +37,11 @@ pub fn markdown(document: &Document) -> String {
 fn write_block(block: &Block) -> Option<String> {
     let written = match &block.content {
         Content::Heading { level, text } => {
-            format!("{} {}", "#".repeat(usize::from(*level)), words(text))
+            format!(
+                "{} {}",
+                "#".repeat(usize::from(*level)),
+                within(text, Place::Line)
+            )
         }
         Content::Paragraph(text) => words(text),
         Content::Note(note) => write_note(note),
@@ -51,14 +55,27 @@ fn write_block(block: &Block) -> Option<String> {
     })
 }
 
-fn words(text: &Text) -> String {
-    inline(text, false)
+/// Where a text stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// At the begin of a block: what would start a list or a quotation there is escaped.
+    Block,
+    /// After something else on its line.
+    Line,
+    Cell,
 }
 
-fn inline(text: &Text, in_table: bool) -> String {
+fn words(text: &Text) -> String {
+    within(text, Place::Block)
+}
+
+fn within(text: &Text, place: Place) -> String {
     let mut line = String::new();
     for span in text.spans() {
-        let before = line.chars().last();
+        let before = line
+            .chars()
+            .last()
+            .or((place != Place::Block).then_some(' '));
         match span {
             Span::Plain(words) => line.push_str(&escape::markdown_words(words, before)),
             Span::Strong(words) if words.trim().is_empty() => {}
@@ -66,7 +83,7 @@ fn inline(text: &Text, in_table: bool) -> String {
                 let words = escape::markdown_words(words.trim(), before);
                 line.push_str(&format!("**{words}**"));
             }
-            Span::Code(code) => line.push_str(&escape::markdown_code(code, in_table)),
+            Span::Code(code) => line.push_str(&escape::markdown_code(code, place == Place::Cell)),
             Span::Link { text, anchor } => {
                 let words = escape::markdown_words(text, before);
                 line.push_str(&format!("[{words}](#{})", escape::anchor(anchor)));
@@ -109,7 +126,7 @@ fn write_table(table: &Table) -> Option<String> {
     let headings = table.columns().iter();
     lines.push(line(
         headings
-            .map(|column| inline(&column.heading, true))
+            .map(|column| within(&column.heading, Place::Cell))
             .collect(),
     ));
     let rules: Vec<&str> = table
@@ -123,7 +140,9 @@ fn write_table(table: &Table) -> Option<String> {
     lines.push(format!("|{}|", rules.join("|")));
     for row in table.rows() {
         lines.push(line(
-            row.iter().map(|cell| inline(&cell.text, true)).collect(),
+            row.iter()
+                .map(|cell| within(&cell.text, Place::Cell))
+                .collect(),
         ));
     }
     Some(lines.join("\n"))

@@ -12,15 +12,19 @@ use super::{
     width::{Width, columns_of, widest_word},
 };
 
-/// A cell may break words that are wider than this; a shorter word stays whole.
+/// Words that are wider than this may be broken.
 const WHOLE_WORD_COLUMNS: usize = 16;
+/// Cells up to so many columns are not broken; the first width with which all columns fit is taken.
+const WHOLE_CELL_COLUMNS: [usize; 3] = [24, 12, 0];
+/// The blanks on both sides of a cell, and one between two cells.
+const AROUND_CELL_COLUMNS: usize = 3;
 /// The blanks on both sides of a cell.
 const PADDING_COLUMNS: usize = 2;
-/// The frame on both sides of a table.
-const FRAME_COLUMNS: usize = 2;
+/// The frame on both sides of a table, less the blank that the last cell has no other cell behind.
+const FRAME_COLUMNS: usize = 1;
 
 /// The document in lines of at most `columns` characters; `None` where the output is no terminal: then tables take at
-/// most 100 columns, and a sentence is one line.
+/// most 120 columns, and a sentence is one line.
 #[must_use]
 pub fn terminal(document: &Document, columns: Option<u16>) -> String {
     let width = Width::of(columns);
@@ -138,29 +142,40 @@ fn write_table(lines: &mut Vec<String>, table: &Table, width: Width) {
         .iter()
         .map(|row| row.iter().map(|cell| shown(&cell.text)).collect())
         .collect();
-    let least = least_columns(&headings, &rows);
-    let needed: usize = least.iter().map(|least| least + PADDING_COLUMNS).sum();
-    if needed + FRAME_COLUMNS > usize::from(width.columns()) {
-        write_rows_one_by_one(lines, &headings, &rows, width);
-    } else {
-        lines.extend(grid(table, &headings, &rows, &least, width).lines());
+    let fitting = WHOLE_CELL_COLUMNS
+        .into_iter()
+        .map(|whole| least_columns(&headings, &rows, whole))
+        .find(|least| {
+            let needed: usize = least.iter().map(|least| least + AROUND_CELL_COLUMNS).sum();
+            needed + FRAME_COLUMNS <= usize::from(width.columns())
+        });
+    match fitting {
+        Some(least) => lines.extend(grid(table, &headings, &rows, &least, width).lines()),
+        None => write_rows_one_by_one(lines, &headings, &rows, width),
     }
 }
 
-/// The narrowest that each column may become.
-fn least_columns(headings: &[String], rows: &[Vec<String>]) -> Vec<usize> {
+/// The narrowest that each column may become: cells of up to `whole` columns stay on one line, longer ones take two
+/// lines or, where they are sentences, more.
+fn least_columns(headings: &[String], rows: &[Vec<String>], whole: usize) -> Vec<usize> {
     let mut least: Vec<usize> = headings
         .iter()
         .map(|heading| widest_word(heading))
         .collect();
     for row in rows {
         for (least, cell) in least.iter_mut().zip(row) {
-            *least = (*least).max(widest_word(cell));
+            let columns = columns_of(cell);
+            *least = (*least).max(if columns <= whole {
+                columns
+            } else {
+                let half = columns.div_ceil(2).max(widest_word(cell));
+                half.min(WHOLE_WORD_COLUMNS)
+            });
         }
     }
     least
         .into_iter()
-        .map(|least| least.clamp(1, WHOLE_WORD_COLUMNS))
+        .map(|least| least.clamp(1, whole.max(WHOLE_WORD_COLUMNS)))
         .collect()
 }
 
@@ -301,6 +316,26 @@ mod tests {
         let text = terminal(&sample(), Some(40));
         assert!(text.contains("\nload\n  read: 1.20 GiB\n  amplification: 1.000×\n  what it says: until the model had been\n    loaded\n"), "{text}");
         assert!(terminal(&sample(), Some(100)).contains("│ load"));
+    }
+
+    #[test]
+    fn an_amount_stays_beside_its_unit_where_there_is_room() {
+        let mut table = Table::new(vec![Column::right("amount"); 6]);
+        table.row([
+            "1.20 GiB",
+            "12.00 GiB",
+            "1.000×",
+            "98.7 %",
+            "7,970,712",
+            "a long name that may be broken anywhere",
+        ]);
+        let mut document = Document::default();
+        document.table(table);
+        let text = terminal(&document, Some(80));
+        assert!(
+            text.contains("1.20 GiB   12.00 GiB   1.000×   98.7 %"),
+            "{text}"
+        );
     }
 
     #[test]

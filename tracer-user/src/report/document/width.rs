@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 /// The width where the output is no terminal.
-const DEFAULT_COLUMNS: u16 = 100;
+const DEFAULT_COLUMNS: u16 = 120;
 /// Narrower than this, the terminal itself breaks lines.
 const NARROWEST_COLUMNS: u16 = 40;
 
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn no_terminal_and_too_narrow_a_terminal_have_a_width() {
-        assert_eq!(Width::of(None).columns(), 100);
+        assert_eq!(Width::of(None).columns(), 120);
         assert_eq!(Width::of(Some(40)).columns(), 40);
         assert_eq!(Width::of(Some(10)).columns(), 40);
     }

@@ -4,7 +4,7 @@ use crate::stats::experiment::bootstrap::median;
 
 use super::{
     run::{CLEAN_SHARE, COLLAPSED_SHARE},
-    verdict::SizeFigures,
+    size::SizeFigures,
 };
 
 /// Lengths of stays in one state, in steps.

@@ -17,6 +17,7 @@ mod prediction;
 mod run;
 #[cfg(test)]
 mod simulated_engine;
+mod size;
 mod verdict;
 
 pub use band::{Band, Dwells};
@@ -25,7 +26,5 @@ pub use prediction::Prediction;
 pub use run::{
     CLEAN_SHARE, COLLAPSED_SHARE, FEWEST_STEPS, RunFigures, StepBytes, ThresholdRun, Unjudged,
 };
-pub use verdict::{
-    Collapse, CollapseError, FEWEST_RUNS, Onset, OnsetError, SizeFigures, Standing, UndecidedSize,
-    Verdict, verdict,
-};
+pub use size::{FEWEST_RUNS, SizeFigures, Standing, UndecidedSize};
+pub use verdict::{Collapse, CollapseError, Onset, OnsetError, Verdict, verdict};

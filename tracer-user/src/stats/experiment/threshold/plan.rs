@@ -6,8 +6,9 @@ use thiserror::Error;
 
 use crate::stats::random_numbers::SplitMix64;
 
-use super::verdict::{
-    CollapseError, FEWEST_RUNS, OnsetError, SizeFigures, Standing, UndecidedSize, Verdict,
+use super::{
+    size::{FEWEST_RUNS, SizeFigures, Standing, UndecidedSize},
+    verdict::{CollapseError, OnsetError, Verdict},
 };
 
 /// Most sizes of a grid: beyond it a step was mistyped.

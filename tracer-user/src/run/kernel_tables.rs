@@ -1,0 +1,110 @@
+//! What is traced → the kernel side's tables: its filter of sectors and files.
+
+use anyhow::bail;
+use tracer_common::{extent::Extent, gap::SECTOR_BYTES, page::PAGE_BYTES, settings::DeviceFilter};
+
+use crate::{
+    place::{Owner, Subject, SubjectFile},
+    probe::{DeviceKind, FilterTables},
+    storage::{BlockDevice, DriverKind, Sector},
+};
+
+/// The kernel side's tables, made from the extents directly and not through the locator, so that each
+/// side checks the other.
+///
+/// # Errors
+/// Numbers that do not fit the tables.
+pub fn kernel_tables(subject: &Subject) -> anyhow::Result<FilterTables> {
+    let mut tables = FilterTables {
+        models: subject.models.len(),
+        device_kind: device_kind(subject)?,
+        ..FilterTables::default()
+    };
+    let mut first_bit = 0;
+    let mut first_slot = 0;
+    for (slot, disk) in subject.disks.iter().enumerate() {
+        let mut extents = Vec::new();
+        for (file_slot, file) in subject.files.iter().enumerate() {
+            if let Some(start) = subject.partition_start(file, slot) {
+                let owner = subject.owner(file_slot)?;
+                push_extents(&mut extents, file, start, owner, u16::try_from(file_slot)?);
+            }
+        }
+        extents.sort_unstable_by_key(|extent| extent.start_sector);
+        for extent in &mut extents {
+            extent.first_bit = first_bit;
+            first_bit += extent.end_sector - extent.start_sector;
+        }
+        let hardware_queues = u32::try_from(disk.queue.hardware_queue_count.max(1))?;
+        let tags = disk
+            .queue
+            .nr_requests
+            .max(disk.queue.max_tags)
+            .unwrap_or(1024);
+        let tags = u32::try_from(tags.max(1))?;
+        tables.devices.push(DeviceFilter {
+            major: disk.device.major(),
+            first_minor: disk.device.minor(),
+            first_extent: u32::try_from(tables.extents.len())?,
+            extents: u32::try_from(extents.len())?,
+            first_slot,
+            tags,
+            hardware_queues,
+            reserved: 0,
+        });
+        first_slot += tags * hardware_queues;
+        tables.extents.append(&mut extents);
+    }
+    tables.files = subject
+        .files
+        .iter()
+        .map(|file| (file.key, file.extents.size_bytes.div_ceil(PAGE_BYTES)))
+        .collect();
+    Ok(tables)
+}
+/// What the disks are handed.
+fn device_kind(subject: &Subject) -> anyhow::Result<DeviceKind> {
+    let is_bio_based = |disk: &&BlockDevice| matches!(disk.driver_kind, DriverKind::BioBased(_));
+    let bio_based = subject.disks.iter().filter(is_bio_based).count();
+    if bio_based == 0 {
+        return Ok(DeviceKind::Requests);
+    }
+    if bio_based < subject.disks.len() {
+        bail!(
+            "the models lie on devices with requests and on devices without (device mapper, md, zram); trace them one at a time"
+        );
+    }
+    Ok(DeviceKind::Bios)
+}
+
+/// The extents of one file on its disk, cut at the sector in which the file ends.
+fn push_extents(
+    extents: &mut Vec<Extent>,
+    file: &SubjectFile,
+    partition_start: Sector,
+    owner: Owner,
+    file_slot: u16,
+) {
+    for extent in &file.extents.extents {
+        let inside_bytes = file
+            .extents
+            .size_bytes
+            .saturating_sub(extent.file_offset_bytes)
+            .min(extent.length_bytes);
+        if inside_bytes == 0 {
+            continue;
+        }
+        let start_sector = partition_start.0 + extent.physical_bytes / SECTOR_BYTES;
+        let sectors = inside_bytes.div_ceil(SECTOR_BYTES);
+        // Below 512: the difference of a size and the same size rounded up to a sector.
+        let beyond_end_bytes = (sectors * SECTOR_BYTES - inside_bytes) as u32;
+        extents.push(Extent {
+            start_sector,
+            end_sector: start_sector + sectors,
+            first_bit: 0,
+            beyond_end_bytes,
+            model: owner.model,
+            file: file_slot,
+        });
+    }
+}
