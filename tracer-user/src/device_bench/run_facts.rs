@@ -133,7 +133,7 @@ impl RunFacts {
 
 fn rate(
     model: &ModelRecord,
-    pick: fn(&crate::schema::BandwidthRecord) -> Option<f64>,
+    pick: fn(&crate::schema::BandwidthFigures) -> Option<f64>,
 ) -> Option<f64> {
     model.bandwidth.as_ref().and_then(pick)
 }

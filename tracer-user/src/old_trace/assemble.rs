@@ -18,6 +18,7 @@ use crate::{
         ModelFigures,
         audit::matching::Expectation,
         formulas::{amplification, coverage},
+        reads::latency::LatencyFigures,
     },
     storage::{KernelDevice, SECTOR_BYTES, Sector},
 };
@@ -112,11 +113,18 @@ pub fn trace_record(request: &TraceRequest) -> anyhow::Result<BlockTraceRecord> 
             model: identity,
             reads: Some(reads),
             gaps: Some(stream_members::gaps(gap_counts(figures), figures)),
-            bandwidth: has_completions.then(|| stream_members::bandwidth(figures, loss.is_none())),
-            latency_us: has_completions.then(|| {
-                let requests = &figures.requests;
-                let untimed = requests.unmatched_completions + requests.untimed_reads;
-                stream_members::latency(figures, Some(untimed))
+            bandwidth: has_completions.then(|| {
+                if loss.is_none() {
+                    figures.bandwidth
+                } else {
+                    figures.bandwidth.without_busy_time()
+                }
+            }),
+            latency_us: has_completions.then(|| LatencyFigures {
+                untimed: Some(
+                    figures.requests.unmatched_completions + figures.requests.untimed_reads,
+                ),
+                ..figures.latency_us
             }),
             ..ModelRecord::default()
         },
@@ -298,7 +306,7 @@ fn reads(device: &DeviceFindings, identity: &ModelIdentity, thread: Option<u32>)
     let data_bytes = identity.data_bytes.unwrap_or(identity.size_bytes);
     let (writes, write_bytes) = device.writes_to_model.unwrap_or_default();
     let threads: BTreeSet<u32> = thread.into_iter().collect();
-    let mut process_share = stream_members::process_share(figures, &threads);
+    let mut process_share = figures.processes.of(&threads);
     process_share.share = process_share.share.filter(|_| thread.is_some());
     ReadsRecord {
         count: reads.count,
@@ -319,7 +327,7 @@ fn reads(device: &DeviceFindings, identity: &ModelIdentity, thread: Option<u32>)
         readahead: requests.readahead_reads,
         writes: Some(writes),
         write_bytes: Some(write_bytes),
-        sizes: stream_members::sizes(figures),
+        sizes: figures.request_sizes.clone(),
         process_share,
     }
 }

@@ -232,16 +232,15 @@ fn class(fit: &FitRecord) -> String {
 #[cfg(test)]
 mod tests {
     use crate::schema::{
-        AccountingRecord, AuditRecord, ExpectationRecord, FitRecord, GapClassRecord,
-        TraceLossRecord,
+        AccountingRecord, AuditRecord, ExpectationRecord, FitRecord, GapFigure, TraceLossRecord,
     };
 
     use super::{audit_markdown, audit_terminal};
 
-    fn shared(share: f64) -> GapClassRecord {
-        GapClassRecord {
+    fn shared(share: f64) -> GapFigure {
+        GapFigure {
             share: Some(share),
-            ..GapClassRecord::default()
+            ..GapFigure::default()
         }
     }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::GapClassRecord;
+use super::GapFigure;
 
 /// The figures under one accounting.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -22,15 +22,15 @@ pub struct AccountingRecord {
     /// Gaps: records − 1.
     pub gaps: u64,
     /// Gap 0.
-    pub sequential: GapClassRecord,
+    pub sequential: GapFigure,
     /// 0 < gap < 128 KiB.
-    pub small: GapClassRecord,
+    pub small: GapFigure,
     /// 128 KiB ≤ gap ≤ 1 MiB.
-    pub medium: GapClassRecord,
+    pub medium: GapFigure,
     /// Gap > 1 MiB.
-    pub large: GapClassRecord,
+    pub large: GapFigure,
     /// Gap < 0.
-    pub backward: GapClassRecord,
+    pub backward: GapFigure,
     /// Bytes here / bytes of the requests: records that count for each read. Null where a part of the issues counts.
     pub records_per_read: Option<f64>,
     /// Letters of actions of which the trace has no record: the figures are then those without them.

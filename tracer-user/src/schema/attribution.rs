@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{GapClassRecord, LatencyRecord};
+use super::{GapFigure, LatencyFigures};
 
 /// A phase of the run.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -38,7 +38,7 @@ pub struct PhaseRecord {
     /// Gaps; a gap belongs to the later read.
     pub gaps: Option<PhaseGapsRecord>,
     /// Latency of its reads, microseconds.
-    pub latency_us: Option<LatencyRecord>,
+    pub latency_us: Option<LatencyFigures>,
     /// Page faults on the model.
     pub faults: Option<u64>,
     /// Page faults that brought their page in.
@@ -59,15 +59,15 @@ pub struct PhaseRecord {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct PhaseGapsRecord {
     /// Gap 0.
-    pub sequential: GapClassRecord,
+    pub sequential: GapFigure,
     /// 0 < gap < 128 KiB.
-    pub small: GapClassRecord,
+    pub small: GapFigure,
     /// 128 KiB ≤ gap ≤ 1 MiB.
-    pub medium: GapClassRecord,
+    pub medium: GapFigure,
     /// Gap > 1 MiB.
-    pub large: GapClassRecord,
+    pub large: GapFigure,
     /// Gap < 0.
-    pub backward: GapClassRecord,
+    pub backward: GapFigure,
     /// Share of gaps whose read continues one of the last 32 reads.
     pub stream_sequential_share: Option<f64>,
 }

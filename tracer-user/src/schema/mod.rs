@@ -51,14 +51,21 @@ pub use inspection::{
     InspectedExtent, InspectedFile, InspectedGroup, InspectedPiece, ModelInspection,
 };
 pub use machine::MachineRecord;
-pub use model::{CacheRecord, EvictionsByAgent, ModelRecord};
+pub use model::{CacheRecord, ModelRecord};
 pub use process::{MappingRecord, MappingsRecord, PeakMemoryRecord, ProcessRecord, RollupRecord};
 pub use read_list::ReadListRecord;
-pub use reads::{
-    BandwidthRecord, DistanceBucket, GapClassRecord, GapsRecord, LatencyRecord, OrderRecord,
-    ProcessShareRecord, ReadsRecord, SizeCount,
-};
+pub use reads::{GapsRecord, OrderRecord, ReadsRecord};
 pub use run::{
     CgroupRecord, EngineRecord, ExitRecord, LossRecord, MemoryRecord, OverheadRecord,
     PressureRecord, ProgramOverhead, RunRecord, SCHEMA_VERSION,
+};
+
+// Where a figure of `stats` is a member as it is, there is one type for both.
+pub use crate::stats::{
+    order::{distances::DistanceBucket, gaps::GapFigure},
+    pages::figures::EvictionsByAgent,
+    reads::{
+        bandwidth::BandwidthFigures, latency::LatencyFigures, process_share::ProcessShare,
+        sizes::SizeCount,
+    },
 };

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccountingRecord, BandwidthRecord, GapsRecord, LatencyRecord, MarksRecord, ModelIdentity,
-    PageCacheRecord, PhaseRecord, ReadsRecord, TensorRecord, TokenRecord,
+    AccountingRecord, BandwidthFigures, EvictionsByAgent, GapsRecord, LatencyFigures, MarksRecord,
+    ModelIdentity, PageCacheRecord, PhaseRecord, ReadsRecord, TensorRecord, TokenRecord,
 };
 
 /// One model's figures.
@@ -18,9 +18,9 @@ pub struct ModelRecord {
     /// Gaps between consecutive reads.
     pub gaps: Option<GapsRecord>,
     /// Bytes per second.
-    pub bandwidth: Option<BandwidthRecord>,
+    pub bandwidth: Option<BandwidthFigures>,
     /// Latency, microseconds.
-    pub latency_us: Option<LatencyRecord>,
+    pub latency_us: Option<LatencyFigures>,
     /// What the page cache did, in pages unless the name says bytes.
     pub cache: CacheRecord,
     /// Where the phases were taken from. Null, with all that follows, where page-cache events were only counted.
@@ -69,17 +69,4 @@ pub struct CacheRecord {
     /// `map_pages` events without a fault of the same thread in their window: a lower bound of the first
     /// touches that found their page cached.
     pub first_touch_hits: Option<u64>,
-}
-
-/// Evicted pages by who removed them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EvictionsByAgent {
-    /// Background reclaim.
-    pub kswapd: u64,
-    /// A task that wanted memory itself.
-    pub direct_reclaim: u64,
-    /// Other kernel threads, such as kdamond.
-    pub kernel_thread: u64,
-    /// Truncation, invalidation, `POSIX_FADV_DONTNEED`, `drop_caches`.
-    pub invalidation: u64,
 }

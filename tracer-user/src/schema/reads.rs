@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{DistanceBucket, GapFigure, ProcessShare, SizeCount};
+
 /// Reads that reached the device.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ReadsRecord {
@@ -45,43 +47,22 @@ pub struct ReadsRecord {
     /// Request sizes, ascending.
     pub sizes: Vec<SizeCount>,
     /// The part that the engine's own threads issued.
-    pub process_share: ProcessShareRecord,
-}
-
-/// How many requests had a size.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SizeCount {
-    /// Size of the request, bytes.
-    pub bytes: u64,
-    /// Reads of that size.
-    pub count: u64,
-}
-
-/// Reads by the process that was current at their issue: a diagnostic, since kernel threads issue reads
-/// for others.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub struct ProcessShareRecord {
-    /// Reads issued while the engine or one of its descendants was current.
-    pub count: u64,
-    /// Bytes of them.
-    pub bytes: u64,
-    /// Their share of the model's bytes.
-    pub share: Option<f64>,
+    pub process_share: ProcessShare,
 }
 
 /// Gaps between consecutive reads on a device.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct GapsRecord {
     /// Gap 0.
-    pub sequential: GapClassRecord,
+    pub sequential: GapFigure,
     /// 0 < gap < 128 KiB.
-    pub small: GapClassRecord,
+    pub small: GapFigure,
     /// 128 KiB ≤ gap ≤ 1 MiB.
-    pub medium: GapClassRecord,
+    pub medium: GapFigure,
     /// Gap > 1 MiB.
-    pub large: GapClassRecord,
+    pub large: GapFigure,
     /// Gap < 0.
-    pub backward: GapClassRecord,
+    pub backward: GapFigure,
     /// Gaps: reads − devices.
     pub count: u64,
     /// Backward reads that overlap the read before them.
@@ -98,17 +79,6 @@ pub struct GapsRecord {
     pub largest_queue_depth: Option<u64>,
 }
 
-/// One gap class.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct GapClassRecord {
-    /// Gaps in the class.
-    pub count: u64,
-    /// Share of all gaps. Null where there are none.
-    pub share: Option<f64>,
-    /// Share of the bytes of the reads that have a gap.
-    pub share_of_bytes: Option<f64>,
-}
-
 /// The classes over another order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct OrderRecord {
@@ -122,50 +92,4 @@ pub struct OrderRecord {
     pub large: u64,
     /// Gap < 0.
     pub backward: u64,
-}
-
-/// Gaps of about one distance.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct DistanceBucket {
-    /// Smallest distance of the bucket, bytes; negative is backward.
-    pub from_bytes: i64,
-    /// Largest distance of the bucket, bytes.
-    pub to_bytes: i64,
-    /// Gaps.
-    pub count: u64,
-    /// Share of gaps up to and including this bucket.
-    pub cumulative_share: Option<f64>,
-    /// Mean number of the model's reads with the driver when these were issued, themselves included.
-    pub mean_queue_depth: Option<f64>,
-}
-
-/// Bytes per second, counted at completion. Null where there is no time to divide by, or where it is not
-/// known.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub struct BandwidthRecord {
-    /// Over the whole window.
-    pub average_bytes_per_s: Option<f64>,
-    /// Over the time in which at least one of the model's reads was in flight.
-    pub busy_bytes_per_s: Option<f64>,
-    /// In the best aligned 100 ms.
-    pub peak_bytes_per_s: Option<f64>,
-    /// Time in which at least one of the model's reads was in flight, seconds.
-    pub busy_s: Option<f64>,
-}
-
-/// Latency from first issue to last completion, microseconds. Null where nothing completed.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub struct LatencyRecord {
-    /// Half of the reads were faster.
-    pub p50: Option<f64>,
-    /// 90 % were faster.
-    pub p90: Option<f64>,
-    /// 99 % were faster.
-    pub p99: Option<f64>,
-    /// The slowest.
-    pub max: Option<f64>,
-    /// Reads timed.
-    pub count: u64,
-    /// Completions without an observed issue, or stamped before it, which are not timed. Null where several models were traced.
-    pub untimed: Option<u64>,
 }

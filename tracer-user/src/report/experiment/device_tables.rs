@@ -3,7 +3,7 @@
 use crate::{
     figures::{InRun, Unit, engine, speed},
     report::document::{Column, Document, Table},
-    schema::{BandwidthRecord, ExperimentRecord, LatencyRecord},
+    schema::{BandwidthFigures, ExperimentRecord, LatencyFigures},
     units::unobserved,
 };
 
@@ -98,12 +98,12 @@ pub(super) fn bandwidth(
 ) {
     document.heading(3, "Time, bandwidth and latency");
     let rows = groups.iter().map(|group| {
-        let rate = |pick: fn(&BandwidthRecord) -> Option<f64>| {
+        let rate = |pick: fn(&BandwidthFigures) -> Option<f64>| {
             group.show(Unit::BytesPerSecond, |run| {
                 pick(run.model.bandwidth.as_ref()?)
             })
         };
-        let latency = |pick: fn(&LatencyRecord) -> Option<f64>| {
+        let latency = |pick: fn(&LatencyFigures) -> Option<f64>| {
             group.show(Unit::Count, |run| {
                 pick(run.model.latency_us.as_ref()?).map(f64::round)
             })

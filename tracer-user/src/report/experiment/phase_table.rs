@@ -141,7 +141,7 @@ mod tests {
                 sample::{experiment, finished, with_model},
             },
         },
-        schema::{GapClassRecord, ModelFileRecord, ModelIdentity, PlannedPressure},
+        schema::{GapFigure, ModelFileRecord, ModelIdentity, PlannedPressure},
     };
 
     use super::{phases, whole_sectors};
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn each_class_stands_in_its_column_of_the_study_s_table() {
         let run = with_model(finished("a.gguf", PlannedPressure::None), |model| {
-            let class = |share: f64| GapClassRecord {
+            let class = |share: f64| GapFigure {
                 share: Some(share),
                 ..Default::default()
             };

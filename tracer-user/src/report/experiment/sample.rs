@@ -1,8 +1,8 @@
 //! Records for tests.
 
 use crate::schema::{
-    AxisRecord, BandwidthRecord, CacheRecord, DeviceRecord, ExperimentRecord, ExperimentRunRecord,
-    GapClassRecord, GapsRecord, MachineRecord, MarksRecord, ModelIdentity, ModelRecord,
+    AxisRecord, BandwidthFigures, CacheRecord, DeviceRecord, ExperimentRecord, ExperimentRunRecord,
+    GapFigure, GapsRecord, MachineRecord, MarksRecord, ModelIdentity, ModelRecord,
     PeakMemoryRecord, PhaseGapsRecord, PhaseRecord, PlannedPressure, ReadsRecord, RunOutcome,
     RunRecord, TensorRecord, TokenRecord, WorkRecord,
 };
@@ -111,7 +111,7 @@ fn run(model: &str) -> RunRecord {
 }
 
 fn model_record(path: &str) -> ModelRecord {
-    let class = |count, share| GapClassRecord {
+    let class = |count, share| GapFigure {
         count,
         share: Some(share),
         share_of_bytes: Some(share),
@@ -139,7 +139,7 @@ fn model_record(path: &str) -> ModelRecord {
             stream_sequential_share: Some(0.999),
             ..Default::default()
         }),
-        bandwidth: Some(BandwidthRecord {
+        bandwidth: Some(BandwidthFigures {
             busy_bytes_per_s: Some(2.5 * GIB as f64),
             ..Default::default()
         }),
@@ -169,7 +169,7 @@ fn model_record(path: &str) -> ModelRecord {
 
 /// A phase that read so many bytes, each once.
 pub(super) fn phase(name: &str, read_bytes: u64) -> PhaseRecord {
-    let share = |share: f64| GapClassRecord {
+    let share = |share: f64| GapFigure {
         share: Some(share),
         ..Default::default()
     };

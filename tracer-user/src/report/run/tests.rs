@@ -1,5 +1,5 @@
 use crate::schema::{
-    BandwidthRecord, GapsRecord, LatencyRecord, ModelIdentity, ModelRecord, PageCacheRecord,
+    BandwidthFigures, GapsRecord, LatencyFigures, ModelIdentity, ModelRecord, PageCacheRecord,
     PhaseRecord, ReadsRecord, RunRecord, SizeCount, TensorRecord, TokenRecord,
 };
 
@@ -33,8 +33,8 @@ fn sample() -> RunRecord {
         },
         reads: Some(reads),
         gaps: Some(GapsRecord::default()),
-        bandwidth: Some(BandwidthRecord::default()),
-        latency_us: Some(LatencyRecord::default()),
+        bandwidth: Some(BandwidthFigures::default()),
+        latency_us: Some(LatencyFigures::default()),
         phases: Some(vec![PhaseRecord {
             phase: "warm_up".into(),
             ..PhaseRecord::default()

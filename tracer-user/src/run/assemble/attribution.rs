@@ -10,9 +10,8 @@ use tracer_common::{
 use crate::{
     place::ModelPieces,
     schema::{
-        CallCount, DeviceShareRecord, GapClassRecord, KindBytes, LatencyRecord, MarksRecord,
-        ModelRecord, PageCacheRecord, PhaseGapsRecord, PhaseRecord, ShareClass, TensorRecord,
-        TokenRecord, WaitRecord,
+        CallCount, DeviceShareRecord, KindBytes, MarksRecord, ModelRecord, PageCacheRecord,
+        PhaseGapsRecord, PhaseRecord, ShareClass, TensorRecord, TokenRecord, WaitRecord,
     },
     stats::{
         Nanos,
@@ -214,14 +213,7 @@ fn phase_record(
             .map(|reads| gaps(&reads.gaps, &reads.gaps_stream_aware)),
         latency_us: reads
             .filter(|_| around.has_sectors)
-            .map(|reads| LatencyRecord {
-                p50: reads.latency_us.p50,
-                p90: reads.latency_us.p90,
-                p99: reads.latency_us.p99,
-                max: reads.latency_us.max,
-                count: reads.latency_us.count,
-                untimed: None,
-            }),
+            .map(|reads| reads.latency_us),
         faults: around.of_faults(span.faults),
         major_faults: around.of_faults(span.major_faults),
         inserted_bytes: Some(span.inserted_bytes),
@@ -237,18 +229,12 @@ fn phase_record(
 }
 
 fn gaps(figures: &GapFigures, stream: &GapFigures) -> PhaseGapsRecord {
-    let [sequential, small, medium, large, backward] =
-        figures.classes().map(|(_, class)| GapClassRecord {
-            count: class.count,
-            share: class.share,
-            share_of_bytes: class.bytes_share,
-        });
     PhaseGapsRecord {
-        sequential,
-        small,
-        medium,
-        large,
-        backward,
+        sequential: figures.sequential,
+        small: figures.small,
+        medium: figures.medium,
+        large: figures.large,
+        backward: figures.backward,
         stream_sequential_share: stream.sequential.share,
     }
 }

@@ -5,11 +5,10 @@ use std::collections::BTreeSet;
 use tracer_common::counters::EvictionAgent;
 
 use crate::{
-    assemble::stream_members,
     place::{Subject, SubjectModel},
     probe::{Aggregates, FileAggregates, ModelAggregates},
     run::{checks::Unfinished, watch::residency_moments::ResidencyMoment},
-    schema::{CacheRecord, EvictionsByAgent, ProcessShareRecord, ReadsRecord},
+    schema::{CacheRecord, EvictionsByAgent, ProcessShare, ReadsRecord},
     stats::{
         ModelFigures,
         formulas::{amplification, coverage, reread_factor},
@@ -61,12 +60,12 @@ impl ReadSides<'_> {
         files.map(|file| file.extents.size_bytes).sum()
     }
 
-    fn process_share(&self) -> ProcessShareRecord {
+    fn process_share(&self) -> ProcessShare {
         if in_first_pid_namespace() {
-            stream_members::process_share(self.figures, self.engine_process_ids)
+            self.figures.processes.of(self.engine_process_ids)
         } else {
             // The programs see the process ids of the first namespace, the tracer those of its own.
-            ProcessShareRecord::default()
+            ProcessShare::default()
         }
     }
 }
@@ -96,7 +95,7 @@ pub(super) fn reads(sides: &ReadSides<'_>) -> ReadsRecord {
         readahead: sides.figures.requests.readahead_reads,
         writes: sides.kernel_counts.then_some(kernel.issues.writes),
         write_bytes: sides.kernel_counts.then_some(kernel.issues.write_bytes),
-        sizes: stream_members::sizes(sides.figures),
+        sizes: sides.figures.request_sizes.clone(),
         process_share: sides.process_share(),
     }
 }

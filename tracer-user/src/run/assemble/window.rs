@@ -12,7 +12,7 @@ use crate::{
         window::{Bracket, ClosedWindow},
     },
     schema::{Check, ModelRecord, RunRecord},
-    stats::{ModelFigures, Nanos},
+    stats::{ModelFigures, Nanos, reads::latency::LatencyFigures},
 };
 
 use super::{
@@ -239,11 +239,15 @@ impl<'a> Ended<'a> {
             devices.map(|(_, completes)| completes.unmatched).sum()
         };
         own.gaps = Some(stream_members::gaps(kernel.issues.gaps, figures));
-        own.bandwidth = Some(stream_members::bandwidth(figures, busy_is_known));
-        own.latency_us = Some(stream_members::latency(
-            figures,
-            (!self.has_several_models()).then(untimed),
-        ));
+        own.bandwidth = Some(if busy_is_known {
+            figures.bandwidth
+        } else {
+            figures.bandwidth.without_busy_time()
+        });
+        own.latency_us = Some(LatencyFigures {
+            untimed: (!self.has_several_models()).then(untimed),
+            ..figures.latency_us
+        });
     }
 
     /// Requeued requests of all devices that never came back.

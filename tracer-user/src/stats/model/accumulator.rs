@@ -159,7 +159,7 @@ impl ModelAccumulator {
         }
         if let Some(previous_end) = read.previous_end {
             self.distances
-                .record(read.start_sector, previous_end, read.bytes, queue_depth);
+                .record(read.start_sector, previous_end, queue_depth);
         }
         self.devices
             .entry(read.device)
@@ -336,7 +336,7 @@ impl ModelAccumulator {
             bandwidth: self.arrived.figures(end, self.busy.nanos_until(end)),
             latency_us: self.latencies.figures(),
             request_sizes: self.sizes.figures(),
-            processes: self.processes.figures(),
+            processes: self.processes.clone(),
             files: self.file_figures(),
             devices,
             laws,

@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 use crate::stats::{
     event::Nanos,
     order::{
-        distances::DistancePoint, exchange_check::ExchangeCheck, gaps::GapFigures,
+        distances::DistanceBucket, exchange_check::ExchangeCheck, gaps::GapFigures,
         overlap::BackwardOverlap,
     },
     reads::{
-        bandwidth::BandwidthFigures, latency::LatencyFigures, process_share::ProcessFigure,
+        bandwidth::BandwidthFigures, latency::LatencyFigures, process_share::ProcessShares,
         queue_depth::QueueDepthFigures, requests::RequestCounts, sizes::SizeCount,
     },
 };
@@ -35,7 +35,7 @@ pub struct ModelFigures {
     /// file.
     pub reads_without_file_position: u64,
     /// Signed distances in device sectors.
-    pub distances: Vec<DistancePoint>,
+    pub distances: Vec<DistanceBucket>,
     /// Queue depth at first issue.
     pub queue_depth: QueueDepthFigures,
     /// Bandwidth.
@@ -44,8 +44,8 @@ pub struct ModelFigures {
     pub latency_us: LatencyFigures,
     /// Request sizes at first issue.
     pub request_sizes: Vec<SizeCount>,
-    /// Reads and bytes by the process that was current at first issue, most bytes first.
-    pub processes: Vec<ProcessFigure>,
+    /// Reads and bytes by the process that was current at first issue.
+    pub processes: ProcessShares,
     /// The model's files.
     pub files: Vec<FileFigures>,
     /// The devices that its reads went to.

@@ -4,6 +4,7 @@
 //! feel the order of their issue, so the mean queue depth of each bucket stands beside it.
 
 use serde::{Deserialize, Serialize};
+use tracer_common::gap::SECTOR_BYTES;
 
 use crate::stats::formulas::ratio;
 
@@ -16,7 +17,6 @@ const ZERO: usize = MAGNITUDES;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Bucket {
     count: u64,
-    bytes: u64,
     depth_sum: u64,
 }
 
@@ -35,9 +35,9 @@ impl Default for DistanceDistribution {
 }
 
 impl DistanceDistribution {
-    /// Counts the gap of a read of `bytes` bytes that starts at `start_sector` after `previous_end`, at a
+    /// Counts the gap of a read that starts at `start_sector` after `previous_end`, at a
     /// queue depth of `queue_depth` (the read included).
-    pub fn record(&mut self, start_sector: u64, previous_end: u64, bytes: u64, queue_depth: u64) {
+    pub fn record(&mut self, start_sector: u64, previous_end: u64, queue_depth: u64) {
         let index = match start_sector.abs_diff(previous_end) {
             0 => ZERO,
             distance => {
@@ -51,7 +51,6 @@ impl DistanceDistribution {
         };
         if let Some(bucket) = self.buckets.get_mut(index) {
             bucket.count += 1;
-            bucket.bytes = bucket.bytes.saturating_add(bytes);
             bucket.depth_sum = bucket.depth_sum.saturating_add(queue_depth);
         }
     }
@@ -60,7 +59,6 @@ impl DistanceDistribution {
     pub fn merge(&mut self, other: &Self) {
         for (bucket, other) in self.buckets.iter_mut().zip(&other.buckets) {
             bucket.count = bucket.count.saturating_add(other.count);
-            bucket.bytes = bucket.bytes.saturating_add(other.bytes);
             bucket.depth_sum = bucket.depth_sum.saturating_add(other.depth_sum);
         }
     }
@@ -68,7 +66,7 @@ impl DistanceDistribution {
     /// The points of the cumulative distribution, from the farthest backward to the farthest forward;
     /// empty buckets are left out.
     #[must_use]
-    pub fn points(&self) -> Vec<DistancePoint> {
+    pub fn points(&self) -> Vec<DistanceBucket> {
         let total = self
             .buckets
             .iter()
@@ -83,11 +81,10 @@ impl DistanceDistribution {
         {
             below = below.saturating_add(bucket.count);
             let (from_sectors, to_sectors) = bounds(index);
-            points.push(DistancePoint {
-                from_sectors,
-                to_sectors,
+            points.push(DistanceBucket {
+                from_bytes: in_bytes(from_sectors),
+                to_bytes: in_bytes(to_sectors),
                 count: bucket.count,
-                bytes: bucket.bytes,
                 cumulative_share: ratio(below, total),
                 mean_queue_depth: ratio(bucket.depth_sum, bucket.count),
             });
@@ -115,18 +112,21 @@ fn bounds(index: usize) -> (i64, i64) {
     }
 }
 
+/// Sectors → bytes; beyond `i64` its own bound.
+const fn in_bytes(sectors: i64) -> i64 {
+    sectors.saturating_mul(SECTOR_BYTES.cast_signed())
+}
+
 /// A bucket of distances, and the share of gaps up to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct DistancePoint {
-    /// Smallest distance of the bucket, in sectors; negative is backward.
-    pub from_sectors: i64,
-    /// Largest distance of the bucket, in sectors.
-    pub to_sectors: i64,
-    /// Gaps in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DistanceBucket {
+    /// Smallest distance of the bucket, bytes; negative is backward.
+    pub from_bytes: i64,
+    /// Largest distance of the bucket, bytes.
+    pub to_bytes: i64,
+    /// Gaps.
     pub count: u64,
-    /// Bytes of the model in the reads after them.
-    pub bytes: u64,
-    /// Share of all gaps that are at most `to_sectors`, 0 – 1.
+    /// Share of gaps up to and including this bucket, 0 – 1.
     pub cumulative_share: Option<f64>,
     /// Mean number of the model's reads with the driver when these were issued, themselves included.
     pub mean_queue_depth: Option<f64>,
@@ -140,7 +140,7 @@ mod tests {
     fn counted(gaps: &[(u64, u64, u64)]) -> DistanceDistribution {
         let mut distances = DistanceDistribution::default();
         for (start, end, depth) in gaps {
-            distances.record(*start, *end, 4096, *depth);
+            distances.record(*start, *end, *depth);
         }
         distances
     }
@@ -157,7 +157,7 @@ mod tests {
         .points();
         let bounds: Vec<_> = points
             .iter()
-            .map(|p| (p.from_sectors, p.to_sectors, p.count))
+            .map(|p| (p.from_bytes / 512, p.to_bytes / 512, p.count))
             .collect();
         assert_eq!(bounds, [(-3, -2, 2), (-1, -1, 1), (0, 0, 1), (1, 1, 1)]);
         assert_eq!(points[0].mean_queue_depth, Some(1.5));
@@ -170,16 +170,21 @@ mod tests {
     fn the_farthest_distances_have_a_bucket() {
         let points = counted(&[(u64::MAX, 0, 1), (0, u64::MAX, 1)]).points();
         assert_eq!(points.len(), 2);
-        assert_eq!(points[0].from_sectors, -i64::MAX);
-        assert_eq!(points[1].to_sectors, i64::MAX);
+        assert_eq!(points[0].from_bytes, i64::MIN);
+        assert_eq!(points[1].to_bytes, i64::MAX);
     }
 
     proptest! {
         #[test]
         fn a_distance_lies_between_its_bounds(start in 0u64..1 << 55, end in 0u64..1 << 55) {
-            let points = counted(&[(start, end, 1)]).points();
+            let distances = counted(&[(start, end, 1)]);
+            let index = distances.buckets.iter().position(|bucket| bucket.count > 0).unwrap();
+            let (from_sectors, to_sectors) = bounds(index);
             let distance = start as i64 - end as i64;
-            prop_assert!(points[0].from_sectors <= distance && distance <= points[0].to_sectors);
+            prop_assert!(from_sectors <= distance && distance <= to_sectors);
+            let point = distances.points()[0];
+            prop_assert_eq!(point.from_bytes, from_sectors.saturating_mul(512));
+            prop_assert_eq!(point.to_bytes, to_sectors.saturating_mul(512));
         }
 
         #[test]

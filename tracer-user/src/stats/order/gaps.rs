@@ -65,8 +65,7 @@ impl GapCounts {
         let figure = |class: GapClass| GapFigure {
             count: self.counts[class.slot()],
             share: ratio(self.counts[class.slot()], gaps),
-            bytes: self.bytes[class.slot()],
-            bytes_share: ratio(self.bytes[class.slot()], bytes),
+            share_of_bytes: ratio(self.bytes[class.slot()], bytes),
         };
         GapFigures {
             count: gaps,
@@ -105,10 +104,8 @@ pub struct GapFigure {
     pub count: u64,
     /// Share of all gaps, 0 – 1.
     pub share: Option<f64>,
-    /// Bytes of the model in the reads after these gaps.
-    pub bytes: u64,
-    /// Share of the bytes of all reads that have a gap, 0 – 1.
-    pub bytes_share: Option<f64>,
+    /// Share of the bytes of the reads that have a gap, 0 – 1.
+    pub share_of_bytes: Option<f64>,
 }
 
 /// The five classes.
@@ -129,6 +126,27 @@ pub struct GapFigures {
 }
 
 impl GapFigures {
+    /// The same with another side's counts, by [`GapClass::slot`]; the shares of bytes stay.
+    #[must_use]
+    pub fn with_counts(&self, counts: [u64; GAP_CLASSES]) -> Self {
+        let all = counts
+            .iter()
+            .fold(0u64, |sum, count| sum.saturating_add(*count));
+        let figure = |class: GapClass, own: GapFigure| GapFigure {
+            count: counts[class.slot()],
+            share: ratio(counts[class.slot()], all),
+            ..own
+        };
+        Self {
+            count: all,
+            sequential: figure(GapClass::Sequential, self.sequential),
+            small: figure(GapClass::Small, self.small),
+            medium: figure(GapClass::Medium, self.medium),
+            large: figure(GapClass::Large, self.large),
+            backward: figure(GapClass::Backward, self.backward),
+        }
+    }
+
     /// The classes with their names, in the order of the tables.
     #[must_use]
     pub const fn classes(&self) -> [(GapClass, GapFigure); GAP_CLASSES] {
@@ -174,7 +192,7 @@ mod tests {
             figures
                 .classes()
                 .iter()
-                .all(|(_, figure)| figure.bytes_share.is_none())
+                .all(|(_, figure)| figure.share_of_bytes.is_none())
         );
     }
 
@@ -182,8 +200,8 @@ mod tests {
     fn bytes_weigh_a_class() {
         let figures = counted(&[(8, 8, 3000), (0, 8, 1000)]).figures();
         assert_eq!(figures.sequential.share, Some(0.5));
-        assert_eq!(figures.sequential.bytes_share, Some(0.75));
-        assert_eq!(figures.backward.bytes, 1000);
+        assert_eq!(figures.sequential.share_of_bytes, Some(0.75));
+        assert_eq!(figures.backward.share_of_bytes, Some(0.25));
     }
 
     #[test]
@@ -203,6 +221,12 @@ mod tests {
 
     proptest! {
         #[test]
+        fn with_its_own_counts_it_is_the_same(gaps in prop::collection::vec(gap(), 0..200)) {
+            let counts = counted(&gaps);
+            prop_assert_eq!(counts.figures().with_counts(counts.counts()), counts.figures());
+        }
+
+        #[test]
         fn sectors_and_their_bytes_agree(start in 0u64..1 << 50, end in 0u64..1 << 50) {
             prop_assert_eq!(class_of_bytes(start * 512, end * 512), GapClass::of(start, end));
         }
@@ -212,7 +236,7 @@ mod tests {
             let figures = counted(&gaps).figures();
             let shares = figures.classes();
             let sum: f64 = shares.iter().filter_map(|(_, figure)| figure.share).sum();
-            let bytes: f64 = shares.iter().filter_map(|(_, figure)| figure.bytes_share).sum();
+            let bytes: f64 = shares.iter().filter_map(|(_, figure)| figure.share_of_bytes).sum();
             prop_assert!((sum - 1.0).abs() < 1e-9 && (bytes - 1.0).abs() < 1e-9);
             prop_assert_eq!(figures.count, gaps.len() as u64);
         }

@@ -52,7 +52,7 @@ pub struct PageFigures {
     /// Bytes of the files in them.
     pub refaulted_bytes: u64,
     /// Who evicted them.
-    pub evictions: EvictionFigures,
+    pub evictions: EvictionsByAgent,
     /// Pages inserted and evicted without use; `None` where faults, map windows and lookups are not traced.
     pub unused_evicted: Option<UnusedEvicted>,
     /// Bytes inserted between a page's eviction and its next insert.
@@ -75,17 +75,17 @@ pub struct PageFigures {
     pub first_full_pass_ns: Option<Nanos>,
 }
 
-/// Pages evicted, by agent. They sum to `evicted_pages`.
+/// Evicted pages by who removed them. They sum to all that were evicted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EvictionFigures {
-    /// By the kernel's background reclaim.
-    pub kswapd_pages: u64,
-    /// By tasks that needed memory.
-    pub direct_reclaim_pages: u64,
-    /// By other kernel threads.
-    pub kernel_thread_pages: u64,
-    /// Because somebody asked for it.
-    pub invalidation_pages: u64,
+pub struct EvictionsByAgent {
+    /// Background reclaim.
+    pub kswapd: u64,
+    /// A task that wanted memory itself.
+    pub direct_reclaim: u64,
+    /// Other kernel threads, such as kdamond.
+    pub kernel_thread: u64,
+    /// Truncation, invalidation, `POSIX_FADV_DONTNEED`, `drop_caches`.
+    pub invalidation: u64,
 }
 
 /// Pages inserted and evicted in this run without use: bounds, equal and exact where files are only `read()`.

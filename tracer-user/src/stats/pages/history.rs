@@ -45,7 +45,7 @@ use crate::stats::{
 
 use super::{
     figures::{
-        Contradictions, EvictionFigures, PageFigures, PieceBytes, PiecePageFigures, UnusedEvicted,
+        Contradictions, EvictionsByAgent, PageFigures, PieceBytes, PiecePageFigures, UnusedEvicted,
     },
     miss_stream::MissStreamDistances,
     state::{FilePages, Use},
@@ -410,12 +410,7 @@ impl PageHistory {
         let file_pages = self.files.iter().map(FilePages::pages).sum();
         let mut bytes = PieceBytes::default();
         self.piece_bytes.iter().for_each(|piece| bytes.merge(piece));
-        let [
-            kswapd_pages,
-            direct_reclaim_pages,
-            kernel_thread_pages,
-            invalidation_pages,
-        ] = self.agents;
+        let [kswapd, direct_reclaim, kernel_thread, invalidation] = self.agents;
         PageFigures {
             file_pages,
             inserted_pages: totals.inserted,
@@ -425,11 +420,11 @@ impl PageHistory {
             evicted_bytes: bytes.evicted,
             refaulted_pages: totals.refaulted,
             refaulted_bytes: bytes.refaulted,
-            evictions: EvictionFigures {
-                kswapd_pages,
-                direct_reclaim_pages,
-                kernel_thread_pages,
-                invalidation_pages,
+            evictions: EvictionsByAgent {
+                kswapd,
+                direct_reclaim,
+                kernel_thread,
+                invalidation,
             },
             unused_evicted: self.if_touches_observed(UnusedEvicted {
                 at_least_pages: totals.unused_at_least,

@@ -129,8 +129,7 @@ impl ArrivedBytes {
             } else {
                 None
             },
-            busy_s: busy_nanos as f64 / 1e9,
-            seconds: self.seconds(),
+            busy_s: Some(busy_nanos as f64 / 1e9),
         }
     }
 }
@@ -145,7 +144,7 @@ pub struct SeriesPoint {
 }
 
 /// Bandwidth in bytes per second.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct BandwidthFigures {
     /// Over the whole window; `None` if that has no length.
     pub average_bytes_per_s: Option<f64>,
@@ -154,10 +153,20 @@ pub struct BandwidthFigures {
     /// In the best aligned 100 ms; `None` where the window is shorter. Windows that the end cuts short are
     /// taken as 100 ms too.
     pub peak_bytes_per_s: Option<f64>,
-    /// Time in which a read was with the driver, in seconds.
-    pub busy_s: f64,
-    /// Bytes by second.
-    pub seconds: Vec<SeriesPoint>,
+    /// Time in which a read was with the driver, in seconds; `None` where a read was there for a time that nobody knows.
+    pub busy_s: Option<f64>,
+}
+
+impl BandwidthFigures {
+    /// The same where a read was with the driver for a time that nobody knows.
+    #[must_use]
+    pub const fn without_busy_time(self) -> Self {
+        Self {
+            busy_bytes_per_s: None,
+            busy_s: None,
+            ..self
+        }
+    }
 }
 
 /// The union of the issue – complete intervals, from the number of reads with the driver.
@@ -219,9 +228,10 @@ mod tests {
         assert_eq!(figures.average_bytes_per_s, Some(200.0));
         assert_eq!(figures.busy_bytes_per_s, Some(800.0));
         assert_eq!(figures.peak_bytes_per_s, Some(2000.0));
-        assert_eq!(figures.busy_s, 0.5);
+        assert_eq!(figures.busy_s, Some(0.5));
+        assert_eq!(figures.without_busy_time().busy_bytes_per_s, None);
         assert_eq!(
-            figures.seconds,
+            arrived.seconds(),
             [
                 SeriesPoint {
                     index: 0,

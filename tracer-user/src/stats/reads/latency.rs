@@ -1,12 +1,12 @@
 //! Latency of reads: from the first issue to the last completion.
 //!
 //! Kept twice. The quantiles come from an `hdrhistogram` with three significant digits (a recorded value is
-//! off by at most 0.1 %), smallest, largest and mean are exact. Beside it stand the coarse buckets that the
+//! off by at most 0.1 %), the largest is exact. Beside it stand the coarse buckets that the
 //! kernel side fills by the same function ([`latency_bucket`]), to be compared count by count.
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
-use tracer_common::latency::{LATENCY_BUCKETS, latency_bucket, latency_bucket_start};
+use tracer_common::latency::{LATENCY_BUCKETS, latency_bucket};
 
 /// Significant decimal digits of the quantiles.
 const SIGNIFICANT_DIGITS: u8 = 3;
@@ -18,8 +18,6 @@ pub struct Latencies {
     quantiles: Option<Histogram<u64>>,
     buckets: Vec<u64>,
     count: u64,
-    sum_nanos: u128,
-    min_nanos: u64,
     max_nanos: u64,
 }
 
@@ -34,8 +32,6 @@ impl Default for Latencies {
                 }),
             buckets: vec![0; LATENCY_BUCKETS],
             count: 0,
-            sum_nanos: 0,
-            min_nanos: u64::MAX,
             max_nanos: 0,
         }
     }
@@ -54,8 +50,6 @@ impl Latencies {
             *bucket += 1;
         }
         self.count += 1;
-        self.sum_nanos += u128::from(nanos);
-        self.min_nanos = self.min_nanos.min(nanos);
         self.max_nanos = self.max_nanos.max(nanos);
     }
 
@@ -69,8 +63,6 @@ impl Latencies {
             *own = own.saturating_add(*other);
         }
         self.count = self.count.saturating_add(other.count);
-        self.sum_nanos = self.sum_nanos.saturating_add(other.sum_nanos);
-        self.min_nanos = self.min_nanos.min(other.min_nanos);
         self.max_nanos = self.max_nanos.max(other.max_nanos);
     }
 
@@ -95,22 +87,11 @@ impl Latencies {
         };
         LatencyFigures {
             count: self.count,
-            min: observed.then(|| microseconds(self.min_nanos)),
             p50: quantile(0.5),
             p90: quantile(0.9),
             p99: quantile(0.99),
             max: observed.then(|| microseconds(self.max_nanos)),
-            mean: observed.then(|| self.sum_nanos as f64 / self.count as f64 / 1e3),
-            buckets: self
-                .buckets
-                .iter()
-                .enumerate()
-                .filter(|(_, reads)| **reads > 0)
-                .map(|(bucket, reads)| LatencyBucket {
-                    from_nanos: latency_bucket_start(bucket),
-                    reads: *reads,
-                })
-                .collect(),
+            untimed: None,
         }
     }
 }
@@ -120,12 +101,8 @@ fn microseconds(nanos: u64) -> f64 {
 }
 
 /// Latency in microseconds, of the reads whose first issue and last completion were both observed.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LatencyFigures {
-    /// Reads timed.
-    pub count: u64,
-    /// Shortest, exact.
-    pub min: Option<f64>,
     /// Half of the reads took at most this long.
     pub p50: Option<f64>,
     /// Nine of ten reads took at most this long.
@@ -134,19 +111,10 @@ pub struct LatencyFigures {
     pub p99: Option<f64>,
     /// Longest, exact.
     pub max: Option<f64>,
-    /// Mean, exact.
-    pub mean: Option<f64>,
-    /// The coarse buckets that are not empty, ascending.
-    pub buckets: Vec<LatencyBucket>,
-}
-
-/// Reads in one coarse bucket, which reaches up to the next one's start: eight to a power of two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LatencyBucket {
-    /// Shortest latency of the bucket, in nanoseconds.
-    pub from_nanos: u64,
-    /// Reads.
-    pub reads: u64,
+    /// Reads timed.
+    pub count: u64,
+    /// Completions without an observed issue, or stamped before it, which are not timed. Null where they cannot be told by model.
+    pub untimed: Option<u64>,
 }
 
 #[cfg(test)]
@@ -167,18 +135,12 @@ mod tests {
 
     #[test]
     fn the_longest_possible_latency_is_kept() {
-        let figures = counted(&[0, u64::MAX]).figures();
-        assert_eq!((figures.count, figures.min), (2, Some(0.0)));
+        let latencies = counted(&[0, u64::MAX]);
+        let figures = latencies.figures();
+        assert_eq!(figures.count, 2);
         assert_eq!(figures.max, Some(u64::MAX as f64 / 1e3));
         assert!(figures.p99.is_none_or(|p99| p99 > 1e15));
-        assert_eq!(
-            figures
-                .buckets
-                .iter()
-                .map(|bucket| bucket.reads)
-                .sum::<u64>(),
-            2
-        );
+        assert_eq!(latencies.buckets().iter().sum::<u64>(), 2);
     }
 
     proptest! {
@@ -186,7 +148,8 @@ mod tests {
         fn quantiles_are_off_by_at_most_a_thousandth(
             mut nanos in prop::collection::vec(1u64..10_000_000_000, 1..300),
         ) {
-            let figures = counted(&nanos).figures();
+            let latencies = counted(&nanos);
+            let figures = latencies.figures();
             nanos.sort_unstable();
             let exact = |share: f64| {
                 let rank = (share * nanos.len() as f64).ceil() as usize;
@@ -197,9 +160,8 @@ mod tests {
                 prop_assert!((quantile - exact(share)).abs() <= exact(share) / 1000.0, "{quantile} {}", exact(share));
             }
             prop_assert_eq!(figures.max, Some(exact(1.0)));
-            prop_assert_eq!(figures.min, Some(nanos[0] as f64 / 1e3));
             prop_assert!(figures.p50 <= figures.p90 && figures.p90 <= figures.p99 && figures.p99 <= figures.max);
-            prop_assert_eq!(figures.buckets.iter().map(|bucket| bucket.reads).sum::<u64>(), figures.count);
+            prop_assert_eq!(latencies.buckets().iter().sum::<u64>(), figures.count);
         }
 
         #[test]

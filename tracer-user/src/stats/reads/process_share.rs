@@ -3,14 +3,14 @@
 //! Attribution is by extents, never by process: the task that is current at issue is often a kernel worker.
 //! This share only stands beside the figures.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::stats::formulas::ratio;
 
 /// Reads and bytes by process, at first issue. Mergeable.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessShares {
     processes: BTreeMap<u32, (u64, u64)>,
 }
@@ -32,41 +32,37 @@ impl ProcessShares {
         }
     }
 
-    /// Processes and their shares, most bytes first.
+    /// What these processes issued, and its share of all bytes.
     #[must_use]
-    pub fn figures(&self) -> Vec<ProcessFigure> {
-        let (all_reads, all_bytes) = self.processes.values().fold((0u64, 0u64), |sum, own| {
-            (sum.0.saturating_add(own.0), sum.1.saturating_add(own.1))
-        });
-        let mut figures: Vec<_> = self
+    pub fn of(&self, process_ids: &BTreeSet<u32>) -> ProcessShare {
+        let sum = |counted: &mut dyn Iterator<Item = &(u64, u64)>| {
+            counted.fold((0u64, 0u64), |sum, own| {
+                (sum.0.saturating_add(own.0), sum.1.saturating_add(own.1))
+            })
+        };
+        let (_, all_bytes) = sum(&mut self.processes.values());
+        let own = self
             .processes
             .iter()
-            .map(|(process_id, (reads, bytes))| ProcessFigure {
-                process_id: *process_id,
-                reads: *reads,
-                bytes: *bytes,
-                reads_share: ratio(*reads, all_reads),
-                bytes_share: ratio(*bytes, all_bytes),
-            })
-            .collect();
-        figures.sort_by_key(|figure| (std::cmp::Reverse(figure.bytes), figure.process_id));
-        figures
+            .filter(|(id, _)| process_ids.contains(id));
+        let (count, bytes) = sum(&mut own.map(|(_, counted)| counted));
+        ProcessShare {
+            count,
+            bytes,
+            share: ratio(bytes, all_bytes),
+        }
     }
 }
 
-/// What was issued while one process was current.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ProcessFigure {
-    /// Process; 0 is the idle task.
-    pub process_id: u32,
-    /// Reads first issued.
-    pub reads: u64,
+/// Reads by the process that was current at their issue: a diagnostic, since kernel threads issue reads for others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ProcessShare {
+    /// Reads first issued while one of the processes was current.
+    pub count: u64,
     /// Bytes of the model in them.
     pub bytes: u64,
-    /// Share of all reads, 0 – 1.
-    pub reads_share: Option<f64>,
-    /// Share of all bytes, 0 – 1.
-    pub bytes_share: Option<f64>,
+    /// Their share of the bytes of all reads, 0 – 1; `None` without reads, or where processes cannot be compared.
+    pub share: Option<f64>,
 }
 
 #[cfg(test)]
@@ -83,17 +79,13 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_comes_first() {
-        let figures = counted(&[(7, 100), (9, 300), (7, 100)]).figures();
-        assert_eq!(
-            (figures[0].process_id, figures[0].bytes_share),
-            (9, Some(0.6))
-        );
-        assert_eq!(
-            (figures[1].reads, figures[1].reads_share),
-            (2, Some(2.0 / 3.0))
-        );
-        assert_eq!(counted(&[(7, 0)]).figures()[0].bytes_share, None);
+    fn some_of_the_processes_have_a_share_of_all() {
+        let shares = counted(&[(7, 100), (9, 300), (7, 100), (5, 0)]);
+        let of = |ids: &[u32]| shares.of(&ids.iter().copied().collect());
+        assert_eq!((of(&[9]).bytes, of(&[9]).share), (300, Some(0.6)));
+        assert_eq!((of(&[7, 9]).count, of(&[7, 9]).share), (3, Some(1.0)));
+        assert_eq!((of(&[1]).count, of(&[1]).share), (0, Some(0.0)));
+        assert_eq!(counted(&[(7, 0)]).of(&[7].into()).share, None);
     }
 
     proptest! {

@@ -30,20 +30,20 @@ impl RequestSizes {
         self.reads
             .iter()
             .map(|(bytes, reads)| SizeCount {
-                request_bytes: *bytes,
-                reads: *reads,
+                bytes: u64::from(*bytes),
+                count: *reads,
             })
             .collect()
     }
 }
 
 /// Reads of one size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SizeCount {
     /// Bytes of the whole request.
-    pub request_bytes: u32,
-    /// Reads.
-    pub reads: u64,
+    pub bytes: u64,
+    /// Reads of that size.
+    pub count: u64,
 }
 
 #[cfg(test)]
@@ -64,12 +64,12 @@ mod tests {
             figures,
             [
                 SizeCount {
-                    request_bytes: 4096,
-                    reads: 1
+                    bytes: 4096,
+                    count: 1
                 },
                 SizeCount {
-                    request_bytes: 131_072,
-                    reads: 2
+                    bytes: 131_072,
+                    count: 2
                 }
             ]
         );
@@ -84,7 +84,7 @@ mod tests {
             let mut merged = counted(first);
             merged.merge(&counted(second));
             prop_assert_eq!(&merged, &counted(&sizes));
-            prop_assert_eq!(merged.figures().iter().map(|s| s.reads).sum::<u64>(), sizes.len() as u64);
+            prop_assert_eq!(merged.figures().iter().map(|s| s.count).sum::<u64>(), sizes.len() as u64);
         }
     }
 }

@@ -3,7 +3,7 @@ use crate::{
         GIB, MODEL_BYTES, experiment, finished, phase, steps, with_model, with_record,
     },
     schema::{
-        BufferRecord, ExperimentRecord, ExperimentRunRecord, LatencyRecord, PlannedPressure,
+        BufferRecord, ExperimentRecord, ExperimentRunRecord, LatencyFigures, PlannedPressure,
         TensorRecord,
     },
 };
@@ -284,7 +284,7 @@ fn what_came_back_is_divided_by_kind_and_expert() {
 #[test]
 fn the_order_of_a_generation_stands_beside_its_latency() {
     let latency = |us: f64| {
-        Some(LatencyRecord {
+        Some(LatencyFigures {
             p50: Some(us),
             p99: Some(4.0 * us),
             ..Default::default()

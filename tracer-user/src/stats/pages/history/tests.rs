@@ -46,7 +46,7 @@ fn a_page_of_two_pieces_counts_in_both_by_bytes_and_the_last_one_ends_with_the_f
         (figures.inserted_bytes, figures.pages_beyond_end),
         (9000, 1)
     );
-    assert_eq!(figures.evictions.kswapd_pages, 2);
+    assert_eq!(figures.evictions.kswapd, 2);
     assert_eq!(
         (figures.resident_pages, history.resident_bytes()),
         (None, None)
@@ -434,8 +434,8 @@ proptest! {
         );
         let agents = figures.evictions;
         prop_assert_eq!(
-            agents.kswapd_pages + agents.direct_reclaim_pages
-                + agents.kernel_thread_pages + agents.invalidation_pages,
+            agents.kswapd + agents.direct_reclaim
+                + agents.kernel_thread + agents.invalidation,
             figures.evicted_pages
         );
     }
