@@ -2,10 +2,16 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{Metadata, OpenOptions};
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use super::shard_index::ShardIndex;
+
+/// How a pointer of Git LFS begins (docs/spec.md of git-lfs), and its largest size.
+const LFS_POINTER: &[u8] = b"version https://git-lfs";
+const LARGEST_POINTER_BYTES: u64 = 1024;
 
 /// Why a path is no model that can be traced.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +60,32 @@ pub enum ModelFileError {
         /// File names of those that are not there.
         missing: Vec<String>,
     },
+    /// What Git LFS keeps in place of a file.
+    #[error("model {}: is only the pointer that Git LFS keeps in place of the file; fetch the file itself, with `git lfs pull` in its repository or `hf download`", path.display())]
+    LfsPointer {
+        /// The path.
+        path: PathBuf,
+    },
+    /// An index of shards that is none.
+    #[error("model {}: is named as an index of shards is, but {problem}; name one of the model's files", path.display())]
+    BadIndex {
+        /// The path.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Files that an index names are not there.
+    #[error("model {}: of the {count} files that {} names, these are missing: {}; put them beside it", path.display(), index, missing.join(", "))]
+    MissingShards {
+        /// What was named.
+        path: PathBuf,
+        /// The index.
+        index: String,
+        /// How many files it names.
+        count: usize,
+        /// Those that are not there.
+        missing: Vec<String>,
+    },
     /// Anything else.
     #[error("model {}: cannot be opened: {source}", path.display())]
     Unreadable {
@@ -75,15 +107,26 @@ pub struct ModelFiles {
 
 impl ModelFiles {
     /// The model that `path` belongs to: the file itself, or, where its name is that of a part
-    /// (`NAME-00002-of-00005.gguf`), all parts in the same directory. Any regular file will do, GGUF or not.
+    /// (`NAME-00002-of-00005.gguf`), all parts in the same directory; where it is an index of shards
+    /// (`model.safetensors.index.json`), or such an index beside it names it, all files that the index names. Any regular file will do, GGUF or not.
     /// Symbolic links are followed, and the parts are looked for beside the link.
     ///
     /// # Errors
     /// See [`ModelFileError`]; every part is checked.
     pub fn from_path(path: &Path) -> Result<Self, ModelFileError> {
         check(path)?;
+        if ShardIndex::has_its_name(path) {
+            let index = ShardIndex::read(path).map_err(|problem| ModelFileError::BadIndex {
+                path: path.to_owned(),
+                problem,
+            })?;
+            return Self::of_index(path, index);
+        }
         let name = path.file_name().unwrap_or(path.as_os_str());
         let Some(part) = SplitName::parse(name) else {
+            if let Some(index) = ShardIndex::beside(path) {
+                return Self::of_index(path, index);
+            }
             return Ok(Self {
                 display_name: name.to_string_lossy().into_owned(),
                 files: vec![path.to_owned()],
@@ -111,6 +154,32 @@ impl ModelFiles {
         Ok(Self {
             display_name: part.display_name(),
             files,
+        })
+    }
+
+    fn of_index(path: &Path, index: ShardIndex) -> Result<Self, ModelFileError> {
+        let mut missing = Vec::new();
+        for file in &index.files {
+            match check(file) {
+                Ok(()) => {}
+                Err(ModelFileError::Missing { .. }) => {
+                    let name = file.file_name().unwrap_or_default();
+                    missing.push(name.to_string_lossy().into_owned());
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        if !missing.is_empty() {
+            return Err(ModelFileError::MissingShards {
+                path: path.to_owned(),
+                index: format!("{}.index.json", index.display_name),
+                count: index.files.len(),
+                missing,
+            });
+        }
+        Ok(Self {
+            display_name: index.display_name,
+            files: index.files,
         })
     }
 }
@@ -142,13 +211,21 @@ pub(crate) fn check(path: &Path) -> Result<(), ModelFileError> {
             kind: kind(&metadata),
         });
     }
-    OpenOptions::new()
+    let file = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
         .open(path)
         .map_err(failed)?;
     if metadata.len() == 0 {
         return Err(ModelFileError::Empty { path: owned() });
+    }
+    if metadata.len() < LARGEST_POINTER_BYTES {
+        // Only of so small a file: of a model nothing is read here, which would put it into the page cache.
+        let mut start = Vec::new();
+        let read = file.take(LFS_POINTER.len() as u64).read_to_end(&mut start);
+        if read.is_ok() && start == LFS_POINTER {
+            return Err(ModelFileError::LfsPointer { path: owned() });
+        }
     }
     Ok(())
 }
@@ -245,172 +322,4 @@ impl SplitName {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::symlink;
-
-    use super::*;
-
-    fn part(name: &str) -> Option<(String, u32, u32)> {
-        SplitName::parse(OsStr::new(name))
-            .map(|part| (part.display_name(), part.number, part.count))
-    }
-
-    #[test]
-    fn names_of_parts() {
-        assert_eq!(
-            part("a b-00002-of-00010.gguf"),
-            Some(("a b.gguf".to_owned(), 2, 10))
-        );
-        assert_eq!(
-            part("model-00001-of-00001.safetensors"),
-            Some(("model.safetensors".to_owned(), 1, 1))
-        );
-        assert_eq!(
-            part("M-00003-of-00003.GGUF"),
-            Some(("M.GGUF".to_owned(), 3, 3))
-        );
-        for name in [
-            "a.gguf",
-            "a-00001-of-00003.bin",
-            "a-00000-of-00003.gguf",
-            "a-00004-of-00003.gguf",
-            "a-1-of-3.gguf",
-            "a-001-of-0000003.gguf",
-            "a-+0001-of-00003.gguf",
-            "-00001-of-00003.gguf",
-            "00001-of-00003.gguf",
-            ".gguf",
-            "a-00001-of-00003",
-            "é-0001-of-00003.gguf",
-        ] {
-            assert_eq!(part(name), None, "{name}");
-        }
-        let odd = OsString::from_vec(b"\xff-00001-of-00002.gguf".to_vec());
-        let next = SplitName::parse(&odd).map(|part| part.name_of(2));
-        assert_eq!(
-            next,
-            Some(OsString::from_vec(b"\xff-00002-of-00002.gguf".to_vec()))
-        );
-    }
-
-    #[test]
-    fn files_and_their_siblings() {
-        let directory = tempfile::tempdir().expect("directory");
-        let path = |name: &str| directory.path().join(name);
-        for name in [
-            "plain.bin",
-            "s-00001-of-00003.gguf",
-            "s-00002-of-00003.gguf",
-            "s-00003-of-00003.gguf",
-            "t-00002-of-00004.gguf",
-        ] {
-            std::fs::write(path(name), name).expect("file");
-        }
-        let single = ModelFiles::from_path(&path("plain.bin")).expect("any regular file");
-        assert_eq!(
-            single,
-            ModelFiles {
-                display_name: "plain.bin".to_owned(),
-                files: vec![path("plain.bin")]
-            }
-        );
-        let split = ModelFiles::from_path(&path("s-00002-of-00003.gguf")).expect("split");
-        assert_eq!(split.display_name, "s.gguf");
-        assert_eq!(
-            split.files,
-            [
-                "s-00001-of-00003.gguf",
-                "s-00002-of-00003.gguf",
-                "s-00003-of-00003.gguf"
-            ]
-            .map(path)
-        );
-        match ModelFiles::from_path(&path("t-00002-of-00004.gguf")) {
-            Err(ModelFileError::MissingParts {
-                count: 4, missing, ..
-            }) => {
-                assert_eq!(
-                    missing,
-                    [
-                        "t-00001-of-00004.gguf",
-                        "t-00003-of-00004.gguf",
-                        "t-00004-of-00004.gguf"
-                    ]
-                );
-            }
-            other => panic!("{other:?}"),
-        }
-        symlink(path("plain.bin"), path("link.gguf")).expect("link");
-        assert_eq!(
-            ModelFiles::from_path(&path("link.gguf"))
-                .expect("link")
-                .files,
-            [path("link.gguf")]
-        );
-        std::fs::write(path("s-00003-of-00003.gguf"), "").expect("empty");
-        assert!(
-            matches!(ModelFiles::from_path(&path("s-00001-of-00003.gguf")), Err(ModelFileError::Empty { path: which }) if which == path("s-00003-of-00003.gguf"))
-        );
-    }
-
-    #[test]
-    fn what_is_no_model_is_said() {
-        let directory = tempfile::tempdir().expect("directory");
-        let path = |name: &str| directory.path().join(name);
-        assert!(matches!(
-            ModelFiles::from_path(&path("none")),
-            Err(ModelFileError::Missing { .. })
-        ));
-        symlink(path("none"), path("dangling.gguf")).expect("link");
-        assert!(matches!(
-            ModelFiles::from_path(&path("dangling.gguf")),
-            Err(ModelFileError::Missing { .. })
-        ));
-        std::fs::write(path("m.GGUF"), "x").expect("file");
-        let error = ModelFiles::from_path(directory.path())
-            .expect_err("directory")
-            .to_string();
-        assert!(
-            error.contains("is a directory") && error.contains("m.GGUF"),
-            "{error}"
-        );
-        assert!(matches!(
-            ModelFiles::from_path(&path("m.GGUF/x")),
-            Err(ModelFileError::Missing { .. })
-        ));
-        std::fs::write(path("empty"), "").expect("file");
-        assert!(matches!(
-            ModelFiles::from_path(&path("empty")),
-            Err(ModelFileError::Empty { .. })
-        ));
-        nix::unistd::mkfifo(&path("fifo.gguf"), nix::sys::stat::Mode::S_IRUSR).expect("fifo");
-        assert!(matches!(
-            ModelFiles::from_path(&path("fifo.gguf")),
-            Err(ModelFileError::NotRegular { kind: "a FIFO", .. })
-        ));
-        assert!(matches!(
-            ModelFiles::from_path(Path::new("/dev/null")),
-            Err(ModelFileError::NotRegular {
-                kind: "a character device",
-                ..
-            })
-        ));
-        use std::os::unix::fs::PermissionsExt;
-        std::fs::set_permissions(path(""), PermissionsExt::from_mode(0o755)).expect("mode");
-        std::fs::set_permissions(path("m.GGUF"), PermissionsExt::from_mode(0o000)).expect("mode");
-        // root may read anything; the identity for file access belongs to a thread and goes with it.
-        let refused = std::thread::spawn({
-            let file = path("m.GGUF");
-            move || {
-                nix::unistd::setfsuid(nix::unistd::Uid::from_raw(65534));
-                ModelFiles::from_path(&file)
-            }
-        })
-        .join()
-        .expect("no panic");
-        assert!(matches!(
-            refused,
-            Err(ModelFileError::PermissionDenied { .. })
-        ));
-    }
-}
+mod tests;

@@ -14,6 +14,7 @@ mod gguf;
 mod names;
 mod outline;
 mod safetensors;
+mod shard_index;
 
 pub use files::{ModelFileError, ModelFiles};
 pub use gguf::{

@@ -121,7 +121,9 @@ pub fn trace_record(request: &TraceRequest) -> anyhow::Result<BlockTraceRecord> 
                 }
             }),
             latency_us: has_completions.then(|| LatencyFigures {
-                untimed: Some(figures.requests.unmatched_completions),
+                untimed: Some(
+                    figures.requests.unmatched_completions + figures.requests.untimed_reads,
+                ),
                 ..figures.latency_us
             }),
             ..ModelRecord::default()
@@ -207,6 +209,20 @@ fn look(request: &TraceRequest) -> anyhow::Result<Found> {
     };
     let analysis = analyse(Trace::open(&files)?, &options)?;
     let loss = loss(&analysis.trace, &left_out, &mut notes);
+    if analysis.trace.wrapped_lines > 0 {
+        notes.push(format!(
+            "{} records stood in two lines each, as mail programs break them, and were put together",
+            analysis.trace.wrapped_lines
+        ));
+    }
+    let device = &analysis.device;
+    if device.early_completions > 0 {
+        notes.push(format!(
+            "{} reads completed before they were issued, by their time stamps: the clocks of two CPUs differ by up to {:.1} µs at least. They were matched by their sectors; they have no latency, and other latencies may be wrong by as much",
+            device.early_completions,
+            device.longest_skew.0 as f64 / 1e3
+        ));
+    }
     let printed_files = files.iter().map(|file| file.display().to_string());
     Ok(Found {
         files: printed_files.collect(),

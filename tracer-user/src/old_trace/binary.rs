@@ -32,6 +32,7 @@ use super::{
     error::{Place, TraceError, TraceErrorKind},
     record::{Action, MOST_SECTORS, TraceRecord},
     sequence::SequenceGaps,
+    surroundings::was_taken_for_text,
 };
 
 /// `BLK_IO_TRACE_MAGIC`, without the version in its last byte.
@@ -41,6 +42,10 @@ const VERSION: u8 = 7;
 /// `sizeof(struct blk_io_trace)`.
 const HEADER_BYTES: usize = 48;
 const BUFFER_BYTES: usize = 1 << 18;
+/// How much of the beginning tells whether the file was taken for text; a little more is kept.
+const BEGINNING_BYTES: usize = 4096;
+/// Starts of recordings that are kept.
+const MOST_STARTS: usize = 16;
 
 /// Bits of the upper half of `action` (`enum blktrace_cat`).
 mod category {
@@ -97,7 +102,10 @@ pub struct BinaryTrace<R> {
     data: Vec<u8>,
     sequences: SequenceGaps,
     wall_clock: Option<WallClock>,
+    starts: Vec<(KernelDevice, Nanos)>,
     cut_off: Option<String>,
+    /// The file's beginning.
+    beginning: Vec<u8>,
 }
 
 /// A moment by both clocks.
@@ -118,6 +126,8 @@ pub struct BinaryEnd {
     pub missing: u64,
     /// When the trace was made.
     pub wall_clock: Option<WallClock>,
+    /// Which devices' recordings this file says were started, and when; at most 16.
+    pub starts: Vec<(KernelDevice, Nanos)>,
     /// The last record is no whole one: where.
     pub cut_off: Option<String>,
 }
@@ -133,7 +143,9 @@ impl<R: Read> BinaryTrace<R> {
             data: Vec::new(),
             sequences: SequenceGaps::default(),
             wall_clock: None,
+            starts: Vec::new(),
             cut_off: None,
+            beginning: Vec::new(),
         }
     }
 
@@ -142,6 +154,16 @@ impl<R: Read> BinaryTrace<R> {
     /// # Errors
     /// What is no record, with its offset. A last record that is cut off is the trace's end.
     pub fn next_record(&mut self) -> Result<Option<TraceRecord>, TraceError> {
+        let answer = self.next_whole_record();
+        let is_in_beginning = self.offset < BEGINNING_BYTES as u64;
+        let is_wrong = answer.is_err() || self.cut_off.is_some();
+        if is_wrong && is_in_beginning && was_taken_for_text(&self.beginning) {
+            return Err(self.error(TraceErrorKind::Mangled));
+        }
+        answer
+    }
+
+    fn next_whole_record(&mut self) -> Result<Option<TraceRecord>, TraceError> {
         while self.cut_off.is_none() {
             let mut bytes = [0; HEADER_BYTES];
             match self.fill(&mut bytes)? {
@@ -189,6 +211,10 @@ impl<R: Read> BinaryTrace<R> {
                 && let (Some(seconds), Some(nanos)) = (data.first_chunk(), data.get(4..))
                 && let Some(nanos) = nanos.first_chunk()
             {
+                if self.starts.len() < MOST_STARTS {
+                    self.starts
+                        .push((KernelDevice(header.device), Nanos(header.time)));
+                }
                 self.wall_clock = Some(WallClock {
                     time: Nanos(header.time),
                     seconds: word(*seconds, self.order),
@@ -266,6 +292,9 @@ impl<R: Read> BinaryTrace<R> {
                 Err(error) => return Err(self.error(TraceErrorKind::Io(error))),
             }
         }
+        if self.beginning.len() < BEGINNING_BYTES {
+            self.beginning.extend(buffer.iter().take(filled).copied());
+        }
         Ok(filled)
     }
 
@@ -289,12 +318,18 @@ impl<R: Read> BinaryTrace<R> {
         TraceError::new(&self.path, Place::Byte(self.offset), kind)
     }
 
+    /// What the file is called.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// What is known after the last record.
     #[must_use]
     pub fn end(self) -> BinaryEnd {
         BinaryEnd {
             missing: self.sequences.missing_from_start(),
             wall_clock: self.wall_clock,
+            starts: self.starts,
             cut_off: self.cut_off,
         }
     }

@@ -1,5 +1,7 @@
 //! The records of one device → its figures.
 
+use std::collections::VecDeque;
+
 use smallvec::smallvec;
 use tracer_common::{counters::Operation, gap::SECTOR_BYTES};
 
@@ -21,9 +23,12 @@ use crate::{
 use super::{
     model::ModelPlace,
     record::{Action, TraceRecord},
-    requests::RequestFollower,
+    requests::{Completed, RequestFollower},
 };
 
+/// By how much the clocks of two CPUs may differ: a completion that is stamped so much before the issue of its sectors is
+/// still that issue's.
+const MOST_SKEW: Nanos = Nanos(10_000_000);
 /// Slot of the one model.
 const MODEL: u16 = 0;
 /// No request: of completions whose issue was not seen.
@@ -88,6 +93,12 @@ pub struct DeviceTrace {
     /// Distinct bytes of the model that were issued, until the first completion: a trace without any completion says no
     /// more of what arrived.
     issued: Option<UniqueBytes>,
+    /// Completions without an issue so far, the oldest first.
+    early: VecDeque<TraceRecord>,
+    /// Completions that were stamped before their issues.
+    early_completions: u64,
+    /// The longest time by which one was.
+    longest_skew: Nanos,
     /// Sectors of all reads that were issued: the first one, and the one after the last.
     range: Option<(u64, u64)>,
     counts: DeviceRecord,
@@ -123,6 +134,10 @@ pub struct DeviceFindings {
     pub read_dispatches: u64,
     /// Completions of reads.
     pub completions: u64,
+    /// Completions of reads that are stamped before their issues.
+    pub early_completions: u64,
+    /// The longest time by which one is.
+    pub longest_skew: Nanos,
     /// Distinct bytes of the model in issued reads, where the trace has no completions.
     pub issued_unique_bytes: Option<u64>,
     /// Issued reads that touch the model.
@@ -150,6 +165,9 @@ impl DeviceTrace {
             place: place.map_or(Where::Anywhere, |place| Where::At(place.locator.clone())),
             previous_end: None,
             issued: Some(UniqueBytes::default()),
+            early: VecDeque::new(),
+            early_completions: 0,
+            longest_skew: Nanos(0),
             range: None,
             counts: DeviceRecord {
                 name: device.to_string(),
@@ -173,6 +191,12 @@ impl DeviceTrace {
 
     /// Takes in a record, by time.
     pub fn take(&mut self, record: &TraceRecord) {
+        while let Some(early) = self
+            .early
+            .pop_front_if(|early| record.time.0.saturating_sub(early.time.0) > MOST_SKEW.0)
+        {
+            self.complete_unseen(&early, record.time);
+        }
         self.own_records += u64::from(record.action != Action::Remap);
         self.read_dispatches += u64::from(
             record.action == Action::Issue
@@ -233,7 +257,12 @@ impl DeviceTrace {
         let touched = self.place.touched(start, end);
         let mut again = false;
         match record.action {
-            Action::Issue => again = self.issue(record, touched.as_ref()),
+            Action::Issue => {
+                again = self.issue(record, touched.as_ref());
+                if !again && !self.early.is_empty() {
+                    self.complete_early(record, touched.as_ref());
+                }
+            }
             Action::Complete => self.complete(record, touched.as_ref()),
             Action::Requeue => {
                 if let (Some(request), Some(touched)) = (self.reads.requeue(start, end), &touched) {
@@ -333,10 +362,57 @@ impl DeviceTrace {
         issued.again
     }
 
+    /// The completion of a read that has just been issued, where it was stamped before.
+    fn complete_early(&mut self, issue: &TraceRecord, touched: Option<&Part>) {
+        let is_its = |early: &TraceRecord| {
+            early.sector == issue.sector && early.end_sector() == issue.end_sector()
+        };
+        let Some(position) = self.early.iter().position(is_its) else {
+            return;
+        };
+        let Some(early) = self.early.remove(position) else {
+            return;
+        };
+        let Some(completed) = self.reads.complete(early.sector, early.end_sector()) else {
+            return;
+        };
+        self.early_completions += 1;
+        let skew = issue.time.0.saturating_sub(early.time.0);
+        self.longest_skew = self.longest_skew.max(Nanos(skew));
+        let at_issue = TraceRecord {
+            time: issue.time,
+            ..early
+        };
+        self.complete_part(&at_issue, Some(completed), touched, true);
+    }
+
+    /// A completion of which no issue is in the trace.
+    fn complete_unseen(&mut self, record: &TraceRecord, noticed: Nanos) {
+        let touched = self.place.touched(record.sector, record.end_sector());
+        let noticed = TraceRecord {
+            time: noticed,
+            ..*record
+        };
+        self.complete_part(&noticed, None, touched.as_ref(), false);
+    }
+
     fn complete(&mut self, record: &TraceRecord, touched: Option<&Part>) {
         self.completions += 1;
         self.issued = None;
-        let completed = self.reads.complete(record.sector, record.end_sector());
+        match self.reads.complete(record.sector, record.end_sector()) {
+            None => self.early.push_back(*record),
+            completed => self.complete_part(record, completed, touched, false),
+        }
+    }
+
+    /// `untimed`: the clocks of issue and completion differ, and what they give is no latency.
+    fn complete_part(
+        &mut self,
+        record: &TraceRecord,
+        completed: Option<Completed>,
+        touched: Option<&Part>,
+        untimed: bool,
+    ) {
         let request = completed.map_or(UNSEEN_REQUEST, |completed| completed.request);
         let last = completed.is_none_or(|completed| completed.last);
         let place = place(record.sector, record.end_sector());
@@ -346,6 +422,9 @@ impl DeviceTrace {
             last,
             || parts(touched),
             |event| {
+                if untimed && let Some(read) = event.read.as_mut() {
+                    read.set_untimed();
+                }
                 let ranges = event.part.map_or(&[][..], |part| &part.ranges);
                 let completed = ReadCompleted {
                     time: record.time,
@@ -362,6 +441,9 @@ impl DeviceTrace {
     /// The figures of a trace that ends at `end`.
     #[must_use]
     pub fn finish(mut self, end: Nanos) -> DeviceFindings {
+        while let Some(record) = self.early.pop_front() {
+            self.complete_unseen(&record, end);
+        }
         let writes_to_model = match &self.place {
             Where::At(_) => Some((self.writes_to_model, self.write_bytes_to_model)),
             Where::Anywhere => {
@@ -383,6 +465,8 @@ impl DeviceTrace {
             read_records: self.read_records,
             read_dispatches: self.read_dispatches,
             completions: self.completions,
+            early_completions: self.early_completions,
+            longest_skew: self.longest_skew,
             issued_unique_bytes: self.issued.map(|unique| unique.bytes()),
             model_reads: self.model_reads,
             writes_to_model,

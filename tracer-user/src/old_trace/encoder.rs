@@ -23,6 +23,7 @@ const DEVICE: u32 = 254 << 20 | 16;
 /// A file that is being written.
 pub struct Encoder {
     order: ByteOrder,
+    cpu: u32,
     sequence: u32,
     records: Vec<Record>,
 }
@@ -42,6 +43,7 @@ impl Encoder {
     pub fn new(order: ByteOrder) -> Self {
         Self {
             order,
+            cpu: 0,
             sequence: 0,
             records: Vec::new(),
         }
@@ -66,6 +68,12 @@ impl Encoder {
             cgroup: None,
             data: Vec::new(),
         });
+        self
+    }
+
+    /// The CPU of all records.
+    pub fn on_cpu(&mut self, cpu: u32) -> &mut Self {
+        self.cpu = cpu;
         self
     }
 
@@ -153,7 +161,7 @@ impl Encoder {
             bytes.extend(self.word(record.action | with_cgroup));
             bytes.extend(self.word(193));
             bytes.extend(self.word(DEVICE));
-            bytes.extend(self.word(0));
+            bytes.extend(self.word(self.cpu));
             bytes.extend(half(record.error));
             bytes.extend(half(length));
             bytes.extend(cgroup);

@@ -82,6 +82,38 @@ pub enum TraceErrorKind {
     /// A line without end.
     #[error("the line is longer than {0} bytes: this is no text of blkparse")]
     LongLine(usize),
+    /// Two recordings taken as one.
+    #[error(
+        "this is another recording than what comes before it: {0}. Its reads would count twice, and its times do not belong to the others: give one recording at a time; a file that holds several has to be split here"
+    )]
+    TwoRecordings(String),
+    /// Packed.
+    #[error(
+        "is compressed ({format}): unpack it first, for instance with `{command} {} > trace`, and give what comes out", path.display()
+    )]
+    Compressed {
+        /// What packs it.
+        format: &'static str,
+        /// What unpacks it to standard output.
+        command: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
+    /// Text in another encoding than ASCII and its supersets.
+    #[error(
+        "is a text in UTF-16, as Windows PowerShell writes it: convert it first, with `iconv -f UTF-16 -t UTF-8 {} > trace`", .0.display()
+    )]
+    Utf16(PathBuf),
+    /// A binary file that was copied as a text.
+    #[error(
+        "this was a binary file of blktrace, and something has since taken its bytes for text and replaced what is no letter: they cannot be had back. Copy the original again as it is (scp, rsync or a tar archive; not through a terminal, an editor or a paste)"
+    )]
+    Mangled,
+    /// Only the pointer to a file.
+    #[error(
+        "is the pointer that Git LFS keeps in place of a file: fetch the file itself, with `git lfs pull` in its repository"
+    )]
+    LfsPointer,
     /// Records after blkparse's summary.
     #[error(
         "a record after blkparse's summary: these are two recordings in one file, whose times do not belong together; split the file here"

@@ -10,11 +10,13 @@ mod binary;
 mod device;
 mod error;
 mod model;
+mod one_recording;
 mod order;
 mod record;
 mod requests;
 mod sequence;
 mod summary;
+mod surroundings;
 mod text;
 mod text_line;
 mod trace;
@@ -30,5 +32,7 @@ pub use trace::{Trace, TraceEnd, TraceFile, recording_files};
 mod corpus_tests;
 #[cfg(test)]
 mod encoder;
+#[cfg(test)]
+mod field_tests;
 #[cfg(test)]
 mod golden_tests;

@@ -148,8 +148,50 @@ fn from_saved(model: Option<&Path>, source: &Path) -> anyhow::Result<FoundModel>
     }))
 }
 
+/// The parts of `NAME-00002-of-00005.EXTENSION`: what all shards of a model have, and this one's number.
+fn shard_name(path: &Path) -> Option<((String, u32), u32)> {
+    let (stem, extension) = path.file_name()?.to_str()?.rsplit_once('.')?;
+    let (rest, count) = stem.rsplit_once("-of-")?;
+    let (name, number) = rest.rsplit_once('-')?;
+    let figure = |digits: &str| {
+        let is_figure = digits.len() == 5 && digits.bytes().all(|byte| byte.is_ascii_digit());
+        is_figure.then(|| digits.parse().ok())?
+    };
+    let (number, count) = (figure(number)?, figure(count)?);
+    Some(((format!("{name}.{extension}"), count), number))
+}
+
+/// The shards of the model that one file is of, in order; that file alone where it is none.
+///
+/// # Errors
+/// Shards that are not in the text.
+fn with_its_shards(
+    named: (PathBuf, FileExtents),
+    others: Vec<(PathBuf, FileExtents)>,
+) -> anyhow::Result<Vec<(PathBuf, FileExtents)>> {
+    let Some((model, own_number)) = shard_name(&named.0) else {
+        return Ok(vec![named]);
+    };
+    let folder = named.0.parent().map(Path::to_owned);
+    let mut shards = vec![(own_number, named)];
+    shards.extend(others.into_iter().filter_map(|other| {
+        let (of, number) = shard_name(&other.0)?;
+        let is_its = of == model && other.0.parent() == folder.as_deref() && number != own_number;
+        is_its.then_some((number, other))
+    }));
+    shards.sort_by_key(|(number, _)| *number);
+    let numbers: Vec<u32> = shards.iter().map(|(number, _)| *number).collect();
+    if !numbers.iter().copied().eq(1..=model.1) {
+        bail!(
+            "the model is in {} shards, and it has only {numbers:?} of them: save filefrag -v of all",
+            model.1
+        );
+    }
+    Ok(shards.into_iter().map(|(_, file)| file).collect())
+}
+
 /// The files that are meant, of a text that has several (`filefrag -v *`): the one of that path, or of that name where
-/// no other has it.
+/// no other has it; where it is a shard, all shards of its model.
 fn named_files(
     files: Vec<(PathBuf, FileExtents)>,
     model: Option<&Path>,
@@ -165,17 +207,19 @@ fn named_files(
     let Some(model) = model else {
         bail!("it has several files ({names}): say with --model which of them is the model");
     };
-    let (same_path, others): (Vec<_>, Vec<_>) =
+    let (mut found, mut others): (Vec<_>, Vec<_>) =
         files.into_iter().partition(|(path, _)| path == model);
-    let mut found = same_path;
     if found.is_empty() {
-        found = others
+        (found, others) = others
             .into_iter()
-            .filter(|(path, _)| path.file_name() == model.file_name())
-            .collect();
+            .partition(|(path, _)| path.file_name() == model.file_name());
+    }
+    if let [_] = found.as_slice()
+        && let Some(named) = found.pop()
+    {
+        return with_its_shards(named, others);
     }
     match found.len() {
-        1 => Ok(found),
         0 => bail!(
             "it has several files ({names}), and none of them is named {}",
             model.display()

@@ -10,6 +10,7 @@ use super::{
     record::TraceRecord,
     sequence::SequenceGaps,
     summary::Summary,
+    surroundings::{decoration_bytes, is_of_a_shell},
     text_line::{begins_like_a_record, parse_line},
 };
 
@@ -22,7 +23,10 @@ pub struct TextTrace<R> {
     path: PathBuf,
     reader: BufReader<R>,
     line: Vec<u8>,
+    /// Bytes that stood before the line and were put there.
+    decoration: usize,
     number: u64,
+    wrapped: u64,
     records: u64,
     summary: Option<Summary>,
     sequences: SequenceGaps,
@@ -36,6 +40,8 @@ pub struct TextEnd {
     pub summary: Option<Summary>,
     /// Records that are missing by the sequence numbers.
     pub missing_by_sequence: u64,
+    /// Records that stood in two lines each.
+    pub wrapped_lines: u64,
     /// The last line is no whole one: what it looks like.
     pub cut_off: Option<String>,
 }
@@ -47,7 +53,9 @@ impl<R: Read> TextTrace<R> {
             path: path.to_owned(),
             reader: BufReader::with_capacity(BUFFER_BYTES, reader),
             line: Vec::new(),
+            decoration: 0,
             number: 0,
+            wrapped: 0,
             records: 0,
             summary: None,
             sequences: SequenceGaps::default(),
@@ -67,7 +75,8 @@ impl<R: Read> TextTrace<R> {
             let has_end = self.line.last() == Some(&b'\n');
             let line = self.line.trim_ascii_end();
             if !begins_like_a_record(line) {
-                if !has_end && self.records > 0 && self.summary.is_none() {
+                let is_text_of_a_trace = || !line.is_empty() && !is_of_a_shell(line);
+                if !has_end && self.records > 0 && self.summary.is_none() && is_text_of_a_trace() {
                     self.cut_off = Some(self.cut());
                     return Ok(None);
                 }
@@ -80,12 +89,11 @@ impl<R: Read> TextTrace<R> {
             let record = match result {
                 Ok(record) if is_whole => record,
                 Err(error) if has_end => {
-                    return Err(self.error(
-                        error.column,
-                        TraceErrorKind::Line {
-                            expected: error.expected,
-                        },
-                    ));
+                    let kind = TraceErrorKind::Line {
+                        expected: error.expected,
+                    };
+                    let error = self.error(error.column, kind);
+                    self.rest_of_wrapped()?.ok_or(error)?
                 }
                 _ => {
                     self.cut_off = Some(self.cut());
@@ -103,6 +111,22 @@ impl<R: Read> TextTrace<R> {
         }
     }
 
+    /// The record that begins in this line, which holds none, and ends in the next one: mail programs break long lines.
+    /// None where the two together are no record either.
+    fn rest_of_wrapped(&mut self) -> Result<Option<TraceRecord>, TraceError> {
+        let mut whole = self.line.trim_ascii_end().to_vec();
+        if !self.read_line()? || begins_like_a_record(&self.line) || Summary::knows(&self.line) {
+            return Ok(None);
+        }
+        let has_end = self.line.last() == Some(&b'\n');
+        whole.push(b' ');
+        whole.extend(self.line.trim_ascii());
+        let is_whole = has_end || whole.last() == Some(&b']');
+        let record = parse_line(&whole).ok().filter(|_| is_whole);
+        self.wrapped += u64::from(record.is_some());
+        Ok(record)
+    }
+
     /// Reads one line into `self.line`, with its end. False at the end of the file.
     fn read_line(&mut self) -> Result<bool, TraceError> {
         self.line.clear();
@@ -117,13 +141,15 @@ impl<R: Read> TextTrace<R> {
         if length == LONGEST_LINE && self.line.last() != Some(&b'\n') {
             return Err(self.error(0, TraceErrorKind::LongLine(LONGEST_LINE)));
         }
+        self.decoration = decoration_bytes(&self.line);
+        self.line.drain(..self.decoration);
         Ok(length > 0)
     }
 
     /// A line that is no record: of the summary, or nothing that is known.
     fn take_other(&mut self) -> Result<(), TraceError> {
         let line = self.line.trim_ascii_end();
-        if line.is_empty() || line.starts_with(b"Input file ") {
+        if line.is_empty() || line.starts_with(b"Input file ") || is_of_a_shell(line) {
             return Ok(());
         }
         match &mut self.summary {
@@ -155,9 +181,18 @@ impl<R: Read> TextTrace<R> {
     fn error(&self, column: usize, kind: TraceErrorKind) -> TraceError {
         let place = Place::Line {
             line: self.number,
-            column: column + 1,
+            column: self.decoration + column + 1,
         };
         TraceError::new(&self.path, place, kind)
+    }
+
+    /// The file, and the line that was read last.
+    pub fn place(&self) -> (&Path, Place) {
+        let place = Place::Line {
+            line: self.number,
+            column: 1,
+        };
+        (&self.path, place)
     }
 
     /// What is known after the last record.
@@ -175,6 +210,7 @@ impl<R: Read> TextTrace<R> {
         Ok(TextEnd {
             summary: self.summary,
             missing_by_sequence: self.sequences.missing(),
+            wrapped_lines: self.wrapped,
             cut_off: self.cut_off,
         })
     }

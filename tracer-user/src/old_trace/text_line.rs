@@ -157,7 +157,8 @@ impl Cursor<'_> {
 
     fn spaces(&mut self) -> bool {
         let from = self.at;
-        while self.peek() == Some(b' ') {
+        // Tabs, where an editor made them of spaces.
+        while matches!(self.peek(), Some(b' ' | b'\t')) {
             self.at += 1;
         }
         self.at > from
@@ -287,7 +288,7 @@ impl Cursor<'_> {
     /// Flush, operation, FUA, read-ahead, synchronous, metadata (`fill_rwbs` in blkparse_fmt.c).
     fn rwbs(&mut self) -> Result<Flags, LineError> {
         const EXPECTED: &str =
-            "the letters of RWBS: R, W, D or N, with F before it and F, A, S, M after it";
+            "the letters of RWBS: R, W, D or N, with F before it and F, A, S, M, B after it";
         let from = self.at;
         let mut flags = Flags {
             operation: Operation::Other,
@@ -308,6 +309,8 @@ impl Cursor<'_> {
                 (b'A', Some(_)) => flags.readahead = true,
                 (b'S', Some(_)) => flags.synchronous = true,
                 (b'M', Some(_)) => flags.metadata = true,
+                // A barrier, of kernels before 2.6.37: it says nothing of the direction.
+                (b'B', Some(_)) => {}
                 _ => known = false,
             }
         }

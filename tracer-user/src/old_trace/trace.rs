@@ -9,12 +9,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::{stats::Nanos, storage::KernelDevice};
+
 use super::{
     binary::{BinaryTrace, ByteOrder, WallClock},
     error::{Place, TraceError, TraceErrorKind},
+    one_recording::{OneRecording, OtherRecording},
     order::TimeOrder,
     record::TraceRecord,
     summary::Summary,
+    surroundings::{START_BYTES, other_content},
     text::TextTrace,
 };
 
@@ -36,6 +40,7 @@ pub struct TraceFile {
 pub struct Trace {
     files: Files,
     order: TimeOrder,
+    one: OneRecording,
     drained: bool,
     /// Records given out.
     records: u64,
@@ -54,6 +59,8 @@ struct BinaryFiles {
     /// The next record of each file.
     heads: Vec<Option<TraceRecord>>,
     earliest: BinaryHeap<Reverse<(u64, u32, usize)>>,
+    /// Of which the last record is that was given out.
+    latest: usize,
 }
 
 impl BinaryFiles {
@@ -62,6 +69,7 @@ impl BinaryFiles {
             heads: vec![None; files.len()],
             files,
             earliest: BinaryHeap::new(),
+            latest: 0,
         };
         for slot in 0..merged.files.len() {
             merged.advance(slot)?;
@@ -85,8 +93,15 @@ impl BinaryFiles {
             return Ok(None);
         };
         let record = self.heads.get_mut(slot).and_then(Option::take);
+        self.latest = slot;
         self.advance(slot)?;
         Ok(record)
+    }
+
+    fn latest_path(&self) -> &Path {
+        self.files
+            .get(self.latest)
+            .map_or(Path::new(""), BinaryTrace::path)
     }
 }
 
@@ -99,6 +114,8 @@ pub struct TraceEnd {
     pub records: u64,
     /// Files that are cut off, and where.
     pub cut_off: Vec<String>,
+    /// Records of a text that stood in two lines each.
+    pub wrapped_lines: u64,
     /// Records out of the order of time.
     pub late_records: u64,
     /// Records missing by their numbers. Of a text: blkparse may have left them out on purpose.
@@ -140,11 +157,14 @@ impl Trace {
         let mut format = "binary files of blktrace, little-endian";
         for mut file in files {
             let error = |kind| TraceError::new(&file.path, Place::File, kind);
-            let mut start = Vec::with_capacity(4);
+            let mut start = Vec::with_capacity(START_BYTES);
             (&mut file.reader)
-                .take(4)
+                .take(START_BYTES as u64)
                 .read_to_end(&mut start)
                 .map_err(|source| error(TraceErrorKind::Io(source)))?;
+            if let Some(kind) = other_content(&file.path, &start) {
+                return Err(error(kind));
+            }
             first_path.get_or_insert_with(|| file.path.clone());
             let order = start.first_chunk().copied().and_then(ByteOrder::of);
             let is_empty = start.is_empty();
@@ -189,6 +209,7 @@ impl Trace {
             }
         };
         Ok(Self {
+            one: OneRecording::new(matches!(files, Files::Text(_))),
             files,
             order: TimeOrder::default(),
             drained: false,
@@ -219,10 +240,25 @@ impl Trace {
     }
 
     fn next_in_files(&mut self) -> Result<Option<TraceRecord>, TraceError> {
-        match &mut self.files {
-            Files::Text(text) => text.next_record(),
-            Files::Binary(files) => files.next_record(),
+        let record = match &mut self.files {
+            Files::Text(text) => text.next_record()?,
+            Files::Binary(files) => files.next_record()?,
+        };
+        if let Some(record) = &record
+            && let Err(other) = self.one.take(record)
+        {
+            let (path, place) = match &self.files {
+                Files::Text(text) => text.place(),
+                Files::Binary(files) => (files.latest_path(), Place::File),
+            };
+            let what = what_is_other(other, record);
+            return Err(TraceError::new(
+                path,
+                place,
+                TraceErrorKind::TwoRecordings(what),
+            ));
         }
+        Ok(record)
     }
 
     /// What is known after the last record.
@@ -241,11 +277,29 @@ impl Trace {
                 let text = text.end()?;
                 end.summary = text.summary;
                 end.missing_by_sequence = text.missing_by_sequence;
+                end.wrapped_lines = text.wrapped_lines;
                 end.cut_off.extend(text.cut_off);
             }
             Files::Binary(binaries) => {
+                let mut starts: Vec<(KernelDevice, Nanos)> = Vec::new();
                 for file in binaries.files {
+                    let path = file.path().to_owned();
                     let file = file.end();
+                    for (device, time) in file.starts {
+                        // A recording is started once, and says so on one of its CPUs.
+                        let is_other = |(of, at): &(_, _)| *of == device && *at != time;
+                        if starts.iter().any(is_other) {
+                            let (major, minor) = (device.major(), device.minor());
+                            return Err(TraceError::new(
+                                &path,
+                                Place::File,
+                                TraceErrorKind::TwoRecordings(format!(
+                                    "blktrace was started twice for device {major},{minor}"
+                                )),
+                            ));
+                        }
+                        starts.push((device, time));
+                    }
                     end.missing_by_sequence += file.missing;
                     end.wall_clock = end.wall_clock.or(file.wall_clock);
                     end.cut_off.extend(file.cut_off);
@@ -253,6 +307,21 @@ impl Trace {
             }
         }
         Ok(end)
+    }
+}
+
+/// In words.
+fn what_is_other(other: OtherRecording, record: &TraceRecord) -> String {
+    let (number, cpu) = (record.sequence, record.cpu);
+    let device = format!("{},{}", record.device.major(), record.device.minor());
+    match other {
+        OtherRecording::NumberTwice => {
+            format!("record {number} of CPU {cpu} for device {device} is there already")
+        }
+        OtherRecording::TimeRunsBack => format!(
+            "record {number} of CPU {cpu} for device {device} is earlier than that CPU's records with lower numbers"
+        ),
+        OtherRecording::BeginsAgain => "the time is back at that of the first record".to_owned(),
     }
 }
 

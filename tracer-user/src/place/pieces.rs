@@ -84,6 +84,7 @@ impl ModelPieces {
         let outline = match outline(subject, model) {
             Ok(outline) => {
                 notes.extend(outline.notes.iter().cloned());
+                notes.extend(outline.not_understood());
                 Some(outline)
             }
             Err(reason) => {

@@ -37,6 +37,27 @@ impl BenchTest {
         })
     }
 
+    /// A row of the table that `llama-bench` prints by default: `| llama 7B … | tg128 | 12.50 ± 0.08 |`. None for other
+    /// rows, those of prompt and generation in one and those at a depth among them.
+    pub(crate) fn from_table_row(line: &str) -> Option<Self> {
+        let row = line.trim().strip_prefix('|')?.strip_suffix('|')?;
+        let mut cells = row.rsplit('|').map(str::trim);
+        let (rate, test) = (cells.next()?, cells.next()?);
+        let rate: f64 = rate.split_once('±')?.0.trim().parse().ok()?;
+        let count = |kind: &str| test.strip_prefix(kind)?.parse().ok();
+        let (prompt_tokens, generated_tokens) = match (count("pp"), count("tg")) {
+            (Some(tokens), None) => (tokens, 0),
+            (None, Some(tokens)) => (0, tokens),
+            _ => return None,
+        };
+        Some(Self {
+            prompt_tokens,
+            generated_tokens,
+            average_rate: Some(rate).filter(|rate| rate.is_finite() && *rate > 0.0),
+            samples_nanoseconds: Vec::new(),
+        })
+    }
+
     /// Tokens and time of all repetitions, for a test that has one kind of work only.
     pub(crate) fn work(&self) -> Option<Work> {
         let per_repetition = self.prompt_tokens.checked_add(self.generated_tokens)?;
@@ -81,6 +102,10 @@ pub(crate) struct ServerTimings {
     pub prompt: Option<Work>,
     /// Generation.
     pub generation: Option<Work>,
+    /// Loading of the model, milliseconds, where the answer has it.
+    pub load_milliseconds: Option<f64>,
+    /// All of the request, milliseconds, where the answer has it.
+    pub total_milliseconds: Option<f64>,
 }
 
 impl ServerTimings {
@@ -91,7 +116,7 @@ impl ServerTimings {
             .and_then(Value::as_object)
             .unwrap_or(object);
         if !timings.contains_key("predicted_n") || !timings.contains_key("predicted_ms") {
-            return None;
+            return Self::of_ollama(object);
         }
         let work = |count: &str, milliseconds: &str, rate: &str| {
             let positive = |key: &str| {
@@ -113,6 +138,30 @@ impl ServerTimings {
         Some(Self {
             prompt: work("prompt_n", "prompt_ms", "prompt_per_second"),
             generation: work("predicted_n", "predicted_ms", "predicted_per_second"),
+            load_milliseconds: None,
+            total_milliseconds: None,
+        })
+    }
+
+    /// From the last answer of ollama's API to a request: durations in nanoseconds.
+    fn of_ollama(object: &Map<String, Value>) -> Option<Self> {
+        let milliseconds = |key: &str| {
+            let nanoseconds = object.get(key)?.as_u64().filter(|value| *value > 0)?;
+            Some(nanoseconds as f64 / 1e6)
+        };
+        let work = |count: &str, duration: &str| {
+            let tokens = object.get(count)?.as_u64().filter(|tokens| *tokens > 0)?;
+            Some(Work {
+                milliseconds: milliseconds(duration)?,
+                tokens: Some(tokens),
+                printed_rate: None,
+            })
+        };
+        Some(Self {
+            prompt: work("prompt_eval_count", "prompt_eval_duration"),
+            generation: Some(work("eval_count", "eval_duration")?),
+            load_milliseconds: milliseconds("load_duration"),
+            total_milliseconds: milliseconds("total_duration"),
         })
     }
 }

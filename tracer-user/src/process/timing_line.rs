@@ -111,6 +111,10 @@ pub(crate) fn parse(text: &str) -> Option<TimingLine> {
     if let Some((_, rest)) = text.rsplit_once("print_timings] ") {
         return parse_item(rest).map(TimingLine::Slot);
     }
+    // The server of 2023; its successor writes the same as JSON, where the parser of documents puts the label before it.
+    if let Some((_, rest)) = text.rsplit_once("print_timings:") {
+        return parse_item(rest).map(TimingLine::Slot);
+    }
     if let Some(rates) = parse_rates(text) {
         return Some(rates);
     }
@@ -184,6 +188,26 @@ fn work(milliseconds: f64, rest: &str) -> Option<Work> {
         milliseconds,
         tokens: Some(tokens),
         printed_rate,
+    })
+}
+
+/// Whether a line states a rate of tokens in some form: `12.3 tok/s`, `4.46T/s`, `tokens per second`.
+pub(crate) fn states_a_rate(text: &str) -> bool {
+    const UNITS: [&str; 8] = [
+        "tokens/s",
+        "token/s",
+        "tok/s",
+        "toks/s",
+        "t/s",
+        "T/s",
+        "tokens per second",
+        "tokens/second",
+    ];
+    UNITS.iter().any(|unit| {
+        text.match_indices(unit).any(|(at, _)| {
+            let before = text.get(..at).unwrap_or_default().trim_end();
+            before.ends_with(|last: char| last.is_ascii_digit())
+        })
     })
 }
 

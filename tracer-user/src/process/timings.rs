@@ -5,9 +5,9 @@
 //! | [`TimingSource`] | printed by | what is taken when it appears more than once |
 //! |---|---|---|
 //! | `Builtin` | the tracer's own engine, `builtin_perf_print:` | the last block |
-//! | `Json` | a script's last line on standard output: llama-server's `timings` object | – |
-//! | `Bench` | `llama-bench -o json` or `jsonl` | sums over the tests with generation only (and with prompt only) |
-//! | `Server` | llama-server, `slot print_timing: …`, on one line each or the items on the lines after it | sums over the requests |
+//! | `Json` | a script's last line on standard output: llama-server's `timings` object, the answer of ollama's API | – |
+//! | `Bench` | `llama-bench -o json` or `jsonl`, or its table | sums over the tests with generation only (and with prompt only); of a table with several of a kind, nothing |
+//! | `Server` | llama-server, `slot print_timing: …`, on one line each or the items on the lines after it; `print_timings: …` of 2023, and as JSON of 2024 | sums over the requests |
 //! | `Perf` | `common_perf_print:`, `llama_perf_context_print:`, `llama_print_timings:` | the last block: the counters may or may not be cumulative, a sum could count twice |
 //! | `Rates` | `llama-cli`'s `[ Prompt: … t/s \| Generation: … t/s ]` (rates only) | the last line |
 //!
@@ -22,13 +22,14 @@
 //!
 //! llama.cpp's `load time` ends when the first evaluation ends its start-up, so it is not the end of reading the file.
 
+mod documents;
+
 use std::fmt;
 
 use serde::Serialize;
-use serde_json::Value;
 
 use super::{
-    bench_json::{BenchTest, ServerTimings},
+    bench_json::BenchTest,
     buffer_lines::{BufferSize, BufferSizes},
     engine_mark::{self, EngineMark},
     output::OutputStream,
@@ -217,6 +218,8 @@ impl Report {
 
 /// Longest JSON document that is kept to be parsed, bytes.
 const LONGEST_DOCUMENT_BYTES: usize = 4 << 20;
+/// Characters of a line that a note shows.
+const LONGEST_SHOWN_LINE: usize = 120;
 
 /// Per stream: what the next line depends on.
 #[derive(Debug, Default)]
@@ -235,11 +238,15 @@ pub struct EngineLogParser {
     builtin: Option<Report>,
     server: Option<Report>,
     bench: Option<Report>,
+    /// Rows of a table of llama-bench: of prompts, and of generation.
+    bench_rows: [u64; 2],
     json: Option<Report>,
     rates: Option<Report>,
     buffers: BufferSizes,
     requests: ActiveRequests,
     request_marks: Vec<RequestMark>,
+    /// The first line that states a rate of tokens in a form that is not read.
+    unread_rate: Option<String>,
 }
 
 impl EngineLogParser {
@@ -293,6 +300,15 @@ impl EngineLogParser {
         &self.requests
     }
 
+    /// The first line that states a rate of tokens in a form that is not read, where no rate of generation was read.
+    #[must_use]
+    pub fn unread_rate(&self) -> Option<&str> {
+        let has_rate = |timings: EngineTimings| timings.tokens_per_second.is_some();
+        self.unread_rate
+            .as_deref()
+            .filter(|_| !self.timings().is_some_and(has_rate))
+    }
+
     /// What has been said so far, by the best form seen; `None` if nothing was.
     #[must_use]
     pub fn timings(&self) -> Option<EngineTimings> {
@@ -344,6 +360,10 @@ impl EngineLogParser {
         if self.document(stream, segment) {
             return;
         }
+        if let Some(test) = BenchTest::from_table_row(segment) {
+            self.bench_row(&test);
+            return;
+        }
         let parsed = timing_line::parse(segment);
         let state = self.state(stream);
         let inside_slot = std::mem::take(&mut state.inside_slot);
@@ -355,7 +375,12 @@ impl EngineLogParser {
                 state.inside_slot = true;
                 self.slot_item(&item);
             }
-            Some(TimingLine::Bare(_)) | None => {}
+            Some(TimingLine::Bare(_)) | None => {
+                if self.unread_rate.is_none() && timing_line::states_a_rate(segment) {
+                    let shown = segment.trim().chars().take(LONGEST_SHOWN_LINE);
+                    self.unread_rate = Some(shown.collect());
+                }
+            }
             Some(TimingLine::Rates { prompt, generation }) => {
                 let reports = self.rates.as_ref().map_or(0, |report| report.reports) + 1;
                 self.rates = Some(Report {
@@ -391,90 +416,6 @@ impl EngineLogParser {
             report.add(&TimingItem::Eval(steps));
         } else {
             report.add(item);
-        }
-    }
-
-    /// Takes lines that are JSON. True if the line was part of a document.
-    fn document(&mut self, stream: OutputStream, segment: &str) -> bool {
-        let trimmed = segment.trim();
-        let state = self.state(stream);
-        if let Some(document) = &mut state.document {
-            if document.len() + segment.len() > LONGEST_DOCUMENT_BYTES {
-                state.document = None;
-                return false;
-            }
-            document.push_str(segment);
-            document.push('\n');
-            // llama-bench indents everything inside its array.
-            if segment.trim_end() == "]" {
-                let document = state.document.take().unwrap_or_default();
-                if let Ok(Value::Array(tests)) = serde_json::from_str(&document) {
-                    for object in tests.iter().filter_map(Value::as_object) {
-                        if let Some(test) = BenchTest::from_object(object) {
-                            self.bench_test(&test);
-                        }
-                    }
-                }
-            }
-            // Timings inside a text that only began like an array must not be lost.
-            return timing_line::parse(segment).is_none();
-        }
-        if segment.trim_end() == "[" {
-            state.document = Some("[\n".to_owned());
-            return true;
-        }
-        if !(trimmed.starts_with('{') && trimmed.ends_with('}')) {
-            return false;
-        }
-        let Ok(Value::Object(object)) = serde_json::from_str(trimmed) else {
-            return false;
-        };
-        if let Some(test) = BenchTest::from_object(&object) {
-            self.bench_test(&test);
-        } else if stream == OutputStream::Stdout {
-            self.json = ServerTimings::from_object(&object).map(|timings| {
-                let mut report = Report {
-                    reports: 1,
-                    ..Report::default()
-                };
-                // JSON carries full precision; the server rounds times to a microsecond.
-                let agrees = |work: &Work| timing_line::rate_agrees(work, 0.002, 1e-3);
-                if let Some(work) = timings.prompt {
-                    report.prompt.add(&work, agrees(&work));
-                }
-                if let Some(work) = timings.generation {
-                    let work = timing_line::as_decode_steps(&work, 0.002, 1e-3);
-                    report.eval.add(&work, agrees(&work));
-                }
-                report
-            });
-        }
-        true
-    }
-
-    fn bench_test(&mut self, test: &BenchTest) {
-        let generation = match (test.prompt_tokens, test.generated_tokens) {
-            (0, 1..) => true,
-            (1.., 0) => false,
-            // Prompt and generation in one figure: neither rate can be had from it.
-            _ => return,
-        };
-        let report = self.bench.get_or_insert_default();
-        let (sum, rate) = if generation {
-            report.reports += 1;
-            (&mut report.eval, &mut report.rate)
-        } else {
-            (&mut report.prompt, &mut report.prompt_rate)
-        };
-        match test.work() {
-            Some(work) => sum.add(
-                &Work {
-                    printed_rate: test.average_rate,
-                    ..work
-                },
-                test.rate_agrees(),
-            ),
-            None => *rate = test.average_rate,
         }
     }
 }

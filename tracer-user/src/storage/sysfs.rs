@@ -178,7 +178,9 @@ impl Sysfs {
             nr_requests: optional_number(&queue.join("nr_requests"))?,
             read_ahead_kib: optional_number(&queue.join("read_ahead_kb"))?,
             max_sectors_kib: optional_number(&queue.join("max_sectors_kb"))?,
-            rotational: optional_flag(&queue.join("rotational"))?,
+            // What a loop device says is the kernel's default, whatever its file lies on.
+            rotational: optional_flag(&queue.join("rotational"))?
+                .filter(|_| !name.starts_with("loop")),
             iostats: optional_flag(&queue.join("iostats"))?,
             hardware_queue_count: hardware_queues
                 .as_ref()
@@ -393,6 +395,24 @@ mod tests {
         symlink(disk.join("nvme0n1p2"), tree.path().join("dev/block/259:2")).unwrap();
         let sysfs = Sysfs::at(tree.path());
         (tree, sysfs)
+    }
+
+    #[test]
+    fn whether_a_loop_device_has_moving_parts_is_not_known() {
+        let tree = tempfile::tempdir().unwrap();
+        let disk = tree.path().join("devices/virtual/block/loop3");
+        write(disk.join("dev"), "7:3\n");
+        write(disk.join("size"), "2048\n");
+        write(disk.join("queue/logical_block_size"), "512\n");
+        write(disk.join("queue/rotational"), "1\n");
+        write(disk.join("mq/0/nr_tags"), "128\n");
+        fs::create_dir_all(tree.path().join("dev/block")).unwrap();
+        symlink(&disk, tree.path().join("dev/block/7:3")).unwrap();
+        let found = Sysfs::at(tree.path()).disk("7:3".parse().unwrap()).unwrap();
+        assert_eq!(
+            (found.name.as_str(), found.queue.rotational),
+            ("loop3", None)
+        );
     }
 
     #[test]

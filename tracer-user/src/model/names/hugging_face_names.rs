@@ -1,6 +1,6 @@
 //! Names of the transformers library: `model.layers.N.self_attn.q_proj.weight` and its many relatives.
 
-use super::{NameMeaning, Role, TensorKind, number};
+use super::{NameMeaning, Role, TensorKind, number, numbered_expert};
 
 /// Components that stand before a layer's number.
 const LAYER_LISTS: &[&str] = &["layers", "layer", "h", "blocks", "block"];
@@ -41,6 +41,8 @@ const FEED_FORWARD: &[&str] = &[
     "DenseReluDense",
     "intermediate",
     "block_sparse_moe",
+    // Arctic's, beside its experts.
+    "residual_mlp",
 ];
 const STATE_SPACE: &[&str] = &[
     "mamba",
@@ -115,12 +117,23 @@ fn in_layer(rest: &[&str]) -> NameMeaning {
     if rest.iter().any(|part| part.starts_with("shared_expert")) || has(&["shared_mlp"]) {
         return plain(TensorKind::SharedExpertFfn);
     }
+    // DeepSeek V4 looks up the experts of a token in its first layers.
+    if has(&["tid2eid"]) {
+        return plain(TensorKind::Embedding);
+    }
     // `gate_proj` is the feed-forward network's own gate, and attention may have one too.
     let has_router_gate = rest
         .windows(2)
         .any(|pair| matches!(pair, [of, "gate"] if FEED_FORWARD.contains(of) || *of == "mixer"));
     if has_router_gate || has(&["router", "e_score_correction_bias"]) {
         return plain(TensorKind::Router);
+    }
+    // `experts.expert_5` (Switch Transformers), or without the list.
+    if let Some(expert) = rest.iter().find_map(|part| numbered_expert(part)) {
+        return NameMeaning {
+            expert: Some(expert),
+            ..plain(TensorKind::ExpertFfn)
+        };
     }
     if let Some(at) = rest.iter().position(|part| *part == "experts") {
         return NameMeaning {
@@ -161,7 +174,9 @@ fn outside_layers(parts: &[&str]) -> NameMeaning {
     if parts.iter().any(|part| is_norm(part)) {
         return NameMeaning::plain(TensorKind::Norm);
     }
-    if has(&["lm_head", "embed_out", "output_layer"]) || matches!(parts, ["output", ..]) {
+    // DeepSeek's own files call it `head`.
+    let is_head = matches!(parts, ["output" | "head", ..] | ["model", "head", ..]);
+    if is_head || has(&["lm_head", "embed_out", "output_layer", "unembed"]) {
         return match is_weight {
             true => NameMeaning::with_role(TensorKind::Output, Role::OutputMatrix),
             false => NameMeaning::plain(TensorKind::Output),
@@ -170,7 +185,12 @@ fn outside_layers(parts: &[&str]) -> NameMeaning {
     if has(EMBEDDINGS) {
         return NameMeaning::plain(TensorKind::Embedding);
     }
-    if has(TOKEN_EMBEDDINGS) || matches!(parts, ["shared", ..]) {
+    let is_embedding = matches!(
+        parts,
+        ["shared" | "embed" | "embedding" | "tok_embed", ..]
+            | ["model" | "transformer", "embed" | "embedding", ..]
+    );
+    if is_embedding || has(TOKEN_EMBEDDINGS) {
         return match is_weight {
             true => NameMeaning::with_role(TensorKind::Embedding, Role::TokenEmbedding),
             false => NameMeaning::plain(TensorKind::Embedding),
@@ -192,6 +212,53 @@ fn is_norm(part: &str) -> bool {
 mod tests {
     use super::*;
     use TensorKind::*;
+
+    #[test]
+    fn families_that_have_names_of_their_own() {
+        let of = |name: &str| of_hugging_face(name, false);
+        for (name, kind, role) in [
+            ("embed.weight", Embedding, Role::TokenEmbedding),
+            ("model.embed.weight", Embedding, Role::TokenEmbedding),
+            ("head.weight", Output, Role::OutputMatrix),
+            ("layers.0.ffn.gate.tid2eid", Embedding, Role::Plain),
+            (
+                "layers.0.attn.compressor.wkv.weight",
+                Attention,
+                Role::Plain,
+            ),
+            (
+                "layers.0.ffn.shared_experts.w1.weight",
+                SharedExpertFfn,
+                Role::Plain,
+            ),
+            ("layers.0.ffn.gate.weight", Router, Role::Plain),
+            ("mtp.0.attn.wq_a.weight", Other, Role::Aside),
+            (
+                "model.layers.3.residual_mlp.w1.weight",
+                DenseFfn,
+                Role::Plain,
+            ),
+            (
+                "model.layers.3.residual_layernorm.weight",
+                Norm,
+                Role::Plain,
+            ),
+        ] {
+            assert_eq!((of(name).kind, of(name).role), (kind, role), "{name}");
+        }
+        for name in [
+            "layers.1.ffn.experts.5.w1.weight",
+            "layers.1.mlp.experts.expert_5.wi.weight",
+            "layers.1.mlp.expert_5.up_proj.weight",
+        ] {
+            let meaning = of(name);
+            assert_eq!(
+                (meaning.kind, meaning.expert),
+                (ExpertFfn, Some(5)),
+                "{name}"
+            );
+        }
+    }
 
     #[test]
     fn names_in_layers() {

@@ -67,6 +67,11 @@ fn number(component: &str) -> Option<u32> {
     component.parse().ok()
 }
 
+/// The 5 in `expert_5`.
+fn numbered_expert(component: &str) -> Option<u32> {
+    number(component.strip_prefix("expert_")?)
+}
+
 /// The name of a tensor that is of one expert alone, with `*` for the expert: the same for all experts of its layer.
 pub(super) fn without_expert(name: &str) -> String {
     let parts: Vec<&str> = name.split('.').collect();
@@ -75,6 +80,7 @@ pub(super) fn without_expert(name: &str) -> String {
     });
     let replaced = parts.iter().enumerate().map(|(index, part)| match at {
         Some(at) if index == at + 1 => "*",
+        _ if numbered_expert(part).is_some() => "*",
         _ => part,
     });
     replaced.collect::<Vec<_>>().join(".")
@@ -97,6 +103,10 @@ mod tests {
         assert_eq!(
             without_expert("blk.3.ffn_gate.weight"),
             "blk.3.ffn_gate.weight"
+        );
+        assert_eq!(
+            without_expert("decoder.block.1.layer.2.mlp.experts.expert_5.wi.weight"),
+            "decoder.block.1.layer.2.mlp.experts.*.wi.weight"
         );
     }
 }

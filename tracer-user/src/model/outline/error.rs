@@ -32,13 +32,15 @@ pub enum OutlineError {
     },
     /// Neither GGUF nor safetensors.
     #[error(
-        "model {}: is neither a GGUF nor a safetensors file: it starts with \"{start}\"", path.display()
+        "model {}: is neither a GGUF nor a safetensors file: it starts with \"{start}\"{hint}", path.display()
     )]
     UnknownFormat {
         /// The file.
         path: PathBuf,
         /// Its first bytes, escaped.
         start: String,
+        /// What it is instead and what to do, or nothing.
+        hint: &'static str,
     },
     /// The files have different formats.
     #[error("model {}: has another format than the model's first file", path.display())]
@@ -64,7 +66,7 @@ pub enum OutlineError {
     },
     /// Shards of a split model were not given.
     #[error(
-        "model {}: is split into {count} shards, of which these are missing: {}; give all of them, in order", path.display(), missing.join(", ")
+        "model {}: is split into {count} shards, of which these are missing: {}; put all of them into one directory, under the names NAME-00001-of-{count:05} and so on (or with their index), and name one of them", path.display(), missing.join(", ")
     )]
     MissingShards {
         /// The first file that was given.

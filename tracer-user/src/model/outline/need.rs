@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::{ModelFormat, ModelOutline, TensorPlace};
 use crate::model::names::{Role, TensorKind, of_gguf, of_hugging_face, without_expert};
 
+/// The need is told while at most one in so many bytes is not understood.
+const MOST_UNKNOWN_PART: u128 = 100;
+
 /// The bytes of the weights that a step needs. How many they are depends on its tokens: on which rows of the embedding
 /// they are, and which experts the router picks for them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +37,8 @@ impl ModelOutline {
     /// * for all others, all of it.
     ///
     /// `None` where something needed for that is not known: the exact length of a tensor, the bytes of an embedding's
-    /// row, how expert weights divide into experts, how many a token uses; or where no tensor is used.
+    /// row, how expert weights divide into experts, how many a token uses; where no tensor is used; or where too much is
+    /// [not understood](Self::not_understood).
     pub fn step_need_bytes(&self) -> Option<u64> {
         // With one token least and most are the same.
         Some(self.need_of_tokens(1)?.least_bytes)
@@ -54,6 +58,9 @@ impl ModelOutline {
         };
         if tokens == 0 {
             return Some(need);
+        }
+        if self.not_understood().is_some() {
+            return None;
         }
         let mut experts_apart = ExpertsApart::default();
         let mut is_used = false;
@@ -83,6 +90,32 @@ impl ModelOutline {
             self.add_experts(&mut need, tokens, count, expert_bytes)?;
         }
         is_used.then_some(need)
+    }
+
+    /// Why the need of a step is not known, where more than 1 % of the bytes that may be used are of tensors whose names
+    /// say nothing: an embedding or experts among them would be needed by row or in part, not whole.
+    pub fn not_understood(&self) -> Option<String> {
+        let (mut used, mut unknown) = (0u128, 0u128);
+        let mut largest: Option<&TensorPlace> = None;
+        for tensor in self
+            .tensors
+            .iter()
+            .filter(|tensor| tensor.used_by_decode_step)
+        {
+            used += u128::from(tensor.length_bytes);
+            if tensor.kind == TensorKind::Other {
+                unknown += u128::from(tensor.length_bytes);
+                if largest.is_none_or(|largest| tensor.length_bytes > largest.length_bytes) {
+                    largest = Some(tensor);
+                }
+            }
+        }
+        let largest = largest.filter(|_| unknown * MOST_UNKNOWN_PART > used)?;
+        Some(format!(
+            "what a step needs is not known: {:.1} % of the weights have names that are not understood, {:?} the largest of them",
+            100.0 * unknown as f64 / used as f64,
+            largest.name
+        ))
     }
 
     /// Adds what `tokens` tokens need of `count` experts of `expert_bytes` each.

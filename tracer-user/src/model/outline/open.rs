@@ -199,6 +199,26 @@ fn read_header<R: Read>(
     }
     Err(OutlineError::UnknownFormat {
         path: path.to_owned(),
+        hint: hint(start.get_ref()),
         start: start.into_inner().escape_ascii().to_string(),
     })
+}
+
+/// What a file is that begins like this, and what to do.
+fn hint(start: &[u8]) -> &'static str {
+    const PICKLE: &str = "; this is a file of PyTorch (a pickle): its tensors cannot be told apart. For figures by tensor convert it to safetensors";
+    const COMPRESSED: &str = "; this is a compressed file, which no engine reads in place: unpack it and name what comes out";
+    // A zip archive is what torch.save writes; before, a pickle of protocol 2.
+    if start.starts_with(b"PK\x03\x04") || start.starts_with(b"\x80\x02") {
+        PICKLE
+    } else if [&b"\x1f\x8b"[..], b"\x28\xb5\x2f\xfd", b"\xfd7zXZ", b"BZh"]
+        .iter()
+        .any(|beginning| start.starts_with(beginning))
+    {
+        COMPRESSED
+    } else if start.starts_with(b"version ") {
+        "; this is the pointer that Git LFS keeps in place of a file: fetch the file itself with `git lfs pull`"
+    } else {
+        ""
+    }
 }

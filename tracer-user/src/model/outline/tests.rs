@@ -511,3 +511,41 @@ fn what_is_no_model_is_refused() {
         "{error}"
     );
 }
+
+#[test]
+fn need_is_not_told_of_what_is_not_understood() {
+    let given = |name: &str| {
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/model/testdata");
+        ModelOutline::open(&[folder.join(name)]).unwrap()
+    };
+    // One row of the embedding, the head, the norm, and the layers.
+    let known = given("unknown-embedding.safetensors");
+    assert_eq!(known.step_need_bytes(), Some(128 + 128_000 + 128 + 32_768));
+    assert_eq!(known.not_understood(), None);
+    let scratch = tempfile::tempdir().unwrap();
+    let bytes = std::fs::read(&known.files[0].path).unwrap();
+    let renamed = |from: &str, to: &str| {
+        assert_eq!(from.len(), to.len());
+        let mut bytes = bytes.clone();
+        let at = bytes
+            .windows(from.len())
+            .position(|window| window == from.as_bytes())
+            .unwrap();
+        bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
+        let path = scratch.path().join("m.safetensors");
+        std::fs::write(&path, bytes).unwrap();
+        ModelOutline::open(&[path]).unwrap()
+    };
+    let unknown = renamed("embed.weight", "table.matrix");
+    assert_eq!(
+        (unknown.step_need_bytes(), unknown.need_of_tokens(3)),
+        (None, None)
+    );
+    let reason =
+        "44.3 % of the weights have names that are not understood, \"table.matrix\" the largest";
+    let said = unknown.not_understood().unwrap();
+    assert!(said.contains(reason), "{said}");
+    // Less than a hundredth is taken as needed.
+    let small = renamed("norm.weight", "gain.weight");
+    assert_eq!(small.step_need_bytes(), Some(161_024));
+}

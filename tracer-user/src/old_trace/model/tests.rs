@@ -61,6 +61,50 @@ fn of_several_files_the_named_one_is_taken() {
 }
 
 #[test]
+fn a_shard_stands_for_all_shards_of_its_model() {
+    let file = |path: &str, physical: u64| {
+        format!(
+            "File size of {path} is 8192 (2 blocks of 4096 bytes)\n 0: 0..1: {physical}..{}: 2: last,eof\n{path}: 1 extent found\n",
+            physical + 1
+        )
+    };
+    let of = |text: &str, name: &str| {
+        let scratch = tempfile::NamedTempFile::new().unwrap();
+        fs::write(scratch.path(), text).unwrap();
+        match find_model(Some(Path::new(name)), Some(scratch.path()))? {
+            Some(FoundModel::InFileSystem(model)) => model.at(Sector(0)),
+            _ => panic!("no extents of a file system"),
+        }
+    };
+    let mut text = file("/srv/m-00002-of-00002.gguf", 30) + &file("/srv/m-00001-of-00002.gguf", 10);
+    text += &file("/srv/n-00001-of-00002.gguf", 50);
+    text += &file("/old/m-00001-of-00002.gguf", 70);
+    for name in ["m-00002-of-00002.gguf", "/srv/m-00001-of-00002.gguf"] {
+        let place = of(&text, name).unwrap();
+        assert_eq!(place.identity.size_bytes, 16384, "{name}");
+        let paths: Vec<_> = place
+            .identity
+            .files
+            .iter()
+            .map(|file| file.path.as_str())
+            .collect();
+        assert_eq!(
+            paths,
+            ["/srv/m-00001-of-00002.gguf", "/srv/m-00002-of-00002.gguf"]
+        );
+        assert_eq!(place.sector_range(), Some((80, 256)));
+    }
+    let error = format!(
+        "{:#}",
+        of(&text, "n-00001-of-00002.gguf").expect_err("one of two")
+    );
+    assert!(
+        error.contains("in 2 shards, and it has only [1] of them"),
+        "{error}"
+    );
+}
+
+#[test]
 fn sectors_of_the_disk_stay_where_they_are() {
     let text = r#"{"path": "m", "files": [{"path": "m", "size_bytes": 8000, "filesystem": "ext4", "device": "sda",
         "without_sectors": null, "extents": [{"file_offset_bytes": 0, "disk_sector": 2128, "length_bytes": 8192}]}]}"#;

@@ -21,7 +21,12 @@ fn file(name: &str, bytes: &[u8]) -> TraceFile {
 }
 
 fn binary(times: &[u64]) -> Vec<u8> {
+    of_cpu(0, times)
+}
+
+fn of_cpu(cpu: u32, times: &[u64]) -> Vec<u8> {
     let mut encoder = Encoder::new(ByteOrder::Little);
+    encoder.on_cpu(cpu);
     for time in times {
         encoder.record(*time, encoder::ISSUE, encoder::READ, *time, 512);
     }
@@ -48,13 +53,13 @@ const LINE: &[u8] = b"8,0 1 1 0.000000001 1 D R 8 + 16 [dd]\n";
 fn cpus_are_merged_by_time() {
     let files = vec![
         file("t.blktrace.0", &binary(&[1, 4, 9])),
-        file("t.blktrace.1", &binary(&[2, 3, 8])),
+        file("t.blktrace.1", &of_cpu(1, &[2, 3, 8])),
         // A CPU on which nothing happened.
         file("t.blktrace.2", b""),
     ];
     assert_eq!(times(files).unwrap(), [1, 2, 3, 4, 8, 9]);
     // Several CPUs in one stream, as `blktrace -o -` writes them.
-    let one_stream = [binary(&[5, 6]), binary(&[1, 2])].concat();
+    let one_stream = [of_cpu(3, &[5, 6]), binary(&[1, 2])].concat();
     assert_eq!(
         times(vec![file("stream", &one_stream)]).unwrap(),
         [1, 2, 5, 6]

@@ -1,6 +1,7 @@
 //! Tests of the timing parser: a real log, every form, and any bytes.
 
 use proptest::prelude::*;
+use serde_json::Value;
 
 use crate::process::engine_mark::{Certainty, MarkKind};
 
@@ -352,4 +353,93 @@ proptest! {
         prop_assert_eq!((found.prompt_tokens, found.eval_tokens), (Some(prompt_n), Some(eval_n)));
         prop_assert!(close(found.tokens_per_second, 1e3 * eval_n as f64 / hundredths(eval_ms)));
     }
+}
+
+fn given(stream: OutputStream, name: &str) -> EngineLogParser {
+    let folder =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/process/testdata/field");
+    parse_all(stream, &std::fs::read(folder.join(name)).unwrap())
+}
+
+#[test]
+fn servers_of_2023_and_2024() {
+    for name in ["server-2023-plain.log", "server-json-2024.log"] {
+        let parser = given(OutputStream::Stderr, name);
+        let found = parser.timings().expect(name);
+        assert_eq!(found.source, TimingSource::Server, "{name}");
+        assert_eq!(
+            (found.tokens_per_second, found.prompt_tokens_per_second),
+            (Some(10.0), Some(50.0)),
+            "{name}"
+        );
+        assert_eq!(parser.unread_rate(), None, "{name}");
+    }
+    // Two requests are summed.
+    let line = "print_timings:        eval time =    5000.00 ms /    50 runs   (  100.00 ms per token,    10.00 tokens per second)\n";
+    let found = timings(&format!(
+        "{line}{}",
+        line.replace("5000", "1000")
+            .replace("50 runs", "30 runs")
+            .replace("10.00 tok", "30.00 tok")
+    ));
+    assert_eq!(
+        (found.eval_tokens, found.eval_seconds, found.reports),
+        (Some(80), Some(6.0), 2)
+    );
+}
+
+#[test]
+fn an_answer_of_ollama() {
+    let found = given(OutputStream::Stdout, "ollama-api-json.log")
+        .timings()
+        .expect("timings");
+    assert_eq!(
+        (found.eval_tokens, found.load_seconds),
+        (Some(298), Some(0.002_154_458))
+    );
+    let rate = found.tokens_per_second.expect("a rate");
+    assert!((rate - 298.0 / 4.799_921).abs() < 1e-9, "{rate}");
+    assert_eq!(found.total_seconds, Some(5.191_566_416));
+    let part = r#"{"model": "m", "response": "a", "done": false}"#;
+    assert_eq!(
+        parse_all(OutputStream::Stdout, part.as_bytes()).timings(),
+        None
+    );
+}
+
+#[test]
+fn a_table_of_llama_bench() {
+    let found = given(OutputStream::Stdout, "bench-md.log")
+        .timings()
+        .expect("timings");
+    assert_eq!(found.source, TimingSource::Bench);
+    assert_eq!(
+        (found.tokens_per_second, found.prompt_tokens_per_second),
+        (Some(12.5), Some(100.25))
+    );
+    // Two tests of generation have no rate together; a depth is another test.
+    let row = |test: &str, rate: &str| format!("| llama 7B | 16 | {test} | {rate} ± 0.08 |\n");
+    let deep = timings(&(row("tg128", "12.5") + &row("tg128 @ d512", "7.0")));
+    assert_eq!(deep.tokens_per_second, Some(12.5));
+    let three = timings(&(row("tg128", "12.5") + &row("tg64", "13.5") + &row("tg32", "14.5")));
+    assert_eq!(three.tokens_per_second, None);
+}
+
+#[test]
+fn a_rate_that_is_not_read_is_shown() {
+    for (name, beginning) in [
+        ("candle-others.log", "99 tokens generated (12.34 token/s)"),
+        ("vllm.log", "(APIServer pid=7151) INFO"),
+    ] {
+        let parser = given(OutputStream::Stdout, name);
+        assert_eq!(
+            parser.timings().and_then(|found| found.tokens_per_second),
+            None,
+            "{name}"
+        );
+        let line = parser.unread_rate().expect(name);
+        assert!(line.starts_with(beginning), "{line}");
+    }
+    let quiet = parse_all(OutputStream::Stderr, b"we offer tokens/s, t/s and more\n");
+    assert_eq!(quiet.unread_rate(), None);
 }

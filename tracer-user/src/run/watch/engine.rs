@@ -153,6 +153,11 @@ impl SharedLog {
             record.total_s = timings.total_seconds;
             notes.extend(timings.disagreements.iter().map(ToString::to_string));
         }
+        if let Some(line) = log.parser.unread_rate() {
+            notes.push(format!(
+                "the engine's output states a rate of tokens in a form that is not known, so no rate is taken from it: {line:?}"
+            ));
+        }
         (record, notes)
     }
 }

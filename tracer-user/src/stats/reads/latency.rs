@@ -113,7 +113,7 @@ pub struct LatencyFigures {
     pub max: Option<f64>,
     /// Reads timed.
     pub count: u64,
-    /// Completions without an observed issue, which are not timed. Null where they cannot be told by model.
+    /// Completions without an observed issue, or stamped before it, which are not timed. Null where they cannot be told by model.
     pub untimed: Option<u64>,
 }
 
