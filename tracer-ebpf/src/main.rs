@@ -10,26 +10,20 @@
 
 mod abilities;
 mod atomic;
-mod bio;
-mod bitmap;
-mod block;
 mod emit;
 mod field;
 mod filter;
 mod gate;
 mod maps;
 mod mark;
-mod origin;
 mod page_cache;
-mod parts;
+mod request;
 mod settings;
-mod stage;
-mod transfer;
 mod waits;
-mod walk;
 
 use abilities::{Early, EarlyLate, Full, FullLate};
 use field::{Fault, Task};
+use request::{bio, block, stage};
 
 use aya_ebpf::{
     macros::{btf_tracepoint, fentry, uprobe, uretprobe},

@@ -17,7 +17,7 @@ use tracer_common::{
     settings::DeviceFilter,
 };
 
-use crate::parts::Walk;
+use crate::request::parts::Walk;
 
 const DEVICES: u32 = MAX_DEVICES as u32;
 const MODELS: u32 = MAX_MODELS as u32;

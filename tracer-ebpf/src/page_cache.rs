@@ -13,7 +13,6 @@ use tracer_common::{
 
 use crate::{
     abilities::Abilities,
-    bitmap,
     emit::emit,
     field::{Folio, Mapping, Task, read},
     gate,
@@ -21,6 +20,7 @@ use crate::{
         EVICTIONS, FAULTS, FILES, INSERTS, LEARNT_KEY, LOOKUPS, LOST_RECORDS, MAP_PAGES,
         THREAD_TOUCHES, value,
     },
+    request::bitmap,
     settings::setting,
     waits,
 };

@@ -24,7 +24,7 @@ use nix::{
 use crate::process::{ObservedProcess, SignalWatch};
 
 use super::{
-    lock::ExperimentLock,
+    disk::lock::ExperimentLock,
     server::{Answer, Conversation, Request},
 };
 

@@ -6,9 +6,8 @@ use crate::process::Caller;
 
 use super::{
     cells::expand,
+    disk::{folder::ExperimentFolder, identity::ModelIdentity},
     estimate::{RunTimes, estimate, in_words},
-    folder::ExperimentFolder,
-    identity::ModelIdentity,
     machine_check,
     plan::Plan,
     session::earlier_times,

@@ -12,7 +12,7 @@ use crate::{
 
 use super::{
     cells::PlannedRun,
-    identity::ModelIdentity,
+    disk::identity::ModelIdentity,
     plan::{Adapter, ColdStart, Plan},
 };
 
@@ -137,7 +137,7 @@ pub fn conditions(pressure: PlannedPressure) -> ConditionsRequest {
 mod tests {
     use std::path::Path;
 
-    use crate::experiment::{cells::expand, identity::ModelIdentity, plan::Plan};
+    use crate::experiment::{cells::expand, disk::identity::ModelIdentity, plan::Plan};
 
     use super::{engine_command, launch_arguments};
 

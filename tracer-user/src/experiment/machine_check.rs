@@ -15,8 +15,7 @@ use crate::{
 
 use super::{
     cells::PlannedRun,
-    fragmented::copies_bytes,
-    identity::ModelIdentity,
+    disk::{fragmented::copies_bytes, identity::ModelIdentity},
     invocation::{conditions, engine_command},
     plan::{Adapter, Plan, PlanError, PlanErrors, parse_pressure},
 };

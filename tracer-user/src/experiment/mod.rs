@@ -5,16 +5,11 @@
 
 mod attempt;
 mod cells;
+mod disk;
 mod dry_run;
 mod estimate;
-mod folder;
-mod fragmented;
-mod identity;
 mod invocation;
-mod listing;
-mod lock;
 mod machine_check;
-mod manifest;
 mod one_run;
 pub mod plan;
 mod progress;
@@ -25,8 +20,8 @@ mod threshold;
 mod verdict;
 mod work;
 
+pub use disk::listing::list;
 pub use dry_run::dry_run;
-pub use listing::list;
 pub use plan::{Adapter, Plan, PlanError, PlanErrors};
 pub use session::{DiskFull, SessionEnd, SessionOptions, begin, resume};
 pub use summary::load;

@@ -14,11 +14,13 @@ use crate::{
 use super::{
     attempt::Attempt,
     cells::PlannedRun,
-    folder::{ExperimentFolder, Outcome, REPORT_FILE, RUN_FILE, run_record},
-    identity::ModelIdentity,
+    disk::{
+        folder::{ExperimentFolder, Outcome, REPORT_FILE, RUN_FILE, run_record},
+        identity::ModelIdentity,
+        lock::ExperimentLock,
+        manifest::Manifest,
+    },
     invocation::{engine_command, launch_arguments},
-    lock::ExperimentLock,
-    manifest::Manifest,
     plan::{Adapter, ColdStart, Plan},
     server::{Answer, Request, free_port},
     session::DiskFull,

@@ -7,7 +7,11 @@ use crate::{
     schema::{EXPERIMENT_SCHEMA_VERSION, ExperimentRecord, ExperimentRunRecord},
 };
 
-use super::{cells::PlannedRun, folder::ExperimentFolder, manifest::Manifest, plan::Plan};
+use super::{
+    cells::PlannedRun,
+    disk::{folder::ExperimentFolder, manifest::Manifest},
+    plan::Plan,
+};
 
 /// Reads an experiment whole: every planned run, with its record where it has one.
 ///

@@ -17,7 +17,7 @@ use crate::{
 
 use super::{
     cells::{Cell, PlannedRun, cells, runs},
-    manifest::Manifest,
+    disk::manifest::Manifest,
     plan::{Adapter, Plan, PlanKind},
 };
 

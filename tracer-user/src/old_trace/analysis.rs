@@ -11,10 +11,12 @@ use crate::{
 
 use super::{
     device::{DeviceFindings, DeviceTrace},
-    error::TraceError,
+    files::{
+        error::TraceError,
+        record::{Action, TraceRecord},
+        trace::{Trace, TraceEnd},
+    },
     model::ModelPlace,
-    record::{Action, TraceRecord},
-    trace::{Trace, TraceEnd},
 };
 
 /// Devices that one trace may have; beyond it the bytes are garbage that looks like records.

@@ -26,8 +26,8 @@ use crate::{
 use super::{
     analysis::{Analysis, AnalysisOptions, analyse, partition_start, printed},
     device::DeviceFindings,
+    files::trace::{Trace, TraceEnd, recording_files},
     model::{FoundModel, find_model},
-    trace::{Trace, TraceEnd, recording_files},
 };
 
 /// Which trace to look at, and what in it.
@@ -236,7 +236,7 @@ fn look(request: &TraceRequest) -> anyhow::Result<Found> {
 }
 
 fn loss(trace: &TraceEnd, left_out: &[PathBuf], notes: &mut Vec<String>) -> TraceLossRecord {
-    let is_text = trace.format == super::trace::TEXT_FORMAT;
+    let is_text = trace.format == super::files::trace::TEXT_FORMAT;
     let skipped = trace.summary.and_then(|summary| summary.skipped_records);
     let missing_records = match skipped {
         Some(skipped) => Some(skipped),

@@ -12,8 +12,10 @@ use crate::{
 
 use super::{
     Analysis, AnalysisOptions, Trace, TraceFile, analyse,
-    binary::ByteOrder,
-    encoder::{self, Encoder},
+    files::{
+        binary::ByteOrder,
+        encoder::{self, Encoder},
+    },
 };
 
 const MUTATIONS: u64 = 6_000;

@@ -21,8 +21,8 @@ use crate::{
 };
 
 use super::{
+    files::record::{Action, TraceRecord},
     model::ModelPlace,
-    record::{Action, TraceRecord},
     requests::{Completed, RequestFollower},
 };
 

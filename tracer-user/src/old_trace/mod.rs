@@ -6,32 +6,20 @@
 
 mod analysis;
 mod assemble;
-mod binary;
 mod device;
-mod error;
+mod files;
 mod model;
-mod one_recording;
-mod order;
-mod record;
 mod requests;
-mod sequence;
-mod summary;
-mod surroundings;
-mod text;
-mod text_line;
-mod trace;
 
 pub use analysis::{Analysis, AnalysisError, AnalysisOptions, analyse, partition_start, printed};
 pub use assemble::{TraceRequest, audit_record, trace_record};
 pub use device::DeviceFindings;
-pub use error::{Place, TraceError, TraceErrorKind};
+pub use files::error::{Place, TraceError, TraceErrorKind};
+pub use files::trace::{Trace, TraceEnd, TraceFile, recording_files};
 pub use model::{FoundModel, ModelPlace, UnplacedModel, find_model};
-pub use trace::{Trace, TraceEnd, TraceFile, recording_files};
 
 #[cfg(test)]
 mod corpus_tests;
-#[cfg(test)]
-mod encoder;
 #[cfg(test)]
 mod field_tests;
 #[cfg(test)]

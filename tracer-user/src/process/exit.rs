@@ -4,7 +4,7 @@ use std::io;
 
 use serde::Serialize;
 
-use super::output::{OutputReport, monotonic_nanos};
+use super::engine_output::output::{OutputReport, monotonic_nanos};
 
 /// Exit code or signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -2,7 +2,7 @@
 //!
 //! The child gives up every privilege before it runs a byte of the command, gets the caller's environment and the
 //! caller's `PATH`, and dies with the tracer (`PR_SET_PDEATHSIG`). Its standard input is ours; its outputs go through
-//! pipes that [`super::output`] copies on. A program that looks whether its output is a terminal sees a pipe: no colours,
+//! pipes that [`super::engine_output::output`] copies on. A program that looks whether its output is a terminal sees a pipe: no colours,
 //! and its C library buffers standard output by the block.
 //!
 //! **Signals.** The child stays in our process group, or it could not read from the terminal. Ctrl-C therefore reaches
@@ -33,8 +33,8 @@ use nix::unistd::Uid;
 use super::{
     caller::Caller,
     child_setup::{ChildPlan, SetupStep},
+    engine_output::output::{self, Drain, OutputLine, OutputReport, OutputStream},
     exit::{self, EngineExit, Waited},
-    output::{self, Drain, OutputLine, OutputReport, OutputStream},
     process::pidfd_open,
     program::{ProgramError, resolve},
     signals::EngineSignals,

@@ -7,8 +7,8 @@ use procfs::process::Process;
 use serde::Serialize;
 
 use super::{
+    engine_output::output::monotonic_nanos,
     mappings::MemoryUse,
-    output::monotonic_nanos,
     process::{ObservedProcess, ProcessError, classify},
 };
 

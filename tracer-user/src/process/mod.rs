@@ -4,40 +4,38 @@
 //! here as the calling user ([`launch`]) or found by its pid ([`ObservedProcess`]); in both cases its memory and its
 //! model files are read from `/proc`, and its own words about time from its output ([`EngineLogParser`]).
 
-mod bench_json;
-mod buffer_lines;
 mod caller;
 mod child_setup;
-mod engine_mark;
+mod engine_output;
 mod exit;
 mod launch;
 mod libraries;
 mod mappings;
 mod memory;
 mod open_models;
-mod output;
 mod process;
 mod program;
-mod request_line;
 mod signals;
-mod timing_line;
-mod timings;
 
-pub use buffer_lines::{BufferLine, BufferPurpose, BufferSize, BufferSizes};
 pub use caller::{
     CALLER_PID_VARIABLE, Caller, CallerError, Environment, EnvironmentSource, OwnIds,
 };
 pub use child_setup::SetupStep;
-pub use engine_mark::{Certainty, EngineMark, MarkKind};
+pub use engine_output::buffer_lines::{BufferLine, BufferPurpose, BufferSize, BufferSizes};
+pub use engine_output::engine_mark::{Certainty, EngineMark, MarkKind};
+pub use engine_output::output::{
+    LONGEST_PIECE_BYTES, OutputLine, OutputReport, OutputStream, monotonic_nanos,
+};
+pub use engine_output::request_line::{ActiveRequests, RequestMark, RequestSlot};
+pub use engine_output::timings::{
+    EngineLogParser, EngineTimings, RateDisagreement, TimingSource, WorkKind,
+};
 pub use exit::{EngineExit, ExitKind};
 pub use launch::{LINGER, LaunchError, LaunchRequest, LaunchedProcess, OnLine, launch};
 pub use libraries::{ExecutableFile, SymbolError, executable_mappings, exported_symbols};
 pub use mappings::{Mapping, MappingName, MappingRow, MappingTable, MemoryUse, NameRow};
 pub use memory::{MemorySample, PeakMemory, memory_rollup};
 pub use open_models::{OpenModel, OpenModelFile, OpenModels, RefusedFile, RefusedReason};
-pub use output::{LONGEST_PIECE_BYTES, OutputLine, OutputReport, OutputStream, monotonic_nanos};
 pub use process::{FaultCounts, ObservedProcess, ProcessError, ProcessIdentity, pidfd_open};
 pub use program::{ProgramError, resolve as resolve_program};
-pub use request_line::{ActiveRequests, RequestMark, RequestSlot};
 pub use signals::{EngineSignals, ReceivedSignal, SignalWatch};
-pub use timings::{EngineLogParser, EngineTimings, RateDisagreement, TimingSource, WorkKind};

@@ -5,39 +5,18 @@
 //! figure is never 0. Shares and coverage are fractions of 1. The members are documented in
 //! `docs/METRICS.md`; a change of their meaning raises [`SCHEMA_VERSION`].
 
-mod accounting;
-mod attribution;
 mod audit;
 mod block_trace;
-mod checks;
-mod course;
-mod device;
 mod device_test;
 mod experiment;
-mod identity;
 mod inspection;
-mod machine;
-mod model;
-mod process;
-mod read_list;
-mod reads;
-mod run;
+mod of_model;
+mod of_run;
 #[cfg(test)]
 mod tests;
 
-pub use accounting::AccountingRecord;
-pub use attribution::{
-    CallCount, DeviceShareRecord, KindBytes, MarksRecord, PageCacheRecord, PhaseGapsRecord,
-    PhaseRecord, ShareClass, TensorRecord, TokenRecord, WaitRecord,
-};
 pub use audit::{AUDIT_SCHEMA_VERSION, AuditRecord, ExpectationRecord, FitRecord};
 pub use block_trace::{BLOCK_TRACE_SCHEMA_VERSION, BlockTraceRecord, TraceLossRecord};
-pub use checks::Check;
-pub use course::{
-    BufferRecord, CgroupPointRecord, MemoryPointRecord, ProcessPointRecord, ResidencyPointRecord,
-    SystemPointRecord,
-};
-pub use device::{DeviceRecord, TimeRecord};
 pub use device_test::{
     DEVICE_TEST_SCHEMA_VERSION, DeviceTestRecord, OrderCostRecord, OtherLoadRecord, PatternRecord,
     RoundRecord, SpreadRecord, TestedDevice, TestedFile, TestedRun, UsedRecord,
@@ -46,16 +25,29 @@ pub use experiment::{
     AxisRecord, EXPERIMENT_SCHEMA_VERSION, ExperimentRecord, ExperimentRunRecord, PlannedPressure,
     RunOutcome, WorkRecord,
 };
-pub use identity::{ExpertsRecord, ModelFileRecord, ModelIdentity};
 pub use inspection::{
     InspectedExtent, InspectedFile, InspectedGroup, InspectedPiece, ModelInspection,
 };
-pub use machine::MachineRecord;
-pub use model::{CacheRecord, ModelRecord};
-pub use process::{MappingRecord, MappingsRecord, PeakMemoryRecord, ProcessRecord, RollupRecord};
-pub use read_list::ReadListRecord;
-pub use reads::{GapsRecord, OrderRecord, ReadsRecord};
-pub use run::{
+pub use of_model::accounting::AccountingRecord;
+pub use of_model::attribution::{
+    CallCount, DeviceShareRecord, KindBytes, MarksRecord, PageCacheRecord, PhaseGapsRecord,
+    PhaseRecord, ShareClass, TensorRecord, TokenRecord, WaitRecord,
+};
+pub use of_model::identity::{ExpertsRecord, ModelFileRecord, ModelIdentity};
+pub use of_model::model::{CacheRecord, ModelRecord};
+pub use of_model::reads::{GapsRecord, OrderRecord, ReadsRecord};
+pub use of_run::checks::Check;
+pub use of_run::course::{
+    BufferRecord, CgroupPointRecord, MemoryPointRecord, ProcessPointRecord, ResidencyPointRecord,
+    SystemPointRecord,
+};
+pub use of_run::device::{DeviceRecord, TimeRecord};
+pub use of_run::machine::MachineRecord;
+pub use of_run::process::{
+    MappingRecord, MappingsRecord, PeakMemoryRecord, ProcessRecord, RollupRecord,
+};
+pub use of_run::read_list::ReadListRecord;
+pub use of_run::run::{
     CgroupRecord, EngineRecord, ExitRecord, LossRecord, MemoryRecord, OverheadRecord,
     PressureRecord, ProgramOverhead, RunRecord, SCHEMA_VERSION,
 };

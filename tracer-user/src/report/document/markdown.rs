@@ -150,8 +150,8 @@ fn write_table(table: &Table) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Column, Document, Table, Text, Tone};
     use super::markdown;
+    use crate::report::document::{Column, Document, Table, Text, Tone};
 
     #[test]
     fn each_block_is_written_apart_from_the_others() {

@@ -235,8 +235,8 @@ fn write_rows_one_by_one(
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Column, Document, Table, Text, Tone};
     use super::{columns_of, terminal};
+    use crate::report::document::{Column, Document, Table, Text, Tone};
 
     const HOSTILE: &str = "m\u{1b}[31m|`x`\n# y\u{202e}";
 

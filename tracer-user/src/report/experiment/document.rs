@@ -6,15 +6,17 @@ use crate::{
 };
 
 use super::{
-    device_tables::{bandwidth, devices},
-    differences::differences,
     groups::{Group, groups},
-    memory_tables::{beside, cache},
-    phase_table::phases,
-    raw::raw,
-    results::results,
     says::says,
     setup::setup,
+    tables::{
+        devices::{bandwidth, devices},
+        differences::differences,
+        memory::{beside, cache},
+        phases::phases,
+        raw::raw,
+        results::results,
+    },
     thresholds::thresholds,
     trust::trust,
 };

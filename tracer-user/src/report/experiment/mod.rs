@@ -5,20 +5,13 @@
 
 mod answers;
 mod cells;
-mod device_tables;
-mod differences;
-mod disagreement;
 mod document;
 mod groups;
-mod memory_tables;
-mod phase_table;
-mod raw;
-mod results;
 #[cfg(test)]
 mod sample;
 mod says;
 mod setup;
-mod spread;
+mod tables;
 mod templates;
 mod threshold_words;
 mod thresholds;

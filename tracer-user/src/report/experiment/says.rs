@@ -7,7 +7,10 @@ use crate::{
 };
 
 use super::{
-    differences::pairs, groups::Group, spread, threshold_words::lines, thresholds::ModelThreshold,
+    groups::Group,
+    tables::{differences::pairs, spread},
+    threshold_words::lines,
+    thresholds::ModelThreshold,
     trust::runs_made,
 };
 

@@ -16,7 +16,7 @@ use crate::{
 use super::{
     cells::{short, values, varied},
     groups::{Group, swapped, traced, unsound},
-    memory_tables::resident_bytes,
+    tables::memory::resident_bytes,
 };
 
 /// The wished resolution, as a part of the model's size: 2 %.

@@ -10,8 +10,8 @@ use crate::{
 
 use super::{
     cells::{pressure, short, values, varied},
-    disagreement::disagreeing,
     groups::{Group, MemoryClass, unsound},
+    tables::disagreement::disagreeing,
     thresholds::ModelThreshold,
 };
 

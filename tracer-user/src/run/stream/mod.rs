@@ -29,7 +29,7 @@ use crate::{
 
 pub use counts::RecordCounts;
 
-use self::{
+use super::stream::{
     live_audit::LiveAudit,
     reads::{ReadStream, ReadTakers},
     undivided::UndividedReads,

@@ -31,11 +31,11 @@ use crate::{
 };
 
 use super::{
-    super::watch::marks::{MarkedSymbols, SharedMarks},
     Stream, StreamSetup,
     live_audit::LiveAudit,
     window_reads::{READ_LIST, WindowReads},
 };
+use crate::run::watch::marks::{MarkedSymbols, SharedMarks};
 
 const FILE_BYTES: u64 = 1 << 30;
 const EXTENT_BYTES: u64 = 16 << 20;

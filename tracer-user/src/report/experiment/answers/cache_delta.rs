@@ -7,7 +7,7 @@ use crate::{
     report::experiment::{
         cells::pressure,
         groups::{Group, MemoryClass, Traced},
-        memory_tables::{buffers, delta_share},
+        tables::memory::{buffers, delta_share},
     },
     stats::experiment::bootstrap::median,
 };

@@ -4,7 +4,7 @@ use crate::{
     figures::Unit,
     report::experiment::{
         groups::{Group, Traced},
-        memory_tables::{ANONYMOUS_PURPOSES, beside_bytes, buffers, resident_bytes},
+        tables::memory::{ANONYMOUS_PURPOSES, beside_bytes, buffers, resident_bytes},
     },
     schema::PlannedPressure,
     stats::experiment::bootstrap::median,

@@ -6,7 +6,7 @@ use crate::{
     figures::Unit,
     report::experiment::{
         groups::{Group, Traced},
-        memory_tables::resident_bytes,
+        tables::memory::resident_bytes,
     },
 };
 

@@ -4,7 +4,7 @@ use crate::{
     figures::{Figure, Unit, gaps::phase as gaps},
     report::experiment::{
         groups::{Group, Traced},
-        memory_tables::resident_bytes,
+        tables::memory::resident_bytes,
     },
     schema::PhaseRecord,
     stats::experiment::bootstrap::median,

@@ -4,7 +4,7 @@ use crate::{
     figures::Unit,
     report::experiment::{
         groups::Group,
-        memory_tables::resident_bytes,
+        tables::memory::resident_bytes,
         threshold_words::{SIZE_HEADER, lines, size_rows},
         thresholds::{ModelThreshold, PressureKind, thresholds},
     },

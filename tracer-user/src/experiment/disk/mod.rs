@@ -1,0 +1,8 @@
+//! What of an experiment is on disk: its folder and who holds it, its manifest, its models.
+
+pub mod folder;
+pub mod fragmented;
+pub mod identity;
+pub mod listing;
+pub mod lock;
+pub mod manifest;

@@ -1,0 +1,242 @@
+//! What the reads were for: phases, steps, tensors, and how a device's bytes divide.
+
+use serde::{Deserialize, Serialize};
+
+use crate::schema::{GapFigure, LatencyFigures};
+
+/// A phase of the run.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct PhaseRecord {
+    /// `load`, `idle`, `warm_up`, `prompt`, `generation`, `mixed`, `inference` (prompt and generation, which no mark
+    /// tells apart), `end`, or `unmarked`.
+    pub phase: String,
+    /// Begin of its first part, seconds after the opening of the gate.
+    pub start_s: f64,
+    /// End of its last part.
+    pub end_s: f64,
+    /// Time of its parts.
+    pub duration_s: f64,
+    /// Decode steps in it.
+    pub steps: u64,
+    /// Reads first issued in it. Null, like all that comes from requests, where the sectors are not known.
+    pub reads: Option<u64>,
+    /// Bytes of the model in them.
+    pub read_bytes: Option<u64>,
+    /// Distinct bytes among those that arrived.
+    pub unique_bytes: Option<u64>,
+    /// Those of them that arrived three times or more. Null also in records of before this was counted.
+    #[serde(default)]
+    pub three_times_bytes: Option<u64>,
+    /// Unique bytes / data bytes of the model.
+    pub coverage: Option<f64>,
+    /// Read bytes / unique bytes.
+    pub amplification: Option<f64>,
+    /// Bytes of reads that the kernel marked as read-ahead.
+    pub readahead_bytes: Option<u64>,
+    /// Bytes that arrived / duration.
+    pub average_bytes_per_s: Option<f64>,
+    /// Gaps; a gap belongs to the later read.
+    pub gaps: Option<PhaseGapsRecord>,
+    /// Latency of its reads, microseconds.
+    pub latency_us: Option<LatencyFigures>,
+    /// Page faults on the model.
+    pub faults: Option<u64>,
+    /// Page faults that brought their page in.
+    pub major_faults: Option<u64>,
+    /// Bytes that entered the page cache.
+    pub inserted_bytes: Option<u64>,
+    /// Bytes that left it.
+    pub evicted_bytes: Option<u64>,
+    /// Bytes that entered it after an eviction seen in this run.
+    pub refaulted_bytes: Option<u64>,
+    /// Waits.
+    pub waits: WaitRecord,
+    /// Bytes read by kind of tensor, the largest first.
+    pub kinds: Option<Vec<KindBytes>>,
+}
+
+/// Gaps of a phase.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct PhaseGapsRecord {
+    /// Gap 0.
+    pub sequential: GapFigure,
+    /// 0 < gap < 128 KiB.
+    pub small: GapFigure,
+    /// 128 KiB ≤ gap ≤ 1 MiB.
+    pub medium: GapFigure,
+    /// Gap > 1 MiB.
+    pub large: GapFigure,
+    /// Gap < 0.
+    pub backward: GapFigure,
+    /// Share of gaps whose read continues one of the last 32 reads.
+    pub stream_sequential_share: Option<f64>,
+}
+
+/// Waits, seconds. Null where they were not observed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct WaitRecord {
+    /// Time in which at least one thread waited for a folio of the model.
+    pub stall_s: Option<f64>,
+    /// The same, summed over threads.
+    pub stall_threads_s: Option<f64>,
+    /// Other I/O of the engine's threads, direct reads among it, summed over threads.
+    pub other_io_threads_s: Option<f64>,
+    /// Direct reclaim by the engine's threads, summed over threads.
+    pub reclaim_threads_s: Option<f64>,
+    /// Locks in page faults on the model, summed over threads.
+    pub lock_threads_s: Option<f64>,
+}
+
+/// Bytes read of a kind of tensor.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct KindBytes {
+    /// Kind of tensor, or `header`, `padding`, `file`.
+    pub kind: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Bytes read.
+    pub read_bytes: u64,
+}
+
+/// A decode step.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct TokenRecord {
+    /// Number of the step, over all decode calls of the run from 0.
+    pub step: u64,
+    /// Its phase.
+    pub phase: String,
+    /// Tokens in its batch. Null where they cannot be seen.
+    pub tokens: Option<u64>,
+    /// Entry of the decode call, seconds after the opening of the gate.
+    pub start_s: f64,
+    /// To the entry of the next one, or to the return of the last of a request.
+    pub duration_s: f64,
+    /// Reads first issued in it.
+    pub reads: Option<u64>,
+    /// Bytes of the model in them.
+    pub read_bytes: Option<u64>,
+    /// Page faults on the model that brought their page in.
+    pub major_faults: Option<u64>,
+    /// Page faults on the model.
+    pub faults: Option<u64>,
+    /// Bytes that entered the page cache after an eviction seen in this run.
+    pub refaulted_bytes: Option<u64>,
+    /// Waits.
+    pub waits: WaitRecord,
+    /// Bytes of the tensors and experts that a step with so many tokens uses, where that is one number.
+    pub need_bytes: Option<u64>,
+    /// Bytes read / bytes needed.
+    pub need_factor: Option<f64>,
+}
+
+/// A tensor, one expert's slice of one, or a part of a file that is no tensor.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct TensorRecord {
+    /// Name of the tensor; `(header)`, `(padding)` or `(file)` for what is none.
+    pub name: String,
+    /// Kind.
+    pub kind: String,
+    /// Layer.
+    pub layer: Option<u32>,
+    /// Expert.
+    pub expert: Option<u32>,
+    /// Place of the file among the model's files.
+    pub file: u64,
+    /// First byte in its file.
+    pub offset_bytes: u64,
+    /// Size.
+    pub bytes: u64,
+    /// Bytes read.
+    pub read_bytes: Option<u64>,
+    /// Reads that touch it.
+    pub reads: Option<u64>,
+    /// Those of `read_bytes` that reads marked as read-ahead brought.
+    pub readahead_bytes: Option<u64>,
+    /// Bytes read / size.
+    pub reread: Option<f64>,
+    /// Bytes that entered the page cache.
+    pub inserted_bytes: Option<u64>,
+    /// Bytes that left it.
+    pub evictions_bytes: Option<u64>,
+    /// Bytes that entered it after an eviction seen in this run.
+    pub refaults_bytes: Option<u64>,
+    /// Bytes inserted and evicted that were certainly not used in between.
+    pub unused_at_least_bytes: Option<u64>,
+    /// Bytes inserted and evicted of which no use was seen: no more were unused.
+    pub unused_at_most_bytes: Option<u64>,
+    /// Bytes resident at the end, by the events.
+    pub resident_bytes: Option<u64>,
+}
+
+/// What was seen of the page cache, event by event.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct PageCacheRecord {
+    /// Bytes that entered it.
+    pub inserted_bytes: u64,
+    /// Pages inserted / pages of the model.
+    pub times_inserted: Option<f64>,
+    /// Bytes that left it.
+    pub evicted_bytes: u64,
+    /// Bytes that entered it after an eviction seen in this run.
+    pub refaulted_bytes: u64,
+    /// Bytes inserted and evicted that were certainly not used in between.
+    pub unused_at_least_bytes: Option<u64>,
+    /// Bytes inserted and evicted of which no use was seen: no more were unused. Under `read()` alone both bounds are
+    /// equal and exact.
+    pub unused_at_most_bytes: Option<u64>,
+    /// Bytes inserted between a page's eviction and its next insert: half of the pages had less. The bound of a bucket.
+    pub miss_stream_distance_p50_bytes: Option<u64>,
+    /// The same for 90 % of the pages.
+    pub miss_stream_distance_p90_bytes: Option<u64>,
+    /// Bytes resident at the end: at the start + inserts − evictions.
+    pub resident_bytes: Option<u64>,
+    /// Pages of events that contradict what was known before: events were lost, or pages changed while the start was
+    /// looked at.
+    pub contradicting_pages: u64,
+}
+
+/// Where the phases were taken from.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct MarksRecord {
+    /// `uprobes`, `log`, `page cache` or `none`.
+    pub source: String,
+    /// What ended the load: `uprobes`, `log` or `page cache` (all of the model had entered it once). Null: nothing did.
+    pub load_end: Option<String>,
+    /// In words: which functions, which line.
+    pub description: String,
+    /// Calls of each probed function.
+    pub calls: Vec<CallCount>,
+}
+
+/// Calls of a probed function.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallCount {
+    /// Its name.
+    pub symbol: String,
+    /// Times it was entered (for one whose return is probed: returned from).
+    pub calls: u64,
+}
+
+/// How the bytes that a device read divide.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct DeviceShareRecord {
+    /// Kernel name of the whole disk.
+    pub device: String,
+    /// The classes; they sum to `read_bytes`.
+    pub classes: Vec<ShareClass>,
+    /// Bytes of all reads of the device, by first issue.
+    pub read_bytes: u64,
+    /// Bytes by the device's own counter.
+    pub statistics_bytes: Option<u64>,
+}
+
+/// A class of reads.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ShareClass {
+    /// What they are.
+    pub class: String,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Share of the device's bytes.
+    pub share: Option<f64>,
+}

@@ -1,0 +1,7 @@
+//! Members of one model.
+
+pub mod accounting;
+pub mod attribution;
+pub mod identity;
+pub mod model;
+pub mod reads;

@@ -1,0 +1,95 @@
+//! Reads that reached the device: how many, in which order, how fast.
+
+use serde::{Deserialize, Serialize};
+
+use crate::schema::{DistanceBucket, GapFigure, ProcessShare, SizeCount};
+
+/// Reads that reached the device.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ReadsRecord {
+    /// Reads, each counted at its first issue.
+    pub count: u64,
+    /// Bytes of the model in them.
+    pub total_bytes: u64,
+    /// Distinct bytes that arrived without error.
+    pub unique_bytes: u64,
+    /// Unique bytes / data bytes. Null where there are no data bytes.
+    pub coverage: Option<f64>,
+    /// Total / unique bytes. Null where nothing was read.
+    pub amplification: Option<f64>,
+    /// Total bytes / size of the model.
+    pub reread_factor: Option<f64>,
+    /// Bytes that arrived without error.
+    pub completed_bytes: u64,
+    /// Reads that failed.
+    pub failed: u64,
+    /// Bytes that failed.
+    pub failed_bytes: u64,
+    /// Reads whose completion no program saw ([`crate::schema::LossRecord::unseen_completions`]).
+    pub unseen: u64,
+    /// Bytes of them; they arrived, or the device would not have used their tag again, and are not part of
+    /// `completed_bytes`.
+    pub unseen_bytes: u64,
+    /// Reads in flight at the end of the window.
+    pub in_flight: u64,
+    /// Bytes of them that had not arrived.
+    pub in_flight_bytes: u64,
+    /// Times that the driver gave a read back.
+    pub requeues: u64,
+    /// Issues of reads that had been issued before. They are the same reads and in none of the counts.
+    pub reissues: u64,
+    /// Reads that the kernel marked as read-ahead.
+    pub readahead: u64,
+    /// Write requests to the model's extents. Null where the kernel side cannot tell whom a write is to.
+    pub writes: Option<u64>,
+    /// Bytes of them.
+    pub write_bytes: Option<u64>,
+    /// Request sizes, ascending.
+    pub sizes: Vec<SizeCount>,
+    /// The part that the engine's own threads issued.
+    pub process_share: ProcessShare,
+}
+
+/// Gaps between consecutive reads on a device.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct GapsRecord {
+    /// Gap 0.
+    pub sequential: GapFigure,
+    /// 0 < gap < 128 KiB.
+    pub small: GapFigure,
+    /// 128 KiB ≤ gap ≤ 1 MiB.
+    pub medium: GapFigure,
+    /// Gap > 1 MiB.
+    pub large: GapFigure,
+    /// Gap < 0.
+    pub backward: GapFigure,
+    /// Gaps: reads − devices.
+    pub count: u64,
+    /// Backward reads that overlap the read before them.
+    pub backward_overlapping: u64,
+    /// The same classes over offsets in the files.
+    pub file_order: OrderRecord,
+    /// Share of gaps whose read continues one of the last 32 reads.
+    pub stream_sequential_share: Option<f64>,
+    /// Signed distances, in powers of two.
+    pub distances: Vec<DistanceBucket>,
+    /// Mean number of the model's reads already in flight at an issue.
+    pub mean_queue_depth: Option<f64>,
+    /// Largest number of the model's reads in flight.
+    pub largest_queue_depth: Option<u64>,
+}
+
+/// The classes over another order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct OrderRecord {
+    /// Gap 0.
+    pub sequential: u64,
+    /// 0 < gap < 128 KiB.
+    pub small: u64,
+    /// 128 KiB ≤ gap ≤ 1 MiB.
+    pub medium: u64,
+    /// Gap > 1 MiB.
+    pub large: u64,
+    /// Gap < 0.
+    pub backward: u64,
+}

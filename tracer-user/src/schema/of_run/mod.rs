@@ -1,0 +1,9 @@
+//! Members of the run as a whole: engine, devices, memory, checks.
+
+pub mod checks;
+pub mod course;
+pub mod device;
+pub mod machine;
+pub mod process;
+pub mod read_list;
+pub mod run;

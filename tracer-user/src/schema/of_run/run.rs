@@ -1,0 +1,244 @@
+//! One finished run.
+
+use serde::{Deserialize, Serialize};
+
+use crate::schema::{
+    BufferRecord, Check, DeviceRecord, DeviceShareRecord, MachineRecord, MemoryPointRecord,
+    ModelRecord, ProcessRecord, ReadListRecord, ResidencyPointRecord, TimeRecord,
+};
+
+/// Version of the layout of `run.json`. 1: the first one. 2: phases, steps, tensors, shares of devices and courses over
+/// time; what comes from requests may be null.
+pub const SCHEMA_VERSION: u32 = 2;
+
+/// One finished run.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// [`SCHEMA_VERSION`] of the writer.
+    pub schema_version: u32,
+    /// Version of the tracer.
+    pub tracer_version: String,
+    /// Start of the window, RFC 3339 in UTC.
+    pub started_at: String,
+    /// Release of the running kernel.
+    pub kernel: String,
+    /// How the process came to be traced: `launch` or `attach`.
+    pub mode: String,
+    /// The engine's command and arguments.
+    pub command: Vec<String>,
+    /// How the engine ended.
+    pub exit: ExitRecord,
+    /// The window is shorter than was asked for: it was interrupted, or the process ended before its time.
+    pub partial: bool,
+    /// Why, where `partial` is set.
+    pub partial_reason: Option<String>,
+    /// No event was lost and every check holds.
+    pub complete: bool,
+    /// Time of the window.
+    pub time: TimeRecord,
+    /// What the engine said of itself.
+    pub engine: EngineRecord,
+    /// The model's figures, where one model was traced.
+    #[serde(flatten)]
+    pub single: Option<ModelRecord>,
+    /// The models' figures, where several were traced; else empty.
+    pub models: Vec<ModelRecord>,
+    /// The machine.
+    #[serde(default)]
+    pub machine: MachineRecord,
+    /// What was done to the memory.
+    pub pressure: PressureRecord,
+    /// The machine's memory around the run.
+    pub memory: MemoryRecord,
+    /// The engine's memory and faults.
+    pub process: ProcessRecord,
+    /// The traced devices.
+    pub devices: Vec<DeviceRecord>,
+    /// How each device's bytes divide.
+    pub device_share: Vec<DeviceShareRecord>,
+    /// Memory of the engine, the machine and the engine's cgroup over time.
+    pub memory_course: Vec<MemoryPointRecord>,
+    /// Residency of the models over time.
+    pub residency_course: Vec<ResidencyPointRecord>,
+    /// The list of reads beside this record. Null where none was asked for.
+    #[serde(default)]
+    pub read_list: Option<ReadListRecord>,
+    /// Events that were lost.
+    pub loss: LossRecord,
+    /// The self-checks of this run.
+    pub checks: Vec<Check>,
+    /// What the tracer itself cost.
+    pub overhead: OverheadRecord,
+    /// What a reader should know: a fall-back, a figure that could not be taken and why.
+    pub notes: Vec<String>,
+}
+
+impl RunRecord {
+    /// All models, one or several.
+    pub fn all_models(&self) -> impl Iterator<Item = &ModelRecord> {
+        self.single.iter().chain(&self.models)
+    }
+
+    /// Checks that do not hold.
+    pub fn violations(&self) -> impl Iterator<Item = &Check> {
+        self.checks
+            .iter()
+            .filter(|check| check.holds == Some(false))
+    }
+}
+
+/// How the engine ended.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ExitRecord {
+    /// Exit code, where it exited by itself.
+    pub code: Option<i32>,
+    /// Signal, where one ended it.
+    pub signal: Option<i32>,
+    /// In words.
+    pub description: String,
+}
+
+/// What the engine printed of itself. All null where it printed nothing that is known.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct EngineRecord {
+    /// Which form of output the figures come from.
+    pub source: Option<String>,
+    /// Generated tokens per second, without load and prompt.
+    pub tokens_per_s: Option<f64>,
+    /// The engine's own load time, seconds. llama.cpp overwrites it at the first decode.
+    pub load_s: Option<f64>,
+    /// Time of the prompt, seconds.
+    pub prompt_s: Option<f64>,
+    /// Tokens of the prompt.
+    pub prompt_tokens: Option<u64>,
+    /// Prompt tokens per second.
+    pub prompt_tokens_per_s: Option<f64>,
+    /// Time of the generation, seconds.
+    pub eval_s: Option<f64>,
+    /// Decode steps of the generation.
+    pub eval_tokens: Option<u64>,
+    /// Total time, seconds.
+    pub total_s: Option<f64>,
+    /// When loading ended, seconds after the gate opened, by the engine's log.
+    pub load_end_s: Option<f64>,
+    /// The line of the log that said so.
+    pub load_end_mark: Option<String>,
+    /// Sizes of the engine's buffers by its log. Empty where it prints none.
+    pub buffers: Vec<BufferRecord>,
+}
+
+/// What was done to the memory.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct PressureRecord {
+    /// Bytes locked away by the balloon, from its own `VmLck`.
+    pub locked_bytes: u64,
+    /// Bytes of `MemAvailable` that the balloon was asked to leave, where it was sized so.
+    #[serde(default)]
+    pub leave_free_bytes: Option<u64>,
+    /// The memory cgroup of the engine.
+    pub cgroup: Option<CgroupRecord>,
+    /// `drop_caches` was written before the start.
+    pub dropped_caches: bool,
+    /// The model's files were evicted before the start.
+    pub evicted_model: bool,
+}
+
+/// The memory cgroup of the engine.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct CgroupRecord {
+    /// 1 or 2.
+    pub version: u32,
+    /// Limit, bytes.
+    pub limit_bytes: u64,
+    /// `memory.high`, bytes: where throttling begins.
+    #[serde(default)]
+    pub high_bytes: Option<u64>,
+    /// Highest use, bytes.
+    pub peak_bytes: Option<u64>,
+    /// Processes that the kernel killed for it.
+    pub oom_kills: Option<u64>,
+    /// `workingset_refault_file` of the cgroup: pages that reclaim had evicted and that came back.
+    pub workingset_refault_file: Option<u64>,
+}
+
+/// The machine's memory around the run, bytes.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct MemoryRecord {
+    /// `MemTotal`.
+    pub total_bytes: Option<u64>,
+    /// `MemAvailable` after pressure was applied and before the engine started.
+    pub available_before_bytes: Option<u64>,
+    /// `Cached` at that moment.
+    pub cached_before_bytes: Option<u64>,
+    /// `Cached` after the engine's end.
+    pub cached_after_bytes: Option<u64>,
+    /// Change of the system's `workingset_refault_file`, pages.
+    pub workingset_refault_file_pages: Option<u64>,
+    /// Swapped-in pages during the run (`pswpin`).
+    pub swap_in_pages: Option<u64>,
+    /// Swapped-out pages during the run (`pswpout`).
+    pub swap_out_pages: Option<u64>,
+    /// Processes of the whole machine that the kernel killed for lack of memory during the run (`oom_kill`).
+    #[serde(default)]
+    pub oom_kills: Option<u64>,
+}
+
+/// Events that were lost. Any of them marks the run.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct LossRecord {
+    /// Records that found no room in the ring buffer.
+    pub ring_buffer_records: u64,
+    /// Of them: issues, and reads that ended unseen.
+    pub ring_buffer_issues: u64,
+    /// Of them: completions.
+    pub ring_buffer_completions: u64,
+    /// Of them: requeues.
+    pub ring_buffer_requeues: u64,
+    /// Of them: page-cache events.
+    pub ring_buffer_pages: u64,
+    /// Of them: waits.
+    pub ring_buffer_waits: u64,
+    /// Of them: calls of the engine's functions.
+    pub ring_buffer_marks: u64,
+    /// Of them: stages before the issue, for the audit.
+    #[serde(default)]
+    pub ring_buffer_stages: u64,
+    /// Events for which the kernel skipped a program. Null where this kernel does not count them.
+    pub recursion_misses: Option<u64>,
+    /// Reads of the traced devices whose completion no program saw: the kernel skips a tracing program that
+    /// would interrupt another one on the same CPU, and does not always count it as a recursion miss. They
+    /// are noticed when their tag is used again, or when the device is idle at the end, so that counts,
+    /// bytes and unique bytes stay exact; they have no latency and are in no bandwidth.
+    pub unseen_completions: u64,
+    /// Of them: noticed at the end only, since the device was idle. The others gave a record of their own.
+    pub unseen_at_end: u64,
+    /// Reads whose tag lies outside the table, so that their completions cannot be matched.
+    pub untimed_reads: u64,
+    /// Reads of the traced devices whose issue no program saw: they were taken in when they completed, so that counts,
+    /// bytes and unique bytes stay exact; they have no latency, and their place in the order, their phase and their queue
+    /// depth are those of their end.
+    #[serde(default)]
+    pub late_issues: u64,
+}
+
+/// What the tracer itself cost.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct OverheadRecord {
+    /// CPU time of the tracer's own process during the window, seconds.
+    pub tracer_cpu_s: f64,
+    /// Records that went through the ring buffer.
+    pub ring_buffer_records: u64,
+    /// Run time of the programs, where it was measured.
+    pub programs: Vec<ProgramOverhead>,
+}
+
+/// Run time of one eBPF program.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ProgramOverhead {
+    /// Name.
+    pub program: String,
+    /// Calls.
+    pub calls: u64,
+    /// Nanoseconds, all calls together.
+    pub total_ns: u64,
+}
