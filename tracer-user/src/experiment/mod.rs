@@ -20,9 +20,10 @@ mod threshold;
 mod verdict;
 mod work;
 
+pub use disk::full::DiskFull;
 pub use disk::listing::list;
 pub use dry_run::dry_run;
 pub use plan::{Adapter, Plan, PlanError, PlanErrors};
-pub use session::{DiskFull, SessionEnd, SessionOptions, begin, resume};
+pub use session::{SessionEnd, SessionOptions, begin, resume};
 pub use summary::load;
 pub use threshold::{Grid, LEAST_REPETITIONS, ThresholdPressure, ThresholdRequest, plan_text};

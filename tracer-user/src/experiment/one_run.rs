@@ -16,6 +16,7 @@ use super::{
     cells::PlannedRun,
     disk::{
         folder::{ExperimentFolder, Outcome, REPORT_FILE, RUN_FILE, run_record},
+        full::DiskFull,
         identity::ModelIdentity,
         lock::ExperimentLock,
         manifest::Manifest,
@@ -23,7 +24,6 @@ use super::{
     invocation::{engine_command, launch_arguments},
     plan::{Adapter, ColdStart, Plan},
     server::{Answer, Request, free_port},
-    session::DiskFull,
     verdict::{failed_for_lack_of_space, read_log, verdict},
     work::{keep_answer, tokens_per_s, work},
 };

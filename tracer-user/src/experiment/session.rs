@@ -1,9 +1,6 @@
 //! A session: the runs of an experiment that are missing, one after the other, until all are made or something stops it.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
 use anyhow::{Context as _, bail};
 
@@ -20,6 +17,7 @@ use super::{
     disk::{
         folder::{ExperimentFolder, PLAN_FILE, REPORT_FILE, is_full_disk},
         fragmented,
+        full::DiskFull,
         listing::totals,
         lock::ExperimentLock,
         manifest::{Manifest, Software},
@@ -51,18 +49,6 @@ pub enum SessionEnd {
     SomeFailed,
     /// A signal came; what is missing can be made by resuming.
     Interrupted,
-}
-
-/// The disk of the experiment is full.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "the disk that holds {} is full: free some space, then go on with `tracer experiment resume {}`; the runs that were made are kept",
-    directory.display(),
-    directory.display()
-)]
-pub struct DiskFull {
-    /// The experiment.
-    pub directory: PathBuf,
 }
 
 /// Begins the experiment of a plan's text and makes its runs.

@@ -4,9 +4,11 @@
 
 mod aggregates;
 mod attach;
+mod engine_probes;
 mod file_keys;
 mod inspection;
 mod losses;
+mod options;
 mod preflight;
 mod probes;
 mod programs;
@@ -19,11 +21,12 @@ mod types;
 pub use aggregates::{Aggregates, FileAggregates, ModelAggregates};
 pub use inspection::programs as inspect_programs;
 pub use losses::{ProgramRun, RunTimeStatistics};
+pub use options::SessionOptions;
 pub use preflight::{Requirement, RequirementState, requirements};
 pub use probes::ProbePoint;
 pub use programs::{Argument, DeviceKind, PROGRAMS, StandIn, TracedEvent};
 pub use records::{DecodeError, Record, decode};
 pub use release::kernel_release;
-pub use session::{FilterTables, Session, SessionOptions, WAKE_INTERVAL};
+pub use session::{FilterTables, Session, WAKE_INTERVAL};
 pub use tracepoint_format::{FormatError, FormatFault, FormatField, TracepointFormat};
 pub use types::{KernelTypes, TypesError, Value};

@@ -1,19 +1,14 @@
 //! Uprobes on an engine's functions, and the engine's processes: what becomes known while the engine runs.
 
-use std::path::Path;
-
 use anyhow::{Context as _, anyhow};
 use aya::{
     Ebpf,
-    maps::HashMap,
     programs::{
         UProbe,
         uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeScope},
     },
 };
-use tracer_common::mark::{BatchAction, cookie};
-
-use super::Session;
+use tracer_common::mark::BatchAction;
 
 /// The programs: at a function's entry, and at its return.
 pub(super) const PROGRAMS: [&str; 2] = ["mark_entry", "mark_return"];
@@ -71,48 +66,10 @@ fn probed() {
     std::hint::black_box(());
 }
 
-fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut UProbe> {
+/// The program of that name.
+pub(super) fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut UProbe> {
     ebpf.program_mut(name)
         .map(<&mut UProbe>::try_from)
         .ok_or_else(|| anyhow!("the eBPF object has no program {name}"))?
         .map_err(Into::into)
-}
-
-impl Session {
-    /// Probes a function in a file, for every process that maps it. The session's end removes the probe.
-    ///
-    /// # Errors
-    /// The file cannot be probed there.
-    pub fn probe(&mut self, file: &Path, point: ProbePoint) -> anyhow::Result<()> {
-        let [entry, returns] = PROGRAMS;
-        let name = if point.returns { returns } else { entry };
-        let location = UProbeAttachPoint {
-            location: UProbeAttachLocation::AbsoluteOffset(point.file_offset_bytes),
-            cookie: Some(cookie::of(point.symbol, point.action)),
-        };
-        program(self.programs(), name)?
-            .attach(location, file, UProbeScope::AllProcesses)
-            .with_context(|| {
-                format!(
-                    "cannot probe {} at offset {:#x}",
-                    file.display(),
-                    point.file_offset_bytes
-                )
-            })?;
-        Ok(())
-    }
-
-    /// Takes the waits of a process into account.
-    ///
-    /// # Errors
-    /// The table is full.
-    pub fn add_engine_process(&mut self, process_id: u32) -> anyhow::Result<()> {
-        let map = self
-            .programs()
-            .map_mut("ENGINE_PROCS")
-            .ok_or_else(|| anyhow!("the eBPF object has no map ENGINE_PROCS"))?;
-        let mut processes = HashMap::<_, u32, u8>::try_from(map)?;
-        processes.insert(process_id, 1, 0)?;
-        Ok(())
-    }
 }

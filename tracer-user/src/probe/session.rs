@@ -17,7 +17,7 @@ use tracer_common::{
 };
 
 use super::{
-    KernelTypes, Record,
+    KernelTypes, Record, SessionOptions,
     aggregates::{self, Aggregates, FileAggregates, Plain, Sizes},
     attach::{Attached, attach},
     decode,
@@ -90,23 +90,6 @@ impl FilterTables {
         }
         None
     }
-}
-
-/// How to load.
-#[derive(Clone, Copy, Debug)]
-pub struct SessionOptions {
-    /// Size of the ring buffer: a power of two, at least a page.
-    pub ring_buffer_bytes: u32,
-    /// Whether each page-cache event and each wait gives a record; otherwise page-cache events are counted only.
-    pub page_records: bool,
-    /// Whether the stages that a read passes before its issue give records as well, for the audit.
-    pub audit: bool,
-    /// Use the programs for old kernels, whatever this kernel can do.
-    pub early_programs: bool,
-    /// Whether the eBPF side's diagnostics are on.
-    pub diagnostics: bool,
-    /// Whether to measure the programs' run time, which costs about 50 ns a call.
-    pub measure_overhead: bool,
 }
 
 /// Loaded and attached programs. Dropping it detaches and frees all of them.

@@ -2,6 +2,7 @@
 
 pub mod folder;
 pub mod fragmented;
+pub mod full;
 pub mod identity;
 pub mod listing;
 pub mod lock;

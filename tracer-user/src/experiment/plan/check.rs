@@ -29,7 +29,17 @@ const KNOWN_TO_ALL: [&str; 3] = ["model", "pressure", "extents"];
 /// The tracer's own name as the program of a command.
 const TRACER: &str = "tracer";
 
-pub(super) fn plan(text: &str) -> Result<Plan, PlanErrors> {
+impl Plan {
+    /// Reads a plan.
+    ///
+    /// # Errors
+    /// All that is wrong with the text.
+    pub fn parse(text: &str) -> Result<Self, PlanErrors> {
+        plan(text)
+    }
+}
+
+fn plan(text: &str) -> Result<Plan, PlanErrors> {
     let mut complaints = Complaints::new(text);
     let plan = read(&mut complaints).and_then(|source| checked(source, &mut complaints));
     match plan {

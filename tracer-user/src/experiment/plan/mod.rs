@@ -168,14 +168,6 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Reads a plan.
-    ///
-    /// # Errors
-    /// All that is wrong with the text.
-    pub fn parse(text: &str) -> Result<Self, PlanErrors> {
-        check::plan(text)
-    }
-
     /// SHA-256 of the plan's canonical form (its members as JSON, in a fixed order), in hexadecimal digits. Comments,
     /// blanks and the order of the keys do not count, the order of the axes and of their values does.
     #[must_use]

@@ -12,7 +12,7 @@ use crate::{
     stats::experiment::bootstrap::median,
 };
 
-use super::{Answer, Missing};
+use super::{missing::Missing, question::Answer};
 
 /// Two shares of a model that are no further apart are called close.
 const CLOSE: f64 = 0.05;

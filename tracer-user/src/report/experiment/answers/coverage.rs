@@ -8,7 +8,7 @@ use crate::{
     schema::{ExperimentRecord, PlannedPressure},
 };
 
-use super::{Answer, Missing};
+use super::{missing::Missing, question::Answer};
 
 /// Token counts that the question names.
 const TOKENS: [u64; 4] = [10, 100, 1_000, 10_000];

@@ -10,7 +10,7 @@ use crate::{
     stats::experiment::bootstrap::median,
 };
 
-use super::{Answer, Missing};
+use super::{missing::Missing, question::Answer};
 
 fn peak(
     run: &Traced<'_>,

@@ -7,6 +7,7 @@ mod cache_delta;
 mod coverage;
 mod memory;
 mod missing;
+mod question;
 mod rereads;
 mod seeks;
 mod threshold;
@@ -20,21 +21,7 @@ use super::{
     groups::groups,
     trust::{runs_made, standing},
 };
-use missing::Missing;
-
-/// One question and what the runs say.
-struct Answer {
-    pub question: &'static str,
-    /// What the rows show. Empty: nothing.
-    pub claims: Vec<String>,
-    /// What bounds it, and what is not shown.
-    pub limits: Vec<String>,
-    pub header: Vec<&'static str>,
-    /// The rows used.
-    pub rows: Vec<Vec<String>>,
-    /// Runs that would answer it, or answer it better.
-    pub missing: Vec<Missing>,
-}
+use question::Answer;
 
 /// All six questions, as Markdown.
 #[must_use]

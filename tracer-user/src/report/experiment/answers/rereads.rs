@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-use super::{Answer, Missing};
+use super::{missing::Missing, question::Answer};
 
 /// Bytes of one kind of tensor, summed over sound runs.
 #[derive(Clone, Copy, Default)]

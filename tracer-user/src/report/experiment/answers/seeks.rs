@@ -10,7 +10,7 @@ use crate::{
     stats::experiment::bootstrap::median,
 };
 
-use super::{Answer, Missing};
+use super::{missing::Missing, question::Answer};
 
 /// Fewest reads of a generation whose order and latency are looked at.
 const FEWEST_READS: u64 = 100;

@@ -12,7 +12,7 @@ use crate::{
     stats::experiment::threshold::{FEWEST_RUNS, FEWEST_STEPS},
 };
 
-use super::{Answer, Missing};
+use super::{missing::Missing, question::Answer};
 
 /// A first grid, in eighths of what the model needs: from 10/8 down to 2/8.
 const GRID_EIGHTHS: [u64; 9] = [10, 9, 8, 7, 6, 5, 4, 3, 2];

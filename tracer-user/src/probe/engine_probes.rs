@@ -1,0 +1,54 @@
+//! What of the engine a session looks at: functions that are probed, processes whose waits count.
+
+use std::path::Path;
+
+use anyhow::{Context as _, anyhow};
+use aya::{
+    maps::HashMap,
+    programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeScope},
+};
+use tracer_common::mark::cookie;
+
+use super::{
+    Session,
+    probes::{PROGRAMS, ProbePoint, program},
+};
+
+impl Session {
+    /// Probes a function in a file, for every process that maps it. The session's end removes the probe.
+    ///
+    /// # Errors
+    /// The file cannot be probed there.
+    pub fn probe(&mut self, file: &Path, point: ProbePoint) -> anyhow::Result<()> {
+        let [entry, returns] = PROGRAMS;
+        let name = if point.returns { returns } else { entry };
+        let location = UProbeAttachPoint {
+            location: UProbeAttachLocation::AbsoluteOffset(point.file_offset_bytes),
+            cookie: Some(cookie::of(point.symbol, point.action)),
+        };
+        program(self.programs(), name)?
+            .attach(location, file, UProbeScope::AllProcesses)
+            .with_context(|| {
+                format!(
+                    "cannot probe {} at offset {:#x}",
+                    file.display(),
+                    point.file_offset_bytes
+                )
+            })?;
+        Ok(())
+    }
+
+    /// Takes the waits of a process into account.
+    ///
+    /// # Errors
+    /// The table is full.
+    pub fn add_engine_process(&mut self, process_id: u32) -> anyhow::Result<()> {
+        let map = self
+            .programs()
+            .map_mut("ENGINE_PROCS")
+            .ok_or_else(|| anyhow!("the eBPF object has no map ENGINE_PROCS"))?;
+        let mut processes = HashMap::<_, u32, u8>::try_from(map)?;
+        processes.insert(process_id, 1, 0)?;
+        Ok(())
+    }
+}
