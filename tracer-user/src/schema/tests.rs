@@ -23,11 +23,18 @@ fn is_the_same_again<R: Serialize + DeserializeOwned>(text: &str) {
 fn assert_same(place: &str, now: &Value, then: &Value) {
     match (now, then) {
         (Value::Object(now), Value::Object(then)) => {
-            let (now_names, then_names): (Vec<_>, Vec<_>) =
-                (now.keys().collect(), then.keys().collect());
-            assert_eq!(now_names, then_names, "members of {place}");
-            for (name, value) in now {
-                assert_same(&format!("{place}.{name}"), value, &then[name]);
+            for (name, then) in then {
+                let place = format!("{place}.{name}");
+                let now = now.get(name);
+                assert_same(
+                    &place,
+                    now.unwrap_or_else(|| panic!("{place} is gone")),
+                    then,
+                );
+            }
+            // A member that came later was not observed then.
+            for (name, now) in now.iter().filter(|(name, _)| !then.contains_key(*name)) {
+                assert_eq!(now, &Value::Null, "{place}.{name} is new");
             }
         }
         (Value::Array(now), Value::Array(then)) => {
