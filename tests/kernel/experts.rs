@@ -56,7 +56,6 @@ pub fn cases() -> Vec<Case> {
 struct Step {
     phase: String,
     token: u64,
-    /// By layer.
     experts: BTreeMap<u32, BTreeSet<u32>>,
     /// Whether the engine needed the logits: not for a prompt's tokens but the last.
     logits: bool,

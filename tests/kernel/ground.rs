@@ -25,12 +25,10 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// Size of the test disks.
 pub const DISK_BYTES: u64 = 400 << 20;
 
-/// Both file systems.
 pub const FILE_SYSTEMS: [FileSystem; 2] = [FileSystem::Ext4, FileSystem::Xfs];
 
 type Run = Box<dyn Fn(&Ground, &MachineLock) -> Result<()> + Send + Sync>;
 
-/// One test case.
 pub struct Case {
     /// Its name: topic, then what is tested.
     pub name: String,
@@ -38,7 +36,6 @@ pub struct Case {
     pub run: Run,
 }
 
-/// A case.
 pub fn case(
     name: impl Into<String>,
     run: impl Fn(&Ground, &MachineLock) -> Result<()> + Send + Sync + 'static,
@@ -52,7 +49,6 @@ pub fn case(
 /// What the process prepares once.
 #[derive(Debug)]
 pub struct Ground {
-    /// Its folder.
     pub scratch: Scratch,
 }
 
@@ -113,7 +109,6 @@ impl Ground {
         ReaderReport::find_in(finished.succeeded()?)
     }
 
-    /// Starts a reader.
     pub fn start_reader(&self, reader: &ReaderCommand) -> Result<RunningProgram> {
         let mut command = Command::new(reader.program());
         command.args(reader.arguments());

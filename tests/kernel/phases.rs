@@ -37,7 +37,6 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
-/// Kind of model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Dense,

@@ -30,7 +30,6 @@ pub enum Shape {
 }
 
 impl Shape {
-    /// All of them.
     pub const ALL: [Self; 4] = [
         Self::Sequential,
         Self::Reversed,

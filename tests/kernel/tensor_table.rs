@@ -11,7 +11,6 @@ pub struct PieceFigures {
     pub read: u64,
     /// Entered the page cache.
     pub inserted: u64,
-    /// Left it.
     pub evicted: u64,
     /// Entered it after an eviction.
     pub refaulted: u64,

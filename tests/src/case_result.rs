@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 pub enum Outcome {
     /// It has begun. Where no other line follows, the machine ended before the test.
     Started,
-    /// It held.
     Passed,
     /// It cannot run here.
     Skipped,
@@ -19,9 +18,7 @@ pub enum Outcome {
 /// A test and how it went.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CaseResult {
-    /// Its name.
     pub name: String,
-    /// How it went.
     pub outcome: Outcome,
     /// Why it was skipped, or what failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -14,13 +14,10 @@ pub struct RunRecord {
 /// A self-check of the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// What was compared.
     pub name: String,
     /// Whether both sides agree; nothing where one could not be observed.
     pub holds: Option<bool>,
-    /// One side.
     pub left: String,
-    /// The other side.
     pub right: String,
 }
 

@@ -58,7 +58,6 @@ pub struct TracerCall<'scratch> {
     command: Command,
 }
 
-/// A traced run.
 #[derive(Debug)]
 pub struct TracedRun {
     /// How the tracer ended, and what it (and the engine, whose output it passes on) printed.
@@ -150,7 +149,6 @@ impl<'scratch> TracerCall<'scratch> {
         self.engine(reader.program(), reader.arguments())
     }
 
-    /// Adds the engine.
     #[must_use]
     pub fn engine<A: AsRef<std::ffi::OsStr>>(mut self, program: &Path, arguments: &[A]) -> Self {
         self.command.arg("--").arg(program).args(arguments);

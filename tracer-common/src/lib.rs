@@ -4,6 +4,7 @@
 //! All types are plain `repr(C)` values without padding: the ring buffer hands out memory that is not
 //! cleared, and padding would carry kernel memory to user space.
 #![no_std]
+#![deny(missing_docs)]
 
 pub mod counters;
 pub mod extent;

@@ -55,7 +55,6 @@ pub fn succeed(command: &mut Command) -> Result<()> {
 /// A program that cargo built.
 #[derive(Debug)]
 pub struct Built {
-    /// The program.
     pub executable: PathBuf,
     /// The folder of its package.
     pub package: PathBuf,

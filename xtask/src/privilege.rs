@@ -15,7 +15,6 @@ use crate::{executable, shell};
 pub enum Elevation {
     /// It is, with us.
     Root,
-    /// Through this sudo.
     Sudo(PathBuf),
 }
 

@@ -9,9 +9,7 @@ use crate::{progress, toolchain::Toolchain, tools::linker, workspace::Workspace}
 /// A workspace that can be built.
 #[derive(Debug)]
 pub struct Ready {
-    /// Its folders.
     pub workspace: Workspace,
-    /// Its toolchain.
     pub toolchain: Toolchain,
 }
 

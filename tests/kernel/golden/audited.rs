@@ -13,7 +13,6 @@ use crate::ground::Ground;
 pub enum Order {
     /// From start to end of a file in one piece, each read queued after the one before it has completed.
     OneAfterTheOther,
-    /// Nothing.
     Any,
 }
 

@@ -32,7 +32,6 @@ impl<'lock> Recording<'lock> {
         })
     }
 
-    /// Stops.
     pub fn finish(self) -> Result<Recorded> {
         Ok(match self {
             Self::Blktrace(blktrace) => Recorded::Blktrace(blktrace.finish()?),
@@ -42,7 +41,6 @@ impl<'lock> Recording<'lock> {
 }
 
 impl Recorded {
-    /// The records.
     pub fn trace(&self) -> &BlkTrace {
         match self {
             Self::Blktrace(recording) => &recording.trace,

@@ -21,7 +21,6 @@ const DIRECT_BYTES: u64 = 16 << 10;
 /// How the model lies on the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
-    /// In one piece.
     Contiguous,
     /// In pieces with another file's between them.
     Fragmented,
@@ -41,7 +40,6 @@ pub enum Workload {
 }
 
 impl Workload {
-    /// All of them.
     pub const ALL: [Self; 4] = [
         Self::Sequential,
         Self::Random,
@@ -75,7 +73,6 @@ impl Workload {
         }
     }
 
-    /// Readers at once.
     pub const fn threads(self) -> u64 {
         match self {
             Self::SixteenThreads => 16,

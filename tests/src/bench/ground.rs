@@ -177,7 +177,6 @@ impl<'place> BenchGround<'place> {
         Ok(file.path().to_owned())
     }
 
-    /// The disk.
     #[must_use]
     pub const fn disk(&self) -> &LoopDisk {
         &self.disk

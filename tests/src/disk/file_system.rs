@@ -23,7 +23,6 @@ pub enum FileSystem {
 }
 
 impl FileSystem {
-    /// The kernel's name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

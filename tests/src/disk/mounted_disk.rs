@@ -18,9 +18,7 @@ use crate::environment::{Cleanup, Scratch, on_exit};
 /// Number of a block device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeviceNumber {
-    /// Major number.
     pub major: u32,
-    /// Minor number.
     pub minor: u32,
 }
 
@@ -95,13 +93,11 @@ impl MountedDisk {
         &self.name
     }
 
-    /// Its device node.
     #[must_use]
     pub fn node(&self) -> PathBuf {
         Path::new("/dev").join(&self.name)
     }
 
-    /// Its number.
     #[must_use]
     pub const fn number(&self) -> DeviceNumber {
         self.number
@@ -113,7 +109,6 @@ impl MountedDisk {
         &self.mount_point
     }
 
-    /// Its file system.
     #[must_use]
     pub const fn file_system(&self) -> FileSystem {
         self.file_system

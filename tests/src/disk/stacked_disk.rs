@@ -23,12 +23,10 @@ pub enum Stack {
     DmLinear,
     /// One disk, encrypted (LUKS).
     DmCrypt,
-    /// Two disks, striped.
     MdRaid0,
 }
 
 impl Stack {
-    /// All of them.
     pub const ALL: [Self; 3] = [Self::DmLinear, Self::DmCrypt, Self::MdRaid0];
 
     /// Its name in a case's.

@@ -7,7 +7,6 @@ use anyhow::{Context as _, Result, bail};
 /// `/sys/block/NAME/stat` (`Documentation/block/stat.rst` in the kernel's source).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeviceStatistics {
-    /// Read requests completed.
     pub reads: u64,
     /// Sectors of 512 bytes read.
     pub sectors_read: u64,

@@ -55,7 +55,6 @@ impl Scratch {
         })
     }
 
-    /// The folder.
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory

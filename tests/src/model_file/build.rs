@@ -217,13 +217,11 @@ impl ModelFile {
         })
     }
 
-    /// Its path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Its size.
     #[must_use]
     pub const fn size_bytes(&self) -> u64 {
         self.size_bytes

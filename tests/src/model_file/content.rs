@@ -39,7 +39,6 @@ impl Checksum {
         self.0 = self.0.wrapping_add(other.0);
     }
 
-    /// The sum.
     #[must_use]
     pub const fn value(self) -> u64 {
         self.0

@@ -31,7 +31,6 @@ impl Piece {
             .ok()
     }
 
-    /// Its size.
     #[must_use]
     pub const fn bytes(&self) -> u64 {
         self.range.end - self.range.start
@@ -52,7 +51,6 @@ impl Piece {
     }
 }
 
-/// A tensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Tensor {
     name: String,

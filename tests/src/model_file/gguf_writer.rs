@@ -73,7 +73,6 @@ impl GgufWriter {
         self.metadata.extend(value.to_le_bytes());
     }
 
-    /// Adds a text.
     pub fn text(&mut self, key: &str, value: &str) {
         self.entry(key, 8);
         put_text(&mut self.metadata, value);

@@ -33,7 +33,6 @@ impl GapCounts {
         *count += 1;
     }
 
-    /// All gaps.
     #[must_use]
     pub const fn total(&self) -> u64 {
         self.sequential + self.small + self.medium + self.large + self.backward

@@ -25,7 +25,6 @@ pub struct PlannedRead {
 /// Reads in their order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadPlan {
-    /// The reads.
     pub reads: Vec<PlannedRead>,
 }
 

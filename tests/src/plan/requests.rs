@@ -15,7 +15,6 @@ const PAGE_BYTES: u64 = 4096;
 pub struct DeviceRequest {
     /// Its start on the device.
     pub start_bytes: u64,
-    /// Its length.
     pub length_bytes: u64,
 }
 
@@ -31,7 +30,6 @@ pub enum IssueOrder {
 }
 
 impl IssueOrder {
-    /// Both.
     pub const ALL: [Self; 2] = [Self::Forward, Self::Reversed];
 }
 

@@ -65,13 +65,11 @@ impl ReaderCommand {
         self
     }
 
-    /// The program.
     #[must_use]
     pub fn program(&self) -> &Path {
         &self.program
     }
 
-    /// Its arguments.
     #[must_use]
     pub fn arguments(&self) -> &[OsString] {
         &self.arguments

@@ -35,9 +35,7 @@ pub struct RunningProgram {
 /// A program that ended.
 #[derive(Clone, Debug)]
 pub struct Finished {
-    /// How.
     pub status: ExitStatus,
-    /// What it printed.
     pub output: String,
     /// What it printed on standard error.
     pub errors: String,
@@ -138,7 +136,6 @@ impl RunningProgram {
         })
     }
 
-    /// Its process id.
     #[must_use]
     pub const fn process_id(&self) -> u32 {
         self.process_id
@@ -164,7 +161,6 @@ impl RunningProgram {
         writeln!(input, "{line}").with_context(|| format!("write to {}", self.name))
     }
 
-    /// Closes its input.
     pub fn close_input(&mut self) {
         self.input = None;
     }

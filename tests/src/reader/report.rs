@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 /// What a reader read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReaderReport {
-    /// Reads done.
     pub reads: u64,
     /// Bytes that they brought.
     pub bytes: u64,
@@ -23,9 +22,7 @@ pub struct ReaderReport {
 /// A time, in nanoseconds of the monotonic clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Period {
-    /// Its begin.
     pub start_ns: u64,
-    /// Its end.
     pub end_ns: u64,
 }
 
@@ -56,11 +53,8 @@ impl Period {
 /// As whom a process runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
-    /// Effective user.
     pub uid: u32,
-    /// Effective group.
     pub gid: u32,
-    /// Further groups.
     pub groups: Vec<u32>,
     /// `CapEff` of `/proc/self/status`.
     pub effective_capabilities: String,

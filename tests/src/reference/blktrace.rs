@@ -43,7 +43,6 @@ pub struct BlktraceRecording {
     pub trace: BlkTrace,
     /// What the recording's files are called without `.blktrace.CPU`.
     pub files: PathBuf,
-    /// The text.
     pub text: PathBuf,
 }
 
@@ -137,7 +136,6 @@ impl BlktraceRecording {
         &self.files
     }
 
-    /// Its records.
     #[must_use]
     pub fn records(&self) -> &[BlkRecord] {
         &self.trace.records

@@ -20,7 +20,6 @@ pub struct FormatField {
 }
 
 impl FormatField {
-    /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
         let before_array = match self.declaration.rsplit_once('[') {

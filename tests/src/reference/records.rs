@@ -17,14 +17,11 @@ pub enum Action {
     Completed,
 }
 
-/// One record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlkRecord {
-    /// What happened.
     pub action: Action,
     /// Command of the task that was current.
     pub command: String,
-    /// Its thread id.
     pub thread_id: u32,
     /// Operation and flags as letters (`fs/…/blktrace.c`, `blk_fill_rwbs`): R read, W write, D discard,
     /// F flush or FUA, A read-ahead, S synchronous, M metadata.

@@ -7,9 +7,7 @@ use anyhow::{Context as _, Result};
 /// One object, by its kind and the kernel's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BpfObject {
-    /// A program.
     Program(u32),
-    /// A map.
     Map(u32),
     /// A link: an attachment.
     Link(u32),

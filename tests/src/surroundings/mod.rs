@@ -30,7 +30,6 @@ pub struct Surroundings {
     pub loop_devices: BTreeSet<String>,
     /// Mounts of this process's namespace.
     pub mounts: BTreeSet<String>,
-    /// Control groups.
     pub control_groups: BTreeSet<PathBuf>,
     /// `Mlocked` of `/proc/meminfo`, KiB.
     pub locked_kib: u64,

@@ -26,10 +26,8 @@ use super::{DeviceTestOptions, measure};
 /// How often it is looked whether the thread that waits for signals is still needed, milliseconds.
 const LOOK_MILLISECONDS: u16 = 100;
 
-/// What to test.
 #[derive(Clone, Debug)]
 pub struct DeviceTestRequest {
-    /// A model's file.
     pub file: PathBuf,
     /// Folder of a run whose reads are the pattern.
     pub run: Option<PathBuf>,

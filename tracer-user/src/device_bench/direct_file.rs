@@ -44,7 +44,6 @@ impl Buffer {
 
 #[cfg(test)]
 impl Buffer {
-    /// What came.
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }

@@ -51,10 +51,8 @@ const DEEP: usize = 8;
 /// Share of the best bandwidth from which on a run has got more than the device now gives, and not by chance.
 const MORE_THAN_ALL: f64 = 1.05;
 
-/// What to test.
 #[derive(Clone, Debug)]
 pub struct DeviceTestOptions {
-    /// A model's file.
     pub file: PathBuf,
     /// Folder of a run whose reads are the pattern.
     pub run: Option<PathBuf>,

@@ -6,14 +6,12 @@ use crate::storage::FileExtent;
 
 use super::patterns::Request;
 
-/// An order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// As the run issued them.
     Recorded,
     /// By their place on the device.
     Sorted,
-    /// At random.
     Shuffled,
 }
 

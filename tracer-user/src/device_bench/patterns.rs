@@ -114,7 +114,6 @@ impl Sizes {
         (sum > 0).then_some(Self { cumulative: sizes })
     }
 
-    /// Always the same.
     pub fn one(bytes: u64) -> Self {
         Self {
             cumulative: vec![(bytes, 1)],

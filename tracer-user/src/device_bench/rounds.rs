@@ -47,7 +47,6 @@ pub enum Pattern {
         /// Size of each read, bytes.
         bytes: u64,
     },
-    /// At random places.
     Random {
         /// Sizes of the reads.
         sizes: Sizes,
@@ -61,9 +60,7 @@ pub enum Pattern {
 /// A pattern with what it got.
 #[derive(Debug)]
 pub struct Turn {
-    /// What to read.
     pub pattern: Pattern,
-    /// Reads in flight.
     pub depth: usize,
     cursor: Cursor,
     /// Reads a second while the device got warm.
@@ -124,11 +121,9 @@ impl Turn {
 
 /// Everything that the turns share.
 pub struct Session<'a> {
-    /// The file.
     pub file: &'a DirectFile,
     /// What of it is on the device.
     pub data: &'a Data,
-    /// Where that lies.
     pub extents: &'a [FileExtent],
     /// The run's reads, aligned; empty without any.
     pub reads: &'a [Request],

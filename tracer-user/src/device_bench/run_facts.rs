@@ -18,7 +18,6 @@ const DEEPEST_QUEUE: f64 = 128.0;
 /// What is taken from a run.
 #[derive(Debug)]
 pub struct RunFacts {
-    /// For the record.
     pub run: TestedRun,
     /// Sizes of the model's requests and their counts.
     pub sizes: Vec<(u64, u64)>,

@@ -82,7 +82,6 @@ pub(super) fn rms_norm(values: &[f32], factors: &[f32], epsilon: f32) -> Vec<f32
         .collect()
 }
 
-/// Softmax in place.
 pub(super) fn softmax(values: &mut [f32]) {
     let largest = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     values

@@ -10,29 +10,20 @@ use crate::model::{GgmlType, GgufError};
 pub enum EngineError {
     /// An option is out of its range.
     #[error("the built-in engine's {option} must be at least 1")]
-    Option {
-        /// The option.
-        option: &'static str,
-    },
+    Option { option: &'static str },
     /// The model file cannot be opened or its attributes not be read.
     #[error("cannot open the model {}", path.display())]
     Open {
-        /// The model.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
     /// The model is a directory, a device or a pipe.
     #[error("the model {} is not a regular file; name a GGUF file", path.display())]
-    NotARegularFile {
-        /// The model.
-        path: PathBuf,
-    },
+    NotARegularFile { path: PathBuf },
     /// The model's header cannot be read.
     #[error("cannot use the model {}", path.display())]
     Header {
-        /// The model.
         path: PathBuf,
         /// What is wrong with it, and where.
         #[source]
@@ -44,7 +35,6 @@ pub enum EngineError {
         path.display(), found.as_deref().map_or("no stated architecture".into(), |name| format!("architecture {name}"))
     )]
     Architecture {
-        /// The model.
         path: PathBuf,
         /// What its header says.
         found: Option<String>,
@@ -52,69 +42,49 @@ pub enum EngineError {
     /// A metadata key is missing or has no usable value.
     #[error("the model {} has no usable {key} in its metadata: {expected} is needed", path.display())]
     Key {
-        /// The model.
         path: PathBuf,
-        /// The key.
         key: String,
         /// What it must be.
         expected: &'static str,
     },
     /// A tensor is missing.
     #[error("the model {} has no tensor {name}", path.display())]
-    MissingTensor {
-        /// The model.
-        path: PathBuf,
-        /// The tensor.
-        name: String,
-    },
+    MissingTensor { path: PathBuf, name: String },
     /// A tensor's elements are not F16 or F32.
     #[error(
         "the built-in engine multiplies F16 and F32 tensors only, and {name} of the model {} is {found}; use a real engine for it",
         path.display()
     )]
     TensorType {
-        /// The model.
         path: PathBuf,
-        /// The tensor.
         name: String,
-        /// Its type.
         found: GgmlType,
     },
     /// A tensor has other dimensions than the metadata says, or an offset at which its elements are not aligned.
     #[error("tensor {name} of the model {} is {found}, but {expected} is needed", path.display())]
     TensorShape {
-        /// The model.
         path: PathBuf,
-        /// The tensor.
         name: String,
-        /// What it is.
         found: String,
         /// What the metadata demands.
         expected: String,
     },
     /// The file's size changed between reading its header and mapping it.
     #[error("the model {} changed its size while it was opened", path.display())]
-    Changed {
-        /// The model.
-        path: PathBuf,
-    },
+    Changed { path: PathBuf },
     /// Mapping the file or advising the kernel failed.
     #[error("cannot {action} the model {}", path.display())]
     Mapping {
         /// What was being done.
         action: &'static str,
-        /// The model.
         path: PathBuf,
-        /// Why it failed.
         #[source]
         source: io::Error,
     },
     /// A thread could not be started.
     #[error("cannot start thread {number} of the built-in engine; use fewer threads")]
     Thread {
-        /// Which one.
         number: usize,
-        /// Why.
         #[source]
         source: io::Error,
     },
@@ -123,16 +93,11 @@ pub enum EngineError {
     ThreadLost,
     /// The expert log would overwrite the model.
     #[error("the expert log {} is the model itself; name another file", path.display())]
-    ExpertLogIsModel {
-        /// The file.
-        path: PathBuf,
-    },
+    ExpertLogIsModel { path: PathBuf },
     /// The expert log cannot be written.
     #[error("cannot write the expert log {}", path.display())]
     ExpertLog {
-        /// The log.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },

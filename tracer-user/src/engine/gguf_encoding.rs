@@ -20,7 +20,6 @@ pub(super) enum Value {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Tensor {
     pub(super) name: String,
-    /// Innermost first.
     pub(super) dimensions: Vec<u64>,
     /// F32 or F16.
     pub(super) element_type: GgmlType,

@@ -12,7 +12,6 @@ use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use super::error::EngineError;
 use super::options::LoadMode;
 
-/// The mapped file.
 pub(super) struct Mapping {
     file: File,
     map: Mmap,

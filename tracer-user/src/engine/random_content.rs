@@ -62,7 +62,6 @@ enum Filling {
     Ones,
     /// Random numbers of that deviation.
     Random(f32),
-    /// The large matrices.
     FromPool,
 }
 

@@ -47,11 +47,9 @@ pub enum RandomModelError {
     /// A member of the shape is out of its range.
     #[error("a random model's {member} must be {expected}, but is {found}")]
     Shape {
-        /// The member.
         member: &'static str,
         /// Its range, in words.
         expected: String,
-        /// The figure given.
         found: u64,
     },
     /// No model of about that size can be made.
@@ -69,18 +67,13 @@ pub enum RandomModelError {
     },
     /// The target exists and was not written by [`RandomModelShape::write`].
     #[error("{} exists and is no random model of this program; it is not replaced: choose another path or remove it", path.display())]
-    NotOurs {
-        /// The target.
-        path: PathBuf,
-    },
+    NotOurs { path: PathBuf },
     /// Reading or writing failed.
     #[error("cannot {action} {}", path.display())]
     Io {
         /// What was being done.
         action: &'static str,
-        /// To which file.
         path: PathBuf,
-        /// Why it failed.
         #[source]
         source: io::Error,
     },

@@ -13,13 +13,11 @@ pub struct EngineReport {
     pub prompt_time: Duration,
     /// Tokens of the prompt.
     pub prompt_tokens: u32,
-    /// The generation steps.
     pub eval_time: Duration,
     /// Generation steps: one fewer than `tokens`, the first of which comes from the prompt's last step.
     pub eval_steps: u32,
     /// From the start to the last token.
     pub total_time: Duration,
-    /// The generated tokens.
     pub tokens: Vec<u32>,
 }
 

@@ -57,7 +57,6 @@ fn key(run: &PlannedRun) -> Vec<(String, String)> {
 /// How long these runs take together, rests included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Estimate {
-    /// About.
     pub about: Duration,
     /// At most, where every run uses its time up.
     pub at_most: Duration,

@@ -33,13 +33,9 @@ const LEAST_FREE_BYTES: u64 = 1 << 20;
 
 /// What all runs of a session share.
 pub struct OneRun<'a> {
-    /// The experiment's folder.
     pub folder: &'a ExperimentFolder,
-    /// Its lock.
     pub lock: &'a ExperimentLock,
-    /// Its plan.
     pub plan: &'a Plan,
-    /// What it is.
     pub manifest: &'a Manifest,
     /// Signals to this session.
     pub signals: &'a SignalWatch,

@@ -25,7 +25,6 @@ impl Progress {
         Self { bar }
     }
 
-    /// A run begins.
     pub fn begin(&self, directory: &str, description: &str, left: Option<Duration>) {
         let left = left.map_or_else(String::new, |left| {
             format!(", about {} left", in_words(left))

@@ -29,14 +29,11 @@ const END_PATIENCE: Duration = Duration::from_secs(30);
 /// An answer is a text with its tokens: nothing near this size.
 const LONGEST_ANSWER_BYTES: u64 = 256 << 20;
 
-/// What to ask.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// Where the server listens, on 127.0.0.1.
     pub port: u16,
-    /// The prompt.
     pub prompt: String,
-    /// Tokens to generate.
     pub tokens: u64,
     /// Temperature of the sampling.
     pub temperature: f64,
@@ -47,11 +44,9 @@ pub struct Request {
 /// What the server answered.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
-    /// All of it.
     pub whole: Value,
     /// Ids of the generated tokens, where it gives them.
     pub token_ids: Option<Vec<u64>>,
-    /// The generated text.
     pub text: String,
     /// Tokens generated, by the server's own count.
     pub generated_tokens: Option<u64>,

@@ -66,7 +66,6 @@ pub struct Grid {
     pub points: u64,
 }
 
-/// What to search.
 #[derive(Clone, Debug)]
 pub struct ThresholdRequest {
     /// The model, as the user wrote it.
@@ -75,7 +74,6 @@ pub struct ThresholdRequest {
     pub adapter: Adapter,
     /// Its command, with placeholders; empty for the built-in engine's own.
     pub command: Vec<String>,
-    /// Tokens to generate.
     pub tokens: u32,
     /// Threads, where the command has them.
     pub threads: Option<u32>,
@@ -83,9 +81,7 @@ pub struct ThresholdRequest {
     pub prompt: Option<String>,
     /// How memory is taken away.
     pub pressure: ThresholdPressure,
-    /// Which sizes.
     pub grid: Grid,
-    /// How often each.
     pub repetitions: u64,
     /// Rest before each run but the first.
     pub cool_down: Duration,

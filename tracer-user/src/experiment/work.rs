@@ -18,7 +18,6 @@ use super::{
 
 /// The engine's standard output as the launcher keeps it.
 const STDOUT: &str = "engine.stdout";
-/// Its standard error.
 const STDERR: &str = "engine.stderr";
 /// So much of an output is looked at for a version or a rate.
 const LONGEST_SEARCH_BYTES: u64 = 64 << 20;

@@ -96,9 +96,7 @@ impl<R: Scope> Figure<R> {
 /// A figure of a run or of one of its models, wherever in the record it stands.
 #[derive(Clone, Copy, Debug)]
 pub enum InRun {
-    /// Of the run.
     Run(&'static Figure<RunRecord>),
-    /// Of a model.
     Model(&'static Figure<ModelRecord>),
     /// Of one phase of a model.
     Phase {
@@ -132,7 +130,6 @@ impl InRun {
         }
     }
 
-    /// What it says.
     #[must_use]
     pub const fn meaning(&self) -> &'static str {
         match self {

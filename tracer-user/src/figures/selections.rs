@@ -69,7 +69,6 @@ pub static TENSORS: &[&Figure<TensorRecord>] = &[
     &tensor::UNUSED_AT_MOST_BYTES,
 ];
 
-/// Decode steps.
 pub static STEPS: &[&Figure<TokenRecord>] = &[
     &step::TOKENS,
     &step::DURATION_S,

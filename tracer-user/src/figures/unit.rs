@@ -9,7 +9,6 @@ pub enum Unit {
     Bytes,
     /// Bytes per second.
     BytesPerSecond,
-    /// Degrees Celsius.
     Celsius,
     /// How many of something.
     Count,
@@ -59,7 +58,6 @@ impl Unit {
         matches!(self, Self::Factor | Self::Share)
     }
 
-    /// One value.
     #[must_use]
     pub fn show(self, value: f64) -> String {
         let (sign, size) = if value < 0.0 {
@@ -107,7 +105,6 @@ impl Unit {
         }
     }
 
-    /// Every value.
     #[must_use]
     pub fn show_all(self, values: &[f64]) -> String {
         if values.is_empty() {

@@ -180,7 +180,6 @@ const EXTREMES: [u64; 12] = [
     u64::MAX,
 ];
 
-/// Changes one thing.
 pub(crate) fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
     // Most of a seed is data, which nobody reads: the front gets most of the changes.
     let reach = if random.below(4) == 0 {

@@ -16,36 +16,23 @@ const LARGEST_POINTER_BYTES: u64 = 1024;
 /// Why a path is no model that can be traced.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelFileError {
-    /// Nothing there.
     #[error("model {}: does not exist; check the path", path.display())]
-    Missing {
-        /// The path.
-        path: PathBuf,
-    },
-    /// A directory.
+    Missing { path: PathBuf },
     #[error("model {}: is a directory; name the model file in it{hint}", path.display())]
     Directory {
-        /// The path.
         path: PathBuf,
         /// " (for instance X)" or nothing.
         hint: String,
     },
     /// A regular file of 0 bytes.
     #[error("model {}: is empty (0 bytes): there is nothing to read; was it copied or downloaded completely?", path.display())]
-    Empty {
-        /// The path.
-        path: PathBuf,
-    },
+    Empty { path: PathBuf },
     /// It may not be read.
     #[error("model {}: permission denied; let the user that runs the tracer read it (on NFS, root may not be allowed to)", path.display())]
-    PermissionDenied {
-        /// The path.
-        path: PathBuf,
-    },
+    PermissionDenied { path: PathBuf },
     /// A device, FIFO or socket.
     #[error("model {}: is {kind}, not a regular file: its reads cannot be told by extents; name the file itself", path.display())]
     NotRegular {
-        /// The path.
         path: PathBuf,
         /// "a block device", …
         kind: &'static str,
@@ -62,14 +49,10 @@ pub enum ModelFileError {
     },
     /// What Git LFS keeps in place of a file.
     #[error("model {}: is only the pointer that Git LFS keeps in place of the file; fetch the file itself, with `git lfs pull` in its repository or `hf download`", path.display())]
-    LfsPointer {
-        /// The path.
-        path: PathBuf,
-    },
+    LfsPointer { path: PathBuf },
     /// An index of shards that is none.
     #[error("model {}: is named as an index of shards is, but {problem}; name one of the model's files", path.display())]
     BadIndex {
-        /// The path.
         path: PathBuf,
         /// What is wrong with it.
         problem: String,
@@ -77,23 +60,15 @@ pub enum ModelFileError {
     /// Files that an index names are not there.
     #[error("model {}: of the {count} files that {} names, these are missing: {}; put them beside it", path.display(), index, missing.join(", "))]
     MissingShards {
-        /// What was named.
         path: PathBuf,
-        /// The index.
         index: String,
         /// How many files it names.
         count: usize,
         /// Those that are not there.
         missing: Vec<String>,
     },
-    /// Anything else.
     #[error("model {}: cannot be opened: {source}", path.display())]
-    Unreadable {
-        /// The path.
-        path: PathBuf,
-        /// What happened.
-        source: io::Error,
-    },
+    Unreadable { path: PathBuf, source: io::Error },
 }
 
 /// The files of one model.

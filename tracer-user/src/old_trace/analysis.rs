@@ -27,7 +27,6 @@ const MOST_DEVICES: usize = 1024;
 pub struct AnalysisOptions {
     /// Which device; else the one that has reads.
     pub device: Option<KernelDevice>,
-    /// The main thread.
     pub thread: Option<u32>,
     /// Where the model lies.
     pub model: Option<ModelPlace>,
@@ -38,7 +37,6 @@ pub struct AnalysisOptions {
 pub struct Analysis {
     /// The device that was looked at.
     pub device: DeviceFindings,
-    /// The others.
     pub other_devices: Vec<DeviceFindings>,
     /// Time of the first record.
     pub start: Nanos,
@@ -53,23 +51,15 @@ pub struct Analysis {
 /// Why a recording says nothing of the reads that were asked for.
 #[derive(Debug, Error)]
 pub enum AnalysisError {
-    /// The files.
     #[error(transparent)]
     Trace(#[from] TraceError),
-    /// No reads.
     #[error(
         "no read in this trace{0}: it was made of another device, while nothing was read, or of writes only"
     )]
     NoReads(String),
     /// The named device has no reads.
     #[error("no read of device {device} in this trace{others}; name one of these with --device")]
-    NoReadsOfDevice {
-        /// The device.
-        device: String,
-        /// What there is.
-        others: String,
-    },
-    /// Several devices.
+    NoReadsOfDevice { device: String, others: String },
     #[error("reads of several devices in this trace{0}; choose one with --device")]
     SeveralDevices(String),
     /// No read of the model.
@@ -77,9 +67,7 @@ pub enum AnalysisError {
         "none of the {reads} reads of device {device}, sectors {from} to {to}, touches the model's extents, sectors {model_from} to {model_to}. Where the file system is on a partition, give its first sector with --partition-start; else the trace is of another file or device"
     )]
     NothingOfModel {
-        /// The device.
         device: String,
-        /// Its reads.
         reads: u64,
         /// First sector of them.
         from: u64,
@@ -90,7 +78,6 @@ pub enum AnalysisError {
         /// Sector after the last one.
         model_to: u64,
     },
-    /// Partitions.
     #[error(
         "the trace has remaps from several devices: {0}. Say with --partition-start where the model's partition begins"
     )]

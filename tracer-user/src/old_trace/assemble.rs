@@ -35,11 +35,8 @@ use super::{
 pub struct TraceRequest {
     /// The files, or the name of a binary recording.
     pub files: Vec<PathBuf>,
-    /// The device.
     pub device: Option<KernelDevice>,
-    /// The main thread.
     pub thread: Option<u32>,
-    /// The model's file.
     pub model: Option<PathBuf>,
     /// A saved output of filefrag, or of `tracer model --json`.
     pub extents_from: Option<PathBuf>,

@@ -40,7 +40,6 @@ const DROP_AFTER: u64 = 4096;
 enum Where {
     /// Nobody said: all reads are of it, and a sector's offset is its place on the device.
     Anywhere,
-    /// At these extents.
     At(Locator),
 }
 
@@ -118,7 +117,6 @@ pub struct DeviceTrace {
 /// The figures of one device.
 #[derive(Debug)]
 pub struct DeviceFindings {
-    /// The device.
     pub device: KernelDevice,
     /// Its requests, the model's and others.
     pub counts: DeviceRecord,
@@ -128,11 +126,9 @@ pub struct DeviceFindings {
     pub accountings: Vec<AccountingFigures>,
     /// First sector of all issued reads, and the one after the last.
     pub range: Option<(u64, u64)>,
-    /// Records of reads.
     pub read_records: u64,
     /// Issues and re-issues of reads and flushes.
     pub read_dispatches: u64,
-    /// Completions of reads.
     pub completions: u64,
     /// Completions of reads that are stamped before their issues.
     pub early_completions: u64,

@@ -15,7 +15,6 @@ const MOST_REQUEUED: usize = 4096;
 /// What an issue turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Issued {
-    /// Which request.
     pub request: RequestId,
     /// It had been issued before.
     pub again: bool,
@@ -24,7 +23,6 @@ pub struct Issued {
 /// What a completion turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Completed {
-    /// Which request.
     pub request: RequestId,
     /// Nothing of it is left.
     pub last: bool,

@@ -23,7 +23,6 @@ pub const TRACE_RECORD: &str = "trace.json";
 pub const AUDIT_RECORD: &str = "audit.json";
 /// A folder that holds one of these is left as it is.
 const RECORDS: [&str; 3] = [RECORD, TRACE_RECORD, AUDIT_RECORD];
-/// The report.
 const REPORT: &str = "report.md";
 
 /// The record of a device test.
@@ -104,7 +103,6 @@ impl RunDirectory {
         Ok(directory)
     }
 
-    /// Its path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path

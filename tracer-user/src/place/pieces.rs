@@ -30,14 +30,12 @@ pub struct ModelPieces {
     pub notes: Vec<String>,
 }
 
-/// One piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PieceIdentity {
     /// File of the model.
     pub file: u16,
     /// First byte in it.
     pub offset_bytes: u64,
-    /// Size.
     pub bytes: u64,
     /// What it is; None for a whole file whose inside is not known.
     pub what: Option<PieceKind>,

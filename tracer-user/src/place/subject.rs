@@ -53,7 +53,6 @@ impl RequestedModel {
 /// A file of a model.
 #[derive(Debug)]
 pub struct SubjectFile {
-    /// Path to show.
     pub path: PathBuf,
     /// Path under which it can be opened and evicted: of the layer's file, behind an overlay.
     pub evictable_path: PathBuf,
@@ -112,7 +111,6 @@ impl SubjectFile {
     }
 }
 
-/// A model.
 #[derive(Clone, Debug)]
 pub struct SubjectModel {
     /// What to call it.
@@ -124,7 +122,6 @@ pub struct SubjectModel {
 /// Everything that is traced.
 #[derive(Debug)]
 pub struct Subject {
-    /// Models.
     pub models: Vec<SubjectModel>,
     /// Files of all models.
     pub files: Vec<SubjectFile>,

@@ -53,9 +53,7 @@ pub fn drop_caches(what: DropCaches) -> Result<(), CachesError> {
 /// A process that has a file mapped.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MappingProcess {
-    /// Process id.
     pub pid: i32,
-    /// Its command name.
     pub comm: String,
 }
 
@@ -70,16 +68,10 @@ impl fmt::Display for MappingProcess {
 pub enum EvictError {
     /// Opening, syncing or advising failed.
     #[error("cannot evict {path} from the page cache: {source}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// The system's answer.
-        source: io::Error,
-    },
+    Io { path: PathBuf, source: io::Error },
     /// Somebody has it mapped: mapped pages cannot be evicted.
     #[error("{resident_pages} pages of {path} stay in the page cache because it is mapped by {}; stop {} first", list(holders), if holders.len() == 1 { "it" } else { "them" })]
     Mapped {
-        /// The file.
         path: PathBuf,
         /// Pages left.
         resident_pages: u64,
@@ -91,7 +83,6 @@ pub enum EvictError {
         "{resident_pages} pages of {path} stay in the page cache, mapped by no process that could be looked into ({unreadable_processes} could not); somebody may be reading it right now"
     )]
     StillResident {
-        /// The file.
         path: PathBuf,
         /// Pages left.
         resident_pages: u64,
@@ -101,9 +92,7 @@ pub enum EvictError {
     /// Eviction was asked for, but nobody can tell whether it worked.
     #[error("cannot tell whether {path} is out of the page cache: {reason}")]
     Unverified {
-        /// The file.
         path: PathBuf,
-        /// Why not.
         reason: UnobservedReason,
     },
 }

@@ -9,9 +9,7 @@ pub enum MemoryError {
     /// A file under /proc is missing or not understood.
     #[error("cannot read /proc/{file}: {source}")]
     Proc {
-        /// The file.
         file: &'static str,
-        /// What went wrong.
         source: ProcError,
     },
 }
@@ -25,7 +23,6 @@ pub struct PressureShare {
     pub total_microseconds: u64,
 }
 
-/// PSI of memory.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MemoryPressure {
     /// At least one task waited.
@@ -34,7 +31,6 @@ pub struct MemoryPressure {
     pub full: PressureShare,
 }
 
-/// PSI of storage.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct IoPressure {
     /// At least one task waited.
@@ -43,7 +39,6 @@ pub struct IoPressure {
     pub full: PressureShare,
 }
 
-/// The machine's memory.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SystemMemory {
     /// `MemTotal`, in bytes.
@@ -69,7 +64,6 @@ pub struct SystemMemory {
 }
 
 impl SystemMemory {
-    /// Reads it.
     pub fn read() -> Result<Self, MemoryError> {
         let failed = |file| move |source| MemoryError::Proc { file, source };
         let memory = Meminfo::current().map_err(failed("meminfo"))?;

@@ -92,9 +92,7 @@ pub struct MemoryPoint {
 pub struct MemoryReading {
     /// The process, from the caller.
     pub process: Option<ProcessPoint>,
-    /// The machine.
     pub system: Option<SystemMemory>,
-    /// The process's cgroup.
     pub cgroup: Option<CgroupMemory>,
 }
 

@@ -46,17 +46,12 @@ pub struct ModelAggregates {
 /// Everything of one file in the page cache. None where the kernel lacks the tracepoint.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FileAggregates {
-    /// Inserts.
     pub inserts: Option<InsertCounters>,
     /// Pages inserted after an eviction that was seen. None where the kernel side does not remember evictions.
     pub reinserted_pages: Option<u64>,
-    /// Evictions.
     pub evictions: Option<EvictionCounters>,
-    /// Faults.
     pub faults: Option<FaultCounters>,
-    /// Fault-around events.
     pub map_pages: Option<MapPagesCounters>,
-    /// Look-ups.
     pub lookups: Option<LookupCounters>,
 }
 
@@ -65,7 +60,6 @@ pub struct FileAggregates {
 pub struct Aggregates {
     /// By model slot. Empty where the kernel side does not count models.
     pub models: Vec<ModelAggregates>,
-    /// By file slot.
     pub files: Vec<FileAggregates>,
     /// By device slot: issues and completions.
     pub devices: Vec<(DeviceIssueCounters, DeviceCompleteCounters)>,

@@ -23,7 +23,6 @@ pub struct ProgramRun {
 /// Run-time statistics of one program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunTimeStatistics {
-    /// Calls.
     pub calls: u64,
     /// Time in the program, all CPUs together. The measurement itself costs about 50 ns a call, which are
     /// part of it.

@@ -1,6 +1,5 @@
 //! How the programs are loaded.
 
-/// How to load.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionOptions {
     /// Size of the ring buffer: a power of two, at least a page.

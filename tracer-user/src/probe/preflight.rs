@@ -31,7 +31,6 @@ pub enum RequirementState {
 /// One thing that the tracer needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Requirement {
-    /// What it is.
     pub name: String,
     /// Whether it is there.
     pub state: RequirementState,
@@ -44,7 +43,6 @@ impl Requirement {
         matches!(self.state, RequirementState::Missing { .. })
     }
 
-    /// It is there.
     #[must_use]
     pub fn present(name: impl Into<String>, found: impl Into<String>) -> Self {
         Self {
@@ -79,7 +77,6 @@ impl Requirement {
     }
 }
 
-/// Checks the machine.
 #[must_use]
 pub fn requirements() -> Vec<Requirement> {
     let privileges = privileges();
@@ -123,7 +120,6 @@ pub fn requirements() -> Vec<Requirement> {
 
 /// Capabilities that loading and attaching the programs takes (`kernel/bpf/syscall.c`), by number.
 const CAPABILITIES: [(&str, u32); 2] = [("CAP_BPF", 39), ("CAP_PERFMON", 38)];
-/// Covers both.
 const CAP_SYS_ADMIN: u32 = 21;
 
 fn privileges() -> Requirement {

@@ -17,7 +17,6 @@ pub enum DeviceKind {
 /// When a program is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// In every run.
     Always,
     /// Where page-cache events and waits are recorded ([`super::SessionOptions::page_records`]).
     PageRecords,
@@ -28,7 +27,6 @@ pub enum Need {
 /// An argument that a program reads.
 #[derive(Clone, Copy, Debug)]
 pub struct Argument {
-    /// What it is.
     pub name: &'static str,
     /// Where it may be, from 0 on; it is told by its type. Where there are several, the program knows them all.
     pub positions: &'static [u32],
@@ -39,9 +37,7 @@ pub struct Argument {
 /// A function of the kernel that a program sits on (fentry) where the kernel has no tracepoint in it.
 #[derive(Clone, Copy, Debug)]
 pub struct StandIn {
-    /// The program.
     pub program: &'static str,
-    /// The function.
     pub function: &'static str,
     /// What the program reads of its arguments.
     pub arguments: &'static [Argument],

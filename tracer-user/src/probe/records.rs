@@ -19,7 +19,6 @@ pub enum Record {
     Unseen(UnseenRecord),
     /// Something happened to pages of a model's file.
     Page(PageRecord),
-    /// A thread waited.
     Wait(WaitRecord),
     /// An engine's function was entered or left.
     Mark(MarkRecord),
@@ -36,7 +35,6 @@ pub enum DecodeError {
     /// Wrong number of bytes for the kind.
     #[error("a ring-buffer record of kind {kind} has {length} bytes instead of {expected}")]
     WrongLength {
-        /// The kind.
         kind: u8,
         /// Bytes there were.
         length: usize,

@@ -42,7 +42,6 @@ pub struct FilterTables {
     pub extents: Vec<Extent>,
     /// What the devices are handed.
     pub device_kind: DeviceKind,
-    /// Number of models.
     pub models: usize,
     /// The files, as the page-cache tracepoints name them, and their sizes in pages; the position is the
     /// file's slot.

@@ -9,9 +9,7 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("Linux {kernel}, format file of tracepoint {tracepoint}: {fault}")]
 pub struct FormatError {
-    /// The kernel's release.
     pub kernel: String,
-    /// The tracepoint.
     pub tracepoint: String,
     /// What is wrong with it.
     pub fault: FormatFault,
@@ -25,7 +23,6 @@ pub enum FormatFault {
     Line {
         /// Its number, from 1 on.
         line: usize,
-        /// Its beginning.
         found: String,
         /// What may stand there.
         expected: &'static str,
@@ -38,38 +35,28 @@ pub enum FormatFault {
     },
     /// Two fields of one name.
     #[error("field {field} is there twice")]
-    Twice {
-        /// The field.
-        field: String,
-    },
+    Twice { field: String },
     /// A field that lies on its predecessor.
     #[error(
         "field {field} begins at byte {offset_bytes}, before the end of the field before it, at {end_bytes}"
     )]
     Overlap {
-        /// The field.
         field: String,
-        /// Where it begins.
         offset_bytes: u32,
         /// Where the one before ends.
         end_bytes: u32,
     },
     /// The file ends too early.
     #[error("it ends before {expected}")]
-    CutOff {
-        /// What is missing.
-        expected: &'static str,
-    },
+    CutOff { expected: &'static str },
 }
 
 /// A field of a tracepoint's record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FormatField {
-    /// Its name.
     pub name: String,
     /// Whether it is a reference to data behind the record (`__data_loc`, `__rel_loc`); the sign is then that of the data.
     pub is_reference: bool,
-    /// Where it begins.
     pub offset_bytes: u32,
     /// Its size; of an array, that of all of it.
     pub size_bytes: u32,
@@ -77,10 +64,8 @@ pub struct FormatField {
     pub is_signed: bool,
 }
 
-/// A tracepoint's record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TracepointFormat {
-    /// The tracepoint.
     pub tracepoint: String,
     /// Its fields, in their order; those that all records have come first, with names that begin with `common_`.
     pub fields: Vec<FormatField>,

@@ -31,9 +31,7 @@ pub enum CallerError {
     MalformedId {
         /// Name of the variable.
         variable: &'static str,
-        /// Its value.
         value: OsString,
-        /// "user" or "group".
         what: &'static str,
     },
     /// One of `SUDO_UID` and `SUDO_GID` is set, the other is not.
@@ -51,42 +49,22 @@ pub enum CallerError {
     #[error(
         "{CALLER_PID_VARIABLE}={pid}: the process belongs to uid {owner}, not to the caller (uid {caller}); its environment is not used. Unset the variable"
     )]
-    ForeignCallerPid {
-        /// The process.
-        pid: i32,
-        /// Its owner.
-        owner: u32,
-        /// The caller.
-        caller: u32,
-    },
+    ForeignCallerPid { pid: i32, owner: u32, caller: u32 },
     /// The process that `TRACER_CALLER_PID` names could not be read.
     #[error(
         "{CALLER_PID_VARIABLE}={pid}: cannot read the environment of that process ({source}); has it ended? Unset the variable"
     )]
-    UnreadableCallerPid {
-        /// The process.
-        pid: i32,
-        /// What happened.
-        source: io::Error,
-    },
+    UnreadableCallerPid { pid: i32, source: io::Error },
     /// The user database could not be read.
     #[error("cannot look up uid {uid} in the user database: {source}")]
-    UserDatabase {
-        /// The user.
-        uid: u32,
-        /// What happened.
-        source: nix::Error,
-    },
+    UserDatabase { uid: u32, source: nix::Error },
 }
 
 /// Ids of the tracer's own process, an argument so that [`Caller::identify`] reads no globals.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnIds {
-    /// Effective user id.
     pub uid: Uid,
-    /// Effective group id.
     pub gid: Gid,
-    /// Supplementary groups.
     pub groups: Vec<Gid>,
 }
 
@@ -118,9 +96,7 @@ pub enum EnvironmentSource {
 /// The user on whose behalf the tracer runs.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    /// User id.
     pub uid: Uid,
-    /// Primary group id.
     pub gid: Gid,
     /// Supplementary groups, from the group database (`getgrouplist`), or our own where we are the caller.
     pub groups: Vec<Gid>,

@@ -10,11 +10,8 @@ use super::engine_output::output::{OutputReport, monotonic_nanos};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ExitKind {
-    /// It exited.
     Code(i32),
-    /// It was killed.
     Signal {
-        /// Signal number.
         number: i32,
         /// Whether a core was dumped.
         core_dumped: bool,
@@ -51,9 +48,7 @@ pub struct EngineExit {
     pub user_seconds: f64,
     /// CPU time in the kernel, seconds.
     pub system_seconds: f64,
-    /// Faults without I/O.
     pub minor_faults: u64,
-    /// Faults with I/O.
     pub major_faults: u64,
     /// Largest resident set, bytes. The kernel carries the forking process's own size over into this figure
     /// (`exec_mmap` keeps the old mm's high-water mark in `signal->maxrss`), so it is `None` unless it is above what

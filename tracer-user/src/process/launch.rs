@@ -51,38 +51,24 @@ pub enum LaunchError {
     Program(#[from] ProgramError),
     /// We are not root and the caller is someone else.
     #[error("cannot start a command as uid {wanted}: the tracer runs as uid {own}, not as root")]
-    CannotBecome {
-        /// Whom to become.
-        wanted: u32,
-        /// Who we are.
-        own: u32,
-    },
+    CannotBecome { wanted: u32, own: u32 },
     /// An output file could not be made.
     #[error("cannot write {path}: {source}; choose another output directory", path = path.display())]
-    OutputFile {
-        /// The file.
-        path: PathBuf,
-        /// What happened.
-        source: io::Error,
-    },
+    OutputFile { path: PathBuf, source: io::Error },
     /// The child could not be made ready.
     #[error("cannot start {program:?}: {step} failed in the new process: {source}")]
     Setup {
-        /// The command.
         program: OsString,
         /// What was being done.
         step: SetupStep,
-        /// What happened.
         source: io::Error,
     },
     /// A pipe, a thread or the new process could not be made.
     #[error("cannot start {program:?}: {what}: {source}")]
     System {
-        /// The command.
         program: OsString,
         /// What was being made.
         what: &'static str,
-        /// What happened.
         source: io::Error,
     },
 }
@@ -92,7 +78,6 @@ pub type OnLine = Arc<dyn Fn(OutputLine) + Send + Sync>;
 
 /// What to start, and how.
 pub struct LaunchRequest<'a> {
-    /// Program and arguments.
     pub command: &'a [OsString],
     /// As whom, and in which environment.
     pub caller: &'a Caller,
@@ -104,7 +89,6 @@ pub struct LaunchRequest<'a> {
     pub stdout_copy: Option<OwnedFd>,
     /// Where standard error is copied to; `None` copies nowhere.
     pub stderr_copy: Option<OwnedFd>,
-    /// Receives each line.
     pub on_line: OnLine,
 }
 

@@ -101,20 +101,10 @@ fn on_overlay(metadata: &fs::Metadata, mapping: &Mapping) -> bool {
 pub enum SymbolError {
     /// It cannot be opened or read.
     #[error("cannot read the symbols of {path}: {source}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// The system's answer.
-        source: io::Error,
-    },
+    Io { path: PathBuf, source: io::Error },
     /// It is no ELF file, or a broken one.
     #[error("{path} is no ELF file whose symbols can be read: {reason}")]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        reason: &'static str,
-    },
+    Malformed { path: PathBuf, reason: &'static str },
 }
 
 /// What is wrong with a file, before its name is known.

@@ -13,7 +13,6 @@ use serde::Serialize;
 
 use super::process::{ObservedProcess, ProcessError};
 
-/// What is mapped.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum MappingName {
     /// A file, as the kernel names it (` (deleted)` at the end where its name is gone).
@@ -37,7 +36,6 @@ impl fmt::Display for MappingName {
 /// One line of `/proc/P/maps`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mapping {
-    /// First address.
     pub start: u64,
     /// First address after it.
     pub end: u64,
@@ -50,7 +48,6 @@ pub struct Mapping {
     pub device: (u32, u32),
     /// Inode number; 0 without a file.
     pub inode: u64,
-    /// What is mapped.
     pub name: MappingName,
 }
 
@@ -112,17 +109,13 @@ fn unescape(name: &[u8]) -> Vec<u8> {
 /// Memory of one mapping, or of several together, bytes. `None` where the kernel prints no such line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct MemoryUse {
-    /// Address space.
     pub size_bytes: Option<u64>,
-    /// Resident.
     pub rss_bytes: Option<u64>,
     /// Resident, each page divided by the number of its users.
     pub pss_bytes: Option<u64>,
     /// Resident and anonymous (in a private mapping of a file: pages that were written).
     pub anonymous_bytes: Option<u64>,
-    /// Locked and resident.
     pub locked_bytes: Option<u64>,
-    /// Swapped out.
     pub swap_bytes: Option<u64>,
 }
 
@@ -177,7 +170,6 @@ impl MemoryUse {
 /// One mapping with its memory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MappingRow {
-    /// First address.
     pub start: u64,
     /// First address after it.
     pub end: u64,
@@ -185,7 +177,6 @@ pub struct MappingRow {
     pub permissions: String,
     /// Path, `[heap]`, `[anon]`, …
     pub name: String,
-    /// Its memory.
     pub memory: MemoryUse,
 }
 
@@ -194,9 +185,7 @@ pub struct MappingRow {
 pub struct NameRow {
     /// Path, `[heap]`, `[anon]`, …
     pub name: String,
-    /// How many.
     pub mapping_count: u64,
-    /// Their memory.
     pub memory: MemoryUse,
 }
 

@@ -31,7 +31,6 @@ pub struct OpenModelFile {
     pub openable_path: PathBuf,
     /// Device of the file system (`st_dev`), which need not be the one that tracepoints carry.
     pub device: u64,
-    /// Inode number.
     pub inode: u64,
     /// Bytes.
     pub size_bytes: u64,
@@ -66,7 +65,6 @@ pub enum RefusedReason {
 pub struct RefusedFile {
     /// As the process sees it.
     pub path_in_process: PathBuf,
-    /// Why.
     pub reason: RefusedReason,
 }
 
@@ -81,7 +79,6 @@ impl fmt::Display for RefusedFile {
     }
 }
 
-/// What was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OpenModels {
     /// Models that can be traced, by name.

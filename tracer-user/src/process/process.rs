@@ -19,20 +19,11 @@ pub enum ProcessError {
     #[error(
         "process {pid}: /proc/{pid}/{file} may not be read; run the tracer as root, or as the user that the process belongs to"
     )]
-    NotPermitted {
-        /// The process.
-        pid: i32,
-        /// Which file.
-        file: &'static str,
-    },
-    /// Anything else.
+    NotPermitted { pid: i32, file: &'static str },
     #[error("process {pid}: cannot read /proc/{pid}/{file}: {reason}")]
     Unreadable {
-        /// The process.
         pid: i32,
-        /// Which file.
         file: &'static str,
-        /// What happened.
         reason: String,
     },
 }
@@ -40,7 +31,6 @@ pub enum ProcessError {
 /// What tells a process from every other, pids being used again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ProcessIdentity {
-    /// Process id.
     pub pid: i32,
     /// Start time after boot, clock ticks (`/proc/P/stat`, field 22): with the pid it names one process only.
     pub start_time_ticks: u64,
@@ -48,7 +38,6 @@ pub struct ProcessIdentity {
     pub command_name: String,
     /// The arguments; bytes that are no UTF-8 are replaced. Empty for a zombie.
     pub command_line: Vec<String>,
-    /// Effective user id.
     pub uid: u32,
 }
 
@@ -105,7 +94,6 @@ impl ObservedProcess {
         &self.identity
     }
 
-    /// Process id.
     #[must_use]
     pub fn pid(&self) -> i32 {
         self.identity.pid

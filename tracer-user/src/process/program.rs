@@ -18,7 +18,6 @@ pub enum ProgramError {
     /// Not in any directory of the caller's PATH, or not at the given path.
     #[error("{program:?}: not found{}; give its full path", searched(path.as_deref()))]
     NotFound {
-        /// As given.
         program: OsString,
         /// The PATH that was searched, `None` for a name with a slash.
         path: Option<OsString>,
@@ -26,29 +25,18 @@ pub enum ProgramError {
     /// A directory, or another thing that is no file.
     #[error("{}: is {what}, not a program", program.display())]
     NotAFile {
-        /// The path.
         program: PathBuf,
         /// "a directory" or "no regular file".
         what: &'static str,
     },
-    /// No permission.
     #[error("{}: the calling user may not execute it (check its mode with `ls -l`, its directories, and a noexec mount)", program.display())]
-    NotExecutable {
-        /// The path.
-        program: PathBuf,
-    },
+    NotExecutable { program: PathBuf },
     /// It is there, and still "no such file": what runs it is missing.
     #[error("{}: its interpreter (the first line's, or the dynamic loader) does not exist", program.display())]
-    InterpreterMissing {
-        /// The path.
-        program: PathBuf,
-    },
+    InterpreterMissing { program: PathBuf },
     /// The kernel does not know its format.
     #[error("{}: not a program for this machine", program.display())]
-    BadFormat {
-        /// The path.
-        program: PathBuf,
-    },
+    BadFormat { program: PathBuf },
 }
 
 fn searched(path: Option<&OsStr>) -> String {

@@ -101,7 +101,6 @@ impl EngineSignals {
 /// A signal that reached the tracer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReceivedSignal {
-    /// Which one.
     pub signal: Signal,
     /// True if the kernel itself sent it (Ctrl-C on the terminal, a hang-up): then the command, which is in our process
     /// group, got it too and it must not be forwarded. False if a process sent it to us alone, as far as can be told

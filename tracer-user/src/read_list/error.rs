@@ -10,12 +10,7 @@ use thiserror::Error;
 pub enum ReadListError {
     /// The file cannot be opened.
     #[error("cannot open {path}: {source}")]
-    Unopenable {
-        /// The file.
-        path: PathBuf,
-        /// The system's answer.
-        source: io::Error,
-    },
+    Unopenable { path: PathBuf, source: io::Error },
     /// The bytes are no Parquet, or are damaged.
     #[error("it is no intact Parquet file: {0}")]
     NotParquet(String),
@@ -24,18 +19,12 @@ pub enum ReadListError {
     Foreign(&'static str),
     /// Metadata of the tracer that make no sense.
     #[error("{key:?} in its metadata is {value:?}, which makes no sense")]
-    Metadata {
-        /// Which.
-        key: &'static str,
-        /// What it holds.
-        value: String,
-    },
+    Metadata { key: &'static str, value: String },
     /// A newer tracer has written it.
     #[error(
         "its layout is version {found}, and this tracer knows up to {known}: open it with a newer tracer"
     )]
     FutureSchema {
-        /// The file's.
         found: u32,
         /// The largest that is known.
         known: u32,
@@ -46,9 +35,7 @@ pub enum ReadListError {
     /// A column is of another type.
     #[error("its column {column} is {found}, not {expected}")]
     WrongType {
-        /// The column.
         column: &'static str,
-        /// What it is.
         found: String,
         /// What it should be.
         expected: String,
@@ -58,9 +45,7 @@ pub enum ReadListError {
     Value {
         /// Number of the row, from 0.
         row: u64,
-        /// The column.
         column: &'static str,
-        /// The value.
         value: String,
     },
     /// It cannot be written.

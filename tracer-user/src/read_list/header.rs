@@ -36,7 +36,6 @@ pub struct RecordedModel {
 /// A file of a model.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordedFile {
-    /// Path.
     pub path: String,
     /// Size, bytes.
     pub size_bytes: u64,

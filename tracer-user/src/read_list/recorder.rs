@@ -37,7 +37,6 @@ pub struct ReadRecorder<W> {
 pub struct WrittenReads<W> {
     /// Where it was written; not synced yet.
     pub sink: W,
-    /// Rows.
     pub reads: u64,
     /// Their bytes of the models, summed as they were handed over.
     pub bytes: u64,

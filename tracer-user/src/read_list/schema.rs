@@ -13,10 +13,8 @@ use parquet::{
 /// Version of the layout. A column that changes its meaning, or goes, raises it.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// A column.
 #[derive(Clone, Copy, Debug)]
 pub struct Column {
-    /// Its name.
     pub name: &'static str,
     /// How it is stored.
     pub kind: PhysicalType,
@@ -51,7 +49,6 @@ impl Column {
         }
     }
 
-    /// In words.
     pub fn description(&self) -> String {
         describe(self.kind, self.nullable)
     }

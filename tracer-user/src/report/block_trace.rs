@@ -133,7 +133,6 @@ pub fn block_trace_terminal(record: &BlockTraceRecord, columns: Option<u16>) -> 
     document::terminal(&document, columns)
 }
 
-/// The whole report.
 #[must_use]
 pub fn block_trace_markdown(record: &BlockTraceRecord) -> String {
     let mut document = Document::default();

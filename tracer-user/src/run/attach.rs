@@ -25,13 +25,11 @@ use super::{
 /// What to attach to, and how.
 #[derive(Clone, Debug)]
 pub struct AttachOptions {
-    /// The process.
     pub pid: i32,
     /// A file of each model; empty: those that the process has mapped or open.
     pub models: Vec<PathBuf>,
     /// How long; None: to the end of the process.
     pub duration: Option<Duration>,
-    /// How to trace.
     pub trace: TraceOptions,
 }
 

@@ -17,7 +17,6 @@ use super::{
     tracing::{FinishedRun, TraceOptions, require_machine},
 };
 
-/// What to show.
 #[derive(Clone, Debug)]
 pub struct DemoOptions {
     /// Where the model is kept.
@@ -26,11 +25,9 @@ pub struct DemoOptions {
     pub model_size_bytes: u64,
     /// Limit of the engine's memory cgroup, bytes; None: two thirds of the model.
     pub memory_max_bytes: Option<u64>,
-    /// Tokens to generate.
     pub tokens: u32,
     /// Threads of the engine.
     pub threads: u32,
-    /// How to trace.
     pub trace: TraceOptions,
 }
 

@@ -32,11 +32,9 @@ use super::{
 pub struct LaunchOptions {
     /// A file of each model.
     pub models: Vec<PathBuf>,
-    /// Program and arguments.
     pub command: Vec<OsString>,
     /// What to do to the memory first.
     pub conditions: ConditionsRequest,
-    /// How to trace.
     pub trace: TraceOptions,
 }
 

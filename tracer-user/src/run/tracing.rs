@@ -36,7 +36,6 @@ use super::{
     window::Window,
 };
 
-/// How to trace.
 #[derive(Clone, Debug)]
 pub struct TraceOptions {
     /// Folder of the run.
@@ -52,7 +51,6 @@ pub struct TraceOptions {
 /// A run that is over.
 #[derive(Debug)]
 pub struct FinishedRun {
-    /// Its record.
     pub record: RunRecord,
     /// Status that the tracer should exit with.
     pub exit_code: i32,

@@ -14,9 +14,7 @@ pub struct AuditRecord {
     pub schema_version: u32,
     /// Version of the tracer.
     pub tracer_version: String,
-    /// The trace's files.
     pub files: Vec<String>,
-    /// Their form.
     pub format: String,
     /// The device, as `MAJOR,MINOR`.
     pub device: String,
@@ -45,7 +43,6 @@ pub struct AuditRecord {
 /// Figures that somebody has, and the accountings that give them. Shares are fractions of 1; null is not given.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ExpectationRecord {
-    /// Total / unique.
     pub amplification: Option<f64>,
     /// Share of gaps of 0.
     pub sequential: Option<f64>,

@@ -16,9 +16,7 @@ pub struct BlockTraceRecord {
     pub tracer_version: String,
     /// `blktrace`.
     pub mode: String,
-    /// The trace's files.
     pub files: Vec<String>,
-    /// Their form.
     pub format: String,
     /// Wall clock of the first record, RFC 3339 in UTC. Null for a text, which does not say it.
     pub recorded_at: Option<String>,
@@ -45,7 +43,6 @@ pub struct BlockTraceRecord {
     pub partial_reason: Option<String>,
     /// No record is missing and every check holds.
     pub complete: bool,
-    /// Self-checks.
     pub checks: Vec<Check>,
     /// What a reader should know.
     pub notes: Vec<String>,

@@ -32,11 +32,9 @@ pub struct DeviceTestRecord {
     pub rounds: u64,
     /// Fewer rounds than were to be.
     pub partial: bool,
-    /// Why.
     pub partial_reason: Option<String>,
     /// Why the figures are not the device's, where that is so: it was busy with others, or memory answered.
     pub doubts: Vec<String>,
-    /// By pattern.
     pub patterns: Vec<PatternRecord>,
     /// What the order of the reads costs. Null without a list of reads.
     pub order: Option<OrderCostRecord>,
@@ -48,27 +46,22 @@ pub struct DeviceTestRecord {
     pub notes: Vec<String>,
 }
 
-/// The file.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct TestedFile {
-    /// Path.
     pub path: String,
     /// Size, bytes.
     pub size_bytes: u64,
-    /// Extents.
     pub extents: u64,
     /// Type of its file system.
     pub filesystem: String,
 }
 
-/// The device.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct TestedDevice {
     /// Kernel name of the whole disk.
     pub name: String,
     /// What the device calls itself.
     pub device_model: Option<String>,
-    /// I/O scheduler.
     pub scheduler: Option<String>,
     /// Largest request, KiB.
     pub max_sectors_kb: Option<u64>,
@@ -79,9 +72,7 @@ pub struct TestedDevice {
 /// What is taken from a run.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct TestedRun {
-    /// Its folder.
     pub directory: String,
-    /// Its start.
     pub started_at: String,
     /// Half of its requests were of this size or smaller, bytes.
     pub median_request_bytes: u64,
@@ -104,7 +95,6 @@ pub struct PatternRecord {
     pub order: String,
     /// Size of each read, bytes. Null where sizes are those of the run.
     pub request_bytes: Option<u64>,
-    /// Reads in flight.
     pub queue_depth: u64,
     /// Bytes a second, over the rounds.
     pub bytes_per_s: Option<SpreadRecord>,
@@ -112,7 +102,6 @@ pub struct PatternRecord {
     pub reads_per_s: Option<SpreadRecord>,
     /// Time of half of the reads, microseconds, over the rounds.
     pub median_latency_us: Option<SpreadRecord>,
-    /// Each round.
     pub rounds: Vec<RoundRecord>,
 }
 
@@ -136,9 +125,7 @@ pub struct RoundRecord {
 pub struct SpreadRecord {
     /// The middle one, or the mean of the two in the middle.
     pub median: f64,
-    /// Smallest.
     pub least: f64,
-    /// Largest.
     pub largest: f64,
 }
 

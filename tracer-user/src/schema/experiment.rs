@@ -42,7 +42,6 @@ pub struct AxisRecord {
     pub values: Vec<String>,
 }
 
-/// A planned run.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ExperimentRunRecord {
     /// Its number in the order of execution, from 0.
@@ -69,7 +68,6 @@ pub struct ExperimentRunRecord {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PlannedPressure {
-    /// None.
     #[default]
     None,
     /// So many bytes locked away from the whole machine.
@@ -103,7 +101,6 @@ pub struct WorkRecord {
     pub output_digest: Option<String>,
     /// Whether the digest is over `token ids`, `text` or `standard output`.
     pub output_kind: Option<String>,
-    /// Tokens generated.
     pub generated_tokens: Option<u64>,
     /// Temperature 0 and a fixed seed, as far as the plan tells.
     pub deterministic_sampling: bool,

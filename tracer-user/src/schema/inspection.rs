@@ -11,13 +11,10 @@ pub struct ModelInspection {
     pub path: String,
     /// `gguf` or `safetensors`. Null where the header could not be read.
     pub format: Option<String>,
-    /// Architecture.
     pub architecture: Option<String>,
     /// The name that the model gives itself.
     pub name: Option<String>,
-    /// Layers.
     pub layers: Option<u64>,
-    /// Routed experts.
     pub experts: Option<ExpertsRecord>,
     /// The token embedding is the output matrix, too.
     pub tied_output: Option<bool>,
@@ -27,26 +24,19 @@ pub struct ModelInspection {
     pub size_bytes: u64,
     /// Bytes of it in the page cache, whole pages. Null where that was not observed.
     pub resident_bytes: Option<u64>,
-    /// Files.
     pub files: Vec<InspectedFile>,
     /// Sizes by kind of tensor, the largest first; header and padding are kinds here.
     pub kinds: Vec<InspectedGroup>,
-    /// Sizes by layer.
     pub layer_sizes: Vec<InspectedGroup>,
     /// Tensors and what is between them, in the order of the files.
     pub order: Vec<InspectedPiece>,
-    /// What is odd.
     pub notes: Vec<String>,
 }
 
-/// A file.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct InspectedFile {
-    /// Path.
     pub path: String,
-    /// Size.
     pub size_bytes: u64,
-    /// File system.
     pub filesystem: String,
     /// Disk that its requests go to.
     pub device: Option<String>,
@@ -56,14 +46,12 @@ pub struct InspectedFile {
     pub extents: Option<Vec<InspectedExtent>>,
 }
 
-/// An extent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InspectedExtent {
     /// First byte in the file.
     pub file_offset_bytes: u64,
     /// First sector (512 bytes) on the whole disk.
     pub disk_sector: u64,
-    /// Length.
     pub length_bytes: u64,
 }
 
@@ -72,7 +60,6 @@ pub struct InspectedExtent {
 pub struct InspectedGroup {
     /// What they have in common: the kind, or the layer's number.
     pub name: String,
-    /// Tensors.
     pub tensors: u64,
     /// Their bytes.
     pub bytes: u64,
@@ -85,17 +72,13 @@ pub struct InspectedGroup {
 pub struct InspectedPiece {
     /// Its name; `(header)` or `(padding)` for what is none.
     pub name: String,
-    /// Kind.
     pub kind: String,
-    /// Layer.
     pub layer: Option<u32>,
     /// Experts whose slices it holds.
     pub expert_slices: Option<u32>,
     /// The one expert that it belongs to.
     pub expert: Option<u32>,
-    /// Element type.
     pub element_type: Option<String>,
-    /// Dimensions, innermost first.
     pub dimensions: Vec<u64>,
     /// File, counted from 0.
     pub file: u64,

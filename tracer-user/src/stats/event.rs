@@ -92,9 +92,7 @@ pub type Parts = SmallVec<[Part; 1]>;
 /// A read was handed to the driver, for the first time or again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadIssued {
-    /// When.
     pub time: Nanos,
-    /// Which request.
     pub request: RequestId,
     /// Slot of the device.
     pub device: u8,
@@ -132,9 +130,7 @@ pub struct ReadIssued {
 /// [`crate::stats::model::accumulator::ModelAccumulator::complete`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadCompleted {
-    /// When.
     pub time: Nanos,
-    /// Which request.
     pub request: RequestId,
     /// Bytes of the model in what came back. May be 0: then the event only says whether the request ended.
     pub bytes: u64,
@@ -147,9 +143,7 @@ pub struct ReadCompleted {
 /// An issued read went back to the queue, and will be issued again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadRequeued {
-    /// When.
     pub time: Nanos,
-    /// Which request.
     pub request: RequestId,
     /// Bytes of the model in what went back.
     pub bytes: u64,

@@ -15,7 +15,6 @@ const FILE_BYTES: u64 = 64 << 20;
 const FIRST_SECTOR: u64 = 33_112;
 const END_SECTOR: u64 = FIRST_SECTOR + FILE_BYTES / 512;
 
-/// Kernel and trace.
 const TRACES: [(&str, &str); 7] = [
     (
         "6.1 direct",

@@ -101,7 +101,6 @@ pub fn script() -> impl Strategy<Value = Script> {
     })
 }
 
-/// The two devices.
 #[derive(Clone, Copy, Debug)]
 pub struct Device {
     /// Units in each file.
@@ -152,7 +151,6 @@ impl Event {
     }
 }
 
-/// What really happened.
 #[derive(Clone, Debug, Default)]
 pub struct Truth {
     pub reads: u64,

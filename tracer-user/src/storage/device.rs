@@ -20,21 +20,14 @@ use super::{
 pub enum MappingError {
     /// The file cannot be opened or looked at.
     #[error("cannot open {path}: {source}")]
-    Unopenable {
-        /// The file.
-        path: PathBuf,
-        /// The system's answer.
-        source: io::Error,
-    },
+    Unopenable { path: PathBuf, source: io::Error },
     /// A directory, device or pipe.
     #[error("{0} is not a regular file")]
     NotARegularFile(PathBuf),
     /// The file system cannot be told.
     #[error("{path}: {source}")]
     FileSystem {
-        /// The file.
         path: PathBuf,
-        /// What failed.
         source: FileSystemError,
     },
     /// sysfs does not tell.
@@ -75,13 +68,11 @@ pub enum UnmappableReason {
     NoDevice {
         /// The file system's type.
         file_system: String,
-        /// Its number.
         device: KernelDevice,
     },
     /// Direct access: reads are loads from memory.
     #[error("the file system is mounted with DAX: reads bypass page cache and block layer")]
     DirectAccess,
-    /// XFS real-time section.
     #[error(
         "the file lies on the real-time device of its XFS, whose place is not reported; copy it into a directory without the rtinherit flag"
     )]
@@ -101,7 +92,6 @@ pub struct FileDevice {
     pub file_system: FileSystem,
     /// The file system's device: a partition, or the disk itself.
     pub volume: KernelDevice,
-    /// Its name.
     pub volume_name: String,
     /// Whether it is a partition.
     pub is_partition: bool,

@@ -20,7 +20,6 @@ pub enum DeviceExtentsError {
         file: usize,
         /// One of the offsets.
         first: FileOffset,
-        /// The other.
         second: FileOffset,
     },
     /// An extent ends beyond what 64 bits of bytes can address, or is not aligned to sectors.

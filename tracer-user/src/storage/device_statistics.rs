@@ -13,9 +13,7 @@ pub struct DeviceStatistics {
     pub sectors_read: u64,
     /// Milliseconds that reads took, summed.
     pub read_milliseconds: u64,
-    /// Writes completed.
     pub writes_completed: u64,
-    /// Writes merged.
     pub writes_merged: u64,
     /// Sectors of 512 B written.
     pub sectors_written: u64,

@@ -21,12 +21,7 @@ use super::units::KernelDevice;
 pub enum MountTableError {
     /// A file under /proc cannot be read.
     #[error("cannot read {path}: {source} (is /proc mounted?)")]
-    Unreadable {
-        /// The file.
-        path: String,
-        /// The system's answer.
-        source: io::Error,
-    },
+    Unreadable { path: String, source: io::Error },
     /// A line of mountinfo is not what proc(5) promises.
     #[error("cannot make sense of this line of /proc/self/mountinfo: {0:?}")]
     Malformed(String),
@@ -37,7 +32,6 @@ pub enum MountTableError {
     UnknownMount(u64),
 }
 
-/// One mount.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
     /// The kernel's id of the mount.

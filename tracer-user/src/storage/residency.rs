@@ -63,7 +63,6 @@ pub enum UnobservedReason {
 /// What could be seen of a range's residency.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Residency {
-    /// Seen.
     Observed(ResidentPages),
     /// Not seen, which is not the same as 0.
     Unobserved(UnobservedReason),

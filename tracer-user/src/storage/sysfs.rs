@@ -24,20 +24,10 @@ pub enum SysfsError {
     },
     /// A file cannot be read.
     #[error("cannot read {path}: {source}")]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// The system's answer.
-        source: io::Error,
-    },
+    Unreadable { path: PathBuf, source: io::Error },
     /// A file does not hold what it should.
     #[error("cannot make sense of {path}: {content:?}")]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// What it holds.
-        content: String,
-    },
+    Malformed { path: PathBuf, content: String },
 }
 
 /// How a device's driver takes its work, which decides whether block_rq_* events exist.
@@ -71,7 +61,6 @@ pub struct QueueFacts {
     pub max_tags: Option<u64>,
 }
 
-/// A whole disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlockDevice {
     /// Its number, as block events carry it.
@@ -90,9 +79,7 @@ pub struct BlockDevice {
     pub loop_direct_io: Option<bool>,
     /// Devices beneath it (`slaves`), of dm and md.
     pub lower_devices: Vec<String>,
-    /// Requests or bios.
     pub driver_kind: DriverKind,
-    /// The queue.
     pub queue: QueueFacts,
 }
 
@@ -114,7 +101,6 @@ pub(super) struct Placement {
     pub(super) name: String,
 }
 
-/// A sysfs tree.
 #[derive(Debug, Clone)]
 pub struct Sysfs {
     root: PathBuf,

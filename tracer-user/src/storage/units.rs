@@ -82,12 +82,7 @@ pub enum KernelDeviceError {
     #[error(
         "device {major}:{minor} does not fit the kernel's dev_t (major below 4096, minor below 1048576)"
     )]
-    OutOfRange {
-        /// Major number given.
-        major: u64,
-        /// Minor number given.
-        minor: u64,
-    },
+    OutOfRange { major: u64, minor: u64 },
     /// The text is not `MAJOR:MINOR` in decimal.
     #[error("'{0}' is not a device number: expected MAJOR:MINOR in decimal, such as 254:0")]
     Malformed(String),
@@ -126,7 +121,6 @@ impl KernelDevice {
         self.0 >> Self::MINOR_BITS
     }
 
-    /// Minor number.
     pub fn minor(self) -> u32 {
         self.0 & ((1 << Self::MINOR_BITS) - 1)
     }

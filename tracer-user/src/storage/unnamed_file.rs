@@ -73,7 +73,6 @@ impl UnnamedFile {
         })
     }
 
-    /// The file.
     #[must_use]
     pub const fn file(&self) -> &File {
         &self.file

@@ -44,7 +44,6 @@ pub struct Module {
 /// The modules of a crate outside of tests; the first is the root.
 #[derive(Debug, Default)]
 pub struct Modules {
-    /// The modules.
     pub all: Vec<Module>,
     /// Every file that was found through `mod`, those of tests too.
     pub files: BTreeSet<PathBuf>,

@@ -30,7 +30,6 @@ pub struct Import {
 /// Everything that code names.
 #[derive(Debug, Default)]
 pub struct References {
-    /// Paths.
     pub paths: Vec<Reference>,
     /// Names given within functions.
     pub imports: Vec<Import>,

@@ -5,7 +5,6 @@ use super::modules::{Binding, Modules};
 /// What a path leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
-    /// A module.
     Module(usize),
     /// Something that this module defines.
     ItemOf(usize),

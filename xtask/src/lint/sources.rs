@@ -8,11 +8,9 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-/// One source file.
 pub struct Source {
     /// Number of its lines.
     pub lines: usize,
-    /// What it says.
     pub syntax: syn::File,
 }
 
@@ -20,7 +18,6 @@ pub struct Source {
 pub struct Sources {
     /// The folder, from the workspace's root.
     pub folder: PathBuf,
-    /// The files.
     pub files: BTreeMap<PathBuf, Source>,
 }
 

@@ -16,7 +16,6 @@ use super::{
 /// The crate that has rooms.
 const WITH_ROOMS: &str = "tracer-user/src";
 
-/// What is checked.
 const FOLDERS: [&str; 5] = [
     WITH_ROOMS,
     "tracer-common/src",

@@ -38,9 +38,7 @@ pub struct Apt {
 
 #[derive(Debug)]
 enum Sources {
-    /// The machine's own.
     Machine,
-    /// One suite.
     Suite(String),
 }
 

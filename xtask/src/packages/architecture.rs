@@ -2,7 +2,6 @@
 
 use std::env::consts;
 
-/// An architecture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Architecture {
     /// x86-64.
@@ -12,7 +11,6 @@ pub enum Architecture {
 }
 
 impl Architecture {
-    /// Debian's name.
     pub const fn debian(self) -> &'static str {
         match self {
             Self::Amd64 => "amd64",

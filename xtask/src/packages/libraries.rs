@@ -136,7 +136,6 @@ pub fn of_packages(
 struct Needs {
     /// The path of its loader, which libraries have none of.
     loader: Option<String>,
-    /// Names of libraries.
     libraries: Vec<String>,
     /// Folders that it has libraries of its own in.
     search: Vec<String>,

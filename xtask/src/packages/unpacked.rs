@@ -12,7 +12,6 @@ use anyhow::{Context as _, Result};
 use super::{apt::Apt, architecture::Architecture, libraries};
 use crate::{executable, progress};
 
-/// Where programs lie.
 const FOLDERS: [&str; 6] = [
     "bin",
     "sbin",

@@ -9,9 +9,7 @@ use crate::{cargo::cargo, progress, toolchain::Toolchain, workspace::Workspace};
 /// A crate with one program of the same name.
 #[derive(Debug)]
 pub struct Tool {
-    /// Name of both.
     pub name: &'static str,
-    /// The pinned version.
     pub version: &'static str,
     /// Whether it works so long that building it for speed pays.
     pub is_optimised: bool,

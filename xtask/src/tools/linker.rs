@@ -7,7 +7,6 @@ use anyhow::Result;
 use super::from_crates_io::Tool;
 use crate::{cargo::EBPF_LINKER, toolchain::Toolchain, workspace::Workspace};
 
-/// The pinned version.
 const LINKER: Tool = Tool {
     name: EBPF_LINKER,
     version: "0.10.3",

@@ -21,7 +21,6 @@ pub struct Environment {
     folder: &'static str,
     /// The package at its pinned version; it has no dependencies.
     requirement: &'static str,
-    /// Whose it is.
     purpose: &'static str,
 }
 
@@ -31,7 +30,6 @@ impl fmt::Display for Environment {
     }
 }
 
-/// llama.cpp, prebuilt.
 pub const ENGINE: Environment = Environment {
     folder: "venv-xllamacpp",
     requirement: "xllamacpp==2026.10.11549",

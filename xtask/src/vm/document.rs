@@ -154,7 +154,6 @@ const fn counted(is_there: bool) -> &'static str {
     if is_there { "counted" } else { "null" }
 }
 
-/// One kernel.
 struct Column {
     facts: Facts,
     results: KernelResults,

@@ -11,7 +11,6 @@ use super::{
 };
 use crate::progress;
 
-/// What is recorded.
 const SCRIPT: &str = include_str!("recordings.sh");
 
 /// Longest that all recordings on one kernel may take.

@@ -123,10 +123,8 @@ impl KernelResults {
     }
 }
 
-/// Numbers of tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counts {
-    /// They held.
     pub passed: usize,
     /// They cannot run there.
     pub skipped: usize,
@@ -138,7 +136,6 @@ pub struct Counts {
 pub(super) mod tests {
     use super::*;
 
-    /// A test's line.
     pub fn case(name: &str, outcome: Outcome, reason: Option<&str>) -> CaseResult {
         CaseResult {
             name: name.to_owned(),

@@ -13,7 +13,6 @@ pub struct Series {
     pub number: &'static str,
     /// The suite of Debian with its newest package. Old packages go away, so none is pinned.
     pub suite: &'static str,
-    /// The guest's processors.
     pub architecture: Architecture,
 }
 
@@ -45,7 +44,6 @@ pub const ARM64: Series = Series {
     architecture: Architecture::Arm64,
 };
 
-/// Every series.
 pub fn all() -> impl Iterator<Item = Series> {
     USUAL.into_iter().chain([ARM64])
 }

@@ -13,7 +13,6 @@ const HELPERS: [&str; 2] = ["scripted_reader", "stepping_engine"];
 /// Programs for the guest.
 #[derive(Debug)]
 pub struct StaticBuild {
-    /// The tracer.
     pub tracer: PathBuf,
     /// The tests on the kernel, where they were asked for.
     pub tests: Option<PathBuf>,

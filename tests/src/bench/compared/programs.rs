@@ -5,15 +5,12 @@ use crate::bench::record::{Figure, RoundRecord};
 /// What a program is for, told by its name: other builds are measured too, and other tracers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
-    /// Reads.
     Block,
-    /// Threads that wait.
     Waits,
     /// A folio enters the page cache.
     Insert,
     /// A folio leaves the page cache.
     Eviction,
-    /// Faults and look-ups.
     OtherPages,
 }
 

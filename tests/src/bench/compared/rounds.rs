@@ -10,10 +10,8 @@ use super::{
 };
 use crate::bench::record::{RoundRecord, TracerRecord, VariantRecord};
 
-/// How often.
 #[derive(Clone, Copy, Debug)]
 pub struct Rounds {
-    /// Rounds that count.
     pub count: usize,
     /// Rounds before them, which are left out: memory that a machine at rest gave back comes again slowly.
     pub warm_up: usize,
@@ -22,7 +20,6 @@ pub struct Rounds {
 /// A turn that a variant has.
 #[derive(Clone, Copy, Debug)]
 pub struct Turn<'variants> {
-    /// Whose.
     pub variant: &'variants Variant,
     /// The tracer that is measured.
     pub variants: &'variants Variants,

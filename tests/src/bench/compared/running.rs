@@ -43,7 +43,6 @@ END { clear(@start); }";
 /// What tracers are told to trace.
 #[derive(Clone, Copy, Debug)]
 pub struct Traced<'model> {
-    /// The process.
     pub process_id: u32,
     /// A file of its model.
     pub model: &'model Path,
@@ -52,17 +51,17 @@ pub struct Traced<'model> {
 /// A variant in force, until it is finished.
 #[derive(Debug)]
 pub enum Running<'ground> {
-    /// No tracer.
     None,
     /// Programs that do nothing.
-    Empty { _programs: EmptyPrograms },
+    Empty {
+        _programs: EmptyPrograms,
+    },
     /// The tracer, the folder that it writes to, and how long it took to start.
     Tracer {
         program: RunningProgram,
         folder: RunFolder,
         start: Duration,
     },
-    /// bpftrace.
     Bpftrace(RunningProgram),
     /// perf, and the file that it writes to.
     Perf {
@@ -70,7 +69,9 @@ pub enum Running<'ground> {
         data: PathBuf,
     },
     /// A tracer of the kernel's own.
-    Ftrace { _tracer: FtraceBlk<'ground> },
+    Ftrace {
+        _tracer: FtraceBlk<'ground>,
+    },
 }
 
 impl<'ground> Running<'ground> {
@@ -226,7 +227,6 @@ impl RunFolder {
         Self(ground.scratch().fresh_path("run"))
     }
 
-    /// Its path.
     pub fn path(&self) -> &Path {
         &self.0
     }

@@ -9,11 +9,9 @@ use crate::bench::record::NONE;
 /// One of the things whose cost is compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Variant {
-    /// No tracer.
     None,
     /// Programs that do nothing.
     Empty,
-    /// The tracer, attached.
     Tracer(TracerVariant),
     /// bpftrace with the pair of probes that everybody uses for latency.
     Bpftrace(PathBuf),

@@ -11,14 +11,11 @@ const WANTED: f64 = 0.95;
 pub struct Interval {
     /// The middle value, or halfway between the two in the middle.
     pub median: f64,
-    /// Lower end.
     pub low: f64,
-    /// Upper end.
     pub high: f64,
     /// How often such an interval holds the true median, 0 to 1: at least 0.95 from six rounds on, less with fewer,
     /// since even the whole range cannot be surer.
     pub coverage: f64,
-    /// Rounds.
     pub rounds: usize,
 }
 

@@ -18,7 +18,6 @@ pub struct BenchRecord {
     format: u32,
     /// When, `YYYY-MM-DD`.
     pub date: String,
-    /// Where.
     pub machine: MachineRecord,
     /// Which source the tracer was built from, as the caller said.
     pub revision: Option<String>,
@@ -30,7 +29,6 @@ pub struct BenchRecord {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MeasurementRecord {
-    /// The work.
     pub work: WorkRecord,
     /// Variants, in their order; the first is the one without a tracer, where there is one.
     pub variants: Vec<VariantRecord>,
@@ -42,7 +40,6 @@ pub struct MeasurementRecord {
 pub enum WorkRecord {
     /// Direct reads at random places of the model.
     Reads {
-        /// Threads that read.
         threads: usize,
         /// Bytes a read.
         read_bytes: usize,
@@ -75,9 +72,7 @@ pub enum WorkRecord {
     },
     /// Tokens of an engine that has less memory than its model.
     Tokens {
-        /// The engine.
         engine: String,
-        /// Its memory.
         memory_bytes: u64,
         /// Size of the model's file.
         model_bytes: u64,
@@ -90,7 +85,6 @@ pub enum WorkRecord {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VariantRecord {
-    /// Its name.
     pub name: String,
     /// The tracer, where it is one.
     pub tracer: Option<TracerRecord>,
@@ -98,7 +92,6 @@ pub struct VariantRecord {
     pub rounds: Vec<RoundRecord>,
 }
 
-/// Which tracer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TracerRecord {
@@ -128,7 +121,6 @@ pub struct RoundRecord {
 pub struct ProgramRecord {
     /// Its name, as far as the kernel keeps it.
     pub name: String,
-    /// Runs.
     pub runs: u64,
     /// Their time, ns.
     pub time_ns: u64,

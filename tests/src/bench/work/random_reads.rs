@@ -13,10 +13,8 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-/// What is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadLoad {
-    /// Threads.
     pub threads: usize,
     /// Bytes a read, whole pages.
     pub read_bytes: usize,
@@ -99,7 +97,6 @@ impl RandomReads {
         })
     }
 
-    /// Reads so far.
     #[must_use]
     pub fn done(&self) -> u64 {
         self.counts

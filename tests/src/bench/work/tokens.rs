@@ -24,19 +24,14 @@ const LLAMA: &str = include_str!("../../../programs/llama_generate.py");
 /// Longest that an engine may take for its tokens.
 const LIMIT: Duration = Duration::from_secs(1800);
 
-/// What generates tokens.
 #[derive(Clone, Debug)]
 pub enum Engine {
-    /// The tracer's own.
     BuiltIn {
-        /// The tracer.
         tracer: PathBuf,
-        /// Threads.
         threads: usize,
     },
     /// llama.cpp, by a Python that has the package xllamacpp.
     Llama {
-        /// The Python.
         python: PathBuf,
     },
 }
@@ -86,7 +81,6 @@ impl Engine {
 /// How an engine is to work.
 #[derive(Clone, Debug)]
 pub struct TokenLoad {
-    /// What generates.
     pub engine: Engine,
     /// Memory for it and the model's pages, bytes.
     pub memory_bytes: u64,

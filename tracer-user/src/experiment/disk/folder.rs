@@ -40,11 +40,8 @@ pub const PLAN_FILE: &str = "plan.toml";
 const MANIFEST_FILE: &str = "manifest.json";
 /// What became of every run.
 pub const EXPERIMENT_FILE: &str = "experiment.json";
-/// The report.
 pub const REPORT_FILE: &str = "report.md";
-/// The runs.
 const RUNS: &str = "runs";
-/// Copies of models.
 const COPIES: &str = "copies";
 /// The record of a run.
 pub const RUN_FILE: &str = "run.json";
@@ -69,7 +66,6 @@ pub struct Outcome {
     pub run: ExperimentRunRecord,
 }
 
-/// An experiment's folder.
 #[derive(Debug)]
 pub struct ExperimentFolder {
     path: PathBuf,
@@ -144,13 +140,11 @@ impl ExperimentFolder {
         ExperimentLock::take(&self.path, &self.caller)
     }
 
-    /// Its absolute path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whose it is.
     #[must_use]
     pub const fn caller(&self) -> &Caller {
         &self.caller

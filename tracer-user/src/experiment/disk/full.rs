@@ -10,6 +10,5 @@ use std::path::PathBuf;
     directory.display()
 )]
 pub struct DiskFull {
-    /// The experiment.
     pub directory: PathBuf,
 }

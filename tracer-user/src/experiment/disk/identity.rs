@@ -26,9 +26,7 @@ const END_BYTES: u64 = 1 << 20;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileIdentity {
-    /// Its absolute path.
     pub path: PathBuf,
-    /// Its size.
     pub size_bytes: u64,
     /// Its last change, nanoseconds since 1970.
     pub modified_ns: i64,
@@ -46,7 +44,6 @@ pub struct ModelIdentity {
     pub extents: Option<u64>,
     /// The file to name to the engine: the only one, or the one that the plan names of a split model.
     pub path: PathBuf,
-    /// All its files.
     pub files: Vec<FileIdentity>,
 }
 

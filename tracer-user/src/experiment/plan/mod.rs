@@ -131,7 +131,6 @@ pub struct EnginePlan {
     pub seed: Option<u64>,
 }
 
-/// One axis.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Axis {
     /// Name, and that of its placeholder.
@@ -143,7 +142,6 @@ pub struct Axis {
 /// A plan without mistakes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Plan {
-    /// Name.
     pub name: String,
     /// What is done with it.
     pub kind: PlanKind,
@@ -151,7 +149,6 @@ pub struct Plan {
     pub seed: u64,
     /// How often each cell is run.
     pub repetitions: u64,
-    /// In which order.
     pub order: Order,
     /// Rest before each run but the first.
     pub cool_down: Duration,
@@ -161,7 +158,6 @@ pub struct Plan {
     pub cold_start: ColdStart,
     /// Stop at the first failed run.
     pub fail_fast: bool,
-    /// The engine.
     pub engine: EnginePlan,
     /// What is varied, in the order of the plan.
     pub axes: Vec<Axis>,

@@ -14,7 +14,6 @@ const NO_SECTORS: &str = super::reads::NO_SECTORS;
 pub struct Class<R: Scope> {
     /// The class and its bounds.
     pub name: &'static str,
-    /// How many.
     pub count: &'static Figure<R>,
     /// Their share of all gaps.
     pub share: &'static Figure<R>,

@@ -70,7 +70,6 @@ pub enum GgufErrorKind {
         "the dimensions {dimensions:?} of tensor \"{name}\" multiply to more bytes than a file can have"
     )]
     TensorTooLarge {
-        /// The tensor.
         name: String,
         /// Its dimensions, innermost first.
         dimensions: Vec<u64>,
@@ -80,9 +79,7 @@ pub enum GgufErrorKind {
         "the rows of tensor \"{name}\" have {row_elements} elements, no multiple of the {block_elements} of a block of its type"
     )]
     PartialBlock {
-        /// The tensor.
         name: String,
-        /// Its innermost dimension.
         row_elements: u64,
         /// Elements in one block of its type.
         block_elements: u64,
@@ -92,7 +89,6 @@ pub enum GgufErrorKind {
         "the data of tensor \"{name}\" ends at byte {end_bytes}, but the file ends at byte {file_size_bytes}: it is cut off or damaged"
     )]
     TensorBeyondFile {
-        /// The tensor.
         name: String,
         /// Where its data would end (saturated at 2^64 - 1).
         end_bytes: u64,
@@ -107,7 +103,6 @@ pub enum GgufErrorKind {
         /// The tensor that it reaches into.
         second: String,
     },
-    /// Reading failed.
     #[error("reading failed: {0}")]
     Io(io::Error),
 }

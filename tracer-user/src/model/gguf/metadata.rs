@@ -65,7 +65,6 @@ pub struct Array {
     pub length_bytes: u64,
 }
 
-/// One metadata value.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)] // the scalar names are the format's own
 pub enum MetadataValue {

@@ -94,7 +94,6 @@ pub struct TensorInfo {
     pub name: String,
     /// Elements in each dimension, innermost (contiguous) first; at most four.
     pub dimensions: Vec<u64>,
-    /// Its element type.
     pub element_type: GgmlType,
     /// Where its data starts, counted from the start of the file (not from the data start).
     pub file_offset_bytes: u64,

@@ -14,7 +14,6 @@ pub enum TensorKind {
     Attention,
     /// Normalisation weights, wherever they stand.
     Norm,
-    /// Chooses the experts.
     Router,
     /// The feed-forward network of a layer without experts.
     DenseFfn,

@@ -30,7 +30,6 @@ pub(super) struct NameMeaning {
 /// What the sum of needed bytes must know beyond the kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
-    /// Nothing special.
     Plain,
     /// The matrix that turns token ids into vectors, and, in a model with tied weights, vectors into logits.
     TokenEmbedding,

@@ -18,24 +18,15 @@ pub enum OutlineError {
     TooManyFiles(usize),
     /// A file cannot be opened or asked for its size.
     #[error("model {}: cannot be opened: {source}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What happened.
-        source: io::Error,
-    },
+    Unreadable { path: PathBuf, source: io::Error },
     /// A directory, a device or a pipe.
     #[error("model {}: is not a regular file", path.display())]
-    NotARegularFile {
-        /// The file.
-        path: PathBuf,
-    },
+    NotARegularFile { path: PathBuf },
     /// Neither GGUF nor safetensors.
     #[error(
         "model {}: is neither a GGUF nor a safetensors file: it starts with \"{start}\"{hint}", path.display()
     )]
     UnknownFormat {
-        /// The file.
         path: PathBuf,
         /// Its first bytes, escaped.
         start: String,
@@ -51,7 +42,6 @@ pub enum OutlineError {
     /// A GGUF header is wrong.
     #[error("model {}: {error}", path.display())]
     Gguf {
-        /// The file.
         path: PathBuf,
         /// What is wrong, and where. It is part of the message, and therefore no `source`.
         error: Box<GgufError>,
@@ -59,7 +49,6 @@ pub enum OutlineError {
     /// A safetensors header is wrong.
     #[error("model {}: {error}", path.display())]
     Safetensors {
-        /// The file.
         path: PathBuf,
         /// What is wrong, and where. It is part of the message, and therefore no `source`.
         error: Box<SafetensorsError>,
@@ -79,11 +68,9 @@ pub enum OutlineError {
     /// Several files, and one is no shard or a shard of something else.
     #[error("model {}: was given as one of {given} shards, but {reason}", path.display())]
     NotOfThisSplit {
-        /// The file.
         path: PathBuf,
         /// How many files were given.
         given: usize,
-        /// What says so.
         reason: String,
     },
     /// Shards in the wrong order.
@@ -91,7 +78,6 @@ pub enum OutlineError {
         "model {}: is shard {found} but stands at place {place} (both counted from 1); give the shards in order", path.display()
     )]
     ShardOrder {
-        /// The file.
         path: PathBuf,
         /// Its number, counted from 1.
         found: u64,
@@ -103,11 +89,9 @@ pub enum OutlineError {
         "tensor {name:?} is in {} and in {}: these are not shards of one model", first.display(), second.display()
     )]
     DuplicateTensor {
-        /// The tensor.
         name: String,
         /// One of the files.
         first: PathBuf,
-        /// The other.
         second: PathBuf,
     },
     /// `split.tensors.count` is not the number of tensors.
@@ -115,19 +99,14 @@ pub enum OutlineError {
         "model {}: split.tensors.count says {expected} tensors, but its shards have {found}", path.display()
     )]
     TensorCount {
-        /// The first file.
         path: PathBuf,
         /// What the file says.
         expected: u64,
-        /// What was found.
         found: u64,
     },
     /// The names and figures of all files together take too much memory.
     #[error(
         "the tensors of all files take more than {limit_bytes} bytes of memory: they are damaged"
     )]
-    TooMuch {
-        /// The bound.
-        limit_bytes: u64,
-    },
+    TooMuch { limit_bytes: u64 },
 }

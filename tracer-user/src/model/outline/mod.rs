@@ -55,9 +55,7 @@ pub struct ModelOutline {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ModelFormat {
-    /// llama.cpp's format.
     Gguf,
-    /// Hugging Face's format.
     Safetensors,
 }
 
@@ -77,7 +75,6 @@ impl ModelFormat {
 pub struct OutlineFile {
     /// The path, to show.
     pub path: PathBuf,
-    /// Its size.
     pub size_bytes: u64,
     /// Bytes before the data start, alignment included; never more than the file has.
     pub header_bytes: u64,

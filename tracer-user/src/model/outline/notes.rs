@@ -5,7 +5,6 @@ const MOST_NOTES: usize = 32;
 /// How long one may be; a tensor's name can have 64 KiB.
 const MOST_CHARACTERS: usize = 400;
 
-/// Collects remarks.
 #[derive(Default)]
 pub(super) struct Notes {
     kept: Vec<String>,

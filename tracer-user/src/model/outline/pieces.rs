@@ -11,7 +11,6 @@ pub struct Piece {
     pub start_bytes: u64,
     /// Offset of the first byte after it; more than `start_bytes`.
     pub end_bytes: u64,
-    /// What it is.
     pub what: PieceKind,
 }
 

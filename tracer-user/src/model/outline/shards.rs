@@ -16,7 +16,6 @@ const MOST_NAMED: usize = 16;
 pub(super) struct Shard {
     /// Counted from 0, as `split.no` is.
     number: u64,
-    /// Shards in all.
     count: u64,
     /// Tensors in all shards.
     tensors: Option<u64>,

@@ -48,9 +48,7 @@ pub enum SafetensorsErrorKind {
     /// Offsets that run backwards or beyond what can be.
     #[error("the data_offsets [{begin}, {end}] of tensor {name:?} are no range")]
     Offsets {
-        /// The tensor.
         name: String,
-        /// Its first offset.
         begin: u64,
         /// Its second offset.
         end: u64,
@@ -58,7 +56,6 @@ pub enum SafetensorsErrorKind {
     /// Shape and element type do not give the length.
     #[error("tensor {name:?} has {length_bytes} bytes between its data_offsets, but {expected}")]
     Length {
-        /// The tensor.
         name: String,
         /// Bytes between its data offsets.
         length_bytes: u64,
@@ -70,7 +67,6 @@ pub enum SafetensorsErrorKind {
         "the data of tensor {name:?} ends at byte {end_bytes}, but the file ends at byte {file_size_bytes}: it is cut off or damaged"
     )]
     TensorBeyondFile {
-        /// The tensor.
         name: String,
         /// Where its data would end (saturated at 2^64 - 1).
         end_bytes: u64,
@@ -85,7 +81,6 @@ pub enum SafetensorsErrorKind {
         /// The tensor that it reaches into.
         second: String,
     },
-    /// Reading failed.
     #[error("reading failed: {0}")]
     Io(io::Error),
 }

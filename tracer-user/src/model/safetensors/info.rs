@@ -27,7 +27,6 @@ pub(super) struct Info {
     pub(super) data_offsets: (u64, u64),
 }
 
-/// Outermost dimension first.
 pub(super) struct Shape(pub(super) Vec<u64>);
 
 /// The entries of a header, in its order.

@@ -104,7 +104,6 @@ pub struct BinaryTrace<R> {
     wall_clock: Option<WallClock>,
     starts: Vec<(KernelDevice, Nanos)>,
     cut_off: Option<String>,
-    /// The file's beginning.
     beginning: Vec<u8>,
 }
 

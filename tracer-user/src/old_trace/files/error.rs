@@ -10,7 +10,6 @@ use thiserror::Error;
 /// A place in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// All of it.
     File,
     /// A line, from 1 on, and a column, from 1 on.
     Line {
@@ -37,11 +36,8 @@ impl fmt::Display for Place {
 #[derive(Debug, Error)]
 #[error("{}{place}: {kind}", path.display())]
 pub struct TraceError {
-    /// The file.
     pub path: PathBuf,
-    /// Where in it.
     pub place: Place,
-    /// What is wrong.
     pub kind: TraceErrorKind,
 }
 
@@ -61,7 +57,6 @@ pub enum TraceErrorKind {
     /// It cannot be read at all.
     #[error("cannot be read: {0}")]
     Io(#[source] io::Error),
-    /// Nothing in it.
     #[error(
         "holds no record: the trace is empty. Was blktrace stopped before the reads, or does the text come from blkparse's standard error?"
     )]
@@ -87,16 +82,13 @@ pub enum TraceErrorKind {
         "this is another recording than what comes before it: {0}. Its reads would count twice, and its times do not belong to the others: give one recording at a time; a file that holds several has to be split here"
     )]
     TwoRecordings(String),
-    /// Packed.
     #[error(
         "is compressed ({format}): unpack it first, for instance with `{command} {} > trace`, and give what comes out", path.display()
     )]
     Compressed {
-        /// What packs it.
         format: &'static str,
         /// What unpacks it to standard output.
         command: &'static str,
-        /// The file.
         path: PathBuf,
     },
     /// Text in another encoding than ASCII and its supersets.
@@ -134,10 +126,5 @@ pub enum TraceErrorKind {
     BeyondDisk(u64),
     /// The data behind a record is too short for what it should be.
     #[error("the record's data has {length} bytes, expected {expected}")]
-    ShortData {
-        /// What is there.
-        length: usize,
-        /// What should be.
-        expected: usize,
-    },
+    ShortData { length: usize, expected: usize },
 }

@@ -53,7 +53,6 @@ impl Action {
     }
 }
 
-/// One record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TraceRecord {
     /// When: since the trace's first record in blkparse's text, `CLOCK_MONOTONIC` in binary files.
@@ -68,17 +67,14 @@ pub struct TraceRecord {
     pub sectors: u32,
     /// Thread that was current.
     pub thread_id: u32,
-    /// CPU.
     pub cpu: u32,
     /// Number of the record on its CPU, from 1 on; 0 for messages.
     pub sequence: u32,
-    /// What happened.
     pub action: Action,
     /// To what kind of request.
     pub operation: Operation,
     /// Completed with an error.
     pub failed: bool,
-    /// Read-ahead.
     pub readahead: bool,
     /// The file system's metadata flag.
     pub metadata: bool,

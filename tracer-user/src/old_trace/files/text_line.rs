@@ -22,7 +22,6 @@ use super::record::{Action, MOST_SECTORS, TraceRecord};
 pub struct LineError {
     /// What should stand there.
     pub expected: &'static str,
-    /// Column.
     pub column: usize,
 }
 

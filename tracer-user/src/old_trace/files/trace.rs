@@ -42,7 +42,6 @@ pub struct Trace {
     order: TimeOrder,
     one: OneRecording,
     drained: bool,
-    /// Records given out.
     records: u64,
     format: &'static str,
 }
@@ -110,7 +109,6 @@ impl BinaryFiles {
 pub struct TraceEnd {
     /// The form of the files.
     pub format: &'static str,
-    /// Records read.
     pub records: u64,
     /// Files that are cut off, and where.
     pub cut_off: Vec<String>,
@@ -120,7 +118,6 @@ pub struct TraceEnd {
     pub late_records: u64,
     /// Records missing by their numbers. Of a text: blkparse may have left them out on purpose.
     pub missing_by_sequence: u64,
-    /// The text's summary.
     pub summary: Option<Summary>,
     /// A moment by both clocks.
     pub wall_clock: Option<WallClock>,
@@ -310,7 +307,6 @@ impl Trace {
     }
 }
 
-/// In words.
 fn what_is_other(other: OtherRecording, record: &TraceRecord) -> String {
     let (number, cpu) = (record.sequence, record.cpu);
     let device = format!("{},{}", record.device.major(), record.device.minor());

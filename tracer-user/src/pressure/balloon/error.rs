@@ -16,7 +16,6 @@ pub enum BalloonError {
     TooLarge {
         /// Bytes asked for.
         asked_bytes: u64,
-        /// What would fit.
         capacity: BalloonCapacity,
     },
     /// Refused before anything was touched: less is available than shall be left.
@@ -24,7 +23,6 @@ pub enum BalloonError {
     NothingToLock {
         /// Bytes to leave.
         leave_bytes: u64,
-        /// What there is.
         capacity: BalloonCapacity,
     },
     /// Refused before anything was touched: the machine would be left with too little to go on.
@@ -32,7 +30,6 @@ pub enum BalloonError {
     LeavesTooLittle {
         /// Bytes to leave.
         leave_bytes: u64,
-        /// What there is.
         capacity: BalloonCapacity,
     },
     /// Refused before anything was touched: not allowed to lock that much.
@@ -52,19 +49,12 @@ pub enum BalloonError {
     /// A file of /proc, a limit or a cgroup could not be read.
     #[error("cannot {action}: {source}")]
     Io {
-        /// What was tried.
         action: &'static str,
-        /// The system's answer.
         source: io::Error,
     },
     /// The helper could not be started.
     #[error("cannot start {} as a balloon: {source}", exe.display())]
-    Start {
-        /// The executable.
-        exe: PathBuf,
-        /// The system's answer.
-        source: io::Error,
-    },
+    Start { exe: PathBuf, source: io::Error },
     /// The helper ended or gave up before it had locked everything.
     #[error("the balloon's helper stopped after {locked_bytes} bytes: {reason}")]
     HelperFailed {

@@ -31,7 +31,6 @@ pub enum CgroupError {
     /// The kernel took another limit than was asked for.
     #[error("{path} holds {taken_bytes} after {asked_bytes} was written to it")]
     LimitNotTaken {
-        /// The file.
         path: PathBuf,
         /// Bytes asked for, rounded down to pages.
         asked_bytes: u64,
@@ -40,16 +39,10 @@ pub enum CgroupError {
     },
     /// A file holds something else than the kernel's documentation says.
     #[error("cannot make sense of {path}: {content:?}")]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// What it holds.
-        content: String,
-    },
+    Malformed { path: PathBuf, content: String },
     /// The cgroup could not be removed.
     #[error("cannot remove the cgroup {path}: {source}; processes still in it: {processes:?}")]
     NotRemoved {
-        /// Its directory.
         path: PathBuf,
         /// The system's last answer.
         source: io::Error,
@@ -62,11 +55,9 @@ pub enum CgroupError {
     /// A file operation failed.
     #[error("cannot {action} {path}: {source}")]
     Io {
-        /// What was tried.
         action: &'static str,
         /// The file or directory.
         path: PathBuf,
-        /// The system's answer.
         source: io::Error,
     },
 }

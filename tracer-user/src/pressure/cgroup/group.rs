@@ -98,7 +98,6 @@ impl MemoryCgroup {
         }
     }
 
-    /// Its directory.
     pub fn path(&self) -> &Path {
         &self.directory
     }

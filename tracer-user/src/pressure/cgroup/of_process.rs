@@ -66,7 +66,6 @@ impl ProcessCgroup {
         &self.path
     }
 
-    /// Its directory.
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory

@@ -24,7 +24,6 @@ pub struct CgroupMemory {
     pub shared_memory_bytes: Option<u64>,
     /// Page tables, in bytes (v2 only).
     pub page_tables_bytes: Option<u64>,
-    /// Faults.
     pub faults: Option<u64>,
     /// Faults that waited for storage.
     pub major_faults: Option<u64>,

@@ -8,9 +8,7 @@ pub enum TypesError {
         "cannot read the types of Linux {kernel} from {path}: {source}; the tracer needs a kernel built with CONFIG_DEBUG_INFO_BTF=y (every current distribution kernel is)"
     )]
     Unreadable {
-        /// The kernel's release.
         kernel: String,
-        /// The file.
         path: String,
         /// What the parser said.
         source: btf_rs::Error,
@@ -18,21 +16,16 @@ pub enum TypesError {
     /// A type that this kernel does not have.
     #[error("Linux {kernel}: its BTF has no {kind} {name}; {hint}")]
     MissingType {
-        /// The kernel's release.
         kernel: String,
         /// `struct`, `enumerator` or `tracepoint`.
         kind: &'static str,
-        /// Its name.
         name: String,
-        /// What that means.
         hint: &'static str,
     },
     /// A member that this kernel's type does not have.
     #[error("Linux {kernel}: struct {structure} has no member {member}; expected {expected}")]
     MissingMember {
-        /// The kernel's release.
         kernel: String,
-        /// The struct.
         structure: &'static str,
         /// The member, with all names that it has had.
         member: String,
@@ -44,11 +37,8 @@ pub enum TypesError {
         "Linux {kernel}: member {member} of struct {structure} is {found}; expected {expected}"
     )]
     UnexpectedMember {
-        /// The kernel's release.
         kernel: String,
-        /// The struct.
         structure: &'static str,
-        /// The member.
         member: &'static str,
         /// What the kernel's types say.
         found: String,
@@ -58,7 +48,6 @@ pub enum TypesError {
     /// An argument that is not where, or not what, the programs read.
     #[error("Linux {kernel}: {place}: argument {argument} is {found}; expected {expected}")]
     UnexpectedArgument {
-        /// The kernel's release.
         kernel: String,
         /// The tracepoint or function.
         place: String,
@@ -74,15 +63,11 @@ pub enum TypesError {
         "Linux {kernel}: field {field} of tracepoint {tracepoint} is {found} in its format file; expected {expected}, as BTF says"
     )]
     UnexpectedField {
-        /// The kernel's release.
         kernel: String,
-        /// The tracepoint.
         tracepoint: &'static str,
-        /// The field.
         field: String,
         /// What the format file says.
         found: String,
-        /// What BTF says.
         expected: String,
     },
 }

@@ -26,7 +26,6 @@ const UNSUPPORTED: &str = "this kernel is not supported yet";
 /// Why a kernel's BTF has no `btf_trace_NAME`: the last one makes them (`include/trace/bpf_probe.h`).
 pub(super) const NO_TRACEPOINT: &str = "boot a kernel with CONFIG_TRACEPOINTS=y, CONFIG_BLOCK=y and CONFIG_BPF_EVENTS=y (without the last one no eBPF program can sit on a tracepoint by its types, and others lose events)";
 
-/// The kernel's types.
 pub struct KernelTypes {
     btf: Btf,
     kernel: String,
@@ -58,7 +57,6 @@ impl KernelTypes {
             })
     }
 
-    /// The kernel's release.
     #[must_use]
     pub fn kernel(&self) -> &str {
         &self.kernel

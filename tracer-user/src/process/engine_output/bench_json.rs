@@ -100,7 +100,6 @@ impl BenchTest {
 pub(crate) struct ServerTimings {
     /// Prompt processing; `None` where nothing was processed (the whole prompt was cached).
     pub prompt: Option<Work>,
-    /// Generation.
     pub generation: Option<Work>,
     /// Loading of the model, milliseconds, where the answer has it.
     pub load_milliseconds: Option<f64>,

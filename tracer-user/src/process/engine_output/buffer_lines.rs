@@ -35,17 +35,13 @@ pub enum BufferPurpose {
     Mapped,
     /// Weights copied into another layout (`CPU_REPACK`, before 2025 `CPU_AARCH64`; `AMX`, `CPU_KLEIDIAI`): anonymous.
     Repack,
-    /// Adapters (LoRA).
     Adapter,
-    /// Keys and values.
     KvCache,
     /// State of recurrent layers (`RS`) and of layers that compress their cache (`… state`).
     RecurrentState,
-    /// Intermediate results.
     Compute,
     /// Inputs of the graph (a buffer of its own in 2024 only).
     Input,
-    /// Logits and embeddings.
     Output,
 }
 
@@ -195,7 +191,6 @@ enum Event<'a> {
     Context,
     /// The next context stands beside the model's first one.
     SecondContext,
-    /// A buffer.
     Size(BufferLine),
 }
 
@@ -268,7 +263,6 @@ pub struct BufferSizes {
 const MOST_KEPT: usize = 32;
 
 impl BufferSizes {
-    /// None seen yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

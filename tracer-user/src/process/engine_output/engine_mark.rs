@@ -31,7 +31,6 @@ pub enum MarkKind {
 /// of equals the last one before generation (llama.cpp may load twice, a fitting pass first).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct EngineMark {
-    /// What ended.
     pub kind: MarkKind,
     /// How close the line is to it.
     pub certainty: Certainty,

@@ -17,9 +17,7 @@ use serde::Serialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OutputStream {
-    /// Standard output.
     Stdout,
-    /// Standard error.
     Stderr,
 }
 
@@ -45,7 +43,6 @@ pub struct OutputLine {
 /// What became of one of the child's outputs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct OutputReport {
-    /// Which one.
     pub stream: OutputStream,
     /// Bytes that the child wrote and we read.
     pub bytes: u64,
@@ -77,9 +74,7 @@ pub(crate) struct Drain {
     pub exited: OwnedFd,
     /// How long to wait for the end of the pipe after that.
     pub linger: Duration,
-    /// Our own output.
     pub passthrough: Option<OwnedFd>,
-    /// The kept file.
     pub file: Option<File>,
 }
 

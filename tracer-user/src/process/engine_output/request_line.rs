@@ -39,14 +39,12 @@ pub struct RequestSlot {
 pub enum RequestMark {
     /// A slot takes a request up; the line is printed before any of its tokens are processed.
     Began {
-        /// Where.
         slot: RequestSlot,
         /// The server's number of the request.
         task: u64,
     },
     /// A slot is done with a request, finished or cancelled; the line is printed after its last token.
     Ended {
-        /// Where.
         slot: RequestSlot,
         /// The server's number of the request.
         task: u64,
@@ -135,7 +133,6 @@ pub struct ActiveRequests {
 }
 
 impl ActiveRequests {
-    /// None.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

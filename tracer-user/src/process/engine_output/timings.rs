@@ -90,7 +90,6 @@ pub struct EngineTimings {
 /// A printed rate that is not tokens / time.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RateDisagreement {
-    /// Prompt or generation.
     pub work: WorkKind,
     /// Tokens per second as printed.
     pub printed: f64,
@@ -116,9 +115,7 @@ impl fmt::Display for RateDisagreement {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WorkKind {
-    /// Processing the prompt.
     Prompt,
-    /// Generating tokens.
     Generation,
 }
 

@@ -5,7 +5,6 @@ use super::{table::Table, text::Text};
 /// How much a note matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tone {
-    /// Good to know.
     Plain,
     /// Checked, and in order.
     Good,
@@ -25,7 +24,6 @@ pub struct Note {
 }
 
 impl Note {
-    /// A note.
     pub fn new(tone: Tone, text: impl Into<Text>) -> Self {
         Self {
             tone,
@@ -39,7 +37,6 @@ impl Note {
 pub struct List {
     /// Whether they are numbered from 1.
     pub numbered: bool,
-    /// The items.
     pub items: Vec<Text>,
 }
 
@@ -50,16 +47,12 @@ pub enum Content {
     Heading {
         /// 1 – 6.
         level: u8,
-        /// The heading's words.
         text: Text,
     },
-    /// A paragraph.
     Paragraph(Text),
     /// A sentence about the figures.
     Note(Note),
-    /// Rows and columns.
     Table(Table),
-    /// Items.
     List(List),
     /// Lines as they are typed or were printed.
     Code(String),
@@ -70,7 +63,6 @@ pub enum Content {
 pub struct Block {
     /// Letters, digits and `-`; unique in the document.
     pub anchor: Option<String>,
-    /// What it is.
     pub content: Content,
 }
 
@@ -108,12 +100,10 @@ impl Document {
         })
     }
 
-    /// Adds a paragraph.
     pub fn paragraph(&mut self, text: impl Into<Text>) -> &mut Block {
         self.push(Content::Paragraph(text.into()))
     }
 
-    /// Adds a note.
     pub fn note(&mut self, tone: Tone, text: impl Into<Text>) -> &mut Block {
         self.push(Content::Note(Note::new(tone, text)))
     }
@@ -125,7 +115,6 @@ impl Document {
         }
     }
 
-    /// Adds a table.
     pub fn table(&mut self, table: Table) -> &mut Block {
         self.push(Content::Table(table))
     }

@@ -5,7 +5,6 @@ use super::text::Text;
 /// On which side a cell's text stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Align {
-    /// Words and names.
     #[default]
     Left,
     /// Amounts, so that their digits stand below each other.
@@ -45,7 +44,6 @@ impl<T: Into<Text>> From<T> for Column {
     }
 }
 
-/// One cell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cell {
     /// What it shows; empty where there is nothing to say.

@@ -3,7 +3,6 @@
 /// A piece of text. What it holds is never markup: each writer escapes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Span {
-    /// Words.
     Plain(String),
     /// Words that carry the sentence.
     Strong(String),
@@ -11,7 +10,6 @@ pub enum Span {
     Code(String),
     /// Words that lead to the block with this anchor.
     Link {
-        /// What is shown.
         text: String,
         /// The anchor of a block of the same document.
         anchor: String,
@@ -30,12 +28,10 @@ pub struct Text {
 }
 
 impl Text {
-    /// Plain words.
     pub fn plain(words: impl Into<String>) -> Self {
         Self::default().then(words)
     }
 
-    /// Adds plain words.
     #[must_use]
     pub fn then(self, words: impl Into<String>) -> Self {
         self.with(Span::Plain(words.into()))
@@ -47,7 +43,6 @@ impl Text {
         self.with(Span::Strong(words.into()))
     }
 
-    /// Adds code.
     #[must_use]
     pub fn code(self, words: impl Into<String>) -> Self {
         self.with(Span::Code(words.into()))

@@ -59,7 +59,6 @@ pub(super) struct ModelThreshold {
     pub model: String,
     /// All of the cell but the pressure.
     pub cell: BTreeMap<String, String>,
-    /// Its varied axes.
     pub axes: String,
     pub size_bytes: Option<u64>,
     /// RssFile + RssAnon without pressure in the same cell: median over runs.

@@ -23,7 +23,6 @@ pub fn terminal(record: &RunRecord, columns: Option<u16>) -> String {
     document::terminal(&first_screen(record), columns)
 }
 
-/// The whole report.
 #[must_use]
 pub fn markdown(record: &RunRecord) -> String {
     let mut document = first_screen(record);
@@ -31,7 +30,6 @@ pub fn markdown(record: &RunRecord) -> String {
     document::markdown(&document)
 }
 
-/// What matters first.
 fn first_screen(record: &RunRecord) -> Document {
     let mut document = Document::default();
     document.heading(1, format!("Run of {}", record.command.join(" ")));

@@ -29,7 +29,6 @@ use crate::{
 /// What the assembly knows beside the figures.
 #[derive(Clone, Copy, Debug)]
 pub struct Surroundings<'a> {
-    /// The model's pieces.
     pub pieces: &'a ModelPieces,
     /// Opening of the gate.
     pub opened: Nanos,

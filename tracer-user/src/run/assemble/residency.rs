@@ -9,15 +9,12 @@ use crate::{
 /// Residency of the models over the run.
 #[derive(Clone, Debug, Default)]
 pub struct ResidencyCourse {
-    /// Before the start.
     pub before: ResidencyMoment,
     /// When loading ended, where that was noticed.
     pub load_end: Option<ResidencyMoment>,
     /// When the engine printed its timings, where that was noticed.
     pub last_token: Option<ResidencyMoment>,
-    /// After the end.
     pub after: ResidencyMoment,
-    /// At other moments.
     pub others: Vec<ResidencyMoment>,
 }
 

@@ -26,13 +26,11 @@ use super::{
 /// What was observed beside the window.
 #[derive(Clone, Copy, Debug)]
 pub struct Observed<'a> {
-    /// What is traced.
     pub subject: &'a Subject,
     /// What the models are made of, by slot.
     pub pieces: &'a [ModelPieces],
     /// Residency over the run.
     pub course: &'a ResidencyCourse,
-    /// The engine's processes.
     pub engine_process_ids: &'a BTreeSet<u32>,
 }
 

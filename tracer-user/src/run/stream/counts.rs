@@ -3,17 +3,13 @@
 /// Records by kind, and what was wrong with some.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RecordCounts {
-    /// Issues and re-issues.
     pub issues: u64,
-    /// Completions.
     pub completions: u64,
-    /// Requeues.
     pub requeues: u64,
     /// Reads that ended unseen.
     pub unseen: u64,
     /// Page-cache events.
     pub pages: u64,
-    /// Waits.
     pub waits: u64,
     /// Stages that reads passed, for the audit.
     pub stages: u64,
@@ -26,7 +22,6 @@ pub struct RecordCounts {
 }
 
 impl RecordCounts {
-    /// All records.
     #[must_use]
     pub const fn total(&self) -> u64 {
         self.issues

@@ -50,7 +50,6 @@ pub struct StreamSetup {
     pub attributions: Vec<Attribution>,
     /// By file slot of the page-cache events: whose it is.
     pub owners: Vec<Owner>,
-    /// The engine's functions.
     pub symbols: MarkedSymbols,
     /// What others see of the engine.
     pub shared: SharedMarks,
@@ -80,13 +79,11 @@ pub struct Stream {
 
 /// A stream after its last record.
 pub struct FinishedStream {
-    /// By model slot.
     pub models: Vec<ModelFigures>,
     /// By model slot: reads by the kernel side's latency buckets.
     pub latency_buckets: Vec<Vec<u64>>,
     /// By model slot: what the reads were for; empty where that was not to be told.
     pub attributions: Vec<AttributionFigures>,
-    /// Records.
     pub counts: RecordCounts,
     /// By model: the reads under every accounting, where the run has an audit.
     pub accountings: Option<Vec<Vec<AccountingFigures>>>,

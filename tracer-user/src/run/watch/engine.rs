@@ -357,7 +357,6 @@ impl EngineWatch {
         self.samples += 1;
     }
 
-    /// Memory over time.
     #[must_use]
     pub fn memory_course(&self) -> Vec<MemoryPointRecord> {
         self.course.points().iter().map(memory_point).collect()

@@ -18,12 +18,7 @@ use super::marks::MarkedSymbols;
 #[derive(Debug)]
 pub enum SessionRequest {
     /// Probe a place of a file.
-    Probe {
-        /// The file.
-        file: PathBuf,
-        /// Where.
-        point: ProbePoint,
-    },
+    Probe { file: PathBuf, point: ProbePoint },
     /// A process belongs to the engine.
     EngineProcess(u32),
     /// Say when everything that was asked for before has been done.

@@ -36,7 +36,6 @@ impl ResidencySamples {
         }
     }
 
-    /// The points.
     #[must_use]
     pub fn finish(&mut self) -> Vec<(Nanos, Vec<Option<u64>>)> {
         std::mem::take(&mut self.points)

@@ -49,7 +49,6 @@ pub struct PhaseRecord {
     pub evicted_bytes: Option<u64>,
     /// Bytes that entered it after an eviction seen in this run.
     pub refaulted_bytes: Option<u64>,
-    /// Waits.
     pub waits: WaitRecord,
     /// Bytes read by kind of tensor, the largest first.
     pub kinds: Option<Vec<KindBytes>>,
@@ -92,18 +91,15 @@ pub struct WaitRecord {
 pub struct KindBytes {
     /// Kind of tensor, or `header`, `padding`, `file`.
     pub kind: String,
-    /// Its size.
     pub bytes: u64,
     /// Bytes read.
     pub read_bytes: u64,
 }
 
-/// A decode step.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct TokenRecord {
     /// Number of the step, over all decode calls of the run from 0.
     pub step: u64,
-    /// Its phase.
     pub phase: String,
     /// Tokens in its batch. Null where they cannot be seen.
     pub tokens: Option<u64>,
@@ -121,7 +117,6 @@ pub struct TokenRecord {
     pub faults: Option<u64>,
     /// Bytes that entered the page cache after an eviction seen in this run.
     pub refaulted_bytes: Option<u64>,
-    /// Waits.
     pub waits: WaitRecord,
     /// Bytes of the tensors and experts that a step with so many tokens uses, where that is one number.
     pub need_bytes: Option<u64>,
@@ -134,17 +129,13 @@ pub struct TokenRecord {
 pub struct TensorRecord {
     /// Name of the tensor; `(header)`, `(padding)` or `(file)` for what is none.
     pub name: String,
-    /// Kind.
     pub kind: String,
-    /// Layer.
     pub layer: Option<u32>,
-    /// Expert.
     pub expert: Option<u32>,
     /// Place of the file among the model's files.
     pub file: u64,
     /// First byte in its file.
     pub offset_bytes: u64,
-    /// Size.
     pub bytes: u64,
     /// Bytes read.
     pub read_bytes: Option<u64>,
@@ -211,7 +202,6 @@ pub struct MarksRecord {
 /// Calls of a probed function.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallCount {
-    /// Its name.
     pub symbol: String,
     /// Times it was entered (for one whose return is probed: returned from).
     pub calls: u64,
@@ -233,7 +223,6 @@ pub struct DeviceShareRecord {
 /// A class of reads.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ShareClass {
-    /// What they are.
     pub class: String,
     /// Their bytes.
     pub bytes: u64,

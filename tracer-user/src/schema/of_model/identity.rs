@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 pub struct ModelIdentity {
     /// Path of the model, or of the first of its files.
     pub path: String,
-    /// Its files.
     pub files: Vec<ModelFileRecord>,
     /// Size of all files together, bytes.
     pub size_bytes: u64,
@@ -19,20 +18,15 @@ pub struct ModelIdentity {
     pub without_sectors: Option<String>,
     /// Format: `gguf` or `safetensors`. Null where the header could not be read.
     pub format: Option<String>,
-    /// Architecture.
     pub architecture: Option<String>,
-    /// Layers.
     pub layers: Option<u64>,
     /// Routed experts in a layer, and how many of them a token uses.
     pub experts: Option<ExpertsRecord>,
-    /// File system.
     pub filesystem: String,
 }
 
-/// Routed experts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExpertsRecord {
-    /// In a layer.
     pub count: u64,
     /// That a token uses.
     pub used: u64,
@@ -41,7 +35,6 @@ pub struct ExpertsRecord {
 /// One file of a model.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ModelFileRecord {
-    /// Path.
     pub path: String,
     /// Size, bytes.
     pub size_bytes: u64,

@@ -7,7 +7,6 @@ use crate::schema::{
     ModelIdentity, PageCacheRecord, PhaseRecord, ReadsRecord, TensorRecord, TokenRecord,
 };
 
-/// One model's figures.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ModelRecord {
     /// What it is and where it lies.

@@ -21,7 +21,6 @@ pub struct ReadsRecord {
     pub reread_factor: Option<f64>,
     /// Bytes that arrived without error.
     pub completed_bytes: u64,
-    /// Reads that failed.
     pub failed: u64,
     /// Bytes that failed.
     pub failed_bytes: u64,
@@ -44,7 +43,6 @@ pub struct ReadsRecord {
     pub writes: Option<u64>,
     /// Bytes of them.
     pub write_bytes: Option<u64>,
-    /// Request sizes, ascending.
     pub sizes: Vec<SizeCount>,
     /// The part that the engine's own threads issued.
     pub process_share: ProcessShare,

@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 /// Two roads to one figure, and whether they agree.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Check {
-    /// What is compared.
     pub name: String,
     /// Whether the sides agree; null where a side could not be observed.
     pub holds: Option<bool>,
@@ -16,7 +15,6 @@ pub struct Check {
 }
 
 impl Check {
-    /// Compares two counts.
     #[must_use]
     pub fn equal(name: impl Into<String>, left: (&str, u64), right: (&str, u64)) -> Self {
         Self {

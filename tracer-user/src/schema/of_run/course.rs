@@ -7,9 +7,7 @@ use serde::{Deserialize, Serialize};
 pub struct MemoryPointRecord {
     /// Seconds after the opening of the gate.
     pub at_s: f64,
-    /// The engine's process.
     pub process: Option<ProcessPointRecord>,
-    /// The machine.
     pub system: Option<SystemPointRecord>,
     /// The memory cgroup that the engine is in.
     pub cgroup: Option<CgroupPointRecord>,
@@ -54,13 +52,10 @@ pub struct SystemPointRecord {
 /// A memory cgroup. Counters are changes since the first point.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CgroupPointRecord {
-    /// Use.
     pub usage_bytes: Option<u64>,
-    /// Anonymous memory.
     pub anonymous_bytes: Option<u64>,
     /// Page cache.
     pub file_bytes: Option<u64>,
-    /// Of it: mapped.
     pub file_mapped_bytes: Option<u64>,
     /// `workingset_refault_file`.
     pub workingset_refault_file_pages: Option<u64>,

@@ -11,7 +11,6 @@ pub struct DeviceRecord {
     pub number: String,
     /// What the device calls itself.
     pub device_model: Option<String>,
-    /// I/O scheduler.
     pub scheduler: Option<String>,
     /// Read-ahead, KiB.
     pub read_ahead_kb: Option<u64>,
@@ -29,13 +28,10 @@ pub struct DeviceRecord {
     pub other_read_bytes: u64,
     /// Reads with the file system's metadata flag.
     pub metadata_reads: u64,
-    /// Write requests.
     pub writes: u64,
     /// Bytes of them.
     pub write_bytes: u64,
-    /// Flushes.
     pub flushes: u64,
-    /// Discards.
     pub discards: u64,
     /// Passthrough and the rest.
     pub other_requests: u64,

@@ -2,10 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The traced process.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ProcessRecord {
-    /// Process id.
     pub pid: u32,
     /// Page faults that needed I/O.
     pub major_faults: Option<u64>,
@@ -17,7 +15,6 @@ pub struct ProcessRecord {
     pub peak_rss_bytes: Option<u64>,
     /// `smaps_rollup` at the moment of [`ProcessRecord::mappings`].
     pub rollup: Option<RollupRecord>,
-    /// The largest mappings.
     pub mappings: Option<MappingsRecord>,
 }
 
@@ -39,13 +36,10 @@ pub struct PeakMemoryRecord {
 /// `smaps_rollup`, bytes.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct RollupRecord {
-    /// Resident.
     pub rss_bytes: Option<u64>,
     /// Resident, shared pages divided among their users.
     pub pss_bytes: Option<u64>,
-    /// Anonymous.
     pub anonymous_bytes: Option<u64>,
-    /// Locked.
     pub locked_bytes: Option<u64>,
 }
 
@@ -54,7 +48,6 @@ pub struct RollupRecord {
 pub struct MappingsRecord {
     /// The moment, in words.
     pub taken_at: String,
-    /// Largest first.
     pub largest: Vec<MappingRecord>,
 }
 
@@ -65,14 +58,9 @@ pub struct MappingRecord {
     pub address: String,
     /// Permissions as in `/proc/PID/maps`.
     pub permissions: String,
-    /// Size.
     pub size_bytes: u64,
-    /// Resident.
     pub rss_bytes: Option<u64>,
-    /// Anonymous.
     pub anonymous_bytes: Option<u64>,
-    /// Locked.
     pub locked_bytes: Option<u64>,
-    /// What is mapped.
     pub path: String,
 }

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 pub struct ReadListRecord {
     /// Name of the file in the run's folder.
     pub file: Option<String>,
-    /// Rows in it.
     pub reads: Option<u64>,
     /// Bytes of the models in them.
     pub bytes: Option<u64>,

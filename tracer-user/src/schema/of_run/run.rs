@@ -11,7 +11,6 @@ use crate::schema::{
 /// time; what comes from requests may be null.
 pub const SCHEMA_VERSION: u32 = 2;
 
-/// One finished run.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct RunRecord {
     /// [`SCHEMA_VERSION`] of the writer.
@@ -43,7 +42,6 @@ pub struct RunRecord {
     pub single: Option<ModelRecord>,
     /// The models' figures, where several were traced; else empty.
     pub models: Vec<ModelRecord>,
-    /// The machine.
     #[serde(default)]
     pub machine: MachineRecord,
     /// What was done to the memory.
@@ -52,7 +50,6 @@ pub struct RunRecord {
     pub memory: MemoryRecord,
     /// The engine's memory and faults.
     pub process: ProcessRecord,
-    /// The traced devices.
     pub devices: Vec<DeviceRecord>,
     /// How each device's bytes divide.
     pub device_share: Vec<DeviceShareRecord>,
@@ -94,7 +91,6 @@ pub struct ExitRecord {
     pub code: Option<i32>,
     /// Signal, where one ended it.
     pub signal: Option<i32>,
-    /// In words.
     pub description: String,
 }
 
@@ -190,13 +186,10 @@ pub struct LossRecord {
     pub ring_buffer_records: u64,
     /// Of them: issues, and reads that ended unseen.
     pub ring_buffer_issues: u64,
-    /// Of them: completions.
     pub ring_buffer_completions: u64,
-    /// Of them: requeues.
     pub ring_buffer_requeues: u64,
     /// Of them: page-cache events.
     pub ring_buffer_pages: u64,
-    /// Of them: waits.
     pub ring_buffer_waits: u64,
     /// Of them: calls of the engine's functions.
     pub ring_buffer_marks: u64,
@@ -235,9 +228,7 @@ pub struct OverheadRecord {
 /// Run time of one eBPF program.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ProgramOverhead {
-    /// Name.
     pub program: String,
-    /// Calls.
     pub calls: u64,
     /// Nanoseconds, all calls together.
     pub total_ns: u64,

@@ -42,7 +42,6 @@ pub enum Action {
     Complete,
 }
 
-/// Number of actions.
 const ACTIONS: usize = 7;
 
 impl Action {
@@ -136,7 +135,6 @@ const ACCOUNTINGS: [&[Action]; 16] = {
 /// A record of a read. Records come in the order of their time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadRecord {
-    /// What it says.
     pub action: Action,
     /// First sector (of the model, where there is one).
     pub start_sector: u64,
@@ -387,7 +385,6 @@ fn figures(
 /// The figures under one accounting.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AccountingFigures {
-    /// Which records count.
     pub accounting: Accounting,
     /// Records that count as reads.
     pub records: u64,

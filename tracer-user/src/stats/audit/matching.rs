@@ -14,7 +14,6 @@ pub const SHARE_TOLERANCE: f64 = 0.03;
 /// Figures that somebody has. Shares are fractions of 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Expectation {
-    /// Total / unique.
     pub amplification: Option<f64>,
     /// Share of gaps of 0.
     pub sequential: Option<f64>,

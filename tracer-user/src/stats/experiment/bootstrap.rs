@@ -14,9 +14,7 @@ pub const FEWEST_VALUES: usize = 5;
 /// An interval, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Interval {
-    /// Lower end.
     pub low: f64,
-    /// Upper end.
     pub high: f64,
 }
 

@@ -68,25 +68,20 @@ pub enum LikelyCause {
     Incomplete(String),
     /// A part of the model was cached before the start, and other parts (or nothing) in the siblings.
     ResidentBefore {
-        /// This run.
         bytes: u64,
         /// Median of the siblings.
         typical_bytes: f64,
     },
     /// The file lay elsewhere.
     OtherExtents {
-        /// This run.
         extents: u64,
         /// Median of the siblings.
         typical: f64,
     },
-    /// Another engine.
     OtherEngine(String),
-    /// Another kernel.
     OtherKernel(String),
     /// The device read more for others.
     ForeignReads {
-        /// This run.
         bytes: u64,
         /// Median of the siblings.
         typical_bytes: f64,
@@ -102,7 +97,6 @@ pub enum LikelyCause {
     },
     /// The machine was busier before the start.
     Load {
-        /// This run.
         load_average: f64,
         /// Median of the siblings.
         typical: f64,

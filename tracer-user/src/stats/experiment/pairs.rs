@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use super::bootstrap::median;
 
-/// Differences by block.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PairedDifferences {
     /// Block, and the other cell's value − the first one's. Several values of a cell in one block count as their

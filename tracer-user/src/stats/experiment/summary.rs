@@ -45,7 +45,6 @@ pub enum Spread {
     },
     /// The interval of the median.
     Interval {
-        /// The interval.
         interval: Interval,
         /// A ratio over fewer than [`FEWEST_RATIOS`] runs.
         few: bool,

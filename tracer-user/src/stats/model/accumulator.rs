@@ -33,7 +33,6 @@ use super::figures::{DeviceFigures, FileFigures, Law, ModelFigures, ReadFigures,
 /// What there is to read of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FileData {
-    /// Its size.
     pub size_bytes: u64,
     /// Bytes of its size that no extent holds, and that no device is asked for.
     pub hole_bytes: u64,
@@ -72,7 +71,6 @@ pub struct ModelAccumulator {
 /// What an issue was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Issued {
-    /// The read begins.
     First {
         /// Class of its gap; None for the first read of its device.
         gap: Option<GapClass>,

@@ -17,7 +17,6 @@ use crate::stats::{
 /// Everything that the stream of one model's reads says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelFigures {
-    /// When.
     pub window: Window,
     /// How much was read.
     pub reads: ReadFigures,
@@ -38,7 +37,6 @@ pub struct ModelFigures {
     pub distances: Vec<DistanceBucket>,
     /// Queue depth at first issue.
     pub queue_depth: QueueDepthFigures,
-    /// Bandwidth.
     pub bandwidth: BandwidthFigures,
     /// Latency in microseconds.
     pub latency_us: LatencyFigures,
@@ -46,7 +44,6 @@ pub struct ModelFigures {
     pub request_sizes: Vec<SizeCount>,
     /// Reads and bytes by the process that was current at first issue.
     pub processes: ProcessShares,
-    /// The model's files.
     pub files: Vec<FileFigures>,
     /// The devices that its reads went to.
     pub devices: Vec<DeviceFigures>,
@@ -55,7 +52,6 @@ pub struct ModelFigures {
 }
 
 impl ModelFigures {
-    /// All laws hold.
     #[must_use]
     pub fn all_laws_hold(&self) -> bool {
         self.laws.iter().all(|law| law.holds)
@@ -100,7 +96,6 @@ pub struct ReadFigures {
 pub struct FileFigures {
     /// Slot of the file.
     pub file: u16,
-    /// Its size.
     pub size_bytes: u64,
     /// Its size without holes.
     pub data_bytes: u64,
@@ -128,13 +123,9 @@ pub struct DeviceFigures {
 /// A law, with both sides.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Law {
-    /// What should hold.
     pub name: String,
-    /// It does.
     pub holds: bool,
-    /// Left side.
     pub left: u64,
-    /// Right side.
     pub right: u64,
     /// It is expected to fail where completions were missed.
     pub needs_every_completion: bool,

@@ -124,7 +124,6 @@ pub struct DistanceBucket {
     pub from_bytes: i64,
     /// Largest distance of the bucket, bytes.
     pub to_bytes: i64,
-    /// Gaps.
     pub count: u64,
     /// Share of gaps up to and including this bucket, 0 – 1.
     pub cumulative_share: Option<f64>,

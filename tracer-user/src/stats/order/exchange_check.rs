@@ -97,7 +97,6 @@ impl ExchangeBalance {
 pub struct ExchangeCheck {
     /// It was: one first read, one end left over, nothing unknown.
     pub holds: bool,
-    /// Reads checked.
     pub reads: u64,
     /// Reads whose exchange found nothing; 1 if there were reads.
     pub first_reads: u64,

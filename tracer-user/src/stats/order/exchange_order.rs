@@ -36,7 +36,6 @@ pub struct ExchangeLink {
 /// A record in its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ordered<T> {
-    /// The record.
     pub value: T,
     /// The record given out before this one is its predecessor. False for the first one and after a break.
     pub follows: bool,

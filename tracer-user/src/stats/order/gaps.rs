@@ -97,7 +97,6 @@ pub const fn class_of_bytes(start_bytes: u64, previous_end_bytes: u64) -> GapCla
     }
 }
 
-/// One class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct GapFigure {
     /// Gaps of this class.
@@ -108,10 +107,8 @@ pub struct GapFigure {
     pub share_of_bytes: Option<f64>,
 }
 
-/// The five classes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct GapFigures {
-    /// All gaps.
     pub count: u64,
     /// Gap 0.
     pub sequential: GapFigure,

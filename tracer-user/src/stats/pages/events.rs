@@ -28,7 +28,6 @@ pub enum PageHistoryError {
     UnknownFile {
         /// Slot of the file.
         file: u16,
-        /// Number of files.
         files: usize,
     },
     /// The residency at the start came after it.

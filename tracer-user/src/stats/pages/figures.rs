@@ -51,7 +51,6 @@ pub struct PageFigures {
     pub refaulted_pages: u64,
     /// Bytes of the files in them.
     pub refaulted_bytes: u64,
-    /// Who evicted them.
     pub evictions: EvictionsByAgent,
     /// Pages inserted and evicted without use; `None` where faults, map windows and lookups are not traced.
     pub unused_evicted: Option<UnusedEvicted>,
@@ -78,7 +77,6 @@ pub struct PageFigures {
 /// Evicted pages by who removed them. They sum to all that were evicted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EvictionsByAgent {
-    /// Background reclaim.
     pub kswapd: u64,
     /// A task that wanted memory itself.
     pub direct_reclaim: u64,
@@ -105,14 +103,11 @@ pub struct UnusedEvicted {
 /// complete stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contradictions {
-    /// Inserted while resident.
     pub inserted_while_resident_pages: u64,
-    /// Evicted while absent.
     pub evicted_while_absent_pages: u64,
 }
 
 impl Contradictions {
-    /// Both.
     #[must_use]
     pub const fn total_pages(&self) -> u64 {
         self.inserted_while_resident_pages
@@ -123,9 +118,7 @@ impl Contradictions {
 /// What happened to the bytes of one piece. Summed over all pieces, each count is that of [`PageFigures`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PiecePageFigures {
-    /// The piece's id.
     pub piece: u32,
-    /// Its size.
     pub bytes: u64,
     /// Bytes inserted.
     pub inserted_bytes: u64,

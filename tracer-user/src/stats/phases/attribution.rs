@@ -235,7 +235,6 @@ impl Attribution {
         self.pages.lookup(folio.file, folio.first_page, last);
     }
 
-    /// A thread waited.
     pub fn wait(&mut self, wait: Wait) {
         self.stalls.wait(wait);
     }
@@ -306,13 +305,10 @@ pub struct AttributionFigures {
     pub marks: Vec<TimedMark>,
     /// Classes of the segments: one before the first mark, and one after each.
     pub classes: Vec<SegmentClass>,
-    /// Reads by phase.
     pub phases: BTreeMap<Phase, PhaseReadFigures>,
-    /// By segment: counts.
     pub segments: Vec<StepFigures>,
     /// By segment, and all together: waits.
     pub stalls: StallFigures,
-    /// By piece: reads.
     pub piece_reads: Vec<PieceReadFigures>,
     /// Bytes read beyond the files' ends.
     pub outside_bytes: u64,

@@ -14,7 +14,6 @@ use crate::stats::Nanos;
 pub enum Phase {
     /// Nothing is known of it: no mark came before it, or none at all.
     Unmarked,
-    /// Weights are loaded.
     Load,
     /// Loaded, and not decoding: a context is made, a server waits for a request.
     Idle,
@@ -119,16 +118,13 @@ pub enum Mark {
 /// A mark with its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimedMark {
-    /// When.
     pub time: Nanos,
-    /// What.
     pub mark: Mark,
 }
 
 /// What a segment belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SegmentClass {
-    /// Its phase.
     pub phase: Phase,
     /// The step that it is a part of, counted over all decode calls from 0.
     pub step: Option<u32>,

@@ -61,7 +61,6 @@ impl PhaseReads {
         self.stream_gaps.record(gap, bytes);
     }
 
-    /// Adds another part.
     pub fn merge(&mut self, other: &Self) {
         self.reads += other.reads;
         self.bytes = self.bytes.saturating_add(other.bytes);
@@ -73,7 +72,6 @@ impl PhaseReads {
         self.distinct.merge(&other.distinct);
     }
 
-    /// The figures.
     #[must_use]
     pub fn figures(&self) -> PhaseReadFigures {
         PhaseReadFigures {
@@ -109,6 +107,5 @@ pub struct PhaseReadFigures {
     pub gaps: GapFigures,
     /// Gaps where a read may continue any of the last 32 ends.
     pub gaps_stream_aware: GapFigures,
-    /// Latency.
     pub latency_us: LatencyFigures,
 }

@@ -115,7 +115,6 @@ pub struct FinishedSegments {
     pub marks: Vec<TimedMark>,
     /// Classes of the segments: one before the first mark, and one after each.
     pub classes: Vec<SegmentClass>,
-    /// Reads by phase.
     pub phases: BTreeMap<Phase, PhaseReads>,
 }
 

@@ -11,7 +11,6 @@ use super::steps::StepFigures;
 /// Segments put together: a decode step, or a phase.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SpanFigures {
-    /// When it began.
     pub start_ns: Nanos,
     /// When its last segment ended.
     pub end_ns: Nanos,
@@ -40,7 +39,6 @@ pub struct SpanFigures {
 }
 
 impl SpanFigures {
-    /// Adds a segment.
     pub fn add(&mut self, segment: &StepFigures, stall: &SpanStall) {
         self.end_ns = segment.end_ns;
         self.nanos += segment.end_ns.since(segment.start_ns).unwrap_or(0);

@@ -251,7 +251,6 @@ impl StepSeries {
 /// What happened in a step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepFigures {
-    /// When it began.
     pub start_ns: Nanos,
     /// When the next one began, or the window ended.
     pub end_ns: Nanos,
@@ -269,7 +268,6 @@ pub struct StepFigures {
     pub readahead_bytes: u64,
     /// Faults that had to wait for a read.
     pub major_faults: u64,
-    /// All faults.
     pub faults: u64,
     /// Bytes that entered the page cache.
     pub inserted_bytes: u64,

@@ -188,9 +188,7 @@ impl PieceReads {
 /// What was read of one piece.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PieceReadFigures {
-    /// The piece's id.
     pub piece: u32,
-    /// Its size.
     pub bytes: u64,
     /// Bytes read: issued − requeued.
     pub read_bytes: u64,

@@ -38,7 +38,6 @@ pub enum PieceTableError {
         file: usize,
         /// Index of the span in its file.
         span: usize,
-        /// Where it begins.
         start_bytes: u64,
         /// Where it must begin.
         expected_bytes: u64,
@@ -52,9 +51,7 @@ pub enum PieceTableError {
         file: usize,
         /// Index of the span in its file.
         span: usize,
-        /// Where it begins.
         start_bytes: u64,
-        /// Where it ends.
         end_bytes: u64,
     },
     /// A piece's id is not below [`MAX_PIECES`].
@@ -66,15 +63,11 @@ pub enum PieceTableError {
         file: usize,
         /// Index of the span in its file.
         span: usize,
-        /// The id.
         piece: u32,
     },
     /// There are more files than slots.
     #[error("{files} files, but a file's slot has 16 bits: at most 65,536 can be told apart")]
-    TooManyFiles {
-        /// Number of files.
-        files: usize,
-    },
+    TooManyFiles { files: usize },
     /// The sizes of all files do not fit into 64 bits.
     #[error("the files have more than 2^64 - 1 bytes together")]
     TooManyBytes,
@@ -88,7 +81,6 @@ pub enum PieceTableError {
 pub struct PieceTable {
     /// By file slot; empty spans are left out.
     files: Vec<Vec<PieceSpan>>,
-    /// By piece.
     piece_bytes: Vec<u64>,
 }
 
@@ -229,7 +221,6 @@ impl PieceTable {
         self.piece_bytes.len()
     }
 
-    /// Number of files.
     #[must_use]
     pub fn file_count(&self) -> usize {
         self.files.len()

@@ -38,7 +38,6 @@ impl Default for Latencies {
 }
 
 impl Latencies {
-    /// Counts one read.
     pub fn record(&mut self, nanos: u64) {
         if let Some(histogram) = &mut self.quantiles
             && histogram.record(nanos).is_err()
@@ -111,7 +110,6 @@ pub struct LatencyFigures {
     pub p99: Option<f64>,
     /// Longest, exact.
     pub max: Option<f64>,
-    /// Reads timed.
     pub count: u64,
     /// Completions without an observed issue, or stamped before it, which are not timed. Null where they cannot be told by model.
     pub untimed: Option<u64>,

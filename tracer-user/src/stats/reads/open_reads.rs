@@ -17,14 +17,12 @@ use crate::stats::event::{FileRange, Nanos, Part, Parts, RequestId};
 pub struct RequestKey {
     /// Slot of the device.
     pub device: u8,
-    /// The request.
     pub request: RequestId,
 }
 
 /// The sectors that an event of a request names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestPlace {
-    /// First one.
     pub sector: u64,
     /// Bytes from there on.
     pub bytes: u64,
@@ -165,7 +163,6 @@ fn unknown(parts: &Parts, mut each: impl FnMut(PartEvent<'_>)) {
     }
 }
 
-/// The table.
 #[derive(Clone, Debug, Default)]
 pub struct OpenReads {
     requests: HashMap<RequestKey, OpenRequest, RandomState>,

@@ -12,7 +12,6 @@ pub struct QueueDepths {
 }
 
 impl QueueDepths {
-    /// Counts one read.
     pub fn record(&mut self, depth: u64) {
         *self.reads.entry(depth).or_default() += 1;
     }
@@ -65,7 +64,6 @@ pub struct QueueDepthFigures {
 pub struct DepthCount {
     /// The model's reads with the driver, this one included.
     pub depth: u64,
-    /// Reads.
     pub reads: u64,
 }
 

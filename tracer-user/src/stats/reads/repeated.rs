@@ -66,7 +66,6 @@ mod tests {
     use super::RepeatedBytes;
     use proptest::prelude::*;
 
-    /// File, begin, length.
     type Read = (u16, u64, u64);
 
     fn repeated(reads: &[Read]) -> RepeatedBytes {

@@ -17,7 +17,6 @@ use super::open_reads::OpenRead;
 /// What an issue turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Issue {
-    /// A read begins.
     First {
         /// The model's reads with the driver, this one included.
         queue_depth: u64,

@@ -11,7 +11,6 @@ pub struct RequestSizes {
 }
 
 impl RequestSizes {
-    /// Counts one read.
     pub fn record(&mut self, request_bytes: u32) {
         *self.reads.entry(request_bytes).or_default() += 1;
     }

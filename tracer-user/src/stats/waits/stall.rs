@@ -48,7 +48,6 @@ pub enum WaitKind {
     OtherIo,
     /// Memory that it has to reclaim first.
     Reclaim,
-    /// A lock.
     Lock,
 }
 
@@ -58,13 +57,11 @@ const KINDS: usize = 4;
 /// window's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wait {
-    /// The thread.
     pub thread: u32,
     /// When it began to wait.
     pub start: Nanos,
     /// When it went on.
     pub end: Nanos,
-    /// For what.
     pub kind: WaitKind,
 }
 
@@ -200,7 +197,6 @@ impl StallTimeline {
         self.spans.insert(place + 1, after);
     }
 
-    /// A thread waited.
     pub fn wait(&mut self, wait: Wait) {
         if wait.end < wait.start {
             self.reversed_waits = self.reversed_waits.saturating_add(1);
@@ -376,7 +372,6 @@ impl StallTimeline {
 pub struct SpanStall {
     /// Where the span begins.
     pub start_ns: Nanos,
-    /// Where it ends.
     pub end_ns: Nanos,
     /// Time during which at least one thread waited for a folio of the model. `None` where a wait in the span
     /// became known too late.
@@ -399,7 +394,6 @@ pub struct SpanStall {
 pub struct StallFigures {
     /// One for each boundary, and one before the first.
     pub spans: Vec<SpanStall>,
-    /// The whole window.
     pub whole: SpanStall,
     /// Waits that became known too late.
     pub late_waits: u64,

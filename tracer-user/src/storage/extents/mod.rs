@@ -63,9 +63,7 @@ pub enum ExtentsError {
     /// A system call failed.
     #[error("cannot {action}: {source}")]
     Io {
-        /// What was tried.
         action: &'static str,
-        /// The system's answer.
         source: io::Error,
     },
 }
@@ -79,7 +77,6 @@ pub struct ExtentRecord {
     pub physical_bytes: u64,
     /// Length in bytes.
     pub length_bytes: u64,
-    /// FIEMAP's flags.
     pub flags: FiemapExtentFlags,
 }
 

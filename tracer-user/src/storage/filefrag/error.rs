@@ -39,32 +39,16 @@ pub enum FilefragError {
         "the numbers may be decimal or hexadecimal (filefrag -X), and nothing in the text tells which: save the output of filefrag -v, without -X"
     )]
     DecimalOrHexadecimal,
-    /// Lines are missing.
     #[error(
         "{}: the text is cut: {reason}. Save the whole output of filefrag -v", path.display()
     )]
-    Cut {
-        /// The file.
-        path: PathBuf,
-        /// What shows it.
-        reason: String,
-    },
+    Cut { path: PathBuf, reason: String },
     /// The addresses are not those of a disk.
     #[error(
         "{}: it lies on {file_system}, whose addresses are not sectors of a disk: the trace cannot be compared with them", path.display()
     )]
-    NotOnDisk {
-        /// The file.
-        path: PathBuf,
-        /// The file system.
-        file_system: String,
-    },
+    NotOnDisk { path: PathBuf, file_system: String },
     /// The extents of a file cannot be used.
     #[error("{}: {error}", path.display())]
-    Extents {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        error: ExtentsError,
-    },
+    Extents { path: PathBuf, error: ExtentsError },
 }

@@ -12,11 +12,8 @@ pub enum FragmentedCopyError {
     /// A path cannot be used.
     #[error("cannot {action} {path}: {source}")]
     Io {
-        /// What was tried.
         action: &'static str,
-        /// On which file.
         path: PathBuf,
-        /// The system's answer.
         source: io::Error,
     },
     /// There is something at the target already.
@@ -40,9 +37,7 @@ pub enum FragmentedCopyError {
     /// The file system of the target has no extents on a disk.
     #[error("a copy at {target} has no extents that could be told: {reason}")]
     NoExtents {
-        /// The target.
         target: PathBuf,
-        /// Why.
         reason: UnmappableReason,
     },
     /// It could not be found out where the target lies.
@@ -53,11 +48,9 @@ pub enum FragmentedCopyError {
         "{file_system} cannot {action} ({source}); copies in many extents can be made on ext4 and xfs"
     )]
     Unsupported {
-        /// Its type.
         file_system: String,
         /// What it cannot do.
         action: &'static str,
-        /// The system's answer.
         source: io::Error,
     },
     /// The file system has too little room: while the copy is made, it takes up twice its size.
@@ -65,11 +58,8 @@ pub enum FragmentedCopyError {
         "the file system of {target} has {available_bytes} bytes left, and {needed_bytes} are needed while the copy is made"
     )]
     NoSpace {
-        /// The target.
         target: PathBuf,
-        /// Needed.
         needed_bytes: u64,
-        /// There.
         available_bytes: u64,
     },
     /// The extents of the copy cannot be told.

@@ -7,7 +7,6 @@ pub(super) struct Run {
     pub(super) logical: u64,
     /// First block on the device.
     pub(super) physical: u64,
-    /// Number of blocks.
     pub(super) length: u64,
 }
 

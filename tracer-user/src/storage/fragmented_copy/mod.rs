@@ -118,7 +118,6 @@ fn failed(action: &'static str, path: &Path) -> impl Fn(io::Error) -> Fragmented
     }
 }
 
-/// What is copied.
 struct Origin {
     file: File,
     path: PathBuf,

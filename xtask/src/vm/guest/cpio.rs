@@ -25,7 +25,6 @@ pub struct Archive<W> {
 }
 
 impl<W: Write> Archive<W> {
-    /// An empty archive.
     pub fn new(writer: W) -> Self {
         Self {
             writer,

@@ -4,7 +4,6 @@ use std::{fmt, time::Duration};
 
 use crate::vm::case_result::CaseResult;
 
-/// How QEMU ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
     /// By itself: what that means is in the guest's report.

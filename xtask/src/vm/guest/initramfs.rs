@@ -16,7 +16,6 @@ use super::{
     programs::Files,
 };
 
-/// The first process.
 const INIT: &str = include_str!("init.sh");
 
 /// Users: root, and one that is not.

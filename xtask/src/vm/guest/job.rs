@@ -12,7 +12,6 @@ use crate::shell;
 /// A command for the guest.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Job {
-    /// Program and arguments.
     pub command: Vec<OsString>,
     /// Added to its environment.
     pub environment: Vec<(String, String)>,

@@ -13,11 +13,9 @@ use crate::{kept, packages::Apt, progress};
 /// A kernel that can be started.
 #[derive(Debug)]
 pub struct Kernel {
-    /// Its series.
     pub series: Series,
     /// As `uname -r` says it.
     pub release: String,
-    /// What is started.
     pub image: PathBuf,
     /// The folder of its modules.
     pub modules: PathBuf,

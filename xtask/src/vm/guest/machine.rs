@@ -122,7 +122,6 @@ impl RunFiles {
 /// What differs between the architectures' machines.
 #[derive(Debug)]
 struct Board {
-    /// Options of QEMU's.
     options: &'static [&'static str],
     /// The terminal of the kernel's console: the first serial port of the machine itself.
     console: &'static str,

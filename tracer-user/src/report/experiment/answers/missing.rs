@@ -7,7 +7,6 @@ use crate::{
 
 /// Runs that would answer a question.
 pub(super) struct Missing {
-    /// What for.
     pub why: String,
     /// The template of whole plans for this question.
     pub template: &'static str,

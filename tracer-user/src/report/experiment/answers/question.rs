@@ -10,7 +10,6 @@ pub struct Answer {
     /// What bounds it, and what is not shown.
     pub limits: Vec<String>,
     pub header: Vec<&'static str>,
-    /// The rows used.
     pub rows: Vec<Vec<String>>,
     /// Runs that would answer it, or answer it better.
     pub missing: Vec<Missing>,

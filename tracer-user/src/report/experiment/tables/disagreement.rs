@@ -36,7 +36,6 @@ pub(in crate::report::experiment) struct Disagreeing {
     pub run: u64,
     /// Figures in which it lies apart.
     pub figures: Vec<&'static str>,
-    /// What else differs.
     pub beside: Vec<String>,
 }
 

@@ -20,7 +20,6 @@ pub enum GridError {
     /// The wrong way round, or nothing.
     #[error("a grid goes from a larger size down to a smaller one, not from {0} to {1} bytes")]
     WrongWay(u64, u64),
-    /// Too fine.
     #[error("a grid of {0} sizes is too fine: at most {MOST_SIZES}")]
     TooFine(u64),
 }

@@ -21,7 +21,6 @@ pub struct StepBytes {
 /// A run at one size of memory.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ThresholdRun {
-    /// Its number.
     pub run: u64,
     /// The memory that it had, bytes.
     pub size_bytes: u64,
@@ -38,10 +37,8 @@ pub struct ThresholdRun {
 /// Why a run says nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Unjudged {
-    /// It failed.
     #[error("it failed")]
     Failed,
-    /// Too short.
     #[error("it has {0} generation steps, and {FEWEST_STEPS} are needed")]
     TooFewSteps(usize),
     /// What its steps read is not known.
@@ -55,9 +52,7 @@ pub enum Unjudged {
 /// What the second half of a run's steps did.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunFigures {
-    /// Its number.
     pub run: u64,
-    /// Block.
     pub block: u64,
     /// Bytes read / bytes needed, over all counted steps.
     pub read_share: f64,

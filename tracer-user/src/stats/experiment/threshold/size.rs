@@ -21,17 +21,11 @@ pub enum Standing {
 /// Why it cannot be said what the runs of a size do.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum UndecidedSize {
-    /// Too few runs.
     #[error("it has {0} runs that can be judged, and {FEWEST_RUNS} are needed")]
     TooFewRuns(usize),
     /// A run that did not fail says nothing.
     #[error("run {run} cannot be judged: {why}")]
-    Unjudged {
-        /// The run.
-        run: u64,
-        /// Why.
-        why: Unjudged,
-    },
+    Unjudged { run: u64, why: Unjudged },
     /// The engine does not run there.
     #[error("all of its {0} runs failed")]
     AllFailed(usize),
@@ -42,7 +36,6 @@ pub enum UndecidedSize {
 pub struct SizeFigures {
     /// The memory, bytes.
     pub size_bytes: u64,
-    /// Judged runs.
     pub runs: Vec<RunFigures>,
     /// The others, by number. Failed runs among them are left out of the verdict.
     pub unjudged: Vec<(u64, Unjudged)>,

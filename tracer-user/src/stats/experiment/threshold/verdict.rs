@@ -30,27 +30,18 @@ impl Onset {
 /// Why there is no onset.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum OnsetError {
-    /// No runs.
     #[error("there are no runs under pressure")]
     NoRuns,
     /// Even the largest size is not clean.
     #[error("no tested size is clean: a run still reads at the largest, {largest_bytes} bytes")]
-    NoCleanSize {
-        /// That size.
-        largest_bytes: u64,
-    },
+    NoCleanSize { largest_bytes: u64 },
     /// Every size is clean, so that nothing bounds it from below.
     #[error("every tested size is clean: it lies at or below the smallest, {smallest_bytes} bytes")]
-    AllClean {
-        /// That size.
-        smallest_bytes: u64,
-    },
+    AllClean { smallest_bytes: u64 },
     /// A size on the way down cannot be decided.
     #[error("at {size_bytes} bytes it cannot be decided: {why}{}", bound("at most", *at_most_bytes))]
     Undecided {
-        /// The size.
         size_bytes: u64,
-        /// Why.
         why: UndecidedSize,
         /// The smallest size above it of which all are clean: an upper bound.
         at_most_bytes: Option<u64>,
@@ -70,31 +61,22 @@ pub struct Collapse {
 /// Why there is no collapse.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum CollapseError {
-    /// No runs.
     #[error("there are no runs under pressure")]
     NoRuns,
     /// Not even the smallest size has collapsed.
     #[error(
         "no tested size has collapsed: a run reads less than half of its need at the smallest, {smallest_bytes} bytes"
     )]
-    NoCollapsedSize {
-        /// That size.
-        smallest_bytes: u64,
-    },
+    NoCollapsedSize { smallest_bytes: u64 },
     /// Every size has collapsed.
     #[error(
         "every tested size has collapsed: it lies at or above the largest, {largest_bytes} bytes"
     )]
-    AllCollapsed {
-        /// That size.
-        largest_bytes: u64,
-    },
+    AllCollapsed { largest_bytes: u64 },
     /// A size on the way up cannot be decided.
     #[error("at {size_bytes} bytes it cannot be decided: {why}{}", bound("at least", *at_least_bytes))]
     Undecided {
-        /// The size.
         size_bytes: u64,
-        /// Why.
         why: UndecidedSize,
         /// The largest size below it up to which all have collapsed: a lower bound.
         at_least_bytes: Option<u64>,
