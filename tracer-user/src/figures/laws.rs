@@ -45,8 +45,7 @@ fn distinct() -> Value {
     value = serde_json::to_value(&read).expect("a record is written");
     let mut pointers = Vec::new();
     leaves(&value, String::new(), &mut pointers);
-    let mut next = 1000;
-    for pointer in pointers {
+    for (next, pointer) in (1000..).zip(pointers) {
         let before = std::mem::replace(at(&mut value, &pointer), Value::from(next));
         // A text or a structure that is not there cannot be a number. The model's members are flattened into the run's: one
         // that cannot be read leaves the run without its model.
@@ -54,7 +53,6 @@ fn distinct() -> Value {
         if !read.is_ok_and(|record| record.single.is_some()) {
             *at(&mut value, &pointer) = before;
         }
-        next += 1;
     }
     value
 }

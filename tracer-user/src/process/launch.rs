@@ -35,7 +35,7 @@ use super::{
     child_setup::{ChildPlan, SetupStep},
     engine_output::output::{self, Drain, OutputLine, OutputReport, OutputStream},
     exit::{self, EngineExit, Waited},
-    process::pidfd_open,
+    observed::pidfd_open,
     program::{ProgramError, resolve},
     signals::EngineSignals,
 };

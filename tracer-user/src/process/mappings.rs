@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::process::{ObservedProcess, ProcessError};
+use super::observed::{ObservedProcess, ProcessError};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum MappingName {

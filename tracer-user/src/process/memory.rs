@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{
     engine_output::output::monotonic_nanos,
     mappings::MemoryUse,
-    process::{ObservedProcess, ProcessError, classify},
+    observed::{ObservedProcess, ProcessError, classify},
 };
 
 /// From `/proc/P/status`, bytes. `None` where the kernel or the process (a zombie) has no such line.

@@ -12,8 +12,8 @@ mod launch;
 mod libraries;
 mod mappings;
 mod memory;
+mod observed;
 mod open_models;
-mod process;
 mod program;
 mod signals;
 
@@ -35,7 +35,7 @@ pub use launch::{LINGER, LaunchError, LaunchRequest, LaunchedProcess, OnLine, la
 pub use libraries::{ExecutableFile, SymbolError, executable_mappings, exported_symbols};
 pub use mappings::{Mapping, MappingName, MappingRow, MappingTable, MemoryUse, NameRow};
 pub use memory::{MemorySample, PeakMemory, memory_rollup};
+pub use observed::{FaultCounts, ObservedProcess, ProcessError, ProcessIdentity, pidfd_open};
 pub use open_models::{OpenModel, OpenModelFile, OpenModels, RefusedFile, RefusedReason};
-pub use process::{FaultCounts, ObservedProcess, ProcessError, ProcessIdentity, pidfd_open};
 pub use program::{ProgramError, resolve as resolve_program};
 pub use signals::{EngineSignals, ReceivedSignal, SignalWatch};

@@ -19,7 +19,7 @@ use crate::model::files::{SplitName, has_model_extension};
 
 use super::{
     mappings::{Mapping, MappingName},
-    process::{ObservedProcess, ProcessError, classify_io},
+    observed::{ObservedProcess, ProcessError, classify_io},
 };
 
 /// A model file of a running process.

@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-use super::process::{descendants_of, pidfd_open, pidfd_send_signal};
+use super::observed::{descendants_of, pidfd_open, pidfd_send_signal};
 
 /// Sends signals to the command and its descendants. Cheap to clone, usable from any thread.
 ///

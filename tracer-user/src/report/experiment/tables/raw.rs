@@ -63,10 +63,13 @@ pub(in crate::report::experiment) fn raw(document: &mut Document, experiment: &E
     document.table(Table::new(headings).with_rows(rows));
 }
 
+/// One cell of a run.
+type OfRun<'f> = &'f dyn Fn(&Traced<'_>) -> String;
+
 /// What a run was, and how sound.
 fn circumstances(
     experiment: &ExperimentRecord,
-    over: &dyn Fn(&'static str, &dyn Fn(&Traced<'_>) -> String) -> Values,
+    over: &dyn Fn(&'static str, OfRun<'_>) -> Values,
 ) -> Vec<Values> {
     let axes = varied(experiment);
     vec![
