@@ -22,11 +22,7 @@ const MOST_FILES: usize = 15;
 const EMPTY_NAMES: [&str; 4] = ["utils", "common", "helpers", "misc"];
 
 /// Files and folders that may be larger, each with the reason; one that needs it no longer is a mistake.
-const LARGER: [(&str, &str); 6] = [
-    (
-        "tracer-user/src/model/corpus_tests.rs",
-        "one corpus, and what must hold for each of its files",
-    ),
+const LARGER: [(&str, &str); 5] = [
     (
         "tracer-user/src/model/gguf/tests.rs",
         "one parser's tests: every way in which a header can be wrong",

@@ -2,7 +2,7 @@
 //!
 //! Who makes a report says what stands in it, with plain text as it came from files, commands and logs. What that text
 //! may not do (move the cursor, break a table, be taken for markup) and how wide a line may be is decided here alone:
-//! [`escape`] for the first, [`width`] for the second.
+//! `escape` for the first, `width` for the second.
 
 mod block;
 mod escape;
