@@ -219,7 +219,7 @@ fn reservations(record: &RunRecord) -> Vec<Note> {
     }
     if loss.unseen_completions > 0 {
         caution(format!(
-            "INCOMPLETE: the kernel did not show {} completions to any program (it skips one that would interrupt another). Reads, bytes and unique bytes are exact all the same; latency and bandwidth miss these reads.",
+            "INCOMPLETE: the kernel did not show {} completions to any program (docs/KERNELS.md says which kernels hide some). Reads, bytes and unique bytes are exact all the same; latency and bandwidth miss these reads.",
             loss.unseen_completions
         ));
     }
