@@ -27,6 +27,27 @@ impl DeviceStatistics {
         Self::parse(&text).with_context(|| format!("{path} holds {text:?}"))
     }
 
+    /// Requests that all whole disks but this one have completed: reads, writes, discards, flushes. Disks that take no
+    /// requests (zram, device mapper) have none.
+    ///
+    /// # Errors
+    /// A disk whose counters cannot be read.
+    pub fn requests_of_others(name: &str) -> Result<u64> {
+        let mut requests = 0;
+        for entry in fs::read_dir("/sys/block").context("list /sys/block")? {
+            let entry = entry.context("list /sys/block")?;
+            if entry.file_name() == name || !entry.path().join("mq").exists() {
+                continue;
+            }
+            let path = entry.path().join("stat");
+            let text =
+                fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+            requests += completed_requests(&text)
+                .with_context(|| format!("{} holds {text:?}", path.display()))?;
+        }
+        Ok(requests)
+    }
+
     fn parse(text: &str) -> Result<Self> {
         let fields = text
             .split_whitespace()
@@ -55,6 +76,20 @@ impl DeviceStatistics {
             in_flight,
         })
     }
+}
+
+/// Reads, writes, and, where the kernel counts them, discards and flushes.
+fn completed_requests(text: &str) -> Option<u64> {
+    let fields: Vec<&str> = text.split_whitespace().collect();
+    let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
+    let later = |at: usize| {
+        if at < fields.len() {
+            number(at)
+        } else {
+            Some(0)
+        }
+    };
+    Some(number(0)? + number(4)? + later(11)? + later(15)?)
 }
 
 #[cfg(test)]

@@ -113,6 +113,9 @@ pub struct RoundRecord {
     pub programs: Vec<ProgramRecord>,
     /// Requests that the device completed meanwhile.
     pub requests: u64,
+    /// Requests that other disks completed meanwhile, which run the programs as well.
+    #[serde(default)]
+    pub other_requests: u64,
 }
 
 /// What a program did in one round.

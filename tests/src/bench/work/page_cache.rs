@@ -66,13 +66,14 @@ fn one_turn(
     turn_over(file, window)?;
     let bytes_per_second = turn_over(file, window)?;
     // No requests: the time is a folio's, not a read's.
-    let (programs, _) = timed(&running, ground, || turn_over(file, window).map(drop))?;
+    let (programs, _, _) = timed(&running, ground, || turn_over(file, window).map(drop))?;
     let mut figures = running.finish()?;
     figures.insert(Figure::TurnoverBytesPerSecond, bytes_per_second);
     Ok(RoundRecord {
         figures,
         programs,
         requests: 0,
+        other_requests: 0,
     })
 }
 

@@ -78,7 +78,7 @@ fn one_turn(
         busy_seconds()? - busy,
     );
 
-    let (programs, requests) = timed(&running, ground, || {
+    let (programs, requests, other_requests) = timed(&running, ground, || {
         thread::sleep(window);
         Ok(())
     })?;
@@ -92,25 +92,29 @@ fn one_turn(
         figures,
         programs,
         requests,
+        other_requests,
     })
 }
 
-/// Has the kernel time programs meanwhile; what they did, and the requests that the device completed.
+/// Has the kernel time programs meanwhile; what they did, and the requests that the device and
+/// the other disks completed.
 pub(super) fn timed(
     running: &Running<'_>,
     ground: &BenchGround<'_>,
     meanwhile: impl FnOnce() -> Result<()>,
-) -> Result<(Vec<ProgramRecord>, u64)> {
+) -> Result<(Vec<ProgramRecord>, u64, u64)> {
     let device = ground.disk().name();
     let programs = running.programs()?;
     let statistics = RunTimeStatistics::enable()?;
     let requests = DeviceStatistics::read(device)?.reads;
+    let others = DeviceStatistics::requests_of_others(device)?;
     let times = run_times(&programs)?;
     meanwhile()?;
     let programs = difference(&times, &run_times(&programs)?);
     let requests = DeviceStatistics::read(device)?.reads - requests;
+    let others = DeviceStatistics::requests_of_others(device)? - others;
     drop(statistics);
-    Ok((programs, requests))
+    Ok((programs, requests, others))
 }
 
 /// What programs did between two looks; those that did nothing are left out.
