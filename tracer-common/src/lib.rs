@@ -12,6 +12,7 @@ pub mod latency;
 pub mod mark;
 pub mod origin;
 pub mod page;
+pub mod program;
 pub mod record;
 pub mod request;
 pub mod settings;

@@ -9,6 +9,7 @@ use aya_ebpf::programs::BtfTracePointContext;
 use tracer_common::{
     counters::Operation,
     gap::SECTOR_BYTES,
+    program::Program,
     request::{RequestSlot, state},
 };
 
@@ -44,7 +45,14 @@ pub fn queue<A: Abilities>(context: &BtfTracePointContext) {
     } else {
         None
     };
-    transfer::issued::<A>(context, device_slot, device, &transfer, slot);
+    transfer::issued::<A>(
+        context,
+        Program::BioQueue,
+        device_slot,
+        device,
+        &transfer,
+        slot,
+    );
 }
 
 /// `block_bio_complete`: the queue, the bio. Its sector and bytes have been used up by then.
@@ -70,6 +78,7 @@ pub fn complete<A: Abilities>(context: &BtfTracePointContext) {
     let bytes = (slot.end_sector - sector) * SECTOR_BYTES;
     transfer::completed::<A>(
         context,
+        Program::BioComplete,
         device_slot,
         device,
         address,

@@ -5,7 +5,8 @@ use tracer_common::{
     counters::Operation,
     extent::MAX_MODELS,
     gap::SECTOR_BYTES,
-    record::{RequeueRecord, kind},
+    program::Program,
+    record::{KindByte, RequeueRecord},
     request::{RequestSlot, state},
     settings::DeviceFilter,
 };
@@ -15,7 +16,7 @@ use crate::{
     emit::emit,
     field::{Request, argument},
     filter, gate,
-    maps::{LOST_RECORDS, MODEL_REQUEUES, REQUESTS, value},
+    maps::{MODEL_REQUEUES, REQUESTS, value},
     settings::setting,
     transfer::{self, Transfer},
     walk::{self, space},
@@ -40,7 +41,14 @@ pub fn issue<A: Abilities>(context: &BtfTracePointContext) {
         first_bio: request.first_bio(),
     };
     let slot = slot_of(request, device);
-    transfer::issued::<A>(context, device_slot, device, &transfer, slot);
+    transfer::issued::<A>(
+        context,
+        Program::BlockIssue,
+        device_slot,
+        device,
+        &transfer,
+        slot,
+    );
 }
 
 /// `block_rq_complete`, before [`complete`]: a read whose issue no program saw, although it began in the window, is
@@ -80,7 +88,14 @@ pub fn late_issue<A: Abilities>(context: &BtfTracePointContext) {
         reissue: false,
         first_bio: request.first_bio(),
     };
-    transfer::issued::<A>(context, device_slot, device, &transfer, Some(slot));
+    transfer::issued::<A>(
+        context,
+        Program::LateIssue,
+        device_slot,
+        device,
+        &transfer,
+        Some(slot),
+    );
 }
 
 /// `block_rq_complete`: the request, `blk_status_t`, bytes.
@@ -102,6 +117,7 @@ pub fn complete<A: Abilities>(context: &BtfTracePointContext) {
     let last = bytes >= request.bytes();
     transfer::completed::<A>(
         context,
+        Program::BlockComplete,
         device_slot,
         device,
         request.address(),
@@ -149,10 +165,10 @@ pub fn requeue<A: Abilities>(context: &BtfTracePointContext) {
     } else if !walk::touches(device, sector, end_sector) {
         return;
     }
-    let lost = value!(LOST_RECORDS, 0);
     emit(
+        Program::BlockRequeue,
         RequeueRecord {
-            kind: kind::REQUEUE,
+            kind: KindByte::NEW,
             device: device_slot as u8,
             reserved: 0,
             bytes,
@@ -161,7 +177,6 @@ pub fn requeue<A: Abilities>(context: &BtfTracePointContext) {
             request: request.address(),
             sector,
         },
-        &mut lost.requeues,
     );
 }
 

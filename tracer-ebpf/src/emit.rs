@@ -1,13 +1,21 @@
 //! Records into the ring buffer; what finds no room is counted.
 
 use aya_ebpf::bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
+use tracer_common::{
+    counters::loss_cell,
+    program::Program,
+    record::{EventRecord, Kind},
+};
 
-use crate::{maps::RECORDS, settings::setting};
+use crate::{
+    maps::{LOST_RECORDS, RECORDS, value},
+    settings::setting,
+};
 
-/// Writes a record, or counts it in `lost`. The reader comes by itself every few milliseconds; a record
+/// Writes a record of a program, or counts it as lost. The reader comes by itself every few milliseconds; a record
 /// wakes it only where the buffer fills faster than that.
 #[inline(always)]
-pub fn emit<T: 'static>(record: T, lost: &mut u64) {
+pub fn emit<T: EventRecord>(program: Program, record: T) {
     match RECORDS.reserve::<T>(0) {
         Some(mut entry) => {
             entry.write(record);
@@ -19,6 +27,12 @@ pub fn emit<T: 'static>(record: T, lost: &mut u64) {
                 BPF_RB_NO_WAKEUP
             }));
         }
-        None => *lost += 1,
+        None => lose(program, T::KIND),
     }
+}
+
+/// Counts a record of a program as lost.
+#[inline(always)]
+pub fn lose(program: Program, kind: Kind) {
+    *value!(LOST_RECORDS, loss_cell(program, kind)) += 1;
 }

@@ -35,6 +35,7 @@ use aya_ebpf::{
     macros::{btf_tracepoint, fentry, uprobe, uretprobe},
     programs::{BtfTracePointContext, FEntryContext, ProbeContext, RetProbeContext},
 };
+use tracer_common::program::Program;
 
 /// A read, or another request, is handed to the driver.
 #[btf_tracepoint(function = "block_rq_issue")]
@@ -223,28 +224,28 @@ pub fn sched_switch(context: BtfTracePointContext) -> i32 {
 /// A thread begins to reclaim memory of the system.
 #[btf_tracepoint(function = "mm_vmscan_direct_reclaim_begin")]
 pub fn reclaim_begin(_context: BtfTracePointContext) -> i32 {
-    waits::reclaim_begins();
+    waits::reclaim_begins(Program::ReclaimBegin);
     0
 }
 
 /// A thread has reclaimed memory of the system.
 #[btf_tracepoint(function = "mm_vmscan_direct_reclaim_end")]
 pub fn reclaim_end(_context: BtfTracePointContext) -> i32 {
-    waits::reclaim_ends();
+    waits::reclaim_ends(Program::ReclaimEnd);
     0
 }
 
 /// A thread begins to reclaim memory of its cgroup.
 #[btf_tracepoint(function = "mm_vmscan_memcg_reclaim_begin")]
 pub fn cgroup_reclaim_begin(_context: BtfTracePointContext) -> i32 {
-    waits::reclaim_begins();
+    waits::reclaim_begins(Program::CgroupReclaimBegin);
     0
 }
 
 /// A thread has reclaimed memory of its cgroup.
 #[btf_tracepoint(function = "mm_vmscan_memcg_reclaim_end")]
 pub fn cgroup_reclaim_end(_context: BtfTracePointContext) -> i32 {
-    waits::reclaim_ends();
+    waits::reclaim_ends(Program::CgroupReclaimEnd);
     0
 }
 

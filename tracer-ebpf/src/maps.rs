@@ -7,8 +7,8 @@ use aya_ebpf::{
 use tracer_common::{
     counters::{
         CompleteCounters, DeviceCompleteCounters, DeviceIssueCounters, EvictionCounters,
-        FaultCounters, InsertCounters, IssueCounters, LookupCounters, LostRecords,
-        MapPagesCounters, RequeueCounters,
+        FaultCounters, InsertCounters, IssueCounters, LOSS_CELLS, LookupCounters, MapPagesCounters,
+        RequeueCounters,
     },
     extent::{Extent, MAX_DEVICES, MAX_MODELS},
     latency::LATENCY_BUCKETS,
@@ -84,9 +84,9 @@ pub static DEVICE_COMPLETES: PerCpuArray<DeviceCompleteCounters> =
 #[map(name = "RECORDS")]
 pub static RECORDS: RingBuf = RingBuf::with_byte_size(4096, 0);
 
-/// Records that found no room; the second are those of the program for late issues.
+/// Records that found no room, by program and kind.
 #[map(name = "LOST_RECORDS")]
-pub static LOST_RECORDS: PerCpuArray<LostRecords> = PerCpuArray::with_max_entries(ISSUE_SETS, 0);
+pub static LOST_RECORDS: PerCpuArray<u64> = PerCpuArray::with_max_entries(LOSS_CELLS as u32, 0);
 
 /// Work space of a walk over extents, one for each program that walks.
 #[map(name = "WALKS")]

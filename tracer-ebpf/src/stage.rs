@@ -10,14 +10,14 @@ use aya_ebpf::{
 use tracer_common::{
     counters::Operation,
     gap::SECTOR_BYTES,
-    record::{StageRecord, kind, stage},
+    program::Program,
+    record::{KindByte, StageRecord, stage},
 };
 
 use crate::{
     emit::emit,
     field::{Bio, Request, argument},
     filter, gate,
-    maps::{LOST_RECORDS, value},
     settings::setting,
     walk,
 };
@@ -29,8 +29,7 @@ pub fn queued(context: &BtfTracePointContext) {
         return;
     }
     let bio = Bio(argument(context, setting!(constants.queued_bio_argument)));
-    let lost = value!(LOST_RECORDS, 0);
-    passed(&Passing::of_bio(bio, stage::QUEUE), &mut lost.stage_queues);
+    passed(Program::AuditQueue, &Passing::of_bio(bio, stage::QUEUE));
 }
 
 /// `block_getrq`. Without a bio where a request of no file is allocated.
@@ -46,10 +45,9 @@ pub fn request_allocated(context: &BtfTracePointContext) {
     if bio.address() == 0 {
         return;
     }
-    let lost = value!(LOST_RECORDS, 0);
     passed(
+        Program::AuditRequest,
         &Passing::of_bio(bio, stage::GET_REQUEST),
-        &mut lost.stage_requests,
     );
 }
 
@@ -70,8 +68,7 @@ pub fn inserted(context: &BtfTracePointContext) {
         bytes: request.bytes(),
         stage: stage::INSERT,
     };
-    let lost = value!(LOST_RECORDS, 0);
-    passed(&passing, &mut lost.stage_inserts);
+    passed(Program::AuditInsert, &passing);
 }
 
 /// `block_bio_remap`: the bio names its new device and sector already.
@@ -81,8 +78,7 @@ pub fn remapped(context: &BtfTracePointContext) {
         return;
     }
     let bio = Bio(argument(context, setting!(constants.remapped_bio_argument)));
-    let lost = value!(LOST_RECORDS, 0);
-    passed(&Passing::of_bio(bio, stage::REMAP), &mut lost.stage_remaps);
+    passed(Program::AuditRemap, &Passing::of_bio(bio, stage::REMAP));
 }
 
 struct Passing {
@@ -107,7 +103,7 @@ impl Passing {
 }
 
 #[inline(always)]
-fn passed(passing: &Passing, lost: &mut u64) {
+fn passed(program: Program, passing: &Passing) {
     let Some((device_slot, device)) = filter::device_of(passing.disk) else {
         return;
     };
@@ -120,8 +116,9 @@ fn passed(passing: &Passing, lost: &mut u64) {
     }
     let process_and_thread = bpf_get_current_pid_tgid();
     emit(
+        program,
         StageRecord {
-            kind: kind::STAGE,
+            kind: KindByte::NEW,
             device: device_slot as u8,
             stage: passing.stage,
             reserved: 0,
@@ -132,6 +129,5 @@ fn passed(passing: &Passing, lost: &mut u64) {
             thread_id: process_and_thread as u32,
             process_id: (process_and_thread >> 32) as u32,
         },
-        lost,
     );
 }

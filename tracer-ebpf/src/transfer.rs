@@ -11,9 +11,10 @@ use tracer_common::{
     gap::{GapClass, SECTOR_BYTES},
     latency::{LATENCY_BUCKETS, latency_bucket},
     origin::ReadOrigin,
+    program::Program,
     record::{
-        ANY_MODEL, CompleteRecord, IssueRecord, NO_PREVIOUS_END, UnseenRecord, complete_flag,
-        issue_flag, kind,
+        ANY_MODEL, CompleteRecord, IssueRecord, KindByte, NO_PREVIOUS_END, UnseenRecord,
+        complete_flag, issue_flag,
     },
     request::{RequestSlot, state},
     settings::DeviceFilter,
@@ -26,8 +27,7 @@ use crate::{
     field::Bio,
     filter,
     maps::{
-        DEVICE_COMPLETES, DEVICE_ISSUES, LAST_ENDS, LATENCIES, LOST_RECORDS, MODEL_COMPLETES,
-        MODEL_ISSUES, value,
+        DEVICE_COMPLETES, DEVICE_ISSUES, LAST_ENDS, LATENCIES, MODEL_COMPLETES, MODEL_ISSUES, value,
     },
     origin,
     parts::Walk,
@@ -56,6 +56,7 @@ pub struct Transfer {
 #[inline(always)]
 pub fn issued<A: Abilities>(
     context: &BtfTracePointContext,
+    program: Program,
     device_slot: u32,
     device: &DeviceFilter,
     transfer: &Transfer,
@@ -110,7 +111,7 @@ pub fn issued<A: Abilities>(
             if slot.state == state::ISSUED {
                 device_counters.unseen_completions += 1;
                 device_counters.unseen_bytes += (slot.end_sector - slot.next_sector) * SECTOR_BYTES;
-                count_unseen::<A>(device, device_slot, slot, time_ns);
+                count_unseen::<A>(program, device, device_slot, slot, time_ns);
             } else if slot.state == state::REQUEUED {
                 device_counters.absorbed_after_requeue += 1;
             }
@@ -170,7 +171,7 @@ pub fn issued<A: Abilities>(
     }
     let process_and_thread = bpf_get_current_pid_tgid();
     let mut record = IssueRecord {
-        kind: kind::ISSUE,
+        kind: KindByte::NEW,
         device: device_slot as u8,
         model: 0,
         flags,
@@ -182,11 +183,10 @@ pub fn issued<A: Abilities>(
         bytes,
         process_id: (process_and_thread >> 32) as u32,
     };
-    let lost = value!(LOST_RECORDS, set);
     let Some(walk) = walk else {
         record.model = ANY_MODEL;
         record.flags |= (origin as u8) << issue_flag::ORIGIN_SHIFT;
-        emit(record, &mut lost.issues);
+        emit(program, record);
         return;
     };
     for model in 0..MAX_MODELS {
@@ -220,7 +220,7 @@ pub fn issued<A: Abilities>(
                 );
             }
         }
-        emit(record, &mut lost.issues);
+        emit(program, record);
     }
     if !reissue {
         device_counters.other_bytes_by_origin[origin as usize] += other_bytes;
@@ -232,6 +232,7 @@ pub fn issued<A: Abilities>(
 #[allow(clippy::too_many_arguments)]
 pub fn completed<A: Abilities>(
     context: &BtfTracePointContext,
+    program: Program,
     device_slot: u32,
     device: &DeviceFilter,
     address: u64,
@@ -287,10 +288,10 @@ pub fn completed<A: Abilities>(
     if let Some(walk) = walk {
         count_completed(walk, status == 0, last, latency_ns);
     }
-    let lost = value!(LOST_RECORDS, 0);
     emit(
+        program,
         CompleteRecord {
-            kind: kind::COMPLETE,
+            kind: KindByte::NEW,
             device: device_slot as u8,
             status,
             flags: if last { complete_flag::LAST } else { 0 },
@@ -299,7 +300,6 @@ pub fn completed<A: Abilities>(
             request: address,
             sector,
         },
-        &mut lost.completions,
     );
 }
 
@@ -343,6 +343,7 @@ fn advance(slot: &mut RequestSlot, last: bool, end_sector: u64) {
 /// A read came back and no program saw it: counts its rest, and its sectors as read.
 #[inline(always)]
 fn count_unseen<A: Abilities>(
+    program: Program,
     device: &DeviceFilter,
     device_slot: u32,
     slot: &RequestSlot,
@@ -369,17 +370,16 @@ fn count_unseen<A: Abilities>(
     } else if !walk::touches(device, slot.next_sector, slot.end_sector) {
         return;
     }
-    let lost = value!(LOST_RECORDS, u32::from(A::LATE));
     emit(
+        program,
         UnseenRecord {
-            kind: kind::UNSEEN,
+            kind: KindByte::NEW,
             device: device_slot as u8,
             reserved: 0,
             reserved_too: 0,
             time_ns,
             request: slot.request,
         },
-        &mut lost.issues,
     );
 }
 

@@ -8,18 +8,16 @@
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated::bpf_ktime_get_ns};
 use tracer_common::{
     page::{FileSlot, WaitingThread, touch},
-    record::{WaitRecord, kind, wait_kind},
+    program::Program,
+    record::{Kind, KindByte, WaitRecord, wait_kind},
 };
 
 use crate::{
     atomic,
-    emit::emit,
+    emit::{emit, lose},
     field::Task,
     gate,
-    maps::{
-        ENGINE_PROCESSES, LOCK_WAITS, LOST_RECORDS, RECLAIMING_THREADS, THREAD_TOUCHES,
-        WAITING_THREADS, value,
-    },
+    maps::{ENGINE_PROCESSES, LOCK_WAITS, RECLAIMING_THREADS, THREAD_TOUCHES, WAITING_THREADS},
     settings::setting,
 };
 
@@ -90,17 +88,16 @@ fn begin(task: Task, in_io_wait: bool) {
         },
         None => return,
     };
-    let lost = value!(LOST_RECORDS, 0);
     if let Some(ended) = WAITING_THREADS
         .get_ptr(thread_id)
         // SAFETY: as above; a wait that has ended and that no look-up followed is complete.
         .map(|waiting| unsafe { *waiting })
         && ended.end_ns != 0
     {
-        emit(record_of(&ended, thread_id), &mut lost.waits);
+        emit(Program::Switch, record_of(&ended, thread_id));
     }
     if WAITING_THREADS.insert(thread_id, waiting, 0).is_err() {
-        lost.waits += 1;
+        lose(Program::Switch, Kind::Wait);
     } else if !in_io_wait {
         count_lock_wait(1);
     }
@@ -125,8 +122,7 @@ fn end(thread_id: u32) {
     if waiting.kind == u32::from(wait_kind::LOCK) {
         count_lock_wait(u64::MAX);
     }
-    let lost = value!(LOST_RECORDS, 0);
-    emit(record_of(waiting, thread_id), &mut lost.waits);
+    emit(Program::Switch, record_of(waiting, thread_id));
     let _ = WAITING_THREADS.remove(thread_id);
 }
 
@@ -156,14 +152,13 @@ pub fn look_up_found(file: &FileSlot, first_page: u64, time_ns: u64) {
     waiting.kind = u32::from(wait_kind::MODEL_FOLIO);
     waiting.file = file.file;
     waiting.page = first_page as u32;
-    let lost = value!(LOST_RECORDS, 0);
-    emit(record_of(&waiting, thread_id), &mut lost.lookups);
+    emit(Program::PageLookup, record_of(&waiting, thread_id));
     let _ = WAITING_THREADS.remove(thread_id);
 }
 
 /// The current thread begins to reclaim memory.
 #[inline(always)]
-pub fn reclaim_begins() {
+pub fn reclaim_begins(program: Program) {
     if !gate::is_open() || setting!(waits) == 0 {
         return;
     }
@@ -178,13 +173,13 @@ pub fn reclaim_begins() {
         .insert(process_and_thread as u32, start_ns, 0)
         .is_err()
     {
-        value!(LOST_RECORDS, 0).reclaims += 1;
+        lose(program, Kind::Wait);
     }
 }
 
 /// The current thread has reclaimed memory.
 #[inline(always)]
-pub fn reclaim_ends() {
+pub fn reclaim_ends(program: Program) {
     if !gate::is_open() || setting!(waits) == 0 {
         return;
     }
@@ -203,15 +198,14 @@ pub fn reclaim_ends() {
         page: 0,
         process_id: (process_and_thread >> 32) as u32,
     };
-    let lost = value!(LOST_RECORDS, 0);
-    emit(record_of(&waiting, thread_id), &mut lost.reclaims);
+    emit(program, record_of(&waiting, thread_id));
     let _ = RECLAIMING_THREADS.remove(thread_id);
 }
 
 #[inline(always)]
 fn record_of(waiting: &WaitingThread, thread_id: u32) -> WaitRecord {
     WaitRecord {
-        kind: kind::WAIT,
+        kind: KindByte::NEW,
         wait: waiting.kind as u8,
         file: waiting.file as u16,
         thread_id,

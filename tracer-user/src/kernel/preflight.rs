@@ -7,7 +7,7 @@ use aya::maps::MapType;
 
 use super::{
     KernelTypes, TypesError,
-    programs::{PROGRAMS, TracedEvent},
+    programs::{TracedEvent, traced_events},
     tracepoint_format::TracepointFormat,
     types::NO_TRACEPOINT,
 };
@@ -197,7 +197,7 @@ fn records(types: &KernelTypes) -> Requirement {
     };
     let mut names: Vec<&str> = Vec::new();
     let mut unread: Vec<String> = Vec::new();
-    for event in &PROGRAMS {
+    for event in traced_events() {
         if names.contains(&event.tracepoint)
             || types.tracepoint_arguments(event.tracepoint).is_none()
         {
@@ -209,7 +209,7 @@ fn records(types: &KernelTypes) -> Requirement {
             .join("format");
         match std::fs::read_to_string(&path) {
             Ok(text) => {
-                if let Err(error) = compare(types, event, &text) {
+                if let Err(error) = compare(types, &event, &text) {
                     return Requirement::missing(
                         NAME,
                         error.to_string(),
@@ -247,11 +247,10 @@ fn compare(
 }
 
 fn tracepoints(types: &KernelTypes) -> Vec<Requirement> {
-    PROGRAMS
-        .iter()
+    traced_events()
         .map(|event| {
             let name = format!("tracepoint {}:{}", event.subsystem, event.tracepoint);
-            if let Err(error) = types.check_arguments(event) {
+            if let Err(error) = types.check_arguments(&event) {
                 return wrong(name, &error);
             }
             match types.tracepoint_arguments(event.tracepoint) {

@@ -11,12 +11,12 @@ use aya::{
         uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeScope},
     },
 };
-use tracer_common::mark::{BatchAction, cookie};
+use tracer_common::{
+    mark::{BatchAction, cookie},
+    program::Program,
+};
 
 use super::Session;
-
-/// The programs: at a function's entry, and at its return.
-pub(super) const PROGRAMS: [&str; 2] = ["mark_entry", "mark_return"];
 
 /// One place of a file to be probed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,8 +33,8 @@ pub struct ProbePoint {
 
 /// Loads the programs, so that attaching them later takes little time.
 pub(super) fn load(ebpf: &mut Ebpf) -> anyhow::Result<()> {
-    for name in PROGRAMS {
-        load_one(ebpf, name)?;
+    for marked in [Program::MarkEntry, Program::MarkReturn] {
+        load_one(ebpf, marked.name())?;
     }
     Ok(())
 }
@@ -84,13 +84,16 @@ impl Session {
     /// # Errors
     /// The file cannot be probed there.
     pub fn probe(&mut self, file: &Path, point: ProbePoint) -> anyhow::Result<()> {
-        let [entry, returns] = PROGRAMS;
-        let name = if point.returns { returns } else { entry };
+        let marked = if point.returns {
+            Program::MarkReturn
+        } else {
+            Program::MarkEntry
+        };
         let location = UProbeAttachPoint {
             location: UProbeAttachLocation::AbsoluteOffset(point.file_offset_bytes),
             cookie: Some(cookie::of(point.symbol, point.action)),
         };
-        program(self.programs(), name)?
+        program(self.programs(), marked.name())?
             .attach(location, file, UProbeScope::AllProcesses)
             .with_context(|| {
                 format!(

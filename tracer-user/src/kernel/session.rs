@@ -12,15 +12,15 @@ use tokio::io::{Interest, unix::AsyncFd};
 use tracer_common::{
     extent::{Extent, MAX_DEVICES, MAX_EXTENTS, MAX_MODELS},
     page::{FileKey, FileSlot, MAX_FILES},
-    record::NO_PREVIOUS_END,
+    program::Program,
+    record::{NO_PREVIOUS_END, Record},
     settings::{DeviceFilter, Settings},
 };
 
 use super::{
-    KernelTypes, Record,
+    KernelTypes,
     aggregates::{self, Aggregates, FileAggregates, Plain, Sizes},
     attach::{Attached, attach},
-    decode,
     losses::{self, ProgramRun},
     probes,
     programs::DeviceKind,
@@ -229,10 +229,10 @@ impl Session {
 
     /// Whether this kernel has what a program needs.
     #[must_use]
-    pub fn has_program(&self, program: &str) -> bool {
+    pub fn has_program(&self, program: Program) -> bool {
         self.attached
             .iter()
-            .any(|attached| attached.event == program)
+            .any(|attached| attached.program == program)
     }
 
     /// Whether the kernel side counts each model's reads; else the aggregates have none, and the records are all there
@@ -317,7 +317,7 @@ impl Session {
         let mut count = 0;
         let ring = self.ring.get_mut();
         while let Some(item) = ring.next() {
-            take(decode(&item)?);
+            take(Record::decode(&item)?);
             count += 1;
         }
         if let Some(logger) = &mut self.logger {
@@ -376,14 +376,14 @@ impl Session {
         self.attached
             .iter()
             .map(|attached| {
-                let name = attached.program;
-                let program = self
+                let name = attached.name;
+                let loaded = self
                     .ebpf
                     .program(name)
                     .ok_or_else(|| anyhow!("the eBPF object has no program {name}"))?;
                 losses::of_program(
-                    attached.event,
-                    program,
+                    attached.program,
+                    loaded,
                     self.statistics.is_some(),
                     self.can_skip,
                 )

@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 use tracer_common::{
     counters::{LostRecords, Operation},
     page::PAGE_BYTES,
+    program::Program,
+    record::Kind,
 };
 
 use crate::{
@@ -82,8 +84,8 @@ pub fn fill(
         );
     }
     let lost = aggregates.lost_records;
-    let lost_records = lost.issues + lost.completions + lost.requeues;
-    let lost_events = lost_records + losses_of_events(&lost);
+    let lost_records = losses_of_reads(&lost);
+    let lost_events = lost.total();
     record.time.wall_s = closed_nanos.saturating_sub(opened_nanos) as f64 / 1e9;
     if kernel_counts {
         record.checks = checks::of_stream(&aggregates, &stream);
@@ -141,11 +143,11 @@ pub fn fill(
                 pieces,
                 opened: Nanos(opened_nanos),
                 has_sectors: own.model.without_sectors.is_none(),
-                waits_observed: programs.iter().any(|run| run.program == "sched_switch"),
-                faults_observed: programs.iter().any(|run| run.program == "filemap_fault"),
+                waits_observed: programs.iter().any(|run| run.program == Program::Switch),
+                faults_observed: programs.iter().any(|run| run.program == Program::PageFault),
                 lookups_observed: programs
                     .iter()
-                    .any(|run| run.program == "filemap_get_pages"),
+                    .any(|run| run.program == Program::PageLookup),
                 data_bytes: own.model.data_bytes,
                 calls: &stream.calls,
                 last_probed: stream.last_probed,
@@ -341,24 +343,14 @@ fn device(
     }
 }
 
-/// Lost records of page-cache events.
-const fn losses_of_pages(lost: &LostRecords) -> u64 {
-    lost.inserts + lost.evictions + lost.faults + lost.map_windows + lost.lookups
+/// Lost records of reads' issues, and of reads that ended unseen.
+const fn losses_of_issues(lost: &LostRecords) -> u64 {
+    lost.of(Kind::Issue) + lost.of(Kind::Unseen)
 }
 
-/// Lost records of everything but reads.
-const fn losses_of_events(lost: &LostRecords) -> u64 {
-    losses_of_pages(lost)
-        + lost.waits
-        + lost.reclaims
-        + lost.mark_entries
-        + lost.mark_returns
-        + losses_of_stages(lost)
-}
-
-/// Lost records of the audit.
-const fn losses_of_stages(lost: &LostRecords) -> u64 {
-    lost.stage_queues + lost.stage_requests + lost.stage_inserts + lost.stage_remaps
+/// Lost records of reads.
+const fn losses_of_reads(lost: &LostRecords) -> u64 {
+    losses_of_issues(lost) + lost.of(Kind::Complete) + lost.of(Kind::Requeue)
 }
 
 fn losses(aggregates: &Aggregates, programs: &[ProgramRun]) -> LossRecord {
@@ -371,17 +363,14 @@ fn losses(aggregates: &Aggregates, programs: &[ProgramRun]) -> LossRecord {
             .sum()
     };
     LossRecord {
-        ring_buffer_records: lost.issues
-            + lost.completions
-            + lost.requeues
-            + losses_of_events(lost),
-        ring_buffer_issues: lost.issues,
-        ring_buffer_completions: lost.completions,
-        ring_buffer_requeues: lost.requeues,
-        ring_buffer_pages: losses_of_pages(lost),
-        ring_buffer_waits: lost.waits + lost.reclaims,
-        ring_buffer_marks: lost.mark_entries + lost.mark_returns,
-        ring_buffer_stages: losses_of_stages(lost),
+        ring_buffer_records: lost.total(),
+        ring_buffer_issues: losses_of_issues(lost),
+        ring_buffer_completions: lost.of(Kind::Complete),
+        ring_buffer_requeues: lost.of(Kind::Requeue),
+        ring_buffer_pages: lost.of(Kind::Page),
+        ring_buffer_waits: lost.of(Kind::Wait),
+        ring_buffer_marks: lost.of(Kind::Mark),
+        ring_buffer_stages: lost.of(Kind::Stage),
         recursion_misses: programs.iter().map(|run| run.recursion_misses).sum(),
         unseen_completions: over_devices(|issues| issues.unseen_completions)
             + aggregates.unseen_at_end.len() as u64,
@@ -400,7 +389,7 @@ fn overhead(programs: &[ProgramRun], stream: &FinishedStream, tracer_cpu_s: f64)
             .filter_map(|run| {
                 let run_time = run.run_time?;
                 Some(ProgramOverhead {
-                    program: run.program.to_owned(),
+                    program: run.program.name().to_owned(),
                     calls: run_time.calls,
                     total_ns: u64::try_from(run_time.time.as_nanos()).unwrap_or(u64::MAX),
                 })

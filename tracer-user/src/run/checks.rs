@@ -1,6 +1,6 @@
 //! The self-checks at the end of every run: two roads to one figure, both sides shown.
 
-use tracer_common::{counters::Operation, gap::SECTOR_BYTES, request::state};
+use tracer_common::{counters::Operation, gap::SECTOR_BYTES, record::Kind, request::state};
 
 use crate::{
     kernel::{Aggregates, ModelAggregates, ProgramRun},
@@ -280,7 +280,7 @@ pub fn of_stream(aggregates: &Aggregates, stream: &FinishedStream) -> Vec<Check>
     let sum = |pick: fn(&ModelAggregates) -> u64| aggregates.models.iter().map(pick).sum::<u64>();
     let mut checks = vec![
         issue_records(
-            issues + unseen + lost.issues,
+            issues + unseen + lost.of(Kind::Issue) + lost.of(Kind::Unseen),
             sum(|model| model.issues.reads + model.issues.reissues),
             sum(|model| model.issues.unseen_completions),
             aggregates.models.len(),
@@ -294,7 +294,7 @@ pub fn of_stream(aggregates: &Aggregates, stream: &FinishedStream) -> Vec<Check>
     if aggregates.models.len() == 1 {
         checks.push(Check::equal(
             "records of requeues: received + lost = written",
-            ("received + lost", requeues + lost.requeues),
+            ("received + lost", requeues + lost.of(Kind::Requeue)),
             ("kernel, requeues", sum(|model| model.requeues.requeues)),
         ));
     }
@@ -437,7 +437,7 @@ pub fn of_programs(programs: &[ProgramRun]) -> Check {
     let unknown: Vec<&str> = programs
         .iter()
         .filter(|run| run.recursion_misses.is_none())
-        .map(|run| run.program)
+        .map(|run| run.program.name())
         .collect();
     let name = "no program was skipped by the kernel";
     let missed: u64 = programs.iter().filter_map(|run| run.recursion_misses).sum();
@@ -458,6 +458,8 @@ pub fn of_programs(programs: &[ProgramRun]) -> Check {
 
 #[cfg(test)]
 mod tests {
+    use tracer_common::program::Program;
+
     use super::{Unfinished, of_model, of_programs};
     use crate::{
         kernel::{ModelAggregates, ProgramRun},
@@ -466,7 +468,7 @@ mod tests {
 
     fn run(recursion_misses: Option<u64>) -> ProgramRun {
         ProgramRun {
-            program: "p",
+            program: Program::BlockIssue,
             recursion_misses,
             run_time: None,
         }

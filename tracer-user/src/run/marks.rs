@@ -261,7 +261,7 @@ impl SharedMarks {
 mod tests {
     use super::{MarkedSymbols, NamedSymbol};
     use crate::stats::phase::{Mark, Phase};
-    use tracer_common::record::{MarkRecord, UNKNOWN_TOKENS, kind};
+    use tracer_common::record::{KindByte, MarkRecord, UNKNOWN_TOKENS};
 
     fn record(
         symbols: &MarkedSymbols,
@@ -272,7 +272,7 @@ mod tests {
     ) -> MarkRecord {
         let symbol = symbols.names().iter().position(|own| *own == name);
         MarkRecord {
-            kind: kind::MARK,
+            kind: KindByte::NEW,
             returns,
             symbol: symbol
                 .and_then(|place| u16::try_from(place).ok())

@@ -6,23 +6,20 @@ use tracer_common::{
     counters::EvictionAgent,
     page::WaitingThread,
     record::{
-        IssueRecord, MarkRecord, NO_PREVIOUS_END, PageRecord, WaitRecord, complete_flag,
-        issue_flag, page_event, wait_kind,
+        IssueRecord, KindByte, MarkRecord, NO_PREVIOUS_END, PageRecord, Record, WaitRecord,
+        complete_flag, issue_flag, page_event, wait_kind,
     },
     request::RequestSlot,
 };
 
-use crate::{
-    kernel::Record,
-    stats::{
-        FileData, FileRange, ModelAccumulator, ModelFigures, Nanos, ReadCompleted, ReadIssued,
-        ReadRequeued, RequestId,
-        accounting::AccountingFigures,
-        attribution::{AttributedRead, Attribution, AttributionFigures, Folio},
-        model_accumulator::Issued,
-        phase::TimedMark,
-        stall::{Wait, WaitKind},
-    },
+use crate::stats::{
+    FileData, FileRange, ModelAccumulator, ModelFigures, Nanos, ReadCompleted, ReadIssued,
+    ReadRequeued, RequestId,
+    accounting::AccountingFigures,
+    attribution::{AttributedRead, Attribution, AttributionFigures, Folio},
+    model_accumulator::Issued,
+    phase::TimedMark,
+    stall::{Wait, WaitKind},
 };
 
 use super::{
@@ -496,7 +493,7 @@ impl Stream {
                 waiting.end_ns
             };
             self.wait(&WaitRecord {
-                kind: 0,
+                kind: KindByte::NEW,
                 wait: waiting.kind as u8,
                 file: waiting.file as u16,
                 thread_id: *thread_id,

@@ -5,7 +5,7 @@
 use btf_rs::{Parameter, Type};
 
 use super::{KernelTypes, TypesError, value::Value};
-use crate::kernel::programs::{Argument, PROGRAMS, TracedEvent};
+use crate::kernel::programs::{Argument, TracedEvent, traced_events};
 
 impl KernelTypes {
     /// Number of arguments of a tracepoint, without the context that comes first: the parameters of
@@ -41,8 +41,7 @@ impl KernelTypes {
         let Some(parameters) = self.tracepoint_parameters(tracepoint) else {
             return Ok(0);
         };
-        PROGRAMS
-            .iter()
+        traced_events()
             .find(|event| event.tracepoint == tracepoint)
             .and_then(|event| Some((event, event.arguments.first()?)))
             .map_or(Ok(0), |(event, argument)| {
