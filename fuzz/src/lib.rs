@@ -2,14 +2,14 @@
 //!
 //! Run one with `cargo +nightly fuzz run gguf_header` (needs `cargo install cargo-fuzz`). The seeds in `corpus/` are
 //! also run, with seeded mutations, by the unit tests of the tracer: `model/corpus_tests.rs` and
-//! `blktrace/corpus_tests.rs`, which write theirs too, and `kernel/tracepoint_format_tests.rs`.
+//! `old_trace/corpus_tests.rs`, which write theirs too, and `probe/tracepoint_format/tests.rs`.
 
 use std::path::PathBuf;
 
 use tracer_user::{
-    blktrace::{AnalysisOptions, Trace, TraceFile, analyse},
-    kernel::TracepointFormat,
     model::ModelOutline,
+    old_trace::{AnalysisOptions, Trace, TraceFile, analyse},
+    probe::TracepointFormat,
     storage::parse_filefrag,
 };
 

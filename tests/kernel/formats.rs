@@ -141,23 +141,23 @@ const ALWAYS: [&str; 5] = [
 const RECORDED: [(&str, &str); 5] = [
     (
         "5.10",
-        include_str!("../../tracer-user/src/kernel/testdata/tracepoint-formats/5.10.0-46.txt"),
+        include_str!("../../tracer-user/src/probe/testdata/tracepoint-formats/5.10.0-46.txt"),
     ),
     (
         "6.1",
-        include_str!("../../tracer-user/src/kernel/testdata/tracepoint-formats/6.1.0-56.txt"),
+        include_str!("../../tracer-user/src/probe/testdata/tracepoint-formats/6.1.0-56.txt"),
     ),
     (
         "6.12",
-        include_str!("../../tracer-user/src/kernel/testdata/tracepoint-formats/6.12.117+deb12.txt"),
+        include_str!("../../tracer-user/src/probe/testdata/tracepoint-formats/6.12.117+deb12.txt"),
     ),
     (
         "6.18",
-        include_str!("../../tracer-user/src/kernel/testdata/tracepoint-formats/6.18.15+deb13.txt"),
+        include_str!("../../tracer-user/src/probe/testdata/tracepoint-formats/6.18.15+deb13.txt"),
     ),
     (
         "7.3",
-        include_str!("../../tracer-user/src/kernel/testdata/tracepoint-formats/7.3.4+deb13.txt"),
+        include_str!("../../tracer-user/src/probe/testdata/tracepoint-formats/7.3.4+deb13.txt"),
     ),
 ];
 

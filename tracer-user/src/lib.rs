@@ -2,18 +2,22 @@
 //!
 //! One idea holds it together: one stream of reads, many sources, one set of accumulators, many views.
 //! `docs/ARCHITECTURE.md` has the rooms and the arrows between them.
-pub mod blktrace;
+pub mod assemble;
 pub mod cli;
-pub mod device;
+pub mod device_bench;
 pub mod engine;
 pub mod experiment;
-pub mod kernel;
 pub mod model;
+pub mod old_trace;
+pub mod output;
+pub mod place;
 pub mod pressure;
-pub mod record;
-pub mod recording;
+pub mod probe;
+pub mod process;
+pub mod read_list;
 pub mod report;
 pub mod run;
+pub mod schema;
 pub mod stats;
 pub mod storage;
-pub mod target;
+pub mod units;

@@ -3,7 +3,7 @@
 use clap::Parser as _;
 use tracer_user::{
     cli::{Arguments, execute},
-    target::{LaunchError, ProgramError},
+    process::{LaunchError, ProgramError},
 };
 
 /// The tracer itself failed.

@@ -7,12 +7,12 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::{
-    blktrace::{TraceRequest, audit_record, trace_record},
+    old_trace::{TraceRequest, audit_record, trace_record},
+    output::{AUDIT_RECORD, RunDirectory, TRACE_RECORD},
+    process::Caller,
     report,
-    run::{AUDIT_RECORD, RunDirectory, TRACE_RECORD},
-    stats::accounting_match::Expectation,
+    stats::audit::matching::Expectation,
     storage::{KernelDevice, Sector},
-    target::Caller,
 };
 
 use super::commands::{print_ignoring_a_closed_pipe, terminal_columns};
@@ -184,8 +184,9 @@ fn expectation(text: &str) -> Result<Expectation, String> {
 
 #[cfg(test)]
 mod tests {
+    use crate::{stats::audit::matching::Expectation, storage::KernelDevice};
+
     use super::{device, expectation};
-    use crate::{stats::accounting_match::Expectation, storage::KernelDevice};
 
     #[test]
     fn devices_are_read_as_blkparse_prints_them() {

@@ -10,24 +10,27 @@ use anyhow::Context as _;
 use nix::sys::signal::Signal;
 
 use crate::{
+    device_bench::{DeviceTestRequest, run_device_test},
     engine::{self, EngineOptions, LoadMode, RandomModelShape},
-    kernel::{Requirement, SessionOptions},
-    pressure, report,
+    place::inspect,
+    pressure,
+    probe::{Requirement, SessionOptions, kernel_release},
+    process::SignalWatch,
+    report,
     run::{
-        AttachOptions, DemoOptions, DeviceTestRequest, FinishedRun, LaunchOptions, TraceOptions,
-        bytes_progress, describe, examine, inspect, run_attach, run_demo, run_device_test,
-        run_launch,
+        AttachOptions, DemoOptions, FinishedRun, LaunchOptions, TraceOptions, bytes_progress,
+        describe, run_attach, run_demo, run_launch,
     },
-    target::SignalWatch,
 };
 
-use super::experiment::experiment;
 use super::{
     arguments::{
         Arguments, AttachArguments, Command, DemoArguments, DeviceArguments, DoctorArguments,
         EngineArguments, LaunchArguments, MakeModelArguments, ModelArguments, TraceArguments,
     },
     blktrace::{audit, blktrace},
+    doctor::examine,
+    experiment::experiment,
 };
 
 /// Executes a command line; returns the status to exit with. Call it before any other thread is started: it
@@ -114,6 +117,7 @@ fn device(arguments: DeviceArguments) -> anyhow::Result<i32> {
         file: arguments.file,
         run: arguments.run,
         time: Duration::from_secs(arguments.seconds),
+        kernel: kernel_release(),
         out: arguments.out,
     };
     let record = run_device_test(request, signals()?)?;

@@ -3,6 +3,7 @@
 mod arguments;
 mod blktrace;
 mod commands;
+mod doctor;
 mod experiment;
 mod size;
 

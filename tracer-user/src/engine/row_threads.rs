@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Builder, Scope};
 
-use super::arithmetic::Matrix;
-use super::error::EngineError;
+use super::{arithmetic::Matrix, error::EngineError};
 
 /// A matrix and the vector that it is multiplied with.
 #[derive(Clone)]
@@ -125,7 +124,8 @@ fn share_of(
 mod tests {
     use std::thread;
 
-    use super::super::arithmetic::Values;
+    use crate::engine::arithmetic::Values;
+
     use super::*;
 
     #[test]

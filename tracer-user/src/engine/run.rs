@@ -9,19 +9,22 @@ use std::time::Instant;
 
 use anyhow::Context;
 
-use super::arithmetic::{largest, softmax};
-use super::error::EngineError;
-use super::forward::Sequence;
-use super::mapping::Mapping;
-use super::options::EngineOptions;
-use super::probe_points::{
-    tracer_engine_loaded, tracer_engine_step_begins, tracer_engine_step_ends,
+use crate::{
+    model::{GgufErrorKind, GgufHeader},
+    stats::random_numbers::SplitMix64,
 };
-use super::row_threads::RowThreads;
-use super::timings::EngineReport;
-use super::weights::Weights;
-use crate::model::{GgufErrorKind, GgufHeader};
-use crate::stats::random_numbers::SplitMix64;
+
+use super::{
+    arithmetic::{largest, softmax},
+    error::EngineError,
+    forward::Sequence,
+    mapping::Mapping,
+    options::EngineOptions,
+    probe_points::{tracer_engine_loaded, tracer_engine_step_begins, tracer_engine_step_ends},
+    row_threads::RowThreads,
+    timings::EngineReport,
+    weights::Weights,
+};
 
 /// What the streams of random numbers are for.
 const PROMPT: u64 = 1;

@@ -21,11 +21,12 @@ use nix::{
     unistd::Pid,
 };
 
+use crate::process::{ObservedProcess, SignalWatch};
+
 use super::{
     lock::ExperimentLock,
     server::{Answer, Conversation, Request},
 };
-use crate::target::{ObservedProcess, SignalWatch};
 
 /// What the run said of itself: the engine's standard error, and the tracer's messages.
 pub const LOG_FILE: &str = "tracer.log";

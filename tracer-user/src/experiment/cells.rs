@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::schema::{ExperimentRunRecord, PlannedPressure};
+
 use super::plan::{Axis, Order, Plan, parse_pressure};
-use crate::record::{ExperimentRunRecord, PlannedPressure};
 
 /// The value of every axis.
 pub type Cell = BTreeMap<String, String>;
@@ -153,8 +154,9 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::{Cell, cells, runs};
     use crate::experiment::plan::{Axis, Order};
+
+    use super::{Cell, cells, runs};
 
     fn axes(sizes: &[usize]) -> Vec<Axis> {
         sizes

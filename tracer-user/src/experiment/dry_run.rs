@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use crate::process::Caller;
+
 use super::{
     cells::expand,
     estimate::{RunTimes, estimate, in_words},
@@ -11,7 +13,6 @@ use super::{
     plan::Plan,
     session::earlier_times,
 };
-use crate::target::Caller;
 
 /// Says which runs a plan makes, in their order, and how long that may take; makes nothing.
 ///

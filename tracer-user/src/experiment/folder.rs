@@ -22,16 +22,17 @@ use anyhow::{Context as _, bail};
 use nix::sys::statvfs::statvfs;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use crate::{
+    output::write_whole_file,
+    process::Caller,
+    schema::{ExperimentRunRecord, RunRecord},
+};
+
 use super::{
     cells::PlannedRun,
     lock::{ExperimentLock, LOCK_FILE},
     manifest::Manifest,
     plan::Plan,
-};
-use crate::{
-    record::{ExperimentRunRecord, RunRecord},
-    run::write_whole_file,
-    target::Caller,
 };
 
 /// The copy of the plan.
@@ -383,5 +384,4 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 }
 
 #[cfg(test)]
-#[path = "folder_tests.rs"]
 mod tests;

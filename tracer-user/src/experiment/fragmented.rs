@@ -8,11 +8,12 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
-use super::{folder::ExperimentFolder, identity::ModelIdentity, plan::Plan};
 use crate::{
     run::bytes_progress,
     storage::{FileExtents, make_fragmented_copy},
 };
+
+use super::{folder::ExperimentFolder, identity::ModelIdentity, plan::Plan};
 
 /// A model and the number of pieces that it is wanted in, where that is varied.
 type Wanted = (String, Option<u64>);

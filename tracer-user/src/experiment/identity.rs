@@ -14,8 +14,9 @@ use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::{process::ModelFiles, storage::residency_of_range};
+
 use super::plan::hexadecimal;
-use crate::{storage::residency_of_range, target::ModelFiles};
 
 /// So many bytes of each end go into the hash: the whole header of most models, and the end that an unfinished download
 /// lacks. Hashing whole models would take longer than many runs.

@@ -4,15 +4,16 @@ use std::{collections::BTreeMap, ffi::OsString, path::Path};
 
 use anyhow::Context as _;
 
+use crate::{
+    pressure::{BalloonSize, MemoryLimits},
+    run::ConditionsRequest,
+    schema::PlannedPressure,
+};
+
 use super::{
     cells::PlannedRun,
     identity::ModelIdentity,
     plan::{Adapter, ColdStart, Plan},
-};
-use crate::{
-    pressure::{BalloonSize, MemoryLimits},
-    record::PlannedPressure,
-    run::ConditionsRequest,
 };
 
 /// The engine's program and arguments.
@@ -136,8 +137,9 @@ pub fn conditions(pressure: PlannedPressure) -> ConditionsRequest {
 mod tests {
     use std::path::Path;
 
-    use super::{engine_command, launch_arguments};
     use crate::experiment::{cells::expand, identity::ModelIdentity, plan::Plan};
+
+    use super::{engine_command, launch_arguments};
 
     fn arguments(engine: &str, axes: &str) -> Vec<Vec<String>> {
         let text = format!(

@@ -1,6 +1,6 @@
 //! What is in an experiment, in lines.
 
-use crate::record::{AxisRecord, ExperimentRecord, ExperimentRunRecord, RunOutcome};
+use crate::schema::{AxisRecord, ExperimentRecord, ExperimentRunRecord, RunOutcome};
 
 /// A line for each run, and how many of them there are of each kind.
 #[must_use]

@@ -20,7 +20,7 @@ use nix::{
     fcntl::{Flock, FlockArg},
 };
 
-use crate::target::Caller;
+use crate::process::Caller;
 
 /// Name of the file.
 pub const LOCK_FILE: &str = "experiment.lock";
@@ -122,8 +122,9 @@ fn is_alive(process: i32) -> bool {
 mod tests {
     use std::{os::fd::AsRawFd as _, process::Command};
 
+    use crate::process::Caller;
+
     use super::ExperimentLock;
-    use crate::target::Caller;
 
     #[test]
     fn two_at_once_are_refused() {

@@ -5,19 +5,20 @@ use std::{collections::BTreeSet, ffi::OsString, path::Path};
 
 use nix::sys::statvfs::statvfs;
 
+use crate::{
+    pressure::{SystemMemory, memory_cgroup_version},
+    process::{Caller, resolve_program},
+    run::Conditions,
+    schema::PlannedPressure,
+    units,
+};
+
 use super::{
     cells::PlannedRun,
     fragmented::copies_bytes,
     identity::ModelIdentity,
     invocation::{conditions, engine_command},
     plan::{Adapter, Plan, PlanError, PlanErrors, parse_pressure},
-};
-use crate::{
-    pressure::{SystemMemory, memory_cgroup_version},
-    record::PlannedPressure,
-    report,
-    run::Conditions,
-    target::{Caller, resolve_program},
 };
 
 /// What a run writes, about: its record, its report and the engine's output. A record of an hour's run has some MiB.
@@ -131,7 +132,7 @@ fn memory(plan: &Plan, missing: &mut Vec<String>) {
             PlannedPressure::MemoryMax(bytes) if bytes > system.total_bytes => {
                 missing.push(format!(
                     "pressure {written}: the machine has {}, a larger limit is none",
-                    report::bytes(system.total_bytes)
+                    units::bytes(system.total_bytes)
                 ));
             }
             PlannedPressure::MemoryMax(_) if !asked_for_cgroup => {
@@ -175,9 +176,9 @@ fn disk(
                 missing.push(format!(
                     "{} runs need about {} in {}, and {} are free; choose another folder with --out",
                     runs.len(),
-                    report::bytes(needed),
+                    units::bytes(needed),
                     folder.display(),
-                    report::bytes(free)
+                    units::bytes(free)
                 ));
             }
         }
@@ -189,11 +190,12 @@ fn disk(
 mod tests {
     use std::fs;
 
-    use super::check;
     use crate::{
         experiment::{cells::expand, plan::Plan},
-        target::Caller,
+        process::Caller,
     };
+
+    use super::check;
 
     fn complaints(text: &str, folder: &std::path::Path) -> Vec<String> {
         let plan = Plan::parse(text).expect(text);

@@ -6,12 +6,13 @@ use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::{probe::kernel_release, schema::EXPERIMENT_SCHEMA_VERSION};
+
 use super::{
     cells::{Cell, PlannedRun},
     identity::ModelIdentity,
     plan::{Plan, hexadecimal},
 };
-use crate::{record::EXPERIMENT_SCHEMA_VERSION, run::kernel_release};
 
 /// With what runs are made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

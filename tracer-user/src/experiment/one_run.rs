@@ -4,6 +4,13 @@ use std::{fs::File, io, path::Path, time::SystemTime};
 
 use anyhow::Context as _;
 
+use crate::{
+    output::write_whole_file,
+    process::{EngineLogParser, EngineTimings, OutputStream, SignalWatch},
+    report,
+    schema::{EngineRecord, ExperimentRunRecord, RunRecord},
+};
+
 use super::{
     attempt::Attempt,
     cells::PlannedRun,
@@ -17,12 +24,6 @@ use super::{
     session::DiskFull,
     verdict::{failed_for_lack_of_space, read_log, verdict},
     work::{keep_answer, tokens_per_s, work},
-};
-use crate::{
-    record::{EngineRecord, ExperimentRunRecord, RunRecord},
-    report,
-    run::write_whole_file,
-    target::{EngineLogParser, EngineTimings, OutputStream, SignalWatch},
 };
 
 /// A run that failed with less than this left on the disk may have failed for it, and is made again.

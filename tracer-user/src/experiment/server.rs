@@ -18,7 +18,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use ureq::Agent;
 
-use crate::target::ObservedProcess;
+use crate::process::ObservedProcess;
 
 /// How often a server that loads is asked whether it is ready: seldom enough to be no load.
 const HEALTH_INTERVAL: Duration = Duration::from_millis(100);
@@ -273,5 +273,4 @@ fn end(server: &ObservedProcess) -> Result<(), String> {
 }
 
 #[cfg(test)]
-#[path = "server_tests.rs"]
 mod tests;

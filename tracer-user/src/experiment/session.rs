@@ -7,6 +7,13 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
+use crate::{
+    process::{Caller, SignalWatch},
+    report,
+    run::require_machine,
+    schema::{EXPERIMENT_SCHEMA_VERSION, ExperimentRecord, RunOutcome},
+};
+
 use super::{
     attempt::rest,
     cells::{PlannedRun, expand},
@@ -22,12 +29,6 @@ use super::{
     progress::Progress,
     summary::{load, planned, without_records},
     threshold::next_stage,
-};
-use crate::{
-    record::{EXPERIMENT_SCHEMA_VERSION, ExperimentRecord, RunOutcome},
-    report,
-    run::require_machine,
-    target::{Caller, SignalWatch},
 };
 
 /// How a session may go.

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use super::{cells::PlannedRun, folder::ExperimentFolder, manifest::Manifest, plan::Plan};
 use crate::{
-    record::{EXPERIMENT_SCHEMA_VERSION, ExperimentRecord, ExperimentRunRecord},
-    target::Caller,
+    process::Caller,
+    schema::{EXPERIMENT_SCHEMA_VERSION, ExperimentRecord, ExperimentRunRecord},
 };
+
+use super::{cells::PlannedRun, folder::ExperimentFolder, manifest::Manifest, plan::Plan};
 
 /// Reads an experiment whole: every planned run, with its record where it has one.
 ///

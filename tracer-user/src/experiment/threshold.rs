@@ -10,14 +10,15 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use toml::{Table, Value};
 
+use crate::{
+    report,
+    schema::{ExperimentRecord, PlannedPressure},
+};
+
 use super::{
     cells::{Cell, PlannedRun, cells, runs},
     manifest::Manifest,
     plan::{Adapter, Plan, PlanKind},
-};
-use crate::{
-    record::{ExperimentRecord, PlannedPressure},
-    report,
 };
 
 /// Fewer tell nothing where single runs differ.
@@ -238,11 +239,12 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::{Grid, ThresholdPressure, ThresholdRequest, even_grid, evenly, plan_text};
     use crate::{
         experiment::plan::{Adapter, Plan, PlanKind},
-        record::PlannedPressure,
+        schema::PlannedPressure,
     };
+
+    use super::{Grid, ThresholdPressure, ThresholdRequest, even_grid, evenly, plan_text};
 
     fn request() -> ThresholdRequest {
         ThresholdRequest {

@@ -2,11 +2,12 @@
 
 use std::{io, path::Path, time::Duration};
 
+use crate::schema::{RunOutcome, RunRecord};
+
 use super::{
     attempt::{Ended, LOG_FILE, describe_status},
     plan::Adapter,
 };
-use crate::record::{RunOutcome, RunRecord};
 
 /// Words of the tracer and of the kernel for a disk without room.
 const NO_SPACE: [&str; 2] = ["(os error 28)", "(os error 122)"];
@@ -148,11 +149,12 @@ pub fn read_log(directory: &Path) -> io::Result<String> {
 mod tests {
     use std::{os::unix::process::ExitStatusExt as _, process::ExitStatus, time::Duration};
 
-    use super::{failed_for_lack_of_space, verdict};
     use crate::{
         experiment::{attempt::Ended, plan::Adapter},
-        record::{CgroupRecord, RunOutcome, RunRecord},
+        schema::{CgroupRecord, RunOutcome, RunRecord},
     };
+
+    use super::{failed_for_lack_of_space, verdict};
 
     const LIMIT: Duration = Duration::from_secs(90);
 

@@ -9,11 +9,12 @@ use std::{
 use regex_lite::Regex;
 use sha2::{Digest as _, Sha256};
 
+use crate::schema::{RunRecord, WorkRecord};
+
 use super::{
     plan::{Adapter, EnginePlan, hexadecimal},
     server::Answer,
 };
-use crate::record::{RunRecord, WorkRecord};
 
 /// The engine's standard output as the launcher keeps it.
 const STDOUT: &str = "engine.stdout";
@@ -226,5 +227,4 @@ pub fn keep_answer(answer: &Answer, directory: &Path) -> io::Result<()> {
 }
 
 #[cfg(test)]
-#[path = "work_tests.rs"]
 mod tests;

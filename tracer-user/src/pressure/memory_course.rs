@@ -7,8 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::cgroup::CgroupMemory;
-use super::memory::SystemMemory;
+use super::{cgroup::CgroupMemory, memory::SystemMemory};
 
 /// Most points of a course.
 pub const LONGEST_COURSE_POINTS: usize = 600;
@@ -238,5 +237,4 @@ fn cgroup_point(first: Option<&CgroupMemory>, now: &CgroupMemory) -> CgroupPoint
 }
 
 #[cfg(test)]
-#[path = "memory_course_tests.rs"]
 mod tests;

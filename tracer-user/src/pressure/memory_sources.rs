@@ -1,8 +1,10 @@
 //! Where the points of a course of memory are read: the machine, and the cgroup that the process is in.
 
-use super::cgroup::{CgroupError, CgroupMemory, ProcessCgroup};
-use super::memory::SystemMemory;
-use super::memory_course::{MemoryReading, ProcessPoint};
+use super::{
+    cgroup::{CgroupError, CgroupMemory, ProcessCgroup},
+    memory::SystemMemory,
+    memory_course::{MemoryReading, ProcessPoint},
+};
 
 /// Reads the machine's memory and a cgroup's, as often as asked.
 ///
@@ -57,7 +59,8 @@ fn has_statistics(memory: &CgroupMemory) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::memory_course::MemoryCourse;
+    use crate::pressure::memory_course::MemoryCourse;
+
     use super::*;
 
     #[test]

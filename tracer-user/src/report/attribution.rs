@@ -5,14 +5,14 @@ use std::{
     fmt::Write as _,
 };
 
-use crate::record::{ModelRecord, PageCacheRecord, RunRecord, TensorRecord, TokenRecord};
-
-use super::{
-    markdown::{escaped, table},
+use crate::{
+    schema::{ModelRecord, PageCacheRecord, RunRecord, TensorRecord, TokenRecord},
     units::{
         bytes, count, factor, observed_bytes, observed_count, rate, seconds, share, unobserved,
     },
 };
+
+use super::markdown::{escaped, table};
 
 /// Steps that the table shows; a longer run is shown by its first and last ones.
 const STEPS_SHOWN: usize = 40;

@@ -4,12 +4,14 @@ use std::fmt::Write as _;
 
 use comfy_table::{ContentArrangement, Table, presets};
 
-use crate::record::{AccountingRecord, AuditRecord, ExpectationRecord, FitRecord};
+use crate::{
+    schema::{AccountingRecord, AuditRecord, ExpectationRecord, FitRecord},
+    units::{bytes, count, factor, share},
+};
 
 use super::{
     block_trace::losses,
     markdown::{escaped, table},
-    units::{bytes, count, factor, share},
 };
 
 const DEFAULT_COLUMNS: u16 = 140;
@@ -257,11 +259,12 @@ fn class(fit: &FitRecord) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{audit_markdown, audit_terminal};
-    use crate::record::{
+    use crate::schema::{
         AccountingRecord, AuditRecord, ExpectationRecord, FitRecord, GapClassRecord,
         TraceLossRecord,
     };
+
+    use super::{audit_markdown, audit_terminal};
 
     fn accounting(name: &str, amplification: f64, backward: f64) -> AccountingRecord {
         AccountingRecord {

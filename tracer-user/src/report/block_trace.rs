@@ -2,13 +2,15 @@
 
 use std::fmt::Write as _;
 
-use crate::record::{BlockTraceRecord, TraceLossRecord};
+use crate::{
+    schema::{BlockTraceRecord, TraceLossRecord},
+    units::{bytes, count, observed_count, seconds, share},
+};
 
 use super::{
     figures::{Section, gap_rows, read_rows, row, speed_rows},
     markdown::{checks, devices, escaped, every_figure, gaps, sizes},
     terminal::table_of,
-    units::{bytes, count, observed_count, seconds, share},
 };
 
 /// What a live run can say and a trace cannot.
@@ -187,8 +189,9 @@ pub fn block_trace_markdown(record: &BlockTraceRecord) -> String {
 
 #[cfg(test)]
 mod tests {
+    use crate::schema::{BlockTraceRecord, Check, TraceLossRecord};
+
     use super::{block_trace_markdown, block_trace_terminal};
-    use crate::record::{BlockTraceRecord, Check, TraceLossRecord};
 
     #[test]
     fn what_is_missing_is_shouted() {

@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 
 use comfy_table::{ContentArrangement, Table, presets};
 
-use crate::record::{DeviceTestRecord, PatternRecord, SpreadRecord};
-
-use super::units::{bytes, count, rate, share, unobserved};
+use crate::{
+    schema::{DeviceTestRecord, PatternRecord, SpreadRecord},
+    units::{bytes, count, rate, share, unobserved},
+};
 
 const DEFAULT_COLUMNS: u16 = 120;
 const NARROWEST_COLUMNS: u16 = 60;
@@ -155,11 +156,12 @@ fn run(text: &mut String, record: &DeviceTestRecord) {
 
 #[cfg(test)]
 mod tests {
-    use super::device_test;
-    use crate::record::{
+    use crate::schema::{
         DeviceTestRecord, OrderCostRecord, OtherLoadRecord, PatternRecord, SpreadRecord, TestedRun,
         UsedRecord,
     };
+
+    use super::device_test;
 
     #[test]
     fn figures_stand_with_their_spread() {

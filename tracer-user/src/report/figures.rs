@@ -1,11 +1,12 @@
 //! The rows of the run's table: name, value, and a sentence on what it says. Terminal and Markdown show
 //! the same rows.
 
-use crate::record::{GapClassRecord, GapsRecord, ModelRecord, RunRecord};
-
-use super::units::{
-    bytes, count, factor, observed_bytes, observed_count, rate, seconds, share, signed_bytes,
-    unobserved,
+use crate::{
+    schema::{GapClassRecord, GapsRecord, ModelRecord, RunRecord},
+    units::{
+        bytes, count, factor, observed_bytes, observed_count, rate, seconds, share, signed_bytes,
+        unobserved,
+    },
 };
 
 /// One figure.

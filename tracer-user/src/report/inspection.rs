@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 
 use comfy_table::{ContentArrangement, Table, presets};
 
-use crate::record::{InspectedGroup, InspectedPiece, ModelInspection};
-
-use super::units::{bytes, count, observed_bytes, share, unobserved};
+use crate::{
+    schema::{InspectedGroup, InspectedPiece, ModelInspection},
+    units::{bytes, count, observed_bytes, share, unobserved},
+};
 
 /// Extents that are listed; the JSON has all of them.
 const EXTENTS_SHOWN: usize = 8;

@@ -2,16 +2,18 @@
 
 use std::fmt::Write as _;
 
-use crate::record::{Check, DeviceRecord, ModelRecord, OrderRecord, RunRecord};
+use crate::{
+    schema::{Check, DeviceRecord, ModelRecord, OrderRecord, RunRecord},
+    units::{
+        bytes, count, factor, observed_bytes, observed_count, rate, seconds, share, unobserved,
+    },
+};
 
 use super::{
     attribution::{attribution, device_share},
     audit::accountings,
     figures::{Section, sections},
     terminal::verdict,
-    units::{
-        bytes, count, factor, observed_bytes, observed_count, rate, seconds, share, unobserved,
-    },
 };
 
 /// The whole report.
@@ -277,7 +279,7 @@ fn cache(text: &mut String, model: &ModelRecord) {
             observed_bytes(cache.after_bytes),
             cache
                 .delta_bytes
-                .map_or_else(unobserved, super::units::signed_bytes),
+                .map_or_else(unobserved, crate::units::signed_bytes),
             match cache.delta_bytes {
                 Some(delta) if model.model.size_bytes > 0 => {
                     share(Some(delta as f64 / model.model.size_bytes as f64))
@@ -484,8 +486,9 @@ fn overhead(text: &mut String, record: &RunRecord) {
 
 #[cfg(test)]
 mod tests {
+    use crate::schema::{ModelIdentity, ModelRecord, RunRecord};
+
     use super::{escaped, markdown};
-    use crate::record::{ModelIdentity, ModelRecord, RunRecord};
 
     #[test]
     fn foreign_text_cannot_break_a_table() {

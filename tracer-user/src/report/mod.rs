@@ -9,7 +9,6 @@ mod figures;
 mod inspection;
 mod markdown;
 mod terminal;
-mod units;
 
 pub use audit::{accounting_table, audit_markdown, audit_terminal};
 pub use block_trace::{block_trace_markdown, block_trace_terminal};
@@ -20,4 +19,3 @@ pub use experiment::{
 pub use inspection::inspection;
 pub use markdown::markdown;
 pub use terminal::terminal;
-pub use units::{bytes, rate};

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use comfy_table::{Attribute, Cell, ContentArrangement, Table, presets};
 
-use crate::record::RunRecord;
+use crate::schema::RunRecord;
 
 use super::{
     audit::accounting_table,
@@ -116,11 +116,12 @@ pub(super) fn verdict(record: &RunRecord) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::terminal;
-    use crate::record::{
+    use crate::schema::{
         BandwidthRecord, Check, GapsRecord, LatencyRecord, LossRecord, ModelRecord, ReadsRecord,
         RunRecord,
     };
+
+    use super::terminal;
 
     #[test]
     fn a_violated_check_and_a_loss_are_shouted() {

@@ -6,19 +6,19 @@ use anyhow::bail;
 use tokio::time;
 
 use crate::{
-    kernel::Session,
-    record::ExitRecord,
-    target::{Caller, ObservedProcess, OpenModels, SignalWatch},
+    output::RunDirectory,
+    place::{RequestedModel, Subject},
+    probe::Session,
+    process::{Caller, ObservedProcess, OpenModels, SignalWatch},
+    schema::ExitRecord,
 };
 
 use super::{
-    directory::RunDirectory,
-    engine_watch::EngineWatch,
-    subject::{RequestedModel, Subject},
     tracing::{
         FinishedRun, Prepared, TraceOptions, Wake, conclude, poll_signals, require_machine,
         watch_until,
     },
+    watch::engine::EngineWatch,
 };
 
 /// What to attach to, and how.

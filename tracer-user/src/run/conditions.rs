@@ -10,14 +10,13 @@ use anyhow::{Context as _, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
+    place::Subject,
     pressure::{
         Balloon, BalloonSize, CgroupVersion, DropCaches, MemoryCgroup, MemoryLimits, drop_caches,
         evict_file, largest_balloon, memory_cgroup_version, remove_leftovers,
     },
-    record::{CgroupRecord, PressureRecord},
+    schema::{CgroupRecord, PressureRecord},
 };
-
-use super::subject::Subject;
 
 /// What to do to the memory.
 #[derive(Clone, Debug, Default)]
@@ -56,8 +55,8 @@ impl Conditions {
             if limits.max_bytes < LEAST_CGROUP_BYTES {
                 bail!(
                     "no process starts in {}; choose --memory-max of at least {}",
-                    crate::report::bytes(limits.max_bytes),
-                    crate::report::bytes(LEAST_CGROUP_BYTES)
+                    crate::units::bytes(limits.max_bytes),
+                    crate::units::bytes(LEAST_CGROUP_BYTES)
                 );
             }
             if let Some(high_bytes) = limits.high_bytes {
@@ -69,8 +68,8 @@ impl Conditions {
                 if high_bytes > limits.max_bytes {
                     bail!(
                         "--memory-high {} lies above --memory-max {} and would do nothing; choose less",
-                        crate::report::bytes(high_bytes),
-                        crate::report::bytes(limits.max_bytes)
+                        crate::units::bytes(high_bytes),
+                        crate::units::bytes(limits.max_bytes)
                     );
                 }
             }
@@ -185,7 +184,7 @@ pub fn bytes_progress(total_bytes: u64, what: &'static str) -> ProgressBar {
         progress.set_style(style);
     }
     if progress.is_hidden() {
-        eprintln!("tracer: {what}, {}", crate::report::bytes(total_bytes));
+        eprintln!("tracer: {what}, {}", crate::units::bytes(total_bytes));
     }
     progress
 }

@@ -7,8 +7,8 @@ use anyhow::{Context as _, bail};
 use crate::{
     engine::RandomModelShape,
     pressure::MemoryLimits,
+    process::{Caller, SignalWatch},
     storage::{Mapping, map_file},
-    target::{Caller, SignalWatch},
 };
 
 use super::{
@@ -50,7 +50,7 @@ pub async fn run_demo(options: DemoOptions, signals: SignalWatch) -> anyhow::Res
     eprintln!(
         "tracer: running the built-in engine on {} with {} of memory for it and the model's pages",
         model.display(),
-        crate::report::bytes(memory_max_bytes)
+        crate::units::bytes(memory_max_bytes)
     );
     let tracer = std::env::current_exe().context("cannot find the tracer's own program")?;
     let mut command: Vec<OsString> = vec![tracer.into(), "engine".into(), "--model".into()];

@@ -7,23 +7,23 @@ use nix::sys::signal::Signal;
 use tokio::time;
 
 use crate::{
-    kernel::Session,
-    record::{ExitRecord, RunRecord},
-    target::{
+    output::RunDirectory,
+    place::{RequestedModel, Subject},
+    probe::Session,
+    process::{
         Caller, EngineExit, EngineSignals, ExitKind, LaunchRequest, OutputLine, SignalWatch,
         launch, resolve_program,
     },
+    schema::{ExitRecord, RunRecord},
 };
 
 use super::{
     conditions::{Conditions, ConditionsRequest},
-    directory::RunDirectory,
-    engine_watch::EngineWatch,
-    subject::{RequestedModel, Subject},
     tracing::{
         FinishedRun, Opened, Prepared, TraceOptions, Wake, conclude, poll_signals, require_machine,
         watch_until,
     },
+    watch::engine::EngineWatch,
 };
 
 /// What to launch, and how.

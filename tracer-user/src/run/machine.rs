@@ -6,7 +6,7 @@ use procfs::Current as _;
 
 use crate::{
     pressure::{PressureShare, SystemMemory},
-    record::{MachineRecord, MemoryRecord},
+    schema::{MachineRecord, MemoryRecord},
 };
 
 /// The machine's memory at one moment.
@@ -133,15 +133,6 @@ pub fn add_pressure(machine: &mut MachineRecord, before: &MemoryState, after: &M
     };
     machine.io_pressure_some_s = seconds(MemoryState::io_pressure);
     machine.memory_pressure_some_s = seconds(MemoryState::memory_pressure);
-}
-
-/// Release of the running kernel.
-#[must_use]
-pub fn kernel_release() -> String {
-    nix::sys::utsname::uname().map_or_else(
-        |error| format!("unknown ({error})"),
-        |name| name.release().to_string_lossy().into_owned(),
-    )
 }
 
 #[cfg(test)]

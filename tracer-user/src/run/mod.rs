@@ -1,51 +1,20 @@
-//! One traced run, start to finish, and its record on disk.
+//! One traced run, start to finish, and its record.
 
 mod assemble;
 mod attach;
-mod attribution;
-mod attribution_checks;
-mod audit;
 mod checks;
 mod conditions;
 mod demo;
-mod device_test;
-mod directory;
-mod doctor;
-mod engine_watch;
-mod inspect;
 mod launch;
-mod locate;
 mod machine;
-mod marks;
-mod model_record;
-mod moments;
-mod pieces;
-mod probe_finder;
-mod quantity;
-mod read_list;
-mod residency_samples;
 mod stream;
-pub(crate) mod stream_record;
-mod subject;
-mod subject_tables;
 mod tracing;
-mod undivided;
-mod whole_file;
+mod watch;
 mod window;
 
 pub use attach::{AttachOptions, run_attach};
 pub use conditions::{Conditions, ConditionsRequest, bytes_progress};
 pub use demo::{DemoOptions, run_demo};
-pub use device_test::{DeviceTestRequest, run_device_test};
-pub(crate) use directory::{AUDIT_RECORD, RunDirectory, TRACE_RECORD};
-pub use doctor::examine;
-pub use inspect::inspect;
 pub use launch::{LaunchOptions, run_launch};
-pub(crate) use locate::{Layout, Locator, Owner, Part};
-pub use machine::kernel_release;
-pub use marks::NamedSymbol;
-pub(crate) use model_record::identity;
-pub use quantity::{parse_bytes, parse_duration};
-pub use subject::{RequestedModel, Subject};
 pub use tracing::{FinishedRun, TraceOptions, describe, require_machine};
-pub use whole_file::write_whole_file;
+pub use watch::marks::NamedSymbol;

@@ -10,25 +10,28 @@ use tokio::{io::unix::AsyncFd, time};
 use tracer_common::program::Program;
 
 use crate::{
-    kernel::{Requirement, RequirementState, Session, SessionOptions, requirements},
-    record::{MachineRecord, RunRecord, SCHEMA_VERSION},
-    stats::page_events::TouchEvents,
-    target::{Caller, ReceivedSignal, SignalWatch},
+    output::RunDirectory,
+    place::{ModelPieces, Subject},
+    probe::{Requirement, RequirementState, Session, SessionOptions, kernel_release, requirements},
+    process::{Caller, ReceivedSignal, SignalWatch},
+    schema::{MachineRecord, RunRecord, SCHEMA_VERSION},
+    stats::pages::events::TouchEvents,
 };
 
 use super::{
     assemble::{self, ResidencyCourse},
-    audit::LiveAudit,
-    directory::RunDirectory,
-    engine_watch::{EngineWatch, SharedLog},
-    machine::{self, MemoryState, kernel_release},
-    marks::{MarkedSymbols, NamedSymbol, SharedMarks},
-    moments::residency_now,
-    pieces::ModelPieces,
-    probe_finder::ProbeFinder,
-    read_list::{self, WindowReads},
-    stream::{Stream, StreamSetup},
-    subject::Subject,
+    machine::{self, MemoryState},
+    stream::{
+        Stream, StreamSetup,
+        live_audit::LiveAudit,
+        window_reads::{self, WindowReads},
+    },
+    watch::{
+        engine::{EngineWatch, SharedLog},
+        marks::{MarkedSymbols, NamedSymbol, SharedMarks},
+        probe_finder::ProbeFinder,
+        residency_moments::residency_now,
+    },
     window::Window,
 };
 
@@ -260,7 +263,7 @@ impl Opened {
             &watch.process_ids,
             &self.pieces,
         );
-        read_list::add_to(&mut record, reads);
+        window_reads::add_to(&mut record, reads);
         Ok((record, self.directory, self.caller))
     }
 }

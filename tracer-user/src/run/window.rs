@@ -11,13 +11,13 @@ use tokio::{
 };
 
 use crate::{
-    kernel::{Aggregates, ProgramRun, Session, WAKE_INTERVAL},
+    probe::{Aggregates, ProgramRun, Session, WAKE_INTERVAL},
+    process::monotonic_nanos,
     stats::Nanos,
     storage::{BlockDevice, DeviceStatistics, Sysfs},
-    target::monotonic_nanos,
 };
 
-use super::{probe_finder::SessionRequest, stream::Stream};
+use super::{stream::Stream, watch::probe_finder::SessionRequest};
 
 /// A device's own counters around one side of the gate. The gate's true moment lies between the two.
 #[derive(Clone, Debug)]

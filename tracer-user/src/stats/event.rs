@@ -87,7 +87,7 @@ pub struct ReadIssued {
 }
 
 /// A part of a read, or all of it, came back from the driver. The pieces of files in it come beside it (see
-/// [`crate::stats::model_accumulator::ModelAccumulator::complete`]).
+/// [`crate::stats::model::accumulator::ModelAccumulator::complete`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadCompleted {
     /// When.

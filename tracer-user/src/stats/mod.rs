@@ -8,44 +8,18 @@
 //! [`ModelAccumulator`] composes the rest for one model. What a figure cannot say, because nothing was
 //! observed, is `None`; a zero is a zero that was counted.
 
-pub mod accounting;
-pub mod accounting_match;
-pub mod attribution;
-pub mod bandwidth;
-pub mod distances;
+pub mod audit;
 pub mod event;
-pub mod exchange_check;
-pub mod exchange_order;
 pub mod experiment;
-pub mod file_order;
-pub mod gaps;
-pub mod latency;
-pub mod miss_stream;
-pub mod model_accumulator;
-pub mod model_figures;
-pub mod overlap;
-pub mod page_cache;
-pub mod page_events;
-pub mod page_figures;
-pub mod page_history;
-mod page_state;
-pub mod phase;
-pub mod phase_reads;
-pub mod piece_reads;
+pub mod model;
+pub mod order;
+pub mod pages;
+pub mod phases;
 pub mod pieces;
-pub mod process_share;
-pub mod queue_depth;
 pub(crate) mod random_numbers;
 pub mod ratio;
-pub mod requests;
-pub mod segments;
-pub mod sizes;
-pub mod spans;
-pub mod stall;
-mod step_pieces;
-pub mod steps;
-pub mod streams;
-pub mod unique;
+pub mod reads;
+pub mod waits;
 
 #[cfg(test)]
 mod recorded_traces;
@@ -55,5 +29,5 @@ mod simulated_device;
 pub use event::{
     FilePosition, FileRange, Nanos, ReadCompleted, ReadIssued, ReadRequeued, RequestId,
 };
-pub use model_accumulator::{FileData, ModelAccumulator};
-pub use model_figures::ModelFigures;
+pub use model::accumulator::{FileData, ModelAccumulator};
+pub use model::figures::ModelFigures;

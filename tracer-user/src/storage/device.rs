@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::filesystem::{FileSystem, FileSystemError};
-use super::overlay;
-use super::sysfs::{BlockDevice, Sysfs, SysfsError};
-use super::units::{KernelDevice, Sector};
+use super::{
+    filesystem::{FileSystem, FileSystemError},
+    overlay,
+    sysfs::{BlockDevice, Sysfs, SysfsError},
+    units::{KernelDevice, Sector},
+};
 
 /// Why it could not be found out where a file lives.
 #[derive(Debug, Error)]
@@ -247,10 +249,11 @@ fn is_on_realtime_device(file: &File) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::mount_table::MountTable;
-    use super::super::test_disk::TestDisk;
+    use crate::storage::{
+        DeviceExtents, FileExtents, SECTOR_BYTES, mount_table::MountTable, test_disk::TestDisk,
+    };
+
     use super::*;
-    use crate::storage::{DeviceExtents, FileExtents, SECTOR_BYTES};
     use std::io::Write;
     use std::os::unix::fs::FileExt;
 

@@ -2,8 +2,10 @@
 
 use thiserror::Error;
 
-use super::extents::FileExtents;
-use super::units::{FileOffset, KernelDevice, SECTOR_BYTES, Sector};
+use super::{
+    extents::FileExtents,
+    units::{FileOffset, KernelDevice, SECTOR_BYTES, Sector},
+};
 
 /// Why files cannot be laid out on a device.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -205,7 +207,8 @@ fn mark_shared(runs: &mut [Run]) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::extents::FileExtent;
+    use crate::storage::extents::FileExtent;
+
     use super::*;
     use proptest::prelude::*;
 

@@ -305,7 +305,8 @@ pub(crate) fn keep_caches() -> std::sync::RwLockReadGuard<'static, ()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::test_disk::TestDisk;
+    use crate::storage::test_disk::TestDisk;
+
     use super::*;
     use std::io::Write;
     use std::os::unix::fs::FileExt;

@@ -8,6 +8,8 @@ use std::{
 
 use toml::Spanned;
 
+use crate::{schema::PlannedPressure, units::parse_duration};
+
 use super::{
     Adapter, Axis, ColdStart, EnginePlan, Order, Plan, PlanErrors, PlanKind, Template,
     parse_pressure,
@@ -15,7 +17,6 @@ use super::{
     source::{Complaints, EngineSource, Source, read},
     template::is_name,
 };
-use crate::{record::PlannedPressure, run::parse_duration};
 
 /// A run without a limit of its own.
 const DEFAULT_TIME_LIMIT: Duration = Duration::from_secs(3600);

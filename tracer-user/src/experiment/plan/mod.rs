@@ -17,8 +17,8 @@ pub use source::{PlanError, PlanErrors};
 pub use template::{Template, TemplateError};
 
 use crate::{
-    record::{AxisRecord, PlannedPressure},
-    run::parse_bytes,
+    schema::{AxisRecord, PlannedPressure},
+    units::parse_bytes,
 };
 
 /// What is done with a plan.

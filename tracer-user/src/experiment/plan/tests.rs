@@ -1,7 +1,8 @@
 use proptest::prelude::*;
 
+use crate::schema::PlannedPressure;
+
 use super::{Adapter, ColdStart, Order, Plan, parse_pressure};
-use crate::record::PlannedPressure;
 
 const GOOD: &str = r#"
 name = "coverage"

@@ -5,10 +5,12 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::error::CgroupError;
-use super::hierarchy::{CgroupVersion, MemoryHierarchy, has_word};
-use super::name::Owner;
-use super::statistics::{CgroupMemory, limit_bytes};
+use super::{
+    error::CgroupError,
+    hierarchy::{CgroupVersion, MemoryHierarchy, has_word},
+    name::Owner,
+    statistics::{CgroupMemory, limit_bytes},
+};
 
 /// Limits of a cgroup. Swap is always off in it: a limit that can be evaded into swap is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -253,10 +255,12 @@ fn move_out(hierarchy: &MemoryHierarchy, directory: &Path) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::name::remove_leftovers;
+    use crate::{
+        pressure::{cgroup::name::remove_leftovers, evict_file},
+        storage::keep_caches,
+    };
+
     use super::*;
-    use crate::pressure::evict_file;
-    use crate::storage::keep_caches;
     use std::os::fd::AsRawFd;
     use std::os::unix::process::CommandExt;
     use std::process::{Command, Stdio};

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use crate::storage::MountTable;
 
-use super::error::CgroupError;
-use super::hierarchy::{CgroupVersion, cgroup_path, memory_mount, visible};
-use super::statistics::CgroupMemory;
+use super::{
+    error::CgroupError,
+    hierarchy::{CgroupVersion, cgroup_path, memory_mount, visible},
+    statistics::CgroupMemory,
+};
 
 /// A process's memory cgroup, as far as this process can see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,7 +82,8 @@ impl ProcessCgroup {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{MemoryCgroup, MemoryLimits};
+    use crate::pressure::cgroup::{MemoryCgroup, MemoryLimits};
+
     use super::*;
     use std::process::{Command, Stdio};
 

@@ -1,6 +1,6 @@
 //! Values of one figure over runs, as a person reads them.
 
-use super::super::units::{bytes, count, factor, rate, seconds, share, unobserved};
+use crate::units::{bytes, count, factor, rate, seconds, share, unobserved};
 
 /// The unit of a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

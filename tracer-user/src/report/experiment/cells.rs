@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::record::{ExperimentRecord, PlannedPressure};
-
-use super::super::units::bytes;
+use crate::{
+    schema::{ExperimentRecord, PlannedPressure},
+    units::bytes,
+};
 
 /// What was done to the memory, with its size.
 pub(super) fn pressure(planned: PlannedPressure) -> String {

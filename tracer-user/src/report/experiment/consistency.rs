@@ -1,19 +1,17 @@
 //! How well runs of one cell agree, which of them disagree and with what beside them, and differences between cells.
 
 use crate::{
-    record::ExperimentRecord,
+    report::markdown::{escaped, table},
+    schema::ExperimentRecord,
     stats::experiment::{
         bootstrap::{CONFIDENCE, median},
         disagreement::{Circumstances, likely_causes, outliers},
         pairs::paired_differences,
         summary::{FigureKind, FigureSummary, Spread, summarise},
     },
-};
-
-use super::super::{
-    markdown::{escaped, table},
     units::unobserved,
 };
+
 use super::{
     amounts::Unit,
     figures::{FIGURES, Figure},
@@ -309,22 +307,23 @@ fn difference(
 
 #[cfg(test)]
 mod tests {
-    use super::{consistency, disagreeing};
     use crate::{
-        record::PlannedPressure,
         report::experiment::{
             groups::groups,
             sample::{GIB, experiment, finished, with_model, with_record},
         },
+        schema::PlannedPressure,
     };
 
-    fn text(made: &crate::record::ExperimentRecord) -> String {
+    use super::{consistency, disagreeing};
+
+    fn text(made: &crate::schema::ExperimentRecord) -> String {
         let mut text = String::new();
         consistency(&mut text, made, &groups(made));
         text
     }
 
-    fn timed(seconds: f64) -> crate::record::ExperimentRunRecord {
+    fn timed(seconds: f64) -> crate::schema::ExperimentRunRecord {
         with_record(finished("a.gguf", PlannedPressure::None), |record| {
             record.time.wall_s = seconds;
         })

@@ -1,6 +1,7 @@
 //! Tables of speed: devices side by side, bandwidth and latency.
 
-use super::super::{markdown::table, units::unobserved};
+use crate::{report::markdown::table, units::unobserved};
+
 use super::{
     amounts::Unit,
     groups::{Group, Traced},
@@ -91,12 +92,12 @@ pub(super) fn bandwidth(text: &mut String, groups: &[Group<'_>]) {
     let rows: Vec<Vec<String>> = groups
         .iter()
         .map(|group| {
-            let rate = |pick: fn(&crate::record::BandwidthRecord) -> Option<f64>| {
+            let rate = |pick: fn(&crate::schema::BandwidthRecord) -> Option<f64>| {
                 group.show(Unit::BytesPerSecond, |run| {
                     pick(run.model.bandwidth.as_ref()?)
                 })
             };
-            let latency = |pick: fn(&crate::record::LatencyRecord) -> Option<f64>| {
+            let latency = |pick: fn(&crate::schema::LatencyRecord) -> Option<f64>| {
                 group.show(Unit::Count, |run| {
                     pick(run.model.latency_us.as_ref()?).map(f64::round)
                 })

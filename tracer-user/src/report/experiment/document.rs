@@ -1,8 +1,7 @@
 //! The whole report of an experiment, in Markdown.
 
-use crate::record::ExperimentRecord;
+use crate::{report::markdown::escaped, schema::ExperimentRecord};
 
-use super::super::markdown::escaped;
 use super::{
     consistency::consistency,
     device_tables::{bandwidth, devices},
@@ -46,5 +45,4 @@ pub fn experiment_markdown(experiment: &ExperimentRecord) -> String {
 }
 
 #[cfg(test)]
-#[path = "document_tests.rs"]
 mod tests;

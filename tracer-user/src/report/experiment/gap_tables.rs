@@ -1,8 +1,10 @@
 //! The gap distribution across models: the study's rows, a column for each cell.
 
-use crate::record::{GapClassRecord, GapsRecord, PhaseGapsRecord};
+use crate::{
+    report::markdown::table,
+    schema::{GapClassRecord, GapsRecord, PhaseGapsRecord},
+};
 
-use super::super::markdown::table;
 use super::{
     amounts::Unit,
     groups::{Group, MemoryClass, Traced},
@@ -130,14 +132,15 @@ fn distribution(
 
 #[cfg(test)]
 mod tests {
-    use super::gaps;
     use crate::{
-        record::{GapClassRecord, PlannedPressure},
         report::experiment::{
             groups::groups,
             sample::{experiment, finished, with_model},
         },
+        schema::{GapClassRecord, PlannedPressure},
     };
+
+    use super::gaps;
 
     #[test]
     fn each_class_stands_in_its_row_of_the_study_s_table() {

@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, collections::BTreeMap};
 
 use crate::{
-    record::{
+    schema::{
         ExperimentRecord, ExperimentRunRecord, ModelRecord, PhaseRecord, PlannedPressure,
         RunOutcome, RunRecord,
     },
@@ -12,11 +12,13 @@ use crate::{
         modes::{Modes, modes},
         pooling::{NotPooled, Work, same_work},
     },
+    units::unobserved,
 };
 
-use super::super::units::unobserved;
-use super::amounts::Unit;
-use super::cells::{pressure, short, values, varied};
+use super::{
+    amounts::Unit,
+    cells::{pressure, short, values, varied},
+};
 
 /// Experiments of different kinds: their runs never stand in one table, let alone in one median.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -281,12 +283,13 @@ fn work<'a>(run: &Traced<'a>) -> Work<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{MemoryClass, groups};
     use crate::{
-        record::PlannedPressure,
         report::experiment::sample::{experiment, finished},
+        schema::PlannedPressure,
         stats::experiment::pooling::NotPooled,
     };
+
+    use super::{MemoryClass, groups};
 
     const GIB: u64 = 1 << 30;
 

@@ -1,11 +1,11 @@
 //! Tables of memory: the cache delta, and what is needed beside the file.
 
-use crate::stats::experiment::bootstrap::median;
-
-use super::super::{
-    markdown::table,
+use crate::{
+    report::markdown::table,
+    stats::experiment::bootstrap::median,
     units::{bytes, observed_bytes, share, unobserved},
 };
+
 use super::{
     amounts::Unit,
     groups::{Group, Traced},
@@ -116,7 +116,7 @@ pub(super) fn beside(text: &mut String, groups: &[Group<'_>]) {
     let rows: Vec<Vec<String>> = groups
         .iter()
         .map(|group| {
-            let peak = |pick: &dyn Fn(&crate::record::PeakMemoryRecord) -> Option<u64>| {
+            let peak = |pick: &dyn Fn(&crate::schema::PeakMemoryRecord) -> Option<u64>| {
                 group.show(Unit::Bytes, |run| {
                     Some(pick(run.record.process.peak.as_ref()?)? as f64)
                 })

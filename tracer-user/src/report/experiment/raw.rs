@@ -1,11 +1,11 @@
 //! Raw data: every finished run on a line of its own.
 
-use crate::record::ExperimentRecord;
-
-use super::super::{
-    markdown::table,
+use crate::{
+    report::markdown::table,
+    schema::ExperimentRecord,
     units::{bytes, observed_bytes, observed_count, share, unobserved},
 };
+
 use super::{
     cells::{pressure, values, varied},
     figures::FIGURES,

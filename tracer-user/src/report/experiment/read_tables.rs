@@ -1,11 +1,11 @@
 //! Tables of what was read: results, amplification, coverage by phase.
 
-use crate::stats::experiment::bootstrap::median;
-
-use super::super::{
-    markdown::table,
+use crate::{
+    report::markdown::table,
+    stats::experiment::bootstrap::median,
     units::{bytes, observed_bytes, unobserved},
 };
+
 use super::{
     amounts::Unit,
     cells::pressure,

@@ -1,6 +1,6 @@
 //! Records for tests.
 
-use crate::record::{
+use crate::schema::{
     AxisRecord, BandwidthRecord, CacheRecord, DeviceRecord, ExperimentRecord, ExperimentRunRecord,
     GapClassRecord, GapsRecord, MachineRecord, MarksRecord, ModelIdentity, ModelRecord,
     PeakMemoryRecord, PhaseGapsRecord, PhaseRecord, PlannedPressure, ReadsRecord, RunOutcome,

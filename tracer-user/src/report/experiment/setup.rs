@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::record::{ExperimentRecord, RunOutcome};
-
-use super::super::{
-    markdown::{escaped, table},
+use crate::{
+    report::markdown::{escaped, table},
+    schema::{ExperimentRecord, RunOutcome},
     units::{bytes, count, observed_count, unobserved},
 };
+
 use super::{
     cells::{pressure, short, values, varied},
     groups::{MemoryClass, Traced, traced, unsound},
@@ -49,7 +49,7 @@ pub(super) fn setup(text: &mut String, experiment: &ExperimentRecord) {
                 .filter_map(|run| Some((pick(run)?, run.run.number))),
         )
     };
-    let machine = |pick: &dyn Fn(&crate::record::MachineRecord) -> Option<String>| {
+    let machine = |pick: &dyn Fn(&crate::schema::MachineRecord) -> Option<String>| {
         over(&|run| pick(&run.record.machine))
     };
     let mut rows: Vec<Vec<String>> = vec![

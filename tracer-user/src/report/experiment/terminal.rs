@@ -4,9 +4,11 @@ use std::fmt::Write as _;
 
 use comfy_table::{ContentArrangement, Table, presets};
 
-use crate::record::{ExperimentRecord, RunOutcome};
+use crate::{
+    report::terminal::{DEFAULT_COLUMNS, NARROWEST_COLUMNS},
+    schema::{ExperimentRecord, RunOutcome},
+};
 
-use super::super::terminal::{DEFAULT_COLUMNS, NARROWEST_COLUMNS};
 use super::{
     amounts::Unit,
     cells::{pressure, short},

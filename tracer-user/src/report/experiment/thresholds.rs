@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, num::NonZeroU64};
 
 use crate::{
-    record::{ExperimentRecord, PlannedPressure, RunOutcome},
+    report::markdown::{escaped, table},
+    schema::{ExperimentRecord, PlannedPressure, RunOutcome},
     stats::experiment::{
         bootstrap::median,
         threshold::{
@@ -12,12 +13,9 @@ use crate::{
             UndecidedSize, Verdict, next_runs, verdict,
         },
     },
-};
-
-use super::super::{
-    markdown::{escaped, table},
     units::{bytes, count, factor, observed_bytes, share, signed_bytes, unobserved},
 };
+
 use super::{
     amounts::Unit,
     cells::{short, values, varied},
@@ -499,5 +497,4 @@ fn size_row(size: &SizeFigures) -> Vec<String> {
 }
 
 #[cfg(test)]
-#[path = "thresholds_tests.rs"]
 mod tests;

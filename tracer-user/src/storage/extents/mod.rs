@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use fiemap::{Fiemap, FiemapExtentFlags, FiemapFlags};
 use thiserror::Error;
 
-use crate::storage::units::{FileOffset, SECTOR_BYTES};
+use super::units::{FileOffset, SECTOR_BYTES};
 
 /// Why a file's extents do not say where its bytes lie on the device.
 #[derive(Debug, Error)]

@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 use safetensors::tensor::Metadata;
 
-use super::super::test_laws::{check_need, check_partition};
+use crate::model::outline::test_laws::{check_need, check_partition};
+
 use super::*;
 
 fn any_name() -> impl Strategy<Value = String> {

@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::stats::experiment::bootstrap::median;
-
-use super::super::{
-    amounts::Unit,
-    cells::pressure,
-    groups::{Group, MemoryClass, Traced},
-    memory_tables::{buffers, delta_share},
+use crate::{
+    report::experiment::{
+        amounts::Unit,
+        cells::pressure,
+        groups::{Group, MemoryClass, Traced},
+        memory_tables::{buffers, delta_share},
+    },
+    stats::experiment::bootstrap::median,
 };
+
 use super::{Answer, Missing};
 
 /// Two shares of a model that are no further apart are called close.

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::record::{ExperimentRecord, PlannedPressure};
-
-use super::super::{
-    amounts::Unit,
-    groups::{Group, MemoryClass, Traced},
+use crate::{
+    report::experiment::{
+        amounts::Unit,
+        groups::{Group, MemoryClass, Traced},
+    },
+    schema::{ExperimentRecord, PlannedPressure},
 };
+
 use super::{Answer, Missing};
 
 /// Token counts that the question names.

@@ -1,17 +1,20 @@
 //! 4. What is the memory beside the file made of?
 
-use crate::{record::PlannedPressure, stats::experiment::bootstrap::median};
-
-use super::super::{
-    amounts::Unit,
-    groups::{Group, Traced},
-    memory_tables::{ANONYMOUS_PURPOSES, beside_bytes, buffers, resident_bytes},
+use crate::{
+    report::experiment::{
+        amounts::Unit,
+        groups::{Group, Traced},
+        memory_tables::{ANONYMOUS_PURPOSES, beside_bytes, buffers, resident_bytes},
+    },
+    schema::PlannedPressure,
+    stats::experiment::bootstrap::median,
 };
+
 use super::{Answer, Missing};
 
 fn peak(
     run: &Traced<'_>,
-    pick: fn(&crate::record::PeakMemoryRecord) -> Option<u64>,
+    pick: fn(&crate::schema::PeakMemoryRecord) -> Option<u64>,
 ) -> Option<f64> {
     Some(pick(run.record.process.peak.as_ref()?)? as f64)
 }

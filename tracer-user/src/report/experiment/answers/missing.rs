@@ -1,8 +1,6 @@
 //! Runs that are missing, as lines of a plan.
 
-use crate::record::ExperimentRecord;
-
-use super::super::super::markdown::escaped;
+use crate::{report::markdown::escaped, schema::ExperimentRecord};
 
 /// Runs that would answer a question.
 pub(super) struct Missing {
@@ -78,16 +76,17 @@ impl Missing {
 
 #[cfg(test)]
 mod tests {
-    use super::Missing;
     use crate::{
-        record::PlannedPressure,
         report::experiment::sample::{experiment, finished},
+        schema::PlannedPressure,
     };
+
+    use super::Missing;
 
     #[test]
     fn the_lines_are_toml_whatever_the_values_hold() {
         let mut made = experiment(vec![finished("a \"b\"\\\n.gguf", PlannedPressure::None)]);
-        made.axes.push(crate::record::AxisRecord {
+        made.axes.push(crate::schema::AxisRecord {
             name: "my axis".into(),
             values: vec!["x".into()],
         });

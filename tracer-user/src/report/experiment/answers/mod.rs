@@ -11,9 +11,11 @@ mod rereads;
 mod seeks;
 mod threshold;
 
-use crate::record::ExperimentRecord;
+use crate::{
+    report::markdown::{escaped, table},
+    schema::ExperimentRecord,
+};
 
-use super::super::markdown::{escaped, table};
 use super::{
     groups::groups,
     setup::{quoted, standing},
@@ -75,5 +77,4 @@ pub fn answer(experiment: &ExperimentRecord) -> String {
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
 mod tests;

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::{
+use crate::report::experiment::{
     amounts::Unit,
     groups::{Group, Traced},
     memory_tables::resident_bytes,
 };
+
 use super::{Answer, Missing};
 
 /// Bytes of one kind of tensor, summed over sound runs.
@@ -38,7 +39,7 @@ fn kinds(group: &Group<'_>) -> BTreeMap<String, Sum> {
 }
 
 /// The tensors of a run whose reads and page-cache events are both known, for all of them.
-fn tensors<'a>(run: &Traced<'a>) -> Option<&'a [crate::record::TensorRecord]> {
+fn tensors<'a>(run: &Traced<'a>) -> Option<&'a [crate::schema::TensorRecord]> {
     let tensors = run.model.tensors.as_deref()?;
     let known = tensors
         .iter()

@@ -1,12 +1,15 @@
 //! 6. Are the gaps random enough to hurt an SSD?
 
-use crate::{record::PhaseRecord, stats::experiment::bootstrap::median};
-
-use super::super::{
-    amounts::Unit,
-    groups::{Group, Traced},
-    memory_tables::resident_bytes,
+use crate::{
+    report::experiment::{
+        amounts::Unit,
+        groups::{Group, Traced},
+        memory_tables::resident_bytes,
+    },
+    schema::PhaseRecord,
+    stats::experiment::bootstrap::median,
 };
+
 use super::{Answer, Missing};
 
 /// Fewest reads of a generation whose order and latency are looked at.
@@ -39,7 +42,7 @@ pub(super) fn answer(groups: &[Group<'_>]) -> Answer {
     let rows = used
         .iter()
         .map(|group| {
-            let gap = |pick: fn(&crate::record::PhaseGapsRecord) -> Option<f64>| {
+            let gap = |pick: fn(&crate::schema::PhaseGapsRecord) -> Option<f64>| {
                 group.show(Unit::Share, |run| pick(generation(run)?.gaps.as_ref()?))
             };
             vec![
@@ -102,7 +105,7 @@ fn moving_parts(group: &Group<'_>) -> String {
 
 fn claim(group: &Group<'_>) -> Option<String> {
     let middle = |pick: &dyn Fn(&Traced<'_>) -> Option<f64>| median(&group.figures(pick));
-    let gap = |pick: fn(&crate::record::PhaseGapsRecord) -> Option<f64>| {
+    let gap = |pick: fn(&crate::schema::PhaseGapsRecord) -> Option<f64>| {
         middle(&|run| pick(generation(run)?.gaps.as_ref()?))
     };
     let (sequential, backward) = (

@@ -1,13 +1,14 @@
-use super::answer;
 use crate::{
-    record::{
-        BufferRecord, ExperimentRecord, ExperimentRunRecord, LatencyRecord, PlannedPressure,
-        TensorRecord,
-    },
     report::experiment::sample::{
         GIB, MODEL_BYTES, experiment, finished, phase, steps, with_model, with_record,
     },
+    schema::{
+        BufferRecord, ExperimentRecord, ExperimentRunRecord, LatencyRecord, PlannedPressure,
+        TensorRecord,
+    },
 };
+
+use super::answer;
 
 /// The text of one question.
 fn section(experiment: &ExperimentRecord, number: u32) -> String {

@@ -1,16 +1,16 @@
 //! 3. Where does each model begin to thrash, and does it scale with memory / model size?
 
 use crate::{
-    record::ExperimentRecord,
+    report::experiment::{
+        amounts::Unit,
+        groups::Group,
+        memory_tables::resident_bytes,
+        thresholds::{ModelThreshold, PressureKind, SIZE_HEADER, lines, size_rows, thresholds},
+    },
+    schema::ExperimentRecord,
     stats::experiment::threshold::{FEWEST_RUNS, FEWEST_STEPS},
 };
 
-use super::super::{
-    amounts::Unit,
-    groups::Group,
-    memory_tables::resident_bytes,
-    thresholds::{ModelThreshold, PressureKind, SIZE_HEADER, lines, size_rows, thresholds},
-};
 use super::{Answer, Missing};
 
 /// A first grid, in eighths of what the model needs: from 10/8 down to 2/8.

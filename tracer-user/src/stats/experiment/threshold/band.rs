@@ -1,10 +1,11 @@
 //! The unstable band: what the steps do at the sizes between collapse and onset.
 
+use crate::stats::experiment::bootstrap::median;
+
 use super::{
     run::{CLEAN_SHARE, COLLAPSED_SHARE},
     verdict::SizeFigures,
 };
-use crate::stats::experiment::bootstrap::median;
 
 /// Lengths of stays in one state, in steps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

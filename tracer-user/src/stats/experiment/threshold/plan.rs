@@ -4,10 +4,11 @@ use std::num::NonZeroU64;
 
 use thiserror::Error;
 
+use crate::stats::random_numbers::SplitMix64;
+
 use super::verdict::{
     CollapseError, FEWEST_RUNS, OnsetError, SizeFigures, Standing, UndecidedSize, Verdict,
 };
-use crate::stats::random_numbers::SplitMix64;
 
 /// Most sizes of a grid: beyond it a step was mistyped.
 const MOST_SIZES: u64 = 10_000;
@@ -159,5 +160,4 @@ fn undecided(size: &SizeFigures) -> Option<&UndecidedSize> {
 }
 
 #[cfg(test)]
-#[path = "plan_tests.rs"]
 mod tests;

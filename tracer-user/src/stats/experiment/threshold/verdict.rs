@@ -310,5 +310,4 @@ fn collapse(descending: &[SizeFigures]) -> Result<Collapse, CollapseError> {
 }
 
 #[cfg(test)]
-#[path = "verdict_tests.rs"]
 mod tests;

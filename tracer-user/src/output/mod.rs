@@ -1,0 +1,7 @@
+//! What a command leaves on disk: its folder, and files that a reader finds whole or not at all.
+
+mod folder;
+mod whole_file;
+
+pub use folder::{AUDIT_RECORD, RunDirectory, TRACE_RECORD};
+pub use whole_file::write_whole_file;

@@ -1,0 +1,12 @@
+//! Which sectors and pages are whose: models, their files, where these lie, what they are made of.
+
+mod inspect;
+mod locator;
+mod pieces;
+mod subject;
+mod tables;
+
+pub use inspect::inspect;
+pub use locator::{Layout, Locator, Owner, Part};
+pub use pieces::{ModelPieces, PieceIdentity};
+pub use subject::{Placement, RequestedModel, Subject, SubjectFile, SubjectModel};

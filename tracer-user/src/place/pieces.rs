@@ -1,0 +1,178 @@
+//! The pieces of a model whose figures are told apart: tensors, experts' slices of them, headers, padding.
+
+use std::{path::PathBuf, sync::Arc};
+
+use anyhow::Context as _;
+
+use crate::{
+    model::{ModelOutline, PieceKind, TensorPlace},
+    stats::{
+        Nanos,
+        pages::events::TouchEvents,
+        phases::attribution::Attribution,
+        pieces::table::{PieceSpan, PieceTable},
+    },
+    storage::resident_page_bitmap,
+};
+
+use super::subject::{Subject, SubjectFile, SubjectModel};
+
+/// What the bytes of one model are, for its figures.
+#[derive(Clone, Debug)]
+pub struct ModelPieces {
+    /// Which bytes are which piece.
+    pub table: Arc<PieceTable>,
+    /// The pieces by their number in the table.
+    pub pieces: Vec<PieceIdentity>,
+    /// What the headers say; None where they could not be read.
+    pub outline: Option<ModelOutline>,
+    /// What a reader should know of it.
+    pub notes: Vec<String>,
+}
+
+/// One piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PieceIdentity {
+    /// File of the model.
+    pub file: u16,
+    /// First byte in it.
+    pub offset_bytes: u64,
+    /// Size.
+    pub bytes: u64,
+    /// What it is; None for a whole file whose inside is not known.
+    pub what: Option<PieceKind>,
+}
+
+impl PieceIdentity {
+    /// The tensor that it is, or is a slice of.
+    #[must_use]
+    pub fn tensor<'a>(&self, outline: Option<&'a ModelOutline>) -> Option<&'a TensorPlace> {
+        match self.what {
+            Some(PieceKind::Tensor { tensor, .. }) => outline?.tensors.get(tensor as usize),
+            _ => None,
+        }
+    }
+
+    /// The expert whose bytes it holds, where it is of one alone.
+    #[must_use]
+    pub const fn expert(&self) -> Option<u32> {
+        match self.what {
+            Some(PieceKind::Tensor { expert, .. }) => expert,
+            _ => None,
+        }
+    }
+
+    /// Kind of the tensor; `header`, `padding` or `file` for what is none.
+    #[must_use]
+    pub fn kind_name(&self, outline: Option<&ModelOutline>) -> &'static str {
+        match (self.what, self.tensor(outline)) {
+            (_, Some(tensor)) => tensor.kind.as_str(),
+            (Some(PieceKind::Header), None) => "header",
+            (Some(PieceKind::Padding), None) => "padding",
+            _ => "file",
+        }
+    }
+}
+
+impl ModelPieces {
+    /// Reads the headers of a model's files. A model whose headers cannot be read is one piece a file.
+    ///
+    /// # Errors
+    /// Files that are too large, or too many, to be told apart.
+    pub fn of(subject: &Subject, model: &SubjectModel) -> anyhow::Result<Self> {
+        let mut notes = Vec::new();
+        let outline = match outline(subject, model) {
+            Ok(outline) => {
+                notes.extend(outline.notes.iter().cloned());
+                Some(outline)
+            }
+            Err(reason) => {
+                notes.push(format!(
+                    "{}: no figures by tensor, since its header could not be read: {reason}",
+                    model.name
+                ));
+                None
+            }
+        };
+        let mut pieces = Vec::new();
+        let mut spans = Vec::new();
+        for (slot, file) in (0u16..).zip(subject.files_of(model)) {
+            let parts = match &outline {
+                Some(outline) => outline
+                    .pieces(slot)
+                    .into_iter()
+                    .map(|piece| (piece.start_bytes, piece.end_bytes, Some(piece.what)))
+                    .collect(),
+                None => vec![(0, file.extents.size_bytes, None)],
+            };
+            let mut own = Vec::with_capacity(parts.len());
+            for (start_bytes, end_bytes, what) in parts {
+                own.push(PieceSpan {
+                    start_bytes,
+                    end_bytes,
+                    piece: u32::try_from(pieces.len())?,
+                });
+                pieces.push(PieceIdentity {
+                    file: slot,
+                    offset_bytes: start_bytes,
+                    bytes: end_bytes - start_bytes,
+                    what,
+                });
+            }
+            spans.push(own);
+        }
+        let table = PieceTable::new(spans)
+            .with_context(|| format!("cannot tell the pieces of {} apart", model.name))?;
+        Ok(Self {
+            table: Arc::new(table),
+            pieces,
+            outline,
+            notes,
+        })
+    }
+
+    /// An accumulator for a window from `start` on, which knows what is resident now.
+    ///
+    /// # Errors
+    /// More pages than can be followed.
+    pub fn attribution(
+        &self,
+        subject: &Subject,
+        model: &SubjectModel,
+        touch_events: TouchEvents,
+        start: Nanos,
+        from_start: bool,
+    ) -> anyhow::Result<Attribution> {
+        let mut attribution =
+            Attribution::new(Arc::clone(&self.table), touch_events, start, from_start)?;
+        for (slot, file) in (0u16..).zip(subject.files_of(model)) {
+            // Not observed: the residency at the start stays unknown.
+            if let Ok(Some(bitmap)) = resident_page_bitmap(&file.open) {
+                attribution
+                    .resident_at_start(slot, &bitmap)
+                    .with_context(|| format!("cannot follow {}", file.path.display()))?;
+            }
+        }
+        Ok(attribution)
+    }
+}
+
+/// Reads the headers, and leaves a cold page cache as it was.
+fn outline(subject: &Subject, model: &SubjectModel) -> Result<ModelOutline, String> {
+    let cold: Vec<bool> = subject.files_of(model).map(SubjectFile::is_cold).collect();
+    for file in subject.files_of(model) {
+        // Only the header: no reading ahead into the tensors.
+        file.advise(libc::POSIX_FADV_RANDOM);
+    }
+    let files: Vec<(PathBuf, &std::fs::File)> = subject
+        .files_of(model)
+        .map(|file| (file.path.clone(), &file.open))
+        .collect();
+    let outline = ModelOutline::of_open_files(files).map_err(|error| error.to_string());
+    for (file, cold) in subject.files_of(model).zip(cold) {
+        if cold {
+            file.advise(libc::POSIX_FADV_DONTNEED);
+        }
+    }
+    outline
+}

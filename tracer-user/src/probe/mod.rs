@@ -1,0 +1,27 @@
+//! The running kernel: what it offers, its types, the programs in it and what they report.
+//!
+//! The only room that names aya. It hands out plain values of `tracer-common` and never interprets them.
+
+mod aggregates;
+mod attach;
+mod file_keys;
+mod inspection;
+mod losses;
+mod preflight;
+mod probes;
+mod programs;
+mod release;
+mod session;
+mod tracepoint_format;
+mod types;
+
+pub use aggregates::{Aggregates, FileAggregates, ModelAggregates};
+pub use inspection::programs as inspect_programs;
+pub use losses::{ProgramRun, RunTimeStatistics};
+pub use preflight::{Requirement, RequirementState, requirements};
+pub use probes::ProbePoint;
+pub use programs::{Argument, DeviceKind, StandIn, TracedEvent, traced_events};
+pub use release::kernel_release;
+pub use session::{FilterTables, Session, SessionOptions, WAKE_INTERVAL};
+pub use tracepoint_format::{FormatError, FormatFault, FormatField, TracepointFormat};
+pub use types::{KernelTypes, TypesError, Value};

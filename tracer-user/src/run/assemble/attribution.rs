@@ -1,0 +1,425 @@
+//! What the reads were for → the record: phases, steps, tensors, shares.
+
+use std::collections::BTreeMap;
+
+use tracer_common::{
+    counters::{DeviceIssueCounters, Operation},
+    origin::{ALL_READ_ORIGINS, ReadOrigin},
+};
+
+use crate::{
+    place::ModelPieces,
+    schema::{
+        CallCount, DeviceShareRecord, GapClassRecord, KindBytes, LatencyRecord, MarksRecord,
+        ModelRecord, PageCacheRecord, PhaseGapsRecord, PhaseRecord, ShareClass, TensorRecord,
+        TokenRecord, WaitRecord,
+    },
+    stats::{
+        Nanos,
+        order::gaps::GapFigures,
+        phases::{
+            attribution::AttributionFigures,
+            phase::{LoadEndBasis, Phase},
+            reads::PhaseReadFigures,
+            spans::{SpanFigures, WaitFigures},
+        },
+        ratio::ratio,
+    },
+};
+
+/// What the assembly knows beside the figures.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings<'a> {
+    /// The model's pieces.
+    pub pieces: &'a ModelPieces,
+    /// Opening of the gate.
+    pub opened: Nanos,
+    /// Whether the model's sectors are known.
+    pub has_sectors: bool,
+    /// Whether waits were observed.
+    pub waits_observed: bool,
+    /// Whether page faults were observed.
+    pub faults_observed: bool,
+    /// Whether look-ups by `read()` were observed.
+    pub lookups_observed: bool,
+    /// Bytes of the model that are on a device.
+    pub data_bytes: Option<u64>,
+    /// Calls of the probed functions.
+    pub calls: &'a [(String, u64)],
+    /// When the last of the engine's functions was probed.
+    pub last_probed: Option<Nanos>,
+}
+
+/// Fills in what the reads of a model were for.
+pub fn fill(record: &mut ModelRecord, figures: &AttributionFigures, around: &Surroundings<'_>) {
+    record.marks = Some(marks(figures, around));
+    record.phases = Some(phases(figures, around));
+    record.tokens = tokens(figures, around);
+    record.tensors = Some(tensors(figures, around));
+    // Without a count of inserts the events were not observed.
+    record.page_cache = record.cache.inserts.map(|_| page_cache(figures));
+}
+
+impl Surroundings<'_> {
+    fn seconds(&self, time: Nanos) -> f64 {
+        time.since(self.opened).unwrap_or(0) as f64 / 1e9
+    }
+
+    fn of_requests<T>(&self, figure: T) -> Option<T> {
+        self.has_sectors.then_some(figure)
+    }
+
+    fn of_faults<T>(&self, figure: T) -> Option<T> {
+        self.faults_observed.then_some(figure)
+    }
+
+    fn waits(&self, waits: &WaitFigures) -> WaitRecord {
+        let seconds = |nanos: Option<u64>| {
+            nanos
+                .filter(|_| self.waits_observed)
+                .map(|nanos| nanos as f64 / 1e9)
+        };
+        // Without the events of faults no wait can be tied to the model. Without those of look-ups a wait in `read()` cannot,
+        // and is among the other I/O: where there is as good as none, the stalls are whole.
+        let other = waits.other_io_thread_ns.unwrap_or(0);
+        let stalls_observed = self.faults_observed
+            && (self.lookups_observed || other <= waits.thread_sum_ns.unwrap_or(0) / 100);
+        WaitRecord {
+            stall_s: seconds(waits.stall_ns).filter(|_| stalls_observed),
+            stall_threads_s: seconds(waits.thread_sum_ns).filter(|_| stalls_observed),
+            other_io_threads_s: seconds(waits.other_io_thread_ns),
+            reclaim_threads_s: seconds(waits.reclaim_thread_ns),
+            lock_threads_s: seconds(waits.lock_thread_ns).filter(|_| self.faults_observed),
+        }
+    }
+}
+
+fn marks(figures: &AttributionFigures, around: &Surroundings<'_>) -> MarksRecord {
+    let calls: Vec<CallCount> = around
+        .calls
+        .iter()
+        .map(|(symbol, calls)| CallCount {
+            symbol: symbol.clone(),
+            calls: *calls,
+        })
+        .collect();
+    let basis = match figures.load_end {
+        Some(LoadEndBasis::Returned) => "the load's end: the function that loads returned",
+        Some(LoadEndBasis::ContextMade) => "the load's end: the next function was entered",
+        Some(LoadEndBasis::ExactLogLine) => "the load's end: a line of the log, at that moment",
+        Some(LoadEndBasis::LogLine) => "the load's end: a line of the log, right after it",
+        Some(LoadEndBasis::LateLogLine) => "the load's end: a line of the log, some time after it",
+        Some(LoadEndBasis::FullPass) => {
+            "the load's end: all of the model had entered the page cache once"
+        }
+        None => "nothing marked the load's end",
+    };
+    let load_end = figures.load_end.map(|basis| match basis {
+        LoadEndBasis::FullPass => "page cache",
+        LoadEndBasis::Returned | LoadEndBasis::ContextMade => "uprobes",
+        _ => "log",
+    });
+    let steps = figures.steps().len();
+    let (source, description) = if steps > 0 {
+        let names: Vec<String> = calls
+            .iter()
+            .map(|call| format!("{} × {}", call.symbol, call.calls))
+            .collect();
+        let since = around
+            .last_probed
+            .filter(|probed| *probed > around.opened)
+            .map_or_else(String::new, |probed| {
+                format!(", all probed from {:.3} s on", around.seconds(probed))
+            });
+        (
+            "uprobes",
+            format!(
+                "{steps} decode calls ({}{since}); {basis}",
+                names.join(", ")
+            ),
+        )
+    } else {
+        (
+            load_end.unwrap_or("none"),
+            format!("no decode call was seen, so there are no steps; {basis}"),
+        )
+    };
+    MarksRecord {
+        source: source.to_owned(),
+        load_end: load_end.map(str::to_owned),
+        description,
+        calls,
+    }
+}
+
+fn phases(figures: &AttributionFigures, around: &Surroundings<'_>) -> Vec<PhaseRecord> {
+    let spans = figures.spans(|class| Some(class.phase));
+    let mut steps: BTreeMap<Phase, u64> = BTreeMap::new();
+    for step in figures.steps() {
+        *steps.entry(step.phase).or_default() += 1;
+    }
+    let mut records: Vec<PhaseRecord> = spans
+        .iter()
+        .map(|(phase, span)| {
+            let reads = figures.phases.get(phase);
+            phase_record(
+                *phase,
+                span,
+                reads,
+                steps.get(phase).copied().unwrap_or(0),
+                around,
+            )
+        })
+        // A phase of no length and without an event is an artefact of two marks at one time.
+        .filter(|phase| phase.duration_s > 0.0 || phase.read_bytes.is_some_and(|bytes| bytes > 0))
+        .collect();
+    records.sort_by(|one, other| one.start_s.total_cmp(&other.start_s));
+    records
+}
+
+fn phase_record(
+    phase: Phase,
+    span: &SpanFigures,
+    reads: Option<&PhaseReadFigures>,
+    steps: u64,
+    around: &Surroundings<'_>,
+) -> PhaseRecord {
+    let duration_s = span.nanos as f64 / 1e9;
+    let count = |pick: fn(&PhaseReadFigures) -> u64| around.of_requests(reads.map_or(0, pick));
+    let unique_bytes = count(|reads| reads.unique_bytes);
+    let read_bytes = count(|reads| reads.total_bytes);
+    let arrived_bytes = count(|reads| reads.arrived_bytes);
+    PhaseRecord {
+        phase: phase.name().to_owned(),
+        start_s: around.seconds(span.start_ns),
+        end_s: around.seconds(span.end_ns),
+        duration_s,
+        steps,
+        reads: count(|reads| reads.reads),
+        read_bytes,
+        unique_bytes,
+        coverage: unique_bytes
+            .zip(around.data_bytes)
+            .and_then(|(unique, data)| ratio(unique, data)),
+        amplification: read_bytes
+            .zip(unique_bytes)
+            .and_then(|(total, unique)| ratio(total, unique)),
+        readahead_bytes: around.of_requests(span.readahead_bytes),
+        average_bytes_per_s: arrived_bytes
+            .filter(|_| duration_s > 0.0)
+            .map(|bytes| bytes as f64 / duration_s),
+        gaps: reads
+            .filter(|_| around.has_sectors)
+            .map(|reads| gaps(&reads.gaps, &reads.gaps_stream_aware)),
+        latency_us: reads
+            .filter(|_| around.has_sectors)
+            .map(|reads| LatencyRecord {
+                p50: reads.latency_us.p50,
+                p90: reads.latency_us.p90,
+                p99: reads.latency_us.p99,
+                max: reads.latency_us.max,
+                count: reads.latency_us.count,
+                untimed: None,
+            }),
+        faults: around.of_faults(span.faults),
+        major_faults: around.of_faults(span.major_faults),
+        inserted_bytes: Some(span.inserted_bytes),
+        evicted_bytes: Some(span.evicted_bytes),
+        refaulted_bytes: Some(span.refaulted_bytes),
+        waits: around.waits(&span.waits),
+        kinds: span
+            .pieces
+            .as_ref()
+            .filter(|_| around.has_sectors)
+            .map(|pieces| by_kind(pieces, around.pieces)),
+    }
+}
+
+fn gaps(figures: &GapFigures, stream: &GapFigures) -> PhaseGapsRecord {
+    let [sequential, small, medium, large, backward] =
+        figures.classes().map(|(_, class)| GapClassRecord {
+            count: class.count,
+            share: class.share,
+            share_of_bytes: class.bytes_share,
+        });
+    PhaseGapsRecord {
+        sequential,
+        small,
+        medium,
+        large,
+        backward,
+        stream_sequential_share: stream.sequential.share,
+    }
+}
+
+fn by_kind(pieces: &BTreeMap<u32, u64>, model: &ModelPieces) -> Vec<KindBytes> {
+    let mut kinds: BTreeMap<&'static str, KindBytes> = BTreeMap::new();
+    for (number, piece) in (0u32..).zip(&model.pieces) {
+        let kind = piece.kind_name(model.outline.as_ref());
+        let sum = kinds.entry(kind).or_insert_with(|| KindBytes {
+            kind: kind.to_owned(),
+            ..KindBytes::default()
+        });
+        sum.bytes += piece.bytes;
+        sum.read_bytes += pieces.get(&number).copied().unwrap_or(0);
+    }
+    let mut kinds: Vec<_> = kinds.into_values().collect();
+    kinds.sort_by_key(|kind| std::cmp::Reverse((kind.read_bytes, kind.bytes)));
+    kinds
+}
+
+fn tokens(figures: &AttributionFigures, around: &Surroundings<'_>) -> Option<Vec<TokenRecord>> {
+    let steps = figures.steps();
+    if steps.is_empty() {
+        return None;
+    }
+    let spans = figures.spans(|class| class.step);
+    let outline = around.pieces.outline.as_ref();
+    let records = steps.iter().filter_map(|class| {
+        let step = class.step?;
+        let span = spans.get(&step)?;
+        let read_bytes = around.of_requests(span.read_bytes);
+        let need_bytes = class
+            .tokens
+            .zip(outline)
+            .and_then(|(tokens, outline)| outline.need_of_tokens(tokens))
+            .filter(|need| need.least_bytes == need.most_bytes)
+            .map(|need| need.least_bytes)
+            // A warm-up uses every expert, whatever its batch.
+            .filter(|_| class.phase != Phase::WarmUp);
+        Some(TokenRecord {
+            step: u64::from(step),
+            phase: class.phase.name().to_owned(),
+            tokens: class.tokens.map(u64::from),
+            start_s: around.seconds(span.start_ns),
+            duration_s: span.nanos as f64 / 1e9,
+            reads: around.of_requests(span.reads),
+            read_bytes,
+            major_faults: around.of_faults(span.major_faults),
+            faults: around.of_faults(span.faults),
+            refaulted_bytes: Some(span.refaulted_bytes),
+            waits: around.waits(&span.waits),
+            need_bytes,
+            need_factor: read_bytes
+                .zip(need_bytes)
+                .and_then(|(read, need)| ratio(read, need)),
+        })
+    });
+    Some(records.collect())
+}
+
+fn tensors(figures: &AttributionFigures, around: &Surroundings<'_>) -> Vec<TensorRecord> {
+    let model = around.pieces;
+    model
+        .pieces
+        .iter()
+        .enumerate()
+        .map(|(number, piece)| {
+            let tensor = piece.tensor(model.outline.as_ref());
+            let kind = piece.kind_name(model.outline.as_ref());
+            let reads = figures
+                .piece_reads
+                .get(number)
+                .filter(|_| around.has_sectors);
+            let pages = figures.piece_pages.get(number);
+            TensorRecord {
+                name: tensor.map_or_else(|| format!("({kind})"), |tensor| tensor.name.clone()),
+                kind: kind.to_owned(),
+                layer: tensor.and_then(|tensor| tensor.layer),
+                expert: piece.expert(),
+                file: u64::from(piece.file),
+                offset_bytes: piece.offset_bytes,
+                bytes: piece.bytes,
+                read_bytes: reads.map(|reads| reads.read_bytes),
+                reads: reads.map(|reads| reads.reads),
+                readahead_bytes: reads.map(|reads| reads.readahead_bytes),
+                reread: reads.and_then(|reads| reads.reread_factor),
+                inserted_bytes: pages.map(|pages| pages.inserted_bytes),
+                evictions_bytes: pages.map(|pages| pages.evicted_bytes),
+                refaults_bytes: pages.map(|pages| pages.refaulted_bytes),
+                unused_at_least_bytes: pages.and_then(|pages| pages.unused_evicted_at_least_bytes),
+                unused_at_most_bytes: pages.and_then(|pages| pages.unused_evicted_at_most_bytes),
+                resident_bytes: pages.and_then(|pages| pages.resident_bytes),
+            }
+        })
+        .collect()
+}
+
+fn page_cache(figures: &AttributionFigures) -> PageCacheRecord {
+    let pages = &figures.pages;
+    PageCacheRecord {
+        inserted_bytes: pages.inserted_bytes,
+        times_inserted: pages.times_inserted,
+        evicted_bytes: pages.evicted_bytes,
+        refaulted_bytes: pages.refaulted_bytes,
+        unused_at_least_bytes: pages.unused_evicted.map(|unused| unused.at_least_bytes),
+        unused_at_most_bytes: pages.unused_evicted.map(|unused| unused.at_most_bytes),
+        miss_stream_distance_p50_bytes: pages.miss_stream_distance.p50_at_most_bytes,
+        miss_stream_distance_p90_bytes: pages.miss_stream_distance.p90_at_most_bytes,
+        resident_bytes: pages.resident_bytes,
+        contradicting_pages: pages.contradictions.total_pages(),
+    }
+}
+
+/// How the bytes that a device read divide, by first issue.
+#[must_use]
+pub fn device_share(
+    device: &str,
+    issues: &DeviceIssueCounters,
+    statistics_sectors: Option<u64>,
+) -> DeviceShareRecord {
+    let read_bytes = issues
+        .bytes
+        .get(Operation::Read as usize)
+        .copied()
+        .unwrap_or(0);
+    let mut classes: BTreeMap<&'static str, u64> = BTreeMap::new();
+    for origin in ALL_READ_ORIGINS {
+        let of = |bytes: &[u64]| bytes.get(origin as usize).copied().unwrap_or(0);
+        let (model, other) = class_names(origin);
+        *classes.entry(model).or_default() += of(&issues.model_bytes_by_origin);
+        *classes.entry(other).or_default() += of(&issues.other_bytes_by_origin);
+    }
+    let mut classes: Vec<ShareClass> = classes
+        .into_iter()
+        .filter(|(_, bytes)| *bytes > 0)
+        .map(|(class, bytes)| ShareClass {
+            class: class.to_owned(),
+            bytes,
+            share: ratio(bytes, read_bytes),
+        })
+        .collect();
+    classes.sort_by_key(|class| std::cmp::Reverse(class.bytes));
+    DeviceShareRecord {
+        device: device.to_owned(),
+        classes,
+        read_bytes,
+        statistics_bytes: statistics_sectors
+            .map(|sectors| sectors * tracer_common::gap::SECTOR_BYTES),
+    }
+}
+
+/// What bytes in and outside the models' extents are called.
+const fn class_names(origin: ReadOrigin) -> (&'static str, &'static str) {
+    match origin {
+        ReadOrigin::TracedFile => (
+            "model, through the page cache",
+            // Beyond the end of the file in its last block, or moved since the start.
+            "model's files, beyond their end or outside the extents known at the start",
+        ),
+        ReadOrigin::OtherFile => (
+            "model's sectors, for another file that shares them",
+            "other files, through the page cache",
+        ),
+        ReadOrigin::BlockDevice => (
+            "model's sectors, through the block device's own cache",
+            "file-system metadata and reads of the block device itself",
+        ),
+        ReadOrigin::Unbuffered => ("model, direct I/O", "other direct I/O"),
+        ReadOrigin::Swap => ("swap", "swap"),
+        ReadOrigin::Metadata => (
+            "file-system metadata and reads of the block device itself",
+            "file-system metadata and reads of the block device itself",
+        ),
+    }
+}

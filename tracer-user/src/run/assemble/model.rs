@@ -1,0 +1,143 @@
+//! One model's figures → its record.
+
+use std::collections::BTreeSet;
+
+use tracer_common::counters::EvictionAgent;
+
+use crate::{
+    assemble::stream_members,
+    place::{Subject, SubjectModel},
+    probe::{Aggregates, FileAggregates, ModelAggregates},
+    run::{checks::Unfinished, watch::residency_moments::ResidencyMoment},
+    schema::{CacheRecord, EvictionsByAgent, ProcessShareRecord, ReadsRecord},
+    stats::{ModelFigures, pages::first_touch::first_touch_hits, ratio::ratio},
+};
+
+use super::ResidencyCourse;
+
+/// What the kernel side counted for the files of a model.
+pub(super) fn files_of(model: &SubjectModel, aggregates: &Aggregates) -> Vec<FileAggregates> {
+    model
+        .files
+        .iter()
+        .filter_map(|file| aggregates.files.get(*file).copied())
+        .collect()
+}
+
+/// Whether process ids here are those that the kernel side sees (`PROC_PID_INIT_INO` in
+/// include/linux/proc_ns.h).
+pub(super) fn in_first_pid_namespace() -> bool {
+    std::fs::read_link("/proc/self/ns/pid").is_ok_and(|name| name.as_os_str() == "pid:[4026531836]")
+}
+
+pub(super) fn reads(
+    subject: &Subject,
+    model: &SubjectModel,
+    (kernel, kernel_counts): (&ModelAggregates, bool),
+    figures: &ModelFigures,
+    unfinished: Unfinished,
+    engine_process_ids: &BTreeSet<u32>,
+) -> ReadsRecord {
+    let total_bytes = kernel
+        .issues
+        .issued_bytes
+        .saturating_sub(kernel.requeues.requeued_bytes);
+    let (mut size_bytes, mut data_bytes) = (0, 0);
+    for file in subject.files_of(model) {
+        size_bytes += file.extents.size_bytes;
+        data_bytes += file.extents.size_bytes - file.extents.holes_bytes;
+    }
+    let share = if in_first_pid_namespace() {
+        stream_members::process_share(figures, engine_process_ids)
+    } else {
+        // The programs see the process ids of the first namespace, the tracer those of its own.
+        ProcessShareRecord::default()
+    };
+    ReadsRecord {
+        count: kernel.issues.reads,
+        total_bytes,
+        unique_bytes: kernel.unique_bytes,
+        coverage: ratio(kernel.unique_bytes, data_bytes),
+        amplification: ratio(total_bytes, kernel.unique_bytes),
+        reread_factor: ratio(total_bytes, size_bytes),
+        completed_bytes: kernel.completes.completed_bytes,
+        failed: kernel.completes.failed_reads,
+        failed_bytes: kernel.completes.failed_bytes,
+        unseen: unfinished.unseen,
+        unseen_bytes: unfinished.unseen_bytes,
+        in_flight: unfinished.in_flight,
+        in_flight_bytes: unfinished.in_flight_bytes,
+        requeues: kernel.requeues.requeues,
+        reissues: kernel.issues.reissues,
+        readahead: figures.requests.readahead_reads,
+        writes: kernel_counts.then_some(kernel.issues.writes),
+        write_bytes: kernel_counts.then_some(kernel.issues.write_bytes),
+        sizes: stream_members::sizes(figures),
+        process_share: share,
+    }
+}
+
+/// Sum of one figure over a model's files; None where one of them was not observed.
+fn observed_sum(
+    model: &SubjectModel,
+    aggregates: &Aggregates,
+    pick: impl Fn(&FileAggregates) -> Option<u64>,
+) -> Option<u64> {
+    model
+        .files
+        .iter()
+        .map(|file| aggregates.files.get(*file).and_then(&pick))
+        .sum()
+}
+
+pub(super) fn cache(
+    model: &SubjectModel,
+    aggregates: &Aggregates,
+    course: &ResidencyCourse,
+    slot: usize,
+) -> CacheRecord {
+    let resident = |moment: &ResidencyMoment| moment.bytes.get(slot).copied().flatten();
+    let (before, after) = (resident(&course.before), resident(&course.after));
+    let agent = |agent: EvictionAgent| {
+        observed_sum(model, aggregates, |file| {
+            file.evictions
+                .map(|evictions| evictions.pages[agent as usize])
+        })
+    };
+    let by_agent = || {
+        Some(EvictionsByAgent {
+            kswapd: agent(EvictionAgent::Kswapd)?,
+            direct_reclaim: agent(EvictionAgent::DirectReclaim)?,
+            kernel_thread: agent(EvictionAgent::KernelThread)?,
+            invalidation: agent(EvictionAgent::Invalidation)?,
+        })
+    };
+    CacheRecord {
+        delta_bytes: before
+            .zip(after)
+            .map(|(before, after)| after.cast_signed() - before.cast_signed()),
+        before_bytes: before,
+        load_end_bytes: course.load_end.as_ref().and_then(resident),
+        last_token_bytes: course.last_token.as_ref().and_then(resident),
+        after_bytes: after,
+        residency_method: course.after.methods.get(slot).cloned().unwrap_or_default(),
+        inserts: observed_sum(model, aggregates, |file| {
+            file.inserts.map(|inserts| inserts.pages)
+        }),
+        evictions: observed_sum(model, aggregates, |file| {
+            file.evictions.map(|evictions| evictions.pages.iter().sum())
+        }),
+        evictions_by_agent: by_agent(),
+        refaults: observed_sum(model, aggregates, |file| file.reinserted_pages),
+        faults: observed_sum(model, aggregates, |file| {
+            file.faults.map(|faults| faults.faults)
+        }),
+        lookups: observed_sum(model, aggregates, |file| {
+            file.lookups.map(|lookups| lookups.lookups)
+        }),
+        first_touch_hits: observed_sum(model, aggregates, |file| {
+            let (map_pages, faults) = (file.map_pages?, file.faults?);
+            first_touch_hits(map_pages.tentative_hits, faults.retracted_hits)
+        }),
+    }
+}

@@ -1,0 +1,123 @@
+//! Reads that the kernel side saw and did not divide among the models, on kernels whose eBPF can do no more
+//! ([`crate::probe::Session::counts_models`]): the records are the only road to a figure.
+//!
+//! Programs take their places in the ring buffer one after the other, so its order is an order of the reads: each
+//! read's predecessor is the one before it there. With several CPUs that may be another order than that of the exchange
+//! on newer kernels, by the nanoseconds between a program's begin and its record.
+
+use std::collections::BTreeMap;
+
+use tracer_common::{
+    origin::{READ_ORIGINS, ReadOrigin},
+    record::{ANY_MODEL, IssueRecord, NO_PREVIOUS_END, issue_flag},
+};
+
+use crate::{
+    place::Locator,
+    probe::{Aggregates, ModelAggregates},
+    stats::ModelFigures,
+};
+
+/// What of undivided reads was whose.
+#[derive(Clone, Debug, Default)]
+pub struct UndividedReads {
+    /// End of the last read, by device and model.
+    last_ends: BTreeMap<(u8, u8), u64>,
+    devices: BTreeMap<u8, DeviceBytes>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct DeviceBytes {
+    of_models: [u64; READ_ORIGINS],
+    of_others: [u64; READ_ORIGINS],
+}
+
+impl UndividedReads {
+    /// The record, or one for each model in an undivided one, as newer kernels give them.
+    pub fn divide(&mut self, record: IssueRecord, locator: &Locator) -> Vec<IssueRecord> {
+        if record.model != ANY_MODEL {
+            return vec![record];
+        }
+        let reissue = record.flags & issue_flag::REISSUE != 0;
+        let origin =
+            usize::from((record.flags & issue_flag::ORIGIN_MASK) >> issue_flag::ORIGIN_SHIFT);
+        let flags = record.flags & !issue_flag::ORIGIN_MASK;
+        let parts = locator.parts(record.device, record.sector, u64::from(record.bytes));
+        if !reissue && ReadOrigin::of_number(origin).is_some() {
+            let of_models: u64 = parts.iter().map(|part| part.bytes).sum();
+            let device = self.devices.entry(record.device).or_default();
+            device.of_models[origin] += of_models;
+            device.of_others[origin] += u64::from(record.bytes).saturating_sub(of_models);
+        }
+        parts
+            .into_iter()
+            .filter_map(|part| {
+                let model = u8::try_from(part.model).ok()?;
+                let previous_end = if reissue {
+                    None
+                } else {
+                    self.last_ends
+                        .insert((record.device, model), part.end_sector)
+                };
+                Some(IssueRecord {
+                    model,
+                    flags,
+                    previous_end: previous_end.unwrap_or(NO_PREVIOUS_END),
+                    ..record
+                })
+            })
+            .collect()
+    }
+
+    /// Fills in what the kernel side would have counted.
+    pub fn complete(
+        &self,
+        aggregates: &mut Aggregates,
+        models: &[ModelFigures],
+        latency_buckets: &[Vec<u64>],
+    ) {
+        for (device, bytes) in &self.devices {
+            let Some((issues, _)) = aggregates.devices.get_mut(usize::from(*device)) else {
+                continue;
+            };
+            issues.model_bytes = bytes.of_models.iter().sum();
+            issues.model_bytes_by_origin = bytes.of_models;
+            for (sum, own) in issues
+                .other_bytes_by_origin
+                .iter_mut()
+                .zip(&bytes.of_others)
+            {
+                *sum += own;
+            }
+        }
+        aggregates.models = models
+            .iter()
+            .zip(latency_buckets)
+            .map(|(figures, buckets)| of_figures(figures, buckets.clone()))
+            .collect();
+    }
+}
+
+fn of_figures(figures: &ModelFigures, latency_buckets: Vec<u64>) -> ModelAggregates {
+    let requests = &figures.requests;
+    let mut aggregates = ModelAggregates {
+        unique_bytes: figures.reads.unique_bytes,
+        latency_buckets,
+        ..ModelAggregates::default()
+    };
+    let issues = &mut aggregates.issues;
+    issues.reads = requests.reads;
+    issues.reissues = requests.reissues + requests.remainders;
+    issues.issued_bytes = requests.issued_bytes;
+    issues.gaps = figures.gaps.classes().map(|(_, class)| class.count);
+    issues.first_reads = requests.reads - issues.gaps.iter().sum::<u64>().min(requests.reads);
+    issues.unseen_completions = requests.missed_completions;
+    issues.unseen_bytes = requests.missing_bytes;
+    aggregates.completes.reads = requests.completed_reads;
+    aggregates.completes.completed_bytes = requests.completed_bytes;
+    aggregates.completes.failed_reads = requests.failed_reads;
+    aggregates.completes.failed_bytes = requests.failed_bytes;
+    aggregates.requeues.requeues = requests.requeues;
+    aggregates.requeues.requeued_bytes = requests.requeued_bytes;
+    aggregates
+}

@@ -1,0 +1,422 @@
+//! The engine while it runs: memory samples, descendants, the log, and what is looked at when loading ends
+//! and when the last token is there.
+
+use std::{
+    collections::BTreeSet,
+    os::fd::OwnedFd,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use crate::{
+    place::Subject,
+    pressure::{MemoryCourse, MemoryPoint, MemorySources, ProcessPoint},
+    process::{
+        Certainty, EngineLogParser, EngineMark, EngineSignals, FaultCounts, MappingTable, MarkKind,
+        MemorySample, MemoryUse, ObservedProcess, OutputLine, PeakMemory, RequestMark,
+        memory_rollup, monotonic_nanos,
+    },
+    schema::{
+        BufferRecord, CgroupPointRecord, EngineRecord, MappingRecord, MappingsRecord,
+        MemoryPointRecord, PeakMemoryRecord, ProcessPointRecord, ProcessRecord, RollupRecord,
+        SystemPointRecord,
+    },
+    stats::{
+        Nanos,
+        phases::phase::{LoadEndBasis, Mark, TimedMark},
+    },
+};
+
+use super::{
+    marks::SharedMarks,
+    residency_moments::{ResidencyMoment, residency_now},
+};
+
+/// Mappings that the report lists.
+const LARGEST_MAPPINGS: usize = 12;
+
+/// A mark with its time.
+#[derive(Clone, Copy, Debug)]
+pub struct LogMark {
+    /// What and how certain.
+    pub mark: EngineMark,
+    /// `CLOCK_MONOTONIC`, nanoseconds.
+    pub at_nanos: u64,
+}
+
+/// The engine's log, fed by the threads that copy its output.
+#[derive(Default)]
+struct Log {
+    parser: EngineLogParser,
+    marks: Vec<LogMark>,
+    said_timings: bool,
+    shared: SharedMarks,
+}
+
+/// The engine's log, shared with those threads.
+#[derive(Clone, Default)]
+pub struct SharedLog(Arc<Mutex<Log>>);
+
+impl SharedLog {
+    /// An empty one, which tells what it marks to the reader of the ring buffer.
+    #[must_use]
+    pub fn new(shared: SharedMarks) -> Self {
+        Self(Arc::new(Mutex::new(Log {
+            shared,
+            ..Log::default()
+        })))
+    }
+
+    /// Takes in one line of output.
+    pub fn line(&self, line: &OutputLine) {
+        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let engine_mark = log.parser.line(line.stream, &line.bytes);
+        let time = Nanos(line.monotonic_nanos);
+        for mark in engine_mark.into_iter().flat_map(phase_marks) {
+            log.shared.log(TimedMark { time, mark });
+        }
+        for request in log.parser.request_marks() {
+            let mark = match request {
+                RequestMark::Began { .. } => Mark::RequestBegan,
+                RequestMark::Ended { .. } => Mark::RequestEnded,
+            };
+            log.shared.log(TimedMark { time, mark });
+        }
+        if let Some(mark) = engine_mark {
+            log.marks.push(LogMark {
+                mark,
+                at_nanos: line.monotonic_nanos,
+            });
+        }
+        log.said_timings = log.said_timings || log.parser.timings().is_some();
+    }
+
+    /// The best mark of a load's end so far.
+    fn load_end(&self) -> Option<LogMark> {
+        let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        log.marks
+            .iter()
+            .filter(|timed| timed.mark.kind == MarkKind::LoadEnd)
+            .max_by_key(|timed| (timed.mark.certainty, timed.at_nanos))
+            .copied()
+    }
+
+    fn said_timings(&self) -> bool {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .said_timings
+    }
+
+    /// What the engine said of itself, with the load's end counted from the opening of the gate.
+    #[must_use]
+    pub fn engine(&self, opened_nanos: u64) -> (EngineRecord, Vec<String>) {
+        let load_end = self.load_end();
+        let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut record = EngineRecord {
+            load_end_s: load_end
+                .map(|timed| timed.at_nanos.saturating_sub(opened_nanos) as f64 / 1e9),
+            load_end_mark: load_end.map(|timed| {
+                let certainty = match timed.mark.certainty {
+                    Certainty::Exact => "at that moment",
+                    Certainty::Close => "right after it",
+                    Certainty::UpperBound => "some time after it",
+                };
+                format!("{} (printed {certainty})", timed.mark.basis)
+            }),
+            ..EngineRecord::default()
+        };
+        record.buffers = log
+            .parser
+            .buffers()
+            .iter()
+            .map(|buffer| BufferRecord {
+                device: buffer.device.clone(),
+                purpose: serde_json::to_value(buffer.purpose)
+                    .ok()
+                    .and_then(|value| value.as_str().map(str::to_owned))
+                    .unwrap_or_default(),
+                bytes: buffer.bytes,
+            })
+            .collect();
+        let mut notes = Vec::new();
+        if let Some(timings) = log.parser.timings() {
+            record.source = serde_json::to_value(timings.source)
+                .ok()
+                .and_then(|value| value.as_str().map(str::to_owned));
+            record.tokens_per_s = timings.tokens_per_second;
+            record.load_s = timings.load_seconds;
+            record.prompt_s = timings.prompt_seconds;
+            record.prompt_tokens = timings.prompt_tokens;
+            record.prompt_tokens_per_s = timings.prompt_tokens_per_second;
+            record.eval_s = timings.eval_seconds;
+            record.eval_tokens = timings.eval_tokens;
+            record.total_s = timings.total_seconds;
+            notes.extend(timings.disagreements.iter().map(ToString::to_string));
+        }
+        (record, notes)
+    }
+}
+
+fn memory_point(point: &MemoryPoint) -> MemoryPointRecord {
+    MemoryPointRecord {
+        at_s: point.at_seconds,
+        process: point.process.map(|process| ProcessPointRecord {
+            anonymous_bytes: process.rss_anonymous_bytes,
+            file_bytes: process.rss_file_bytes,
+            shared_memory_bytes: process.rss_shared_memory_bytes,
+            swap_bytes: process.swap_bytes,
+            page_table_bytes: process.page_table_bytes,
+        }),
+        system: point.system.map(|system| SystemPointRecord {
+            available_bytes: system.available_bytes,
+            cached_bytes: system.cached_bytes,
+            dirty_bytes: system.dirty_bytes,
+            workingset_refault_file_pages: system.workingset_refault_file_pages_change,
+            psi_memory_some_us: system.psi_memory_some_us,
+            psi_memory_full_us: system.psi_memory_full_us,
+            psi_io_some_us: system.psi_io_some_us,
+            psi_io_full_us: system.psi_io_full_us,
+        }),
+        cgroup: point.cgroup.map(|cgroup| CgroupPointRecord {
+            usage_bytes: cgroup.usage_bytes,
+            anonymous_bytes: cgroup.anonymous_bytes,
+            file_bytes: cgroup.file_bytes,
+            file_mapped_bytes: cgroup.file_mapped_bytes,
+            workingset_refault_file_pages: cgroup.workingset_refault_file_pages_change,
+            major_faults: cgroup.major_faults_change,
+        }),
+    }
+}
+
+/// What a line of the log marks.
+fn phase_marks(mark: EngineMark) -> impl Iterator<Item = Mark> {
+    let first = match (mark.kind, mark.certainty) {
+        (MarkKind::LoadEnd, Certainty::Exact) => Mark::Loaded(LoadEndBasis::ExactLogLine),
+        (MarkKind::LoadEnd, Certainty::Close) => Mark::Loaded(LoadEndBasis::LogLine),
+        (MarkKind::LoadEnd, Certainty::UpperBound) => Mark::Loaded(LoadEndBasis::LateLogLine),
+        (MarkKind::PromptEnd, _) => Mark::PromptEnded,
+    };
+    let announced = mark.basis.starts_with("warming up");
+    [Some(first), announced.then_some(Mark::WarmUpAnnounced)]
+        .into_iter()
+        .flatten()
+}
+
+/// What was seen of the engine.
+pub struct EngineWatch {
+    /// None for an engine that had ended before it could be looked at.
+    process: Option<ObservedProcess>,
+    pid: i32,
+    exit: OwnedFd,
+    /// The engine and its descendants, by process id.
+    pub process_ids: BTreeSet<u32>,
+    peak: PeakMemory,
+    at_load_end: Option<(String, MappingTable, Option<MemoryUse>)>,
+    latest: Option<(MappingTable, Option<MemoryUse>)>,
+    samples: u64,
+    load_end_seen: Option<u64>,
+    /// Residency when loading ended.
+    pub load_end: Option<ResidencyMoment>,
+    /// Residency when the engine printed its timings.
+    pub last_token: Option<ResidencyMoment>,
+    /// Residency at other moments.
+    pub residency: Vec<ResidencyMoment>,
+    /// When residency is to be looked at again, nanoseconds.
+    next_residency_nanos: u64,
+    sources: Option<MemorySources>,
+    course: MemoryCourse,
+}
+
+/// Least time between two looks at the residency of all files, which costs about 8 ms a GiB.
+const RESIDENCY_INTERVAL_NANOS: u64 = 30_000_000_000;
+/// And so many times what the last look took: 0.4 % of a core.
+const RESIDENCY_COST_FACTOR: u64 = 250;
+/// Time between two points of the course of memory at the start, seconds.
+const COURSE_INTERVAL_SECONDS: f64 = 0.2;
+
+/// Samples between two looks at all mappings, which cost much more than a sample.
+const SAMPLES_PER_MAPPING_TABLE: u64 = 10;
+
+impl EngineWatch {
+    /// Watches a process that is there.
+    ///
+    /// # Errors
+    /// No descriptor left.
+    pub fn of_process(process: ObservedProcess) -> std::io::Result<Self> {
+        let (pid, exit) = (
+            process.pid(),
+            process.exit_descriptor().try_clone_to_owned()?,
+        );
+        Ok(Self::new(Some(process), pid, exit))
+    }
+
+    /// Watches an engine that was just started, and may have ended since: then only its end is seen.
+    ///
+    /// # Errors
+    /// No descriptor left.
+    pub fn of_engine(pid: i32, engine: &EngineSignals) -> std::io::Result<Self> {
+        let exit = engine.exit_descriptor().try_clone_to_owned()?;
+        Ok(Self::new(ObservedProcess::open(pid).ok(), pid, exit))
+    }
+
+    fn new(process: Option<ObservedProcess>, pid: i32, exit: OwnedFd) -> Self {
+        let own = u32::try_from(pid).ok();
+        Self {
+            process,
+            pid,
+            exit,
+            process_ids: own.into_iter().collect(),
+            peak: PeakMemory::default(),
+            at_load_end: None,
+            latest: None,
+            samples: 0,
+            load_end_seen: None,
+            load_end: None,
+            last_token: None,
+            residency: Vec::new(),
+            next_residency_nanos: monotonic_nanos() + RESIDENCY_INTERVAL_NANOS,
+            sources: MemorySources::of(pid).ok(),
+            course: MemoryCourse::new(COURSE_INTERVAL_SECONDS),
+        }
+    }
+
+    /// Page faults of the process so far, where it can be looked at.
+    #[must_use]
+    pub fn faults(&self) -> Option<FaultCounts> {
+        self.process.as_ref()?.faults().ok()
+    }
+
+    /// Becomes readable when the process has ended.
+    ///
+    /// # Errors
+    /// No descriptor left.
+    pub fn exit_descriptor(&self) -> std::io::Result<OwnedFd> {
+        self.exit.try_clone()
+    }
+
+    /// Looks at the process, and at the page cache if the log says that a phase has ended. An engine that has
+    /// just ended gives nothing, and what was seen before stays.
+    pub fn sample(&mut self, log: &SharedLog, subject: &Subject, opened_nanos: u64) {
+        let sample = self
+            .process
+            .as_ref()
+            .and_then(|process| MemorySample::read(process).ok());
+        if let Some(sample) = &sample {
+            self.peak.add(sample);
+        }
+        let now = monotonic_nanos();
+        if let Some(sources) = &self.sources {
+            let at_seconds = now.saturating_sub(opened_nanos) as f64 / 1e9;
+            let process = sample.map(|sample| ProcessPoint {
+                rss_anonymous_bytes: sample.anonymous_bytes,
+                rss_file_bytes: sample.file_bytes,
+                rss_shared_memory_bytes: sample.shared_memory_bytes,
+                swap_bytes: sample.swap_bytes,
+                page_table_bytes: sample.page_table_bytes,
+            });
+            self.course.sample(at_seconds, &sources.read(process));
+        }
+        if now >= self.next_residency_nanos {
+            self.residency.push(residency_now(subject));
+            let took = monotonic_nanos().saturating_sub(now);
+            self.next_residency_nanos =
+                now + RESIDENCY_INTERVAL_NANOS.max(took.saturating_mul(RESIDENCY_COST_FACTOR));
+        }
+        if let Some(process) = &self.process
+            && let Ok(descendants) = process.descendants()
+        {
+            self.process_ids.extend(
+                descendants
+                    .into_iter()
+                    .filter_map(|pid| u32::try_from(pid).ok()),
+            );
+        }
+        // A better mark, or a later one of the same kind, replaces what an earlier one showed.
+        if let Some(timed) = log
+            .load_end()
+            .filter(|timed| self.load_end_seen != Some(timed.at_nanos))
+        {
+            self.load_end_seen = Some(timed.at_nanos);
+            self.load_end = Some(residency_now(subject));
+            if let Some((table, rollup)) = self.look_at_mappings() {
+                let when = format!("at the end of loading (log: {})", timed.mark.basis);
+                self.at_load_end = Some((when, table, rollup));
+            }
+        }
+        if self.last_token.is_none() && log.said_timings() {
+            self.last_token = Some(residency_now(subject));
+        }
+        if self.at_load_end.is_none() && self.samples.is_multiple_of(SAMPLES_PER_MAPPING_TABLE) {
+            self.latest = self.look_at_mappings().or(self.latest.take());
+        }
+        self.samples += 1;
+    }
+
+    /// Memory over time.
+    #[must_use]
+    pub fn memory_course(&self) -> Vec<MemoryPointRecord> {
+        self.course.points().iter().map(memory_point).collect()
+    }
+
+    fn look_at_mappings(&self) -> Option<(MappingTable, Option<MemoryUse>)> {
+        let process = self.process.as_ref()?;
+        let table = MappingTable::read(process, LARGEST_MAPPINGS).ok()?;
+        // A process that is ending has no mappings left.
+        if table.largest.is_empty() {
+            return None;
+        }
+        Some((table, memory_rollup(process).ok()))
+    }
+
+    /// The record of the process, without its faults.
+    #[must_use]
+    pub fn record(&self) -> ProcessRecord {
+        let taken = self
+            .at_load_end
+            .as_ref()
+            .map(|(when, table, rollup)| (when.clone(), table, rollup))
+            .or_else(|| {
+                self.latest.as_ref().map(|(table, rollup)| {
+                    let when = "at the last look before the end (no line of the log marked the end of loading)";
+                    (when.to_owned(), table, rollup)
+                })
+            });
+        ProcessRecord {
+            pid: u32::try_from(self.pid).unwrap_or_default(),
+            major_faults: None,
+            minor_faults: None,
+            peak: self.peak.at_peak.as_ref().map(|peak| PeakMemoryRecord {
+                rss_bytes: peak.rss_bytes,
+                anonymous_bytes: peak.anonymous_bytes,
+                file_bytes: peak.file_bytes,
+                shared_memory_bytes: peak.shared_memory_bytes,
+                page_table_bytes: peak.page_table_bytes,
+            }),
+            peak_rss_bytes: self.peak.rss_high_water_bytes,
+            rollup: taken.as_ref().and_then(|(_, _, rollup)| {
+                rollup.as_ref().map(|rollup| RollupRecord {
+                    rss_bytes: rollup.rss_bytes,
+                    pss_bytes: rollup.pss_bytes,
+                    anonymous_bytes: rollup.anonymous_bytes,
+                    locked_bytes: rollup.locked_bytes,
+                })
+            }),
+            mappings: taken.map(|(taken_at, table, _)| MappingsRecord {
+                taken_at,
+                largest: table
+                    .largest
+                    .iter()
+                    .map(|row| MappingRecord {
+                        address: format!("{:x}", row.start),
+                        permissions: row.permissions.clone(),
+                        size_bytes: row.end.saturating_sub(row.start),
+                        rss_bytes: row.memory.rss_bytes,
+                        anonymous_bytes: row.memory.anonymous_bytes,
+                        locked_bytes: row.memory.locked_bytes,
+                        path: row.name.clone(),
+                    })
+                    .collect(),
+            }),
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! The figures of one model over one window, as plain values: what a report is made of.
+
+use serde::{Deserialize, Serialize};
+
+use crate::stats::{
+    event::Nanos,
+    order::{
+        distances::DistancePoint, exchange_check::ExchangeCheck, gaps::GapFigures,
+        overlap::BackwardOverlap,
+    },
+    reads::{
+        bandwidth::BandwidthFigures, latency::LatencyFigures, process_share::ProcessFigure,
+        queue_depth::QueueDepthFigures, requests::RequestCounts, sizes::SizeCount,
+    },
+};
+
+/// Everything that the stream of one model's reads says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelFigures {
+    /// When.
+    pub window: Window,
+    /// How much was read.
+    pub reads: ReadFigures,
+    /// What became of the requests.
+    pub requests: RequestCounts,
+    /// Gaps in device sectors, in the order of the kernel's exchange.
+    pub gaps: GapFigures,
+    /// The backward ones among them, by overlap with the predecessor.
+    pub backward_overlap: BackwardOverlap,
+    /// Gaps where a read may continue any of the last 32 ends of its device.
+    pub gaps_stream_aware: GapFigures,
+    /// Gaps in file offsets.
+    pub gaps_file_order: GapFigures,
+    /// Reads that have no place in `gaps_file_order`: their part of the model is no contiguous piece of a
+    /// file.
+    pub reads_without_file_position: u64,
+    /// Signed distances in device sectors.
+    pub distances: Vec<DistancePoint>,
+    /// Queue depth at first issue.
+    pub queue_depth: QueueDepthFigures,
+    /// Bandwidth.
+    pub bandwidth: BandwidthFigures,
+    /// Latency in microseconds.
+    pub latency_us: LatencyFigures,
+    /// Request sizes at first issue.
+    pub request_sizes: Vec<SizeCount>,
+    /// Reads and bytes by the process that was current at first issue, most bytes first.
+    pub processes: Vec<ProcessFigure>,
+    /// The model's files.
+    pub files: Vec<FileFigures>,
+    /// The devices that its reads went to.
+    pub devices: Vec<DeviceFigures>,
+    /// The laws that these figures obey if nothing was missed.
+    pub laws: Vec<Law>,
+}
+
+impl ModelFigures {
+    /// All laws hold.
+    #[must_use]
+    pub fn all_laws_hold(&self) -> bool {
+        self.laws.iter().all(|law| law.holds)
+    }
+}
+
+/// The time that the figures cover.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Window {
+    /// Begin, nanoseconds of `CLOCK_MONOTONIC`.
+    pub start_ns: Nanos,
+    /// End, nanoseconds of `CLOCK_MONOTONIC`.
+    pub end_ns: Nanos,
+    /// Length in seconds; `None` where the end lies before the begin.
+    pub wall_s: Option<f64>,
+}
+
+/// How much of the model was read, and how often.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReadFigures {
+    /// Reads first issued in the window.
+    pub count: u64,
+    /// Bytes of the model in them: issued − requeued.
+    pub total_bytes: u64,
+    /// Distinct bytes that arrived without error.
+    pub unique_bytes: u64,
+    /// Size of the model's files.
+    pub size_bytes: u64,
+    /// Size without holes: what can be read from a device.
+    pub data_bytes: u64,
+    /// Unique / (size − holes), 0 – 1. `None` where there is no data, and where more of a file arrived than
+    /// there is, which the laws show.
+    pub coverage: Option<f64>,
+    /// Total / unique; `None` where nothing arrived.
+    pub amplification: Option<f64>,
+    /// Total / size; `None` for an empty model.
+    pub reread_factor: Option<f64>,
+}
+
+/// One file of the model.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FileFigures {
+    /// Slot of the file.
+    pub file: u16,
+    /// Its size.
+    pub size_bytes: u64,
+    /// Its size without holes.
+    pub data_bytes: u64,
+    /// Bytes of it that arrived without error, repetitions included.
+    pub arrived_bytes: u64,
+    /// Distinct bytes among them.
+    pub unique_bytes: u64,
+    /// Unique / (size − holes), as for the model.
+    pub coverage: Option<f64>,
+}
+
+/// One device that the model's reads went to.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeviceFigures {
+    /// Slot of the device.
+    pub device: u8,
+    /// Whether each end was a predecessor exactly once.
+    pub exchange: ExchangeCheck,
+    /// Times a predecessor was missing when the order was restored.
+    pub order_breaks: u64,
+    /// Times that equal ends were taken for each other when the order was restored.
+    pub order_detours: u64,
+}
+
+/// A law, with both sides.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Law {
+    /// What should hold.
+    pub name: String,
+    /// It does.
+    pub holds: bool,
+    /// Left side.
+    pub left: u64,
+    /// Right side.
+    pub right: u64,
+    /// It is expected to fail where completions were missed.
+    pub needs_every_completion: bool,
+}
+
+impl Law {
+    /// Both sides are equal.
+    #[must_use]
+    pub fn equal(name: &str, left: u64, right: u64) -> Self {
+        Self {
+            name: name.to_owned(),
+            holds: left == right,
+            left,
+            right,
+            needs_every_completion: false,
+        }
+    }
+
+    /// The same law, marked as one that fails where completions were missed.
+    #[must_use]
+    pub fn needing_every_completion(self) -> Self {
+        Self {
+            needs_every_completion: true,
+            ..self
+        }
+    }
+
+    /// The left side is at most the right one.
+    #[must_use]
+    pub fn at_most(name: &str, left: u64, right: u64) -> Self {
+        Self {
+            name: name.to_owned(),
+            holds: left <= right,
+            left,
+            right,
+            needs_every_completion: false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Law;
+
+    #[test]
+    fn laws_say_whether_they_hold() {
+        assert!(Law::equal("", 1, 1).holds && !Law::equal("", 1, 2).holds);
+        assert!(
+            Law::at_most("", 1, 1).holds
+                && Law::at_most("", 1, 2).holds
+                && !Law::at_most("", 2, 1).holds
+        );
+    }
+}

@@ -1,0 +1,4 @@
+//! All figures of one model together.
+
+pub mod accumulator;
+pub mod figures;

@@ -1,0 +1,230 @@
+//! The five gap classes, by reads and by bytes.
+//!
+//! A gap is the start of a read minus the end of its predecessor; which read is the predecessor is the
+//! caller's business: the kernel's exchange (device sectors), the same file (file offsets), or the nearest
+//! stream. A gap counts for the later read: its bytes, its phase.
+
+use serde::{Deserialize, Serialize};
+use tracer_common::gap::{
+    GAP_CLASSES, GapClass, MEDIUM_FROM_SECTORS, MEDIUM_TO_SECTORS, SECTOR_BYTES,
+};
+
+use crate::stats::ratio::ratio;
+
+/// Counts and bytes by class. Merging the counts of two parts of a stream gives the counts of the whole,
+/// because each gap is known from its own record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GapCounts {
+    counts: [u64; GAP_CLASSES],
+    bytes: [u64; GAP_CLASSES],
+}
+
+impl GapCounts {
+    /// Counts one gap whose later read has `bytes` bytes of the model.
+    pub fn record(&mut self, class: GapClass, bytes: u64) {
+        self.counts[class.slot()] += 1;
+        self.bytes[class.slot()] = self.bytes[class.slot()].saturating_add(bytes);
+    }
+
+    /// Adds the counts of another part of the stream.
+    pub fn merge(&mut self, other: &Self) {
+        for class in 0..GAP_CLASSES {
+            self.counts[class] = self.counts[class].saturating_add(other.counts[class]);
+            self.bytes[class] = self.bytes[class].saturating_add(other.bytes[class]);
+        }
+    }
+
+    /// Number of gaps of a class.
+    #[must_use]
+    pub const fn count(&self, class: GapClass) -> u64 {
+        self.counts[class.slot()]
+    }
+
+    /// Number of gaps by class, in the order of [`GapClass::slot`], as the kernel side counts them.
+    #[must_use]
+    pub const fn counts(&self) -> [u64; GAP_CLASSES] {
+        self.counts
+    }
+
+    /// Number of gaps: reads − devices.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.counts
+            .iter()
+            .fold(0, |sum, count| sum.saturating_add(*count))
+    }
+
+    /// Counts and shares. The shares are `None` where there is no gap.
+    #[must_use]
+    pub fn figures(&self) -> GapFigures {
+        let gaps = self.total();
+        let bytes = self
+            .bytes
+            .iter()
+            .fold(0u64, |sum, bytes| sum.saturating_add(*bytes));
+        let figure = |class: GapClass| GapFigure {
+            count: self.counts[class.slot()],
+            share: ratio(self.counts[class.slot()], gaps),
+            bytes: self.bytes[class.slot()],
+            bytes_share: ratio(self.bytes[class.slot()], bytes),
+        };
+        GapFigures {
+            count: gaps,
+            sequential: figure(GapClass::Sequential),
+            small: figure(GapClass::Small),
+            medium: figure(GapClass::Medium),
+            large: figure(GapClass::Large),
+            backward: figure(GapClass::Backward),
+        }
+    }
+}
+
+/// Class of a gap in bytes, for file offsets: the same boundaries as [`GapClass::of`], and exact where an
+/// end is no multiple of a sector (a file's last read ends with the file).
+#[must_use]
+pub const fn class_of_bytes(start_bytes: u64, previous_end_bytes: u64) -> GapClass {
+    if start_bytes < previous_end_bytes {
+        return GapClass::Backward;
+    }
+    let forward_bytes = start_bytes - previous_end_bytes;
+    if forward_bytes == 0 {
+        GapClass::Sequential
+    } else if forward_bytes < MEDIUM_FROM_SECTORS * SECTOR_BYTES {
+        GapClass::Small
+    } else if forward_bytes <= MEDIUM_TO_SECTORS * SECTOR_BYTES {
+        GapClass::Medium
+    } else {
+        GapClass::Large
+    }
+}
+
+/// One class.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct GapFigure {
+    /// Gaps of this class.
+    pub count: u64,
+    /// Share of all gaps, 0 – 1.
+    pub share: Option<f64>,
+    /// Bytes of the model in the reads after these gaps.
+    pub bytes: u64,
+    /// Share of the bytes of all reads that have a gap, 0 – 1.
+    pub bytes_share: Option<f64>,
+}
+
+/// The five classes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct GapFigures {
+    /// All gaps.
+    pub count: u64,
+    /// Gap 0.
+    pub sequential: GapFigure,
+    /// 0 < gap < 128 KiB.
+    pub small: GapFigure,
+    /// 128 KiB ≤ gap ≤ 1 MiB.
+    pub medium: GapFigure,
+    /// Gap > 1 MiB.
+    pub large: GapFigure,
+    /// Gap < 0.
+    pub backward: GapFigure,
+}
+
+impl GapFigures {
+    /// The classes with their names, in the order of the tables.
+    #[must_use]
+    pub const fn classes(&self) -> [(GapClass, GapFigure); GAP_CLASSES] {
+        [
+            (GapClass::Sequential, self.sequential),
+            (GapClass::Small, self.small),
+            (GapClass::Medium, self.medium),
+            (GapClass::Large, self.large),
+            (GapClass::Backward, self.backward),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{GapCounts, class_of_bytes};
+    use proptest::prelude::*;
+    use tracer_common::gap::GapClass;
+
+    fn gap() -> impl Strategy<Value = (u64, u64, u64)> {
+        (0u64..10_000, 0u64..10_000, 1u64..1_000_000)
+    }
+
+    fn counted(gaps: &[(u64, u64, u64)]) -> GapCounts {
+        let mut counts = GapCounts::default();
+        for (start, previous_end, bytes) in gaps {
+            counts.record(GapClass::of(*start, *previous_end), *bytes);
+        }
+        counts
+    }
+
+    #[test]
+    fn without_gaps_there_are_no_shares() {
+        let figures = GapCounts::default().figures();
+        assert_eq!(figures.count, 0);
+        assert!(
+            figures
+                .classes()
+                .iter()
+                .all(|(_, figure)| figure.share.is_none())
+        );
+        assert!(
+            figures
+                .classes()
+                .iter()
+                .all(|(_, figure)| figure.bytes_share.is_none())
+        );
+    }
+
+    #[test]
+    fn bytes_weigh_a_class() {
+        let figures = counted(&[(8, 8, 3000), (0, 8, 1000)]).figures();
+        assert_eq!(figures.sequential.share, Some(0.5));
+        assert_eq!(figures.sequential.bytes_share, Some(0.75));
+        assert_eq!(figures.backward.bytes, 1000);
+    }
+
+    #[test]
+    fn byte_boundaries_are_those_of_the_sectors() {
+        for (distance, class) in [
+            (0, GapClass::Sequential),
+            (1, GapClass::Small),
+            (128 * 1024 - 1, GapClass::Small),
+            (128 * 1024, GapClass::Medium),
+            (1024 * 1024, GapClass::Medium),
+            (1024 * 1024 + 1, GapClass::Large),
+        ] {
+            assert_eq!(class_of_bytes(77 + distance, 77), class, "{distance}");
+        }
+        assert_eq!(class_of_bytes(76, 77), GapClass::Backward);
+    }
+
+    proptest! {
+        #[test]
+        fn sectors_and_their_bytes_agree(start in 0u64..1 << 50, end in 0u64..1 << 50) {
+            prop_assert_eq!(class_of_bytes(start * 512, end * 512), GapClass::of(start, end));
+        }
+
+        #[test]
+        fn shares_sum_to_one(gaps in prop::collection::vec(gap(), 1..200)) {
+            let figures = counted(&gaps).figures();
+            let shares = figures.classes();
+            let sum: f64 = shares.iter().filter_map(|(_, figure)| figure.share).sum();
+            let bytes: f64 = shares.iter().filter_map(|(_, figure)| figure.bytes_share).sum();
+            prop_assert!((sum - 1.0).abs() < 1e-9 && (bytes - 1.0).abs() < 1e-9);
+            prop_assert_eq!(figures.count, gaps.len() as u64);
+        }
+
+        #[test]
+        fn split_anywhere_and_merged_it_is_the_same(
+            gaps in prop::collection::vec(gap(), 0..200), at: prop::sample::Index,
+        ) {
+            let (first, second) = gaps.split_at(at.index(gaps.len() + 1));
+            let mut merged = counted(first);
+            merged.merge(&counted(second));
+            prop_assert_eq!(merged, counted(&gaps));
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! Phases of an inference run, told from marks.
+//!
+//! Every mark is a boundary; what lies between two of them is a segment. Segments are put together to phases and
+//! steps by [`classify`], which may wait until all marks are known: a log line that says more than an earlier one
+//! may come late.
+
+use serde::{Deserialize, Serialize};
+
+use crate::stats::Nanos;
+
+/// What an engine does in a part of its run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Nothing is known of it: no mark came before it, or none at all.
+    Unmarked,
+    /// Weights are loaded.
+    Load,
+    /// Loaded, and not decoding: a context is made, a server waits for a request.
+    Idle,
+    /// A decode call that only touches everything once.
+    WarmUp,
+    /// The prompt is processed.
+    Prompt,
+    /// One token a step.
+    Generation,
+    /// Several requests at once.
+    Mixed,
+    /// Prompt and generation, which no mark tells apart.
+    Inference,
+    /// After the last decode call.
+    End,
+}
+
+impl Phase {
+    /// All of them, in the order of a run.
+    pub const ALL: [Self; 9] = [
+        Self::Unmarked,
+        Self::Load,
+        Self::Idle,
+        Self::WarmUp,
+        Self::Prompt,
+        Self::Generation,
+        Self::Mixed,
+        Self::Inference,
+        Self::End,
+    ];
+
+    /// Whether it consists of decode calls.
+    #[must_use]
+    pub const fn has_steps(self) -> bool {
+        matches!(
+            self,
+            Self::WarmUp | Self::Prompt | Self::Generation | Self::Mixed | Self::Inference
+        )
+    }
+
+    /// Its name, as in the record.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unmarked => "unmarked",
+            Self::Load => "load",
+            Self::Idle => "idle",
+            Self::WarmUp => "warm_up",
+            Self::Prompt => "prompt",
+            Self::Generation => "generation",
+            Self::Mixed => "mixed",
+            Self::Inference => "inference",
+            Self::End => "end",
+        }
+    }
+}
+
+/// Where a load's end was taken from, the best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LoadEndBasis {
+    /// All of the model has been inserted into the page cache once.
+    FullPass,
+    /// A log line that comes late: a server listens, a grammar was read.
+    LateLogLine,
+    /// A log line right after it.
+    LogLine,
+    /// A log line of the moment itself.
+    ExactLogLine,
+    /// The context is made next.
+    ContextMade,
+    /// The function that loads returned.
+    Returned,
+}
+
+/// What happened at a mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// The model has been loaded; of several the best basis counts, and of equals the last one before the first
+    /// decode call (an engine may load twice, a fitting pass first).
+    Loaded(LoadEndBasis),
+    /// Decode calls from here on are a warm-up, or no longer.
+    WarmUp(bool),
+    /// The log said that the next decode call is a warm-up.
+    WarmUpAnnounced,
+    /// A decode call is entered.
+    DecodeEntered {
+        /// Tokens in its batch, where they are known.
+        tokens: Option<u32>,
+        /// The phase that the user gave the symbol.
+        phase: Option<Phase>,
+    },
+    /// A decode call returned.
+    DecodeReturned,
+    /// The log said that the prompt has been processed.
+    PromptEnded,
+    /// A server begins a request.
+    RequestBegan,
+    /// A server has ended a request.
+    RequestEnded,
+}
+
+/// A mark with its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimedMark {
+    /// When.
+    pub time: Nanos,
+    /// What.
+    pub mark: Mark,
+}
+
+/// What a segment belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentClass {
+    /// Its phase.
+    pub phase: Phase,
+    /// The step that it is a part of, counted over all decode calls from 0.
+    pub step: Option<u32>,
+    /// Tokens in the step's batch, where they are known.
+    pub tokens: Option<u32>,
+}
+
+/// Classes of the segments of a window: one before the first mark, and one from each mark to the next. `marks` are
+/// in the order of time. `from_start` says that the window holds the engine's whole life, so that what comes first
+/// is the load.
+#[must_use]
+pub fn classify(marks: &[TimedMark], from_start: bool) -> Vec<SegmentClass> {
+    let is_decode = |mark: &TimedMark| matches!(mark.mark, Mark::DecodeEntered { .. });
+    match marks.iter().position(is_decode) {
+        Some(first) => with_steps(marks, first, from_start),
+        None => without_steps(marks, from_start),
+    }
+}
+
+/// Whether a mark says that several requests are being worked on after it.
+fn active_after(active: u32, mark: Mark) -> u32 {
+    match mark {
+        Mark::RequestBegan => active + 1,
+        Mark::RequestEnded => active.saturating_sub(1),
+        _ => active,
+    }
+}
+
+const fn plain(phase: Phase) -> SegmentClass {
+    SegmentClass {
+        phase,
+        step: None,
+        tokens: None,
+    }
+}
+
+fn with_steps(marks: &[TimedMark], first_decode: usize, from_start: bool) -> Vec<SegmentClass> {
+    let before = marks.get(..first_decode).unwrap_or_default();
+    let load_end = load_end(before);
+    let mut classes = Vec::with_capacity(marks.len() + 1);
+    // Before the first decode call: the load up to its end, then idle. Without a mark of the load's end the load
+    // is what comes before the first decode call.
+    for segment in 0..=before.len() {
+        classes.push(plain(match load_end {
+            _ if !from_start && load_end.is_none() => Phase::Unmarked,
+            Some(end) if segment > end => Phase::Idle,
+            _ => Phase::Load,
+        }));
+    }
+    classes.pop();
+    // The segment that ends at the first decode call.
+    classes.push(plain(match load_end {
+        Some(_) => Phase::Idle,
+        None if from_start => Phase::Load,
+        None => Phase::Unmarked,
+    }));
+
+    let mut active = 0u32;
+    let mut requests_seen = false;
+    let (mut warm_up, mut warm_up_announced) = (false, false);
+    for mark in before {
+        active = active_after(active, mark.mark);
+        requests_seen |= mark.mark == Mark::RequestBegan;
+        match mark.mark {
+            Mark::WarmUp(on) => warm_up = on,
+            Mark::WarmUpAnnounced => warm_up_announced = true,
+            _ => {}
+        }
+    }
+    // A server that says when requests begin decodes before the first one only to try things out.
+    let is_server = marks.iter().any(|mark| mark.mark == Mark::RequestBegan);
+    let mut new_request = true;
+    let mut step = 0u32;
+    let mut current = plain(Phase::Idle);
+    let mut inside = false;
+    // Segments since the latest return, which belong to its step if another decode call of the request follows.
+    let mut pending_from = None;
+    for mark in marks.get(first_decode..).unwrap_or_default() {
+        match mark.mark {
+            Mark::DecodeEntered { tokens, phase } => {
+                let phase = phase.unwrap_or_else(|| {
+                    let kind = decode_phase(
+                        tokens,
+                        warm_up || warm_up_announced || (is_server && from_start && !requests_seen),
+                        new_request && (from_start || requests_seen),
+                        active,
+                    );
+                    if kind != Phase::WarmUp {
+                        new_request = false;
+                    }
+                    kind
+                });
+                warm_up_announced = false;
+                let begins_request = matches!(phase, Phase::Prompt)
+                    && current.phase != Phase::Prompt
+                    && current.step.is_some();
+                if let Some(from) = pending_from.take() {
+                    let class =
+                        if begins_request || phase == Phase::WarmUp || current.step.is_none() {
+                            plain(Phase::Idle)
+                        } else {
+                            current
+                        };
+                    classes.iter_mut().skip(from).for_each(|own| *own = class);
+                }
+                current = SegmentClass {
+                    phase,
+                    step: phase.has_steps().then_some(step),
+                    tokens,
+                };
+                step += u32::from(phase.has_steps());
+                inside = true;
+            }
+            Mark::DecodeReturned => {
+                inside = false;
+                pending_from = Some(classes.len());
+            }
+            Mark::WarmUp(on) => warm_up = on,
+            Mark::WarmUpAnnounced => warm_up_announced = true,
+            Mark::RequestBegan => {
+                // The line of a log is read some time after it was written: a request that begins inside of a call
+                // while there is no other began before it.
+                let began_before = inside && active == 0;
+                active = active_after(active, mark.mark);
+                requests_seen = true;
+                new_request = !began_before;
+                if began_before && current.phase == Phase::WarmUp && !warm_up {
+                    let step = current.step;
+                    current.phase = Phase::Prompt;
+                    let own = classes
+                        .iter_mut()
+                        .rev()
+                        .take_while(|class| class.step == step);
+                    own.for_each(|class| class.phase = Phase::Prompt);
+                }
+            }
+            Mark::RequestEnded => active = active_after(active, mark.mark),
+            Mark::Loaded(_) | Mark::PromptEnded => {}
+        }
+        classes.push(if inside || pending_from.is_none() {
+            current
+        } else {
+            plain(Phase::End)
+        });
+    }
+    classes
+}
+
+/// The phase of a decode call.
+fn decode_phase(tokens: Option<u32>, warm_up: bool, new_request: bool, active: u32) -> Phase {
+    if warm_up {
+        Phase::WarmUp
+    } else if active > 1 {
+        Phase::Mixed
+    } else if new_request || tokens.is_some_and(|tokens| tokens > 1) {
+        Phase::Prompt
+    } else {
+        Phase::Generation
+    }
+}
+
+/// Number of the mark at which loading ended.
+fn load_end(marks: &[TimedMark]) -> Option<usize> {
+    marks
+        .iter()
+        .enumerate()
+        .filter_map(|(number, mark)| match mark.mark {
+            Mark::Loaded(basis) => Some((basis, number)),
+            _ => None,
+        })
+        .max()
+        .map(|(_, number)| number)
+}
+
+fn without_steps(marks: &[TimedMark], from_start: bool) -> Vec<SegmentClass> {
+    let load_end = load_end(marks);
+    let prompt_end = marks.iter().position(|mark| mark.mark == Mark::PromptEnded);
+    (0..=marks.len())
+        .map(|segment| {
+            let after = |number: Option<usize>| number.is_some_and(|number| segment > number);
+            plain(match load_end {
+                Some(_) if !after(load_end) => Phase::Load,
+                None if !after(prompt_end) => Phase::Unmarked,
+                _ if after(prompt_end) => Phase::Generation,
+                _ if prompt_end.is_some() => Phase::Prompt,
+                _ => Phase::Inference,
+            })
+        })
+        .map(|class| match class.phase {
+            Phase::Load if !from_start => plain(Phase::Unmarked),
+            _ => class,
+        })
+        .collect()
+}
+
+/// The basis of the load's end that [`classify`] goes by.
+#[must_use]
+pub fn load_end_basis(marks: &[TimedMark]) -> Option<LoadEndBasis> {
+    let is_decode = |mark: &TimedMark| matches!(mark.mark, Mark::DecodeEntered { .. });
+    let first_decode = marks.iter().position(is_decode).unwrap_or(marks.len());
+    let before = marks.get(..first_decode)?;
+    match before.get(load_end(before)?)?.mark {
+        Mark::Loaded(basis) => Some(basis),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,9 @@
+//! A read from its first issue to its end: each counted once, its bytes, its time.
+
+pub mod bandwidth;
+pub mod latency;
+pub mod process_share;
+pub mod queue_depth;
+pub mod requests;
+pub mod sizes;
+pub mod unique;

@@ -1,0 +1,3 @@
+//! The time that threads wait.
+
+pub mod stall;
