@@ -15,4 +15,5 @@ pub mod page;
 pub mod program;
 pub mod record;
 pub mod request;
+pub mod ring;
 pub mod settings;

@@ -48,51 +48,48 @@ macro_rules! programs {
 }
 
 programs! {
-    /// A read came back whose issue no program saw. It runs before the next one, on the same event: programs of one
-    /// tracepoint run in the order in which they were attached.
-    LateIssue = 0: "late_rq_issue" early "early_late_issue";
-    /// A request, or a part of it, came back from the driver.
-    BlockComplete = 1: "block_rq_complete" early "early_rq_complete";
+    /// A request, or a part of it, came back from the driver. Also takes in a read whose issue no program saw.
+    BlockComplete = 0: "block_rq_complete" early "early_rq_complete";
     /// The driver refused a request, which goes back to the queue.
-    BlockRequeue = 2: "block_rq_requeue" early "early_rq_requeue";
+    BlockRequeue = 1: "block_rq_requeue" early "early_rq_requeue";
     /// A request is handed to the driver.
-    BlockIssue = 3: "block_rq_issue" early "early_rq_issue";
+    BlockIssue = 2: "block_rq_issue" early "early_rq_issue";
     /// A bio of a device without requests came back.
-    BioComplete = 4: "block_bio_complete" early "early_bio_complete";
+    BioComplete = 3: "block_bio_complete" early "early_bio_complete";
     /// A bio is handed to a device without requests.
-    BioQueue = 5: "block_bio_queue" early "early_bio_queue";
+    BioQueue = 4: "block_bio_queue" early "early_bio_queue";
     /// A folio entered the page cache.
-    PageInsert = 6: "filemap_add" early "early_filemap_add";
+    PageInsert = 5: "filemap_add" early "early_filemap_add";
     /// A folio left the page cache.
-    PageEvict = 7: "filemap_delete" early "early_filemap_delete";
+    PageEvict = 6: "filemap_delete" early "early_filemap_delete";
     /// A page fault reached the file's fault handler.
-    PageFault = 8: "filemap_fault" on_function "fault_function";
+    PageFault = 7: "filemap_fault" on_function "fault_function";
     /// A page fault mapped what was cached around it.
-    PageMap = 9: "filemap_map_pages" on_function "map_pages_function";
+    PageMap = 8: "filemap_map_pages" on_function "map_pages_function";
     /// `read()` or the like looked pages up.
-    PageLookup = 10: "filemap_get_pages";
+    PageLookup = 9: "filemap_get_pages";
     /// A CPU goes from one thread to another.
-    Switch = 11: "sched_switch";
+    Switch = 10: "sched_switch";
     /// A thread has reclaimed memory of the system.
-    ReclaimEnd = 12: "reclaim_end";
+    ReclaimEnd = 11: "reclaim_end";
     /// A thread begins to reclaim memory of the system.
-    ReclaimBegin = 13: "reclaim_begin";
+    ReclaimBegin = 12: "reclaim_begin";
     /// A thread has reclaimed memory of its cgroup.
-    CgroupReclaimEnd = 14: "cgroup_reclaim_end";
+    CgroupReclaimEnd = 13: "cgroup_reclaim_end";
     /// A thread begins to reclaim memory of its cgroup.
-    CgroupReclaimBegin = 15: "cgroup_reclaim_begin";
+    CgroupReclaimBegin = 14: "cgroup_reclaim_begin";
     /// A bio is queued; for the audit.
-    AuditQueue = 16: "audit_queue";
+    AuditQueue = 15: "audit_queue";
     /// A request is allocated for a bio; for the audit.
-    AuditRequest = 17: "audit_request";
+    AuditRequest = 16: "audit_request";
     /// A request is inserted in a scheduler's queue; for the audit.
-    AuditInsert = 18: "audit_insert";
+    AuditInsert = 17: "audit_insert";
     /// A bio goes to another device, or from a partition to its disk; for the audit.
-    AuditRemap = 19: "audit_remap";
+    AuditRemap = 18: "audit_remap";
     /// A function that an engine exports is entered.
-    MarkEntry = 20: "mark_entry";
+    MarkEntry = 19: "mark_entry";
     /// A function that an engine exports returns.
-    MarkReturn = 21: "mark_return";
+    MarkReturn = 20: "mark_return";
 }
 
 impl Program {

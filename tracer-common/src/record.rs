@@ -5,6 +5,8 @@
 
 use core::fmt;
 
+use crate::ring::RECORD_ROOM_BYTES;
+
 /// The first byte of a record that has this number: it has no other value, so a record cannot name another kind.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(transparent)]
@@ -111,6 +113,7 @@ macro_rules! records {
                 const KIND: Kind = Kind::$kind;
             }
 
+            const _: () = assert!(size_of::<$name>() <= RECORD_ROOM_BYTES);
             const _: () = assert!(
                 size_of::<$name>() == 1 $(+ size_of::<$type>())*,
                 "padding would carry kernel memory to user space"
@@ -129,6 +132,17 @@ macro_rules! records {
             pub const fn kind(&self) -> Kind {
                 match self {
                     $(Self::$kind(_) => Kind::$kind,)*
+                }
+            }
+
+            /// Decodes the record at the beginning of some room for one.
+            ///
+            /// # Errors
+            /// An unknown kind.
+            pub fn decode_first(room: &[u8; RECORD_ROOM_BYTES]) -> Result<Self, DecodeError> {
+                match room[0] {
+                    $($number => Self::decode(&room[..size_of::<$name>()]),)*
+                    kind => Err(DecodeError::UnknownKind(kind)),
                 }
             }
 
@@ -158,6 +172,23 @@ macro_rules! records {
             }
         }
     };
+}
+
+impl Record {
+    /// When what it tells had happened, `CLOCK_MONOTONIC`, nanoseconds. A wait is told when it has ended, or later.
+    #[must_use]
+    pub const fn time_ns(&self) -> u64 {
+        match self {
+            Self::Issue(record) => record.time_ns,
+            Self::Complete(record) => record.time_ns,
+            Self::Requeue(record) => record.time_ns,
+            Self::Unseen(record) => record.time_ns,
+            Self::Page(record) => record.time_ns,
+            Self::Wait(record) => record.end_ns,
+            Self::Mark(record) => record.time_ns,
+            Self::Stage(record) => record.time_ns,
+        }
+    }
 }
 
 /// Bits of [`IssueRecord::flags`].

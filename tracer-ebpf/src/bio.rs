@@ -19,7 +19,7 @@ use crate::{
     filter, gate,
     maps::BIOS,
     settings::setting,
-    transfer::{self, Transfer},
+    transfer::{self, Completion, Transfer},
 };
 
 /// `block_bio_queue`.
@@ -29,7 +29,7 @@ pub fn queue<A: Abilities>(context: &BtfTracePointContext) {
         return;
     }
     let bio = Bio(argument(context, setting!(constants.queued_bio_argument)));
-    let Some((device_slot, device)) = filter::device_of(bio.disk()) else {
+    let Some(device) = filter::device_of(bio.disk()) else {
         return;
     };
     let transfer = Transfer {
@@ -45,14 +45,7 @@ pub fn queue<A: Abilities>(context: &BtfTracePointContext) {
     } else {
         None
     };
-    transfer::issued::<A>(
-        context,
-        Program::BioQueue,
-        device_slot,
-        device,
-        &transfer,
-        slot,
-    );
+    transfer::issued::<A>(context, Program::BioQueue, device, &transfer, slot);
 }
 
 /// `block_bio_complete`: the queue, the bio. Its sector and bytes have been used up by then.
@@ -62,7 +55,7 @@ pub fn complete<A: Abilities>(context: &BtfTracePointContext) {
         return;
     }
     let bio = Bio(context.arg(1));
-    let Some((device_slot, device)) = filter::device_of(bio.disk()) else {
+    let Some(device) = filter::device_of(bio.disk()) else {
         return;
     };
     if filter::operation_of(bio.command_flags()) != Operation::Read {
@@ -76,16 +69,18 @@ pub fn complete<A: Abilities>(context: &BtfTracePointContext) {
     };
     let sector = slot.next_sector;
     let bytes = (slot.end_sector - sector) * SECTOR_BYTES;
+    let completion = Completion {
+        address,
+        sector,
+        bytes: bytes as u32,
+        status: bio.status(),
+        last: true,
+    };
     transfer::completed::<A>(
         context,
         Program::BioComplete,
-        device_slot,
         device,
-        address,
-        sector,
-        bytes as u32,
-        bio.status(),
-        true,
+        &completion,
         Some(slot),
     );
     let _ = BIOS.remove(address);
@@ -101,6 +96,8 @@ fn slot_of(address: u64) -> Option<&'static mut RequestSlot> {
             end_sector: 0,
             state: state::FREE,
             device: 0,
+            extent: 0,
+            reserved: [0; 5],
         };
         BIOS.insert(address, free, 0).ok()?;
     }

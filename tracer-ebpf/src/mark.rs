@@ -14,7 +14,7 @@ use tracer_common::{
     record::{KindByte, MarkRecord, UNKNOWN_TOKENS},
 };
 
-use crate::{emit::emit, gate, maps::BATCH_TOKENS};
+use crate::{abilities::Full, emit::emit, gate, maps::BATCH_TOKENS};
 
 /// A probed function is entered.
 #[inline(always)]
@@ -40,7 +40,7 @@ pub fn entered(context: &ProbeContext) {
         BatchAction::ByValue => on_stack(context),
         BatchAction::None => UNKNOWN_TOKENS,
     };
-    emit(Program::MarkEntry, record(cookie, false, tokens, second));
+    emit::<Full>(Program::MarkEntry, record(cookie, false, tokens, second));
 }
 
 /// A probed function returns.
@@ -52,7 +52,7 @@ pub fn returned(context: &RetProbeContext) {
     // SAFETY: the context of a probe.
     let cookie = unsafe { bpf_get_attach_cookie(context.as_ptr()) };
     let value: u64 = context.ret();
-    emit(
+    emit::<Full>(
         Program::MarkReturn,
         record(cookie, true, UNKNOWN_TOKENS, value),
     );

@@ -57,7 +57,7 @@ pub fn insert<A: Abilities>(folio: *const u8) {
     } else {
         page_event::INSERT
     };
-    note(Program::PageInsert, event, file, index, pages);
+    note::<A>(Program::PageInsert, event, file, index, pages);
 }
 
 /// `mm_filemap_delete_from_page_cache`.
@@ -76,12 +76,12 @@ pub fn evict<A: Abilities>(folio: *const u8) {
         bitmap::mark_evicted(file.first_bit + index, pages);
     }
     let event = page_event::EVICTION + agent as u8;
-    note(Program::PageEvict, event, file, index, pages);
+    note::<A>(Program::PageEvict, event, file, index, pages);
 }
 
 /// `mm_filemap_fault`.
 #[inline(always)]
-pub fn fault(mapping: *const u8, page: u64) {
+pub fn fault<A: Abilities>(mapping: *const u8, page: u64) {
     let Some(file) = traced_file(Mapping(mapping)) else {
         return;
     };
@@ -95,12 +95,12 @@ pub fn fault(mapping: *const u8, page: u64) {
         counters.retracted_hits += 1;
     }
     remember(thread, touch::FAULT, file, page, page);
-    note(Program::PageFault, page_event::FAULT, file, page, 1);
+    note::<A>(Program::PageFault, page_event::FAULT, file, page, 1);
 }
 
 /// `mm_filemap_map_pages`.
 #[inline(always)]
-pub fn map_pages(mapping: *const u8, first_page: u64, last_page: u64) {
+pub fn map_pages<A: Abilities>(mapping: *const u8, first_page: u64, last_page: u64) {
     let Some(file) = traced_file(Mapping(mapping)) else {
         tell_key(Mapping(mapping));
         return;
@@ -119,7 +119,7 @@ pub fn map_pages(mapping: *const u8, first_page: u64, last_page: u64) {
     };
     remember(thread, kind, file, first_page, last_page);
     let pages = last_page - first_page + 1;
-    note(
+    note::<A>(
         Program::PageMap,
         page_event::MAP_WINDOW,
         file,
@@ -130,16 +130,16 @@ pub fn map_pages(mapping: *const u8, first_page: u64, last_page: u64) {
 
 /// `mm_filemap_get_pages`: pages `first_page..=last_page` were asked for, and the look-up succeeded.
 #[inline(always)]
-pub fn lookup(mapping: *const u8, first_page: u64, last_page: u64) {
+pub fn lookup<A: Abilities>(mapping: *const u8, first_page: u64, last_page: u64) {
     let Some(file) = traced_file(Mapping(mapping)) else {
         tell_key(Mapping(mapping));
         return;
     };
     value!(LOOKUPS, file.file).lookups += 1;
     // SAFETY: no arguments.
-    waits::look_up_found(file, first_page, unsafe { bpf_ktime_get_ns() });
+    waits::look_up_found::<A>(file, first_page, unsafe { bpf_ktime_get_ns() });
     let pages = last_page - first_page + 1;
-    note(
+    note::<A>(
         Program::PageLookup,
         page_event::LOOKUP,
         file,
@@ -165,11 +165,11 @@ fn tell_key(mapping: Mapping) {
 
 /// Writes a record, where records are wanted.
 #[inline(always)]
-fn note(program: Program, event: u8, file: &FileSlot, first_page: u64, pages: u64) {
+fn note<A: Abilities>(program: Program, event: u8, file: &FileSlot, first_page: u64, pages: u64) {
     if setting!(page_records) == 0 {
         return;
     }
-    emit(
+    emit::<A>(
         program,
         PageRecord {
             kind: KindByte::NEW,

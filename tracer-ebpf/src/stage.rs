@@ -15,11 +15,12 @@ use tracer_common::{
 };
 
 use crate::{
+    abilities::Early,
     emit::emit,
     field::{Bio, Request, argument},
     filter, gate,
     settings::setting,
-    walk,
+    walk::{self, Range},
 };
 
 /// `block_bio_queue`.
@@ -104,22 +105,27 @@ impl Passing {
 
 #[inline(always)]
 fn passed(program: Program, passing: &Passing) {
-    let Some((device_slot, device)) = filter::device_of(passing.disk) else {
+    let Some(device) = filter::device_of(passing.disk) else {
         return;
     };
     if filter::operation_of(passing.command_flags) != Operation::Read {
         return;
     }
     let end_sector = passing.sector + u64::from(passing.bytes) / SECTOR_BYTES;
-    if !walk::touches(device, passing.sector, end_sector) {
+    let range = Range {
+        device,
+        sector: passing.sector,
+        end_sector,
+    };
+    if !walk::touches(range) {
         return;
     }
     let process_and_thread = bpf_get_current_pid_tgid();
-    emit(
+    emit::<Early>(
         program,
         StageRecord {
             kind: KindByte::NEW,
-            device: device_slot as u8,
+            device: device.slot as u8,
             stage: passing.stage,
             reserved: 0,
             bytes: passing.bytes,

@@ -13,6 +13,7 @@ use tracer_common::{
 };
 
 use crate::{
+    abilities::{Abilities, Early},
     atomic,
     emit::{emit, lose},
     field::Task,
@@ -94,7 +95,7 @@ fn begin(task: Task, in_io_wait: bool) {
         .map(|waiting| unsafe { *waiting })
         && ended.end_ns != 0
     {
-        emit(Program::Switch, record_of(&ended, thread_id));
+        emit::<Early>(Program::Switch, record_of(&ended, thread_id));
     }
     if WAITING_THREADS.insert(thread_id, waiting, 0).is_err() {
         lose(Program::Switch, Kind::Wait);
@@ -122,7 +123,7 @@ fn end(thread_id: u32) {
     if waiting.kind == u32::from(wait_kind::LOCK) {
         count_lock_wait(u64::MAX);
     }
-    emit(Program::Switch, record_of(waiting, thread_id));
+    emit::<Early>(Program::Switch, record_of(waiting, thread_id));
     let _ = WAITING_THREADS.remove(thread_id);
 }
 
@@ -136,7 +137,7 @@ fn count_lock_wait(change: u64) {
 
 /// A look-up by the current thread found pages of a file: the wait that ended just before it was for them.
 #[inline(always)]
-pub fn look_up_found(file: &FileSlot, first_page: u64, time_ns: u64) {
+pub fn look_up_found<A: Abilities>(file: &FileSlot, first_page: u64, time_ns: u64) {
     if setting!(waits) == 0 {
         return;
     }
@@ -152,7 +153,7 @@ pub fn look_up_found(file: &FileSlot, first_page: u64, time_ns: u64) {
     waiting.kind = u32::from(wait_kind::MODEL_FOLIO);
     waiting.file = file.file;
     waiting.page = first_page as u32;
-    emit(Program::PageLookup, record_of(&waiting, thread_id));
+    emit::<A>(Program::PageLookup, record_of(&waiting, thread_id));
     let _ = WAITING_THREADS.remove(thread_id);
 }
 
@@ -198,7 +199,7 @@ pub fn reclaim_ends(program: Program) {
         page: 0,
         process_id: (process_and_thread >> 32) as u32,
     };
-    emit(program, record_of(&waiting, thread_id));
+    emit::<Early>(program, record_of(&waiting, thread_id));
     let _ = RECLAIMING_THREADS.remove(thread_id);
 }
 

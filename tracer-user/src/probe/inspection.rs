@@ -2,7 +2,12 @@
 
 use anyhow::{Context as _, anyhow, bail};
 use aya::{Btf, Ebpf, EbpfLoader};
-use tracer_common::{extent::MAX_DEVICES, program::Program, settings::Settings};
+use tracer_common::{
+    extent::MAX_DEVICES,
+    program::Program,
+    ring::LEAST_RING_SLOTS,
+    settings::{DeviceFilter, ExtentIndex, Settings},
+};
 
 use super::{
     KernelTypes, Requirement,
@@ -111,12 +116,27 @@ fn lacking(candidate: &Candidate, types: &KernelTypes) -> Option<String> {
 /// Loads and attaches one program, alone; what the verifier did for it.
 fn try_out(candidate: &Candidate, types: &KernelTypes, btf: &Btf) -> anyhow::Result<String> {
     let settings = Settings {
+        // All the devices that there may be, each in many extents: what costs the verifier most.
+        devices: std::array::from_fn(|slot| DeviceFilter {
+            major: 8,
+            first_minor: slot as u32,
+            extents: 1000,
+            tags: 256,
+            hardware_queues: 4,
+            ..DeviceFilter::default()
+        }),
+        extent_indices: [ExtentIndex {
+            pieces: 8192,
+            shift: 10,
+            ..ExtentIndex::default()
+        }; MAX_DEVICES],
         device_count: u32::try_from(MAX_DEVICES)?,
-        wake_above_bytes: 0,
+        ring_slots: LEAST_RING_SLOTS,
         page_records: 1,
         waits: 1,
         members: types.members()?,
         constants: types.constants()?,
+        ..Settings::ZERO
     };
     let mut ebpf = EbpfLoader::new()
         .btf(Some(btf))

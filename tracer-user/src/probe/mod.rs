@@ -4,6 +4,7 @@
 
 mod aggregates;
 mod attach;
+mod extent_index;
 mod file_keys;
 mod inspection;
 mod losses;
@@ -11,7 +12,9 @@ mod preflight;
 mod probes;
 mod programs;
 mod release;
+mod rings;
 mod session;
+mod time_order;
 mod tracepoint_format;
 mod types;
 

@@ -107,18 +107,6 @@ pub struct TracedEvent {
 #[must_use]
 pub const fn traced_event(program: Program) -> Option<TracedEvent> {
     Some(match program {
-        Program::LateIssue => TracedEvent {
-            program,
-            on_function: None,
-            tracepoint: "block_rq_complete",
-            arguments: &COMPLETION,
-            classes: &["block_rq_completion"],
-            subsystem: "block",
-            required: true,
-            devices: DeviceKind::Requests,
-            need: Need::Always,
-            purpose: "reads whose issue no program saw",
-        },
         Program::BlockComplete => TracedEvent {
             program,
             on_function: None,
@@ -129,7 +117,7 @@ pub const fn traced_event(program: Program) -> Option<TracedEvent> {
             required: true,
             devices: DeviceKind::Requests,
             need: Need::Always,
-            purpose: "bytes that arrived, latency",
+            purpose: "bytes that arrived, latency, reads whose issue no program saw",
         },
         Program::BlockRequeue => TracedEvent {
             program,
