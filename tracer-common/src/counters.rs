@@ -124,8 +124,8 @@ counter_block! {
         read_reissues: u64,
         /// Reads without a slot for the time of their issue: their completions cannot be matched.
         untimed_reads: u64,
-        /// Reads whose completion no program saw: a first issue found their tag still taken. The kernel
-        /// skips a tracing program when it would interrupt another one on the same CPU.
+        /// Reads whose completion no program saw: a first issue found their tag still taken. Some kernels
+        /// hide events (`docs/KERNELS.md`).
         unseen_completions: u64,
         /// Bytes of those that had not been seen to arrive.
         unseen_bytes: u64,

@@ -216,7 +216,7 @@ pub mod issue_flag {
 pub const NO_PREVIOUS_END: u64 = u64::MAX;
 
 /// [`IssueRecord::model`] where the kernel side did not divide the read: it touches a model, and user space finds out
-/// which. The order of such records in the ring buffer is the order of the reads, and they carry no previous end.
+/// which. The order of the times of such records is the order of the reads, and they carry no previous end.
 pub const ANY_MODEL: u8 = u8::MAX;
 
 /// Bits of [`CompleteRecord::flags`].

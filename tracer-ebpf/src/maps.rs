@@ -13,7 +13,7 @@ use tracer_common::{
     },
     extent::{Extent, MAX_DEVICES, MAX_MODELS},
     latency::LATENCY_BUCKETS,
-    page::{FileKey, FileSlot, LearntKey, MAX_FILES, ThreadTouch, WaitingThread},
+    page::{FileKey, FileSlot, LearntKey, MARKS, MAX_FILES, ThreadTouch, WaitingThread},
     request::RequestSlot,
     ring::{RingEnds, RingSlot},
     settings::DeviceFilter,
@@ -146,6 +146,18 @@ pub static THREAD_TOUCHES: LruHashMap<u32, ThreadTouch> = LruHashMap::with_max_e
 /// The engine's processes: only their waits for other I/O and in reclaim count.
 #[map(name = "ENGINE_PROCS")]
 pub static ENGINE_PROCESSES: HashMap<u32, u8> = HashMap::with_max_entries(4096, 0);
+
+/// By process id, as far as it goes into the table: whether one of the engine's processes has it.
+#[map(name = "ENGINE_MARKS")]
+pub static ENGINE_MARKS: Array<u8> = Array::with_max_entries(MARKS, 0);
+
+/// By thread id: whether such a thread has faulted on a model.
+#[map(name = "FAULT_MARKS")]
+pub static FAULT_MARKS: Array<u8> = Array::with_max_entries(MARKS, 0);
+
+/// By thread id: whether such a thread has been put into the table of waiting threads.
+#[map(name = "WAITING_MARKS")]
+pub static WAITING_MARKS: Array<u8> = Array::with_max_entries(MARKS, 0);
 
 /// Threads that wait, and threads whose last wait has ended and that a look-up may explain.
 #[map(name = "WAITING_THREADS")]

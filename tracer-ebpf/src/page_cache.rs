@@ -94,6 +94,7 @@ pub fn fault<A: Abilities>(mapping: *const u8, page: u64) {
     {
         counters.retracted_hits += 1;
     }
+    waits::faults(thread);
     remember(thread, touch::FAULT, file, page, page);
     note::<A>(Program::PageFault, page_event::FAULT, file, page, 1);
 }

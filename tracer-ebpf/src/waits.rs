@@ -1,13 +1,17 @@
 //! Threads that wait: for a folio of a model, for other I/O, for reclaim, for a lock.
 //!
 //! A thread that sleeps for I/O says so in `task_struct.in_iowait`, which is still set when it comes back to a
-//! CPU; so a switch that has to do with no such thread costs a few loads and no hash map. What it waits for is told from its last
+//! CPU; so a switch that has to do with no such thread costs a few loads, and one that has to do with a thread of others one
+//! more: tables of marks tell that it is in none of the hash maps. What it waits for is told from its last
 //! page-cache event: a page fault on the model is followed by nothing else before its wait. A `read()` says only
 //! after its wait which file it was for (`mm_filemap_get_pages`).
 
-use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated::bpf_ktime_get_ns};
+use aya_ebpf::{
+    helpers::{bpf_get_current_pid_tgid, generated::bpf_ktime_get_ns},
+    maps::Array,
+};
 use tracer_common::{
-    page::{FileSlot, WaitingThread, touch},
+    page::{FileSlot, MARKS, WaitingThread, touch},
     program::Program,
     record::{Kind, KindByte, WaitRecord, wait_kind},
 };
@@ -18,7 +22,10 @@ use crate::{
     emit::{emit, lose},
     field::Task,
     gate,
-    maps::{ENGINE_PROCESSES, LOCK_WAITS, RECLAIMING_THREADS, THREAD_TOUCHES, WAITING_THREADS},
+    maps::{
+        ENGINE_MARKS, ENGINE_PROCESSES, FAULT_MARKS, LOCK_WAITS, RECLAIMING_THREADS,
+        THREAD_TOUCHES, WAITING_MARKS, WAITING_THREADS,
+    },
     settings::setting,
 };
 
@@ -36,12 +43,39 @@ pub fn switch(previous: Task, next: Task) {
         return;
     }
     if next.is_in_io_wait() || locks_are_waited_for() {
-        end(next.thread_id());
+        let thread_id = next.thread_id();
+        if is_marked(&WAITING_MARKS, thread_id) {
+            end(thread_id);
+        }
     }
     let in_io_wait = previous.is_in_io_wait();
-    if in_io_wait || previous.state() & TASK_UNINTERRUPTIBLE != 0 {
+    if (in_io_wait || previous.state() & TASK_UNINTERRUPTIBLE != 0)
+        && (is_marked(&FAULT_MARKS, previous.thread_id())
+            || is_marked(&ENGINE_MARKS, previous.process_id()))
+    {
         begin(previous, in_io_wait);
     }
+}
+
+/// Whether a thread or a process may be in a table. No means no; yes is to be looked up, since several share a mark.
+#[inline(always)]
+fn is_marked(marks: &Array<u8>, id: u32) -> bool {
+    marks.get(id & (MARKS - 1)).is_some_and(|mark| *mark != 0)
+}
+
+/// Marks a thread, before it is put into the table. Marks stay: every program writes the same.
+#[inline(always)]
+fn mark(marks: &Array<u8>, id: u32) {
+    if let Some(mark) = marks.get_ptr_mut(id & (MARKS - 1)) {
+        // SAFETY: a value of the map.
+        unsafe { core::ptr::write_volatile(mark, 1) };
+    }
+}
+
+/// The last page-cache event of a thread is a fault on a model: its wait, if it waits now, is for that.
+#[inline(always)]
+pub fn faults(thread_id: u32) {
+    mark(&FAULT_MARKS, thread_id);
 }
 
 #[inline(always)]
@@ -97,6 +131,7 @@ fn begin(task: Task, in_io_wait: bool) {
     {
         emit::<Early>(Program::Switch, record_of(&ended, thread_id));
     }
+    mark(&WAITING_MARKS, thread_id);
     if WAITING_THREADS.insert(thread_id, waiting, 0).is_err() {
         lose(Program::Switch, Kind::Wait);
     } else if !in_io_wait {

@@ -98,6 +98,7 @@ pub fn requirements() -> Vec<Requirement> {
             list.push(loops(&types));
             list.push(cookies(&types));
             list.push(skipped_programs(&types));
+            list.push(process_1(&types));
         }
         Err(error) => list.push(Requirement::missing(
             "kernel types (BTF)",
@@ -339,6 +340,19 @@ fn skipped_programs(types: &KernelTypes) -> Requirement {
             "none: a program on a tracepoint always runs here (before 5.12)"
         },
     )
+}
+
+/// Whether events are hidden that come while process 1 runs.
+fn process_1(types: &KernelTypes) -> Requirement {
+    const NAME: &str = "events while process 1 runs";
+    if types.hides_from_process_1() {
+        Requirement::reduced(
+            NAME,
+            "this kernel hides them from programs (its `bpf_prog_aux` has `init_owned`, which kernel.org's has not): a read that completes then has no latency, and the run says how many did",
+        )
+    } else {
+        Requirement::present(NAME, "shown to programs")
+    }
 }
 
 fn supported(name: &str, answer: Result<bool, String>, remedy: &str) -> Requirement {

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, anyhow};
 use aya::{
     Ebpf,
-    maps::HashMap,
+    maps::{Array, HashMap},
     programs::{
         UProbe,
         uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeScope},
@@ -13,6 +13,7 @@ use aya::{
 };
 use tracer_common::{
     mark::{BatchAction, cookie},
+    page::MARKS,
     program::Program,
 };
 
@@ -110,6 +111,12 @@ impl Session {
     /// # Errors
     /// The table is full.
     pub fn add_engine_process(&mut self, process_id: u32) -> anyhow::Result<()> {
+        // The mark first: without it the programs do not look for the process.
+        let map = self
+            .programs()
+            .map_mut("ENGINE_MARKS")
+            .ok_or_else(|| anyhow!("the eBPF object has no map ENGINE_MARKS"))?;
+        Array::<_, u8>::try_from(map)?.set(process_id % MARKS, 1, 0)?;
         let map = self
             .programs()
             .map_mut("ENGINE_PROCS")

@@ -158,7 +158,7 @@ impl Session {
         let (ring_bytes, ring_buffer_bytes) = if counts_models {
             (options.ring_buffer_bytes, smaller_bytes)
         } else {
-            (0, options.ring_buffer_bytes)
+            (smaller_bytes, options.ring_buffer_bytes)
         };
         let ring_slots = rings::slots_for(ring_bytes, cpus);
         let (extent_indices, index_table) = extent_index::build(&tables.devices, &tables.extents)?;
