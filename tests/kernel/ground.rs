@@ -14,6 +14,7 @@ use tests::{
     model_file::{Checksum, ModelFile},
     plan::{ExpectedFigures, ReadPlan},
     reader::{ReadMode, ReaderCommand, ReaderReport, RunningProgram},
+    reference::mount_tracefs,
     run_record::RunRecord,
     tracer::{TracedRun, TracerCall},
 };
@@ -64,6 +65,8 @@ impl Ground {
         );
         enter_private_mount_namespace()?;
         clean_up_on_signals()?;
+        // Whatever needs it says why it is not there.
+        let _ = mount_tracefs();
         let root = match env::var_os("TRACER_TESTS_DIRECTORY") {
             Some(directory) => PathBuf::from(directory),
             None => {

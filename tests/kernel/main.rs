@@ -12,6 +12,7 @@
 
 mod aggregates;
 mod audit;
+mod bench;
 mod cgroup_v2;
 mod device;
 mod device_counter;
@@ -84,6 +85,7 @@ fn main() -> ExitCode {
         phases::cases(),
         read_list::cases(),
         device::cases(),
+        bench::cases(),
     ];
     // Listing needs no privileges, and touches nothing.
     let ground = if arguments.list {

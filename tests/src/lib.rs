@@ -4,6 +4,7 @@
 //! Nothing here uses the tracer's own crates, except for the names of members in `run.json`: an
 //! expectation computed with the code under test would agree with its mistakes.
 
+pub mod bench;
 pub mod case_result;
 pub mod disk;
 pub mod environment;

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod device_bench;
 pub mod engine;
 pub mod experiment;
+pub mod figures;
 pub mod model;
 pub mod old_trace;
 pub mod output;

@@ -11,10 +11,13 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use cargo_metadata::Message;
 
-use crate::{executable, linker, progress, toolchain::Toolchain, workspace::Workspace};
+use crate::{executable, progress, toolchain::Toolchain, workspace::Workspace};
 
 /// The target that the eBPF programs are built for.
 pub const EBPF_TARGET: &str = "bpfel-unknown-none";
+
+/// The program that links them.
+pub const EBPF_LINKER: &str = "bpf-linker";
 
 /// Cargo of the pinned toolchain, in the workspace's root.
 pub fn cargo(workspace: &Workspace, toolchain: &Toolchain) -> Command {
@@ -31,7 +34,7 @@ pub fn cargo(workspace: &Workspace, toolchain: &Toolchain) -> Command {
         // .cargo/config.toml says so too, but only for the target folder's usual place.
         .env(
             "CARGO_TARGET_BPFEL_UNKNOWN_NONE_LINKER",
-            linker::path(workspace),
+            workspace.tool(EBPF_LINKER),
         );
     command
 }

@@ -12,6 +12,19 @@ pub fn find(name: &str) -> Option<PathBuf> {
     find_in(&env::var_os("PATH")?, name)
 }
 
+/// Finds a program, also where only root's search path leads.
+pub fn find_for_root(name: &str) -> Option<PathBuf> {
+    find(name).or_else(|| {
+        FOLDERS_OF_ROOT
+            .map(|folder| Path::new(folder).join(name))
+            .into_iter()
+            .find(|path| is_executable(path))
+    })
+}
+
+/// Folders that may be in root's search path alone.
+pub const FOLDERS_OF_ROOT: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
+
 fn find_in(path: &OsStr, name: &str) -> Option<PathBuf> {
     env::split_paths(path)
         // An empty entry would mean the current folder.

@@ -1,37 +1,87 @@
-//! `cargo xtask lint`: formatting, clippy and documentation, with warnings as errors.
+//! `cargo xtask lint`: the structure of the sources, formatting, clippy and documentation, with warnings as errors, and
+//! documents that are generated.
+
+mod circles;
+mod conventions;
+mod figures;
+mod finding;
+mod graph;
+mod modules;
+mod references;
+mod resolve;
+mod rooms;
+mod sources;
+mod structure;
+mod table;
 
 use std::{env, ffi::OsString, process::Command};
 
 use anyhow::{Result, bail};
 
 use crate::{
+    bench,
     cargo::{self, EBPF_TARGET},
     progress,
     setup::{self, Ready},
+    workspace::Workspace,
 };
+
+/// What to check.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// Check only the structure of the sources: which room imports which, circles of files, names and sizes.
+    #[arg(long)]
+    structure: bool,
+    /// Write the generated tables of docs/METRICS.md anew, and check nothing.
+    #[arg(long)]
+    bless: bool,
+}
 
 /// Runs every check, those after a failed one too.
 ///
 /// # Errors
 /// A check fails.
-pub fn lint() -> Result<()> {
+pub fn lint(options: &Options) -> Result<()> {
+    if options.structure {
+        return check_structure(&Workspace::find()?);
+    }
     let ready = setup::setup()?;
-    let failed: Vec<_> = checks(&ready)
-        .into_iter()
-        .filter_map(|(what, mut command)| {
-            progress::say(what);
-            let error = cargo::succeed(&mut command).err()?;
+    if options.bless {
+        return cargo::succeed(&mut figures::command(&ready, true));
+    }
+    let mut failed = Vec::new();
+    progress::say(STRUCTURE);
+    if let Err(error) = check_structure(&ready.workspace) {
+        progress::say(&format!("{error:#}"));
+        failed.push(STRUCTURE);
+    }
+    for (what, mut command) in checks(&ready) {
+        progress::say(what);
+        if let Err(error) = cargo::succeed(&mut command) {
             progress::say(&format!("{error:#}"));
-            Some(what)
-        })
-        .collect();
+            failed.push(what);
+        }
+    }
     if !failed.is_empty() {
         bail!("failed: {}", failed.join(", "));
     }
     Ok(())
 }
 
-fn checks(ready: &Ready) -> [(&'static str, Command); 4] {
+const STRUCTURE: &str = "structure of the sources";
+
+fn check_structure(workspace: &Workspace) -> Result<()> {
+    let findings = structure::check(&workspace.root)?;
+    for finding in &findings {
+        println!("{finding}");
+    }
+    if !findings.is_empty() {
+        bail!("mistakes in the {STRUCTURE}: {}", findings.len());
+    }
+    Ok(())
+}
+
+fn checks(ready: &Ready) -> [(&'static str, Command); 6] {
     let cargo = |arguments: &[&str]| {
         let mut command = cargo::cargo(&ready.workspace, &ready.toolchain);
         command.args(arguments);
@@ -71,11 +121,15 @@ fn checks(ready: &Ready) -> [(&'static str, Command); 4] {
         "--no-deps",
     ]);
     documentation.env("RUSTDOCFLAGS", warnings_denied(env::var_os("RUSTDOCFLAGS")));
+    let mut performance = bench::document_command(ready);
+    performance.arg("--check");
     [
         ("formatting", cargo(&["fmt", "--all", "--check"])),
         ("clippy, user side", user),
         ("clippy, eBPF side", ebpf),
         ("documentation", documentation),
+        ("docs/METRICS.md", figures::command(ready, false)),
+        ("docs/PERFORMANCE.md", performance),
     ]
 }
 

@@ -3,20 +3,22 @@
 //! Only what needs root gets it: the tracer, and the tests on the kernel. Everything else, all builds among
 //! it, runs as the calling user.
 
+mod bench;
 mod caller_environment;
 mod cargo;
 mod executable;
-mod linker;
+mod kept;
 mod lint;
+mod packages;
 mod privilege;
 mod progress;
-mod python;
 mod run;
 mod setup;
 mod shell;
 mod supervise;
 mod test;
 mod toolchain;
+mod tools;
 mod vm;
 mod workspace;
 
@@ -49,11 +51,21 @@ enum Command {
     },
     /// Run the unit tests as the user, and the tests on the kernel as root.
     Test(test::Options),
+    /// Measure what tracing costs, as root; `cargo xtask bench --help` says how.
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// Arguments of the program that measures.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Run the tracer and its tests on other kernels, in virtual machines.
     #[command(subcommand)]
     Vm(vm::Command),
-    /// Check formatting, run clippy on the user's side and on the eBPF side, and build the documentation.
-    Lint,
+    /// Check the structure of the sources and their formatting, run clippy on the user's side and on the eBPF side, and
+    /// build the documentation.
+    Lint(lint::Options),
+    /// Check licences, versions and sources of all dependencies, by deny.toml.
+    Deny,
 }
 
 fn main() -> ExitCode {
@@ -66,8 +78,10 @@ fn main() -> ExitCode {
             Command::Run { arguments } => run::run(arguments),
             Command::Setup => report(setup::setup().map(|_ready| ())),
             Command::Test(options) => report(test::test(&options)),
+            Command::Bench { arguments } => bench::bench(&arguments),
             Command::Vm(command) => vm::vm(command),
-            Command::Lint => report(lint::lint()),
+            Command::Lint(options) => report(lint::lint(&options)),
+            Command::Deny => report(tools::deny::deny()),
         },
     }
 }

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 
 use anyhow::{Context as _, Result};
 
-use crate::{linker, progress, toolchain::Toolchain, workspace::Workspace};
+use crate::{progress, toolchain::Toolchain, tools::linker, workspace::Workspace};
 
 /// A workspace that can be built.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: unit tests as the user, the tests on the kernel as root.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs,
     path::PathBuf,
     process::{Command, Stdio},
@@ -13,10 +13,12 @@ use crate::{
     caller_environment,
     cargo::{self, Built},
     privilege::Elevation,
-    progress, python,
+    progress,
     run::build_tracer,
     setup::{self, Ready},
-    supervise, vm,
+    supervise,
+    tools::{programs_of_tests, python},
+    vm,
 };
 
 /// What to test.
@@ -45,18 +47,19 @@ impl Options {
 /// A test fails, or something cannot be built.
 pub fn test(options: &Options) -> Result<()> {
     let ready = setup::setup()?;
+    let search_path = programs_of_tests::search_path(&ready.workspace)?;
     let pythons = Pythons {
-        engine: python(&ready, &python::ENGINE),
-        duckdb: python(&ready, &python::DUCKDB),
+        engine: python::find(&ready, &python::ENGINE),
+        duckdb: python::find(&ready, &python::DUCKDB),
     };
     // The build of the tests comes first: where it fails, the unit tests would too.
     let tracer = build_tracer(&ready)?;
     let kernel_tests = build_kernel_tests(&ready)?;
     let failed: Vec<_> = [
-        ("the unit tests", unit_tests(&ready, options)),
+        ("the unit tests", unit_tests(&ready, &search_path, options)),
         (
             "the tests on the kernel",
-            run_kernel_tests(&ready, &kernel_tests, tracer, pythons, options),
+            run_kernel_tests(&ready, &kernel_tests, tracer, pythons, search_path, options),
         ),
     ]
     .into_iter()
@@ -77,15 +80,9 @@ struct Pythons {
     duckdb: Option<PathBuf>,
 }
 
-fn python(ready: &Ready, wanted: &python::Environment) -> Option<PathBuf> {
-    python::ensure(&ready.workspace, wanted)
-        .inspect_err(|error| progress::say(&format!("{wanted} cannot run: {error:#}")))
-        .ok()
-}
-
 /// The unit and documentation tests of everything but `tests`, then those of `tests` itself: its target
 /// `kernel` needs root.
-fn unit_tests(ready: &Ready, options: &Options) -> Result<()> {
+fn unit_tests(ready: &Ready, search_path: &OsStr, options: &Options) -> Result<()> {
     progress::say("running the unit tests");
     let selections: [&[&str]; 2] = [
         &[
@@ -104,6 +101,7 @@ fn unit_tests(ready: &Ready, options: &Options) -> Result<()> {
             command
                 .args(["test", "--no-fail-fast"])
                 .args(selection)
+                .env("PATH", search_path)
                 .arg("--")
                 .args(options.for_programs());
             if options.strict {
@@ -170,6 +168,7 @@ fn run_kernel_tests(
     tests: &Built,
     tracer: PathBuf,
     pythons: Pythons,
+    search_path: OsString,
     options: &Options,
 ) -> Result<()> {
     // Made as the user, who can remove it then.
@@ -181,6 +180,8 @@ fn run_kernel_tests(
     fs::write(&results, "").with_context(|| format!("cannot write {}", results.display()))?;
     let mut variables = variables(tracer, directory, pythons, options.strict);
     variables.push((RESULTS, results.clone().into()));
+    // Without it sudo would give the tests a search path of its own.
+    variables.push(("PATH", search_path));
     let by_hand = std::iter::once(OsString::from("env"))
         .chain(variables.iter().map(|(name, value)| {
             let mut assignment = OsString::from(format!("{name}="));

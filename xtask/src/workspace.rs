@@ -36,4 +36,9 @@ impl Workspace {
     pub fn tools(&self) -> PathBuf {
         self.target.join("tools")
     }
+
+    /// Where a program from crates.io is installed.
+    pub fn tool(&self, name: &str) -> PathBuf {
+        self.tools().join("bin").join(name)
+    }
 }

@@ -15,4 +15,4 @@ pub use blktrace::{Blktrace, BlktraceRecording};
 pub use format_file::{FormatField, fields_of, format_of};
 pub use kernel_types::has_helper;
 pub use records::{Action, BlkRecord, BlkTrace};
-pub use tracefs::has_tracepoint;
+pub use tracefs::{has_tracepoint, mount_tracefs};

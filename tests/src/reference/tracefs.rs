@@ -18,6 +18,14 @@ pub fn has_tracepoint(path: &str) -> Result<bool> {
     Ok(tracefs()?.join("events").join(path).exists())
 }
 
+/// Mounts tracefs in this process's own namespace where it is not mounted yet, for the tracer too.
+///
+/// # Errors
+/// [`crate::environment::Unavailable`] where it cannot be mounted.
+pub fn mount_tracefs() -> Result<()> {
+    tracefs().map(drop)
+}
+
 /// Where tracefs is mounted; mounted in this process's own namespace where it is not yet.
 pub(super) fn tracefs() -> Result<PathBuf> {
     let path = Path::new("/sys/kernel/tracing");

@@ -15,8 +15,8 @@ use crate::{
             accounting::{Accounting, AccountingFigures, Action},
             matching::{Expectation, Fit, fits},
         },
+        formulas::ratio,
         order::gaps::GapFigure,
-        ratio::ratio,
     },
 };
 

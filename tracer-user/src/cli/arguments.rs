@@ -9,12 +9,18 @@ use crate::{
     run::{ConditionsRequest, NamedSymbol},
 };
 
-use super::blktrace::{AuditArguments, OldTraceArguments};
+use super::{
+    blktrace::{AuditArguments, OldTraceArguments},
+    examples,
+};
 
-/// Traces how an LLM inference process reads its weights from storage: every read that reaches the block
-/// device, and what the page cache does with the model's files.
+/// Shows how an LLM engine reads its weights from storage: what is read, how often, in which order, and how long
+/// the engine waits for it.
+///
+/// Every read that reaches the disk is counted exactly once, and every figure is checked against a second count. The
+/// engine needs no change: start it under the tracer, or attach to one that runs.
 #[derive(Debug, Parser)]
-#[command(name = "tracer", version, about, max_term_width = 100, after_help = EXIT_CODES)]
+#[command(name = "tracer", version, about, max_term_width = 100, after_help = format!("{}\n\n{EXIT_CODES}", examples::TRACER))]
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
@@ -33,27 +39,27 @@ pub enum Command {
     Launch(LaunchArguments),
     /// Trace a process that runs already.
     Attach(AttachArguments),
-    /// Make a model with random weights, run the built-in engine on it under memory pressure, and explain
-    /// the table.
+    /// See what the tool shows: make a model with random weights, run the built-in engine on it with too little
+    /// memory, and explain the figures.
     Demo(DemoArguments),
     /// Show what a model is made of: sizes by kind and layer, the order in its files, where it lies, how much is in
     /// the page cache.
     Model(ModelArguments),
-    /// Look at an old trace of blktrace: its text as blkparse printed it, or the binary files.
+    /// Show the same figures for an old recording of blktrace: what blkparse printed, or the binary files.
     Blktrace(OldTraceArguments),
-    /// Show the figures of an old trace under every way of counting its records, and which of them give the figures
-    /// that somebody has.
+    /// Check figures that were taken from a recording of blktrace: shows what comes out when each read is counted once,
+    /// twice, three times, and which way gives the figures that you have.
     Audit(AuditArguments),
-    /// Many runs: every combination of a plan's axes, repeated, resumable.
+    /// Make many runs and compare them: memory sizes, models, threads, each repeated in random order.
     Experiment(super::experiment::ExperimentArguments),
-    /// Measure what the device of a model's file can do on this file, and what the order of a run's reads costs there.
-    /// Reads only, past the page cache.
+    /// Measure how fast the disk of a model's file reads this file, and what the order of a run's reads costs there.
+    /// It only reads, past the page cache.
     Device(DeviceArguments),
-    /// Say for each thing that the tracer needs whether it is there, and how to get it.
+    /// Say what the tracer needs and does not find on this machine, and how to get it.
     Doctor(DoctorArguments),
-    /// Run the built-in engine, which multiplies with real weights and writes no sense.
+    /// Run the built-in engine. It reads a model's weights as inference does; the tokens that it prints mean nothing.
     Engine(EngineArguments),
-    /// Write a GGUF model with random weights that llama.cpp loads.
+    /// Write a model with random weights (GGUF), which the built-in engine and llama.cpp can run.
     MakeModel(MakeModelArguments),
     /// Lock memory away; started by `launch --lock`.
     #[command(hide = true, name = "balloon-helper")]
@@ -65,6 +71,7 @@ pub enum Command {
 
 /// Which model to show.
 #[derive(Clone, Debug, Args)]
+#[command(after_help = examples::MODEL)]
 pub struct ModelArguments {
     /// A file of the model; the others of a split model are found beside it.
     pub file: PathBuf,
@@ -75,6 +82,7 @@ pub struct ModelArguments {
 
 /// `tracer device`.
 #[derive(Clone, Debug, Args)]
+#[command(after_help = examples::DEVICE)]
 pub struct DeviceArguments {
     /// A file of a model. Nothing is written to it.
     pub file: PathBuf,
@@ -101,8 +109,8 @@ pub struct TraceArguments {
     /// Size of the buffers between kernel and tracer, those of all CPUs together: a power of two, at least one page.
     #[arg(long, value_name = "SIZE", default_value = "16M", value_parser = super::size::ring_buffer)]
     pub ring_buffer: u32,
-    /// Probe this exported function of the engine, beside those that are known. Its entry begins a decode step, or the
-    /// phase that is named: load, idle, warm-up, prompt, generation, mixed. Can be given several times.
+    /// A function of the engine that begins a decode step, beside those that are known, such as my_engine_step. With
+    /// =PHASE it begins that phase instead: load, idle, warm-up, prompt, generation, mixed. Can be given several times.
     #[arg(long = "mark", value_name = "SYMBOL[=PHASE]")]
     pub marks: Vec<NamedSymbol>,
     /// Only count page-cache events, instead of recording each and every wait: no figures of the page cache by
@@ -132,10 +140,10 @@ pub struct TraceArguments {
 /// What to do to the memory before the engine starts.
 #[derive(Clone, Debug, Default, Args)]
 pub struct PressureArguments {
-    /// Lock so much memory away, so that the rest of the machine is short of it.
+    /// Lock this much memory away, so that the rest of the machine is short of it.
     #[arg(long, value_name = "SIZE", value_parser = super::size::bytes)]
     pub lock: Option<u64>,
-    /// Lock memory away until only so much of MemAvailable is left.
+    /// Lock memory away until only this much of MemAvailable is left.
     #[arg(long, value_name = "SIZE", value_parser = super::size::bytes, conflicts_with = "lock")]
     pub leave_free: Option<u64>,
     /// Give the engine a memory cgroup of its own with this limit; its model's files start uncached.
@@ -173,6 +181,7 @@ impl PressureArguments {
 
 /// `tracer launch`.
 #[derive(Debug, Args)]
+#[command(after_help = examples::LAUNCH)]
 pub struct LaunchArguments {
     /// A file of the model; of a split model, any of its files. May be given several times.
     #[arg(long, value_name = "FILE", required = true)]
@@ -190,6 +199,7 @@ pub struct LaunchArguments {
 
 /// `tracer attach`.
 #[derive(Debug, Args)]
+#[command(after_help = examples::ATTACH)]
 pub struct AttachArguments {
     /// The process.
     #[arg(long)]
@@ -208,12 +218,13 @@ pub struct AttachArguments {
 
 /// `tracer demo`.
 #[derive(Debug, Args)]
+#[command(after_help = examples::DEMO)]
 pub struct DemoArguments {
     /// Where the model and the runs are kept; a second demo uses the model again.
     #[arg(long, value_name = "DIR", default_value = "tracer-demo")]
     pub directory: PathBuf,
-    /// Size of the model.
-    #[arg(long, value_name = "SIZE", default_value = "594M", value_parser = super::size::bytes)]
+    /// Size of the model; what can be made goes in steps of 1.5 MiB, and the nearest is taken.
+    #[arg(long, value_name = "SIZE", default_value = "547M", value_parser = super::size::bytes)]
     pub model_size: u64,
     /// Memory for the engine and the model's pages [default: two thirds of the model].
     #[arg(long, value_name = "SIZE", value_parser = super::size::bytes)]
@@ -231,6 +242,7 @@ pub struct DemoArguments {
 
 /// `tracer doctor`.
 #[derive(Debug, Args)]
+#[command(after_help = examples::DOCTOR)]
 pub struct DoctorArguments {
     /// A model whose file system and device to look at as well.
     #[arg(long, value_name = "FILE")]
@@ -243,6 +255,7 @@ pub struct DoctorArguments {
 
 /// `tracer engine`.
 #[derive(Debug, Args)]
+#[command(after_help = examples::ENGINE)]
 pub struct EngineArguments {
     /// The model: a file that `tracer make-model` wrote.
     #[arg(long, value_name = "FILE")]
@@ -272,11 +285,12 @@ pub struct EngineArguments {
 
 /// `tracer make-model`.
 #[derive(Debug, Args)]
+#[command(after_help = examples::MAKE_MODEL)]
 pub struct MakeModelArguments {
     /// The file to write.
     pub path: PathBuf,
-    /// Its size, about.
-    #[arg(long, value_name = "SIZE", default_value = "594M", value_parser = super::size::bytes)]
+    /// How large it is to be: what can be made goes in steps of 1.5 MiB, and the nearest is taken.
+    #[arg(long, value_name = "SIZE", default_value = "547M", value_parser = super::size::bytes)]
     pub size: u64,
 }
 

@@ -15,10 +15,12 @@ use crate::{
     storage::{KernelDevice, Sector},
 };
 
-use super::commands::{print_ignoring_a_closed_pipe, terminal_columns};
+use super::console::{print_ignoring_a_closed_pipe, terminal_columns};
+use super::examples;
 
 /// Which trace, and what in it.
 #[derive(Clone, Debug, Args)]
+#[command(after_help = examples::BLKTRACE)]
 pub struct OldTraceArguments {
     /// Text that blkparse printed in its default format, or the files NAME.blktrace.0, NAME.blktrace.1, … of one
     /// recording; NAME alone stands for all of them.
@@ -50,6 +52,7 @@ pub struct OldTraceArguments {
 
 /// `tracer audit`.
 #[derive(Clone, Debug, Args)]
+#[command(after_help = examples::AUDIT)]
 pub struct AuditArguments {
     /// The trace.
     #[command(flatten)]

@@ -7,7 +7,6 @@ use std::{
 };
 
 use anyhow::Context as _;
-use nix::sys::signal::Signal;
 
 use crate::{
     device_bench::{DeviceTestRequest, run_device_test},
@@ -15,14 +14,15 @@ use crate::{
     place::inspect,
     pressure,
     probe::{Requirement, SessionOptions, kernel_release},
-    process::SignalWatch,
     report,
     run::{
         AttachOptions, DemoOptions, FinishedRun, LaunchOptions, TraceOptions, bytes_progress,
         describe, run_attach, run_demo, run_launch,
     },
+    units,
 };
 
+use super::console::{print_ignoring_a_closed_pipe, signals, terminal_columns};
 use super::{
     arguments::{
         Arguments, AttachArguments, Command, DemoArguments, DeviceArguments, DoctorArguments,
@@ -156,13 +156,13 @@ fn make_model(arguments: &MakeModelArguments) -> anyhow::Result<i32> {
     );
     shape.write(&arguments.path, |written| progress.set_position(written))?;
     progress.finish_and_clear();
+    eprintln!(
+        "tracer: {} has {}, the nearest to {} that can be made",
+        arguments.path.display(),
+        units::bytes(shape.file_size_bytes()),
+        units::bytes(arguments.size)
+    );
     Ok(0)
-}
-
-/// Ctrl-C and termination as data, before any thread is there that could take them.
-pub(super) fn signals() -> anyhow::Result<SignalWatch> {
-    SignalWatch::new(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP])
-        .context("cannot take over the handling of signals")
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
@@ -222,27 +222,4 @@ fn show(run: FinishedRun) -> anyhow::Result<i32> {
         }
     }
     Ok(run.exit_code)
-}
-
-/// A reader that has seen enough (`tracer … | head`) is no failure.
-pub(super) fn print_ignoring_a_closed_pipe(text: &str) -> anyhow::Result<()> {
-    use std::io::Write as _;
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(error).context("cannot print the table")
-        }
-        _ => Ok(()),
-    }
-}
-
-pub(super) fn terminal_columns() -> Option<u16> {
-    let mut size = libc::winsize {
-        ws_row: 0,
-        ws_col: 0,
-        ws_xpixel: 0,
-        ws_ypixel: 0,
-    };
-    // SAFETY: TIOCGWINSZ writes a winsize to the pointer it is given.
-    let result = unsafe { libc::ioctl(libc::STDOUT_FILENO, libc::TIOCGWINSZ, &raw mut size) };
-    (result == 0 && size.ws_col > 0).then_some(size.ws_col)
 }

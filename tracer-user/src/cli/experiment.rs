@@ -31,7 +31,7 @@ const EXIT_CODES: &str = "Exit status: 0 all runs have finished, 1 some have fai
 
 /// `tracer experiment`.
 #[derive(Debug, Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = format!("{}\n\n{EXIT_CODES}", super::examples::EXPERIMENT))]
 pub struct ExperimentArguments {
     /// What to do.
     #[command(subcommand)]
@@ -101,6 +101,7 @@ enum PressureKind {
 }
 
 #[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("engine").required(true))]
 struct ThresholdArguments {
     /// The model.
     #[arg(long, value_name = "FILE")]
@@ -120,10 +121,10 @@ struct ThresholdArguments {
     /// How memory is taken away.
     #[arg(long, value_enum)]
     pressure: PressureKind,
-    /// One end of the sizes to look at.
+    /// The smallest memory to try (or the largest: --to is the other end).
     #[arg(long, value_name = "SIZE", value_parser = super::size::bytes)]
     from: u64,
-    /// The other end.
+    /// The other end of the sizes to try.
     #[arg(long, value_name = "SIZE", value_parser = super::size::bytes)]
     to: u64,
     /// How many sizes, both ends included.
@@ -153,11 +154,11 @@ struct ThresholdArguments {
         value_name = "COMMAND",
         num_args = 1..,
         allow_hyphen_values = true,
-        required_unless_present_any = ["built_in"]
+        group = "engine"
     )]
     engine_command: Vec<String>,
     /// Use the built-in engine, which needs no command.
-    #[arg(long, conflicts_with_all = ["engine_command", "adapter"])]
+    #[arg(long, conflicts_with = "adapter", group = "engine")]
     built_in: bool,
 }
 
@@ -184,22 +185,22 @@ pub fn experiment(arguments: ExperimentArguments) -> anyhow::Result<i32> {
                 fail_fast: arguments.fail_fast,
                 accept_changes: arguments.accept_changes,
             };
-            let signals = super::commands::signals()?;
+            let signals = super::console::signals()?;
             resume(&arguments.directory, options, &signals).map(status)
         }
         ExperimentCommand::List { directory } => load(&directory).and_then(|experiment| {
-            super::commands::print_ignoring_a_closed_pipe(&format!(
+            super::console::print_ignoring_a_closed_pipe(&format!(
                 "{}\n{}",
                 list(&experiment),
-                report::experiment_terminal(&experiment, super::commands::terminal_columns())
+                report::experiment_terminal(&experiment, super::console::terminal_columns())
             ))?;
             Ok(FINISHED)
         }),
         ExperimentCommand::Answer { directory } => load(&directory).and_then(|experiment| {
-            super::commands::print_ignoring_a_closed_pipe(&report::answer(&experiment))?;
+            super::console::print_ignoring_a_closed_pipe(&report::answer(&experiment))?;
             Ok(FINISHED)
         }),
-        ExperimentCommand::Template { question } => super::commands::print_ignoring_a_closed_pipe(
+        ExperimentCommand::Template { question } => super::console::print_ignoring_a_closed_pipe(
             report::template(&question).unwrap_or_default(),
         )
         .map(|()| FINISHED),
@@ -279,14 +280,14 @@ fn go(
 ) -> anyhow::Result<i32> {
     if only_dry {
         let text = dry_run(plan, plan_directory, out)?;
-        super::commands::print_ignoring_a_closed_pipe(&text)?;
+        super::console::print_ignoring_a_closed_pipe(&text)?;
         return Ok(FINISHED);
     }
     let options = SessionOptions {
         fail_fast,
         accept_changes: false,
     };
-    let signals = super::commands::signals()?;
+    let signals = super::console::signals()?;
     begin(plan, plan_directory, out, options, &signals).map(status)
 }
 

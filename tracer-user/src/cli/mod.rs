@@ -3,7 +3,9 @@
 mod arguments;
 mod blktrace;
 mod commands;
+mod console;
 mod doctor;
+mod examples;
 mod experiment;
 mod size;
 

@@ -14,7 +14,11 @@ use crate::{
         AUDIT_SCHEMA_VERSION, AuditRecord, BLOCK_TRACE_SCHEMA_VERSION, BlockTraceRecord, Check,
         DeviceRecord, ModelIdentity, ModelRecord, ReadsRecord, TimeRecord, TraceLossRecord,
     },
-    stats::{ModelFigures, audit::matching::Expectation, ratio::ratio},
+    stats::{
+        ModelFigures,
+        audit::matching::Expectation,
+        formulas::{amplification, coverage},
+    },
     storage::{KernelDevice, SECTOR_BYTES, Sector},
 };
 
@@ -285,8 +289,8 @@ fn reads(device: &DeviceFindings, identity: &ModelIdentity, thread: Option<u32>)
         count: reads.count,
         total_bytes: reads.total_bytes,
         unique_bytes,
-        coverage: ratio(unique_bytes, data_bytes).filter(|_| unique_bytes <= data_bytes),
-        amplification: ratio(reads.total_bytes, unique_bytes),
+        coverage: coverage(unique_bytes, data_bytes),
+        amplification: amplification(reads.total_bytes, unique_bytes),
         reread_factor: reads.reread_factor,
         completed_bytes: requests.completed_bytes,
         failed: requests.failed_reads,

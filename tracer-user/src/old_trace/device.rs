@@ -1,15 +1,19 @@
 //! The records of one device → its figures.
 
+use smallvec::smallvec;
 use tracer_common::{counters::Operation, gap::SECTOR_BYTES};
 
 use crate::{
-    place::{Locator, Part},
+    place::Locator,
     schema::DeviceRecord,
     stats::{
-        FileData, FilePosition, FileRange, ModelAccumulator, ModelFigures, Nanos, ReadCompleted,
+        FileData, FileRange, ModelAccumulator, ModelFigures, Nanos, Part, Parts, ReadCompleted,
         ReadIssued, ReadRequeued, RequestId,
         audit::accounting::{self, AccountingAudit, AccountingFigures, ReadRecord},
-        reads::unique::UniqueBytes,
+        reads::{
+            open_reads::{OpenReads, RequestKey, RequestPlace},
+            unique::UniqueBytes,
+        },
     },
     storage::KernelDevice,
 };
@@ -20,19 +24,12 @@ use super::{
     requests::RequestFollower,
 };
 
+/// Slot of the one model.
+const MODEL: u16 = 0;
 /// No request: of completions whose issue was not seen.
 const UNSEEN_REQUEST: RequestId = RequestId(0);
 /// Issues after which figures that nobody takes are dropped.
 const DROP_AFTER: u64 = 4096;
-
-/// What of a read belongs to the model.
-struct Touched {
-    start_sector: u64,
-    end_sector: u64,
-    bytes: u64,
-    ranges: Vec<FileRange>,
-    position: Option<FilePosition>,
-}
 
 /// Where the model is on one device.
 enum Where {
@@ -43,39 +40,39 @@ enum Where {
 }
 
 impl Where {
-    fn touched(&self, start_sector: u64, end_sector: u64) -> Option<Touched> {
+    /// What of a read belongs to the model.
+    fn touched(&self, start_sector: u64, end_sector: u64) -> Option<Part> {
         let bytes = (end_sector - start_sector).saturating_mul(SECTOR_BYTES);
         match self {
-            Self::Anywhere => {
-                let offset_bytes = start_sector.saturating_mul(SECTOR_BYTES);
-                Some(Touched {
-                    start_sector,
-                    end_sector,
-                    bytes,
-                    ranges: vec![FileRange {
-                        file: 0,
-                        offset_bytes,
-                        length_bytes: bytes,
-                    }],
-                    position: Some(FilePosition {
-                        file: 0,
-                        offset_bytes,
-                        end_offset_bytes: offset_bytes.saturating_add(bytes),
-                    }),
-                })
-            }
-            Self::At(locator) => {
-                let part: Part = locator.parts(0, start_sector, bytes).into_iter().next()?;
-                Some(Touched {
-                    start_sector: part.start_sector,
-                    end_sector: part.end_sector,
-                    bytes: part.bytes,
-                    position: part.file_position(),
-                    ranges: part.ranges,
-                })
-            }
+            Self::Anywhere => Some(Part {
+                model: MODEL,
+                start_sector,
+                end_sector,
+                bytes,
+                ranges: smallvec![FileRange {
+                    file: 0,
+                    offset_bytes: start_sector.saturating_mul(SECTOR_BYTES),
+                    length_bytes: bytes,
+                }],
+            }),
+            Self::At(locator) => locator.parts(0, start_sector, bytes).into_iter().next(),
         }
     }
+}
+
+const fn key(request: RequestId) -> RequestKey {
+    RequestKey { device: 0, request }
+}
+
+const fn place(start_sector: u64, end_sector: u64) -> RequestPlace {
+    RequestPlace {
+        sector: start_sector,
+        bytes: (end_sector - start_sector).saturating_mul(SECTOR_BYTES),
+    }
+}
+
+fn parts(touched: Option<&Part>) -> Parts {
+    touched.cloned().into_iter().collect()
 }
 
 /// Everything about one device.
@@ -85,6 +82,7 @@ pub struct DeviceTrace {
     reads: RequestFollower,
     writes: RequestFollower,
     model: ModelAccumulator,
+    open: OpenReads,
     audit: AccountingAudit,
     previous_end: Option<u64>,
     /// Distinct bytes of the model that were issued, until the first completion: a trace without any completion says no
@@ -147,6 +145,7 @@ impl DeviceTrace {
             reads: RequestFollower::default(),
             writes: RequestFollower::default(),
             model: ModelAccumulator::new(start, files),
+            open: OpenReads::default(),
             audit: AccountingAudit::new(main_thread, place.and_then(ModelPlace::sector_range)),
             place: place.map_or(Where::Anywhere, |place| Where::At(place.locator.clone())),
             previous_end: None,
@@ -238,17 +237,24 @@ impl DeviceTrace {
             Action::Complete => self.complete(record, touched.as_ref()),
             Action::Requeue => {
                 if let (Some(request), Some(touched)) = (self.reads.requeue(start, end), &touched) {
-                    self.model.requeue(&ReadRequeued {
+                    let requeued = ReadRequeued {
                         time: record.time,
                         request,
                         bytes: touched.bytes,
-                    });
+                    };
+                    let parts = || parts(Some(touched));
+                    self.open
+                        .requeue(key(request), place(start, end), parts, |event| {
+                            self.model.requeue(event.read, &requeued);
+                        });
                 }
             }
             Action::BackMerge | Action::FrontMerge => {
                 let at_front = record.action == Action::FrontMerge;
                 if let Some(absorbed) = self.reads.merge(start, end, at_front) {
-                    self.model.end_unseen(record.time, absorbed);
+                    self.open.end_unseen(key(absorbed), |_, read, _| {
+                        self.model.end_unseen(record.time, &read);
+                    });
                 }
             }
             _ => {}
@@ -268,7 +274,7 @@ impl DeviceTrace {
     }
 
     /// An issue; whether it is one of a read that was issued before.
-    fn issue(&mut self, record: &TraceRecord, touched: Option<&Touched>) -> bool {
+    fn issue(&mut self, record: &TraceRecord, touched: Option<&Part>) -> bool {
         let (start, end) = (record.sector, record.end_sector());
         let bytes = (end - start).saturating_mul(SECTOR_BYTES);
         let issued = self.reads.issue(start, end);
@@ -296,7 +302,7 @@ impl DeviceTrace {
             self.model_reads += 1;
             self.previous_end.replace(touched.end_sector)
         };
-        self.model.issue(&ReadIssued {
+        let read = ReadIssued {
             time: record.time,
             request: issued.request,
             device: 0,
@@ -306,7 +312,7 @@ impl DeviceTrace {
             request_bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
             bytes: touched.bytes,
             previous_end,
-            file_position: touched.position,
+            file_position: touched.file_position(),
             // blktrace's pid is that of the thread.
             process_id: record.thread_id,
             thread_id: record.thread_id,
@@ -314,27 +320,42 @@ impl DeviceTrace {
             readahead: record.readahead,
             metadata: record.metadata,
             synchronous: record.synchronous,
-        });
+        };
+        let parts = || parts(Some(touched));
+        let request = key(issued.request);
+        self.open
+            .issue(request, place(start, end), Some(MODEL), parts, |event| {
+                self.model.issue(event.read, &read);
+            });
         if self.model_reads.is_multiple_of(DROP_AFTER) {
-            drop(self.model.take_stream_gaps());
+            self.model.drain_stream_gaps(drop);
         }
         issued.again
     }
 
-    fn complete(&mut self, record: &TraceRecord, touched: Option<&Touched>) {
+    fn complete(&mut self, record: &TraceRecord, touched: Option<&Part>) {
         self.completions += 1;
         self.issued = None;
         let completed = self.reads.complete(record.sector, record.end_sector());
-        let ranges = touched.map_or(&[][..], |touched| touched.ranges.as_slice());
-        self.model.complete(
-            &ReadCompleted {
-                time: record.time,
-                request: completed.map_or(UNSEEN_REQUEST, |completed| completed.request),
-                bytes: touched.map_or(0, |touched| touched.bytes),
-                failed: record.failed,
-                last: completed.is_none_or(|completed| completed.last),
+        let request = completed.map_or(UNSEEN_REQUEST, |completed| completed.request);
+        let last = completed.is_none_or(|completed| completed.last);
+        let place = place(record.sector, record.end_sector());
+        self.open.complete(
+            key(request),
+            place,
+            last,
+            || parts(touched),
+            |event| {
+                let ranges = event.part.map_or(&[][..], |part| &part.ranges);
+                let completed = ReadCompleted {
+                    time: record.time,
+                    request,
+                    bytes: event.part.map_or(0, |part| part.bytes),
+                    failed: record.failed,
+                    last,
+                };
+                self.model.complete(event.read, &completed, ranges);
             },
-            ranges,
         );
     }
 

@@ -138,13 +138,53 @@ fn from_saved(model: Option<&Path>, source: &Path) -> anyhow::Result<FoundModel>
         .at(Sector(0))?;
         return Ok(FoundModel::OnDisk(Box::new(place)));
     }
-    let files = parse_filefrag(&text).with_context(cannot)?;
+    let files =
+        named_files(parse_filefrag(&text).with_context(cannot)?, model).with_context(cannot)?;
     let first = files.first().map(|(path, _)| path.clone());
     Ok(FoundModel::InFileSystem(UnplacedModel {
         name: name(&first.unwrap_or_default()),
         files,
         source: format!("{} (filefrag -v)", source.display()),
     }))
+}
+
+/// The files that are meant, of a text that has several (`filefrag -v *`): the one of that path, or of that name where
+/// no other has it.
+fn named_files(
+    files: Vec<(PathBuf, FileExtents)>,
+    model: Option<&Path>,
+) -> anyhow::Result<Vec<(PathBuf, FileExtents)>> {
+    if files.len() < 2 {
+        return Ok(files);
+    }
+    let names: Vec<String> = files
+        .iter()
+        .map(|(path, _)| path.display().to_string())
+        .collect();
+    let names = names.join(", ");
+    let Some(model) = model else {
+        bail!("it has several files ({names}): say with --model which of them is the model");
+    };
+    let (same_path, others): (Vec<_>, Vec<_>) =
+        files.into_iter().partition(|(path, _)| path == model);
+    let mut found = same_path;
+    if found.is_empty() {
+        found = others
+            .into_iter()
+            .filter(|(path, _)| path.file_name() == model.file_name())
+            .collect();
+    }
+    match found.len() {
+        1 => Ok(found),
+        0 => bail!(
+            "it has several files ({names}), and none of them is named {}",
+            model.display()
+        ),
+        _ => bail!(
+            "several of its files are named {}: give the whole path that the text has ({names})",
+            model.display()
+        ),
+    }
 }
 
 /// What is needed of a JSON file that has extents: those of `tracer model --json`, at the top or below `model`.

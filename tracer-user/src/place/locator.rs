@@ -1,46 +1,12 @@
 //! (disk, sectors) → parts of models: the user side's own way, independent of the kernel side's table.
 
+use smallvec::smallvec;
 use tracer_common::gap::SECTOR_BYTES;
 
 use crate::{
-    stats::{FilePosition, FileRange},
+    stats::{FileRange, Part, Parts},
     storage::{DeviceExtents, Sector},
 };
-
-/// What of a range of sectors belongs to one model.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part {
-    /// Slot of the model.
-    pub model: u16,
-    /// First sector of the model in the range.
-    pub start_sector: u64,
-    /// Sector after the model's last one in the range.
-    pub end_sector: u64,
-    /// Bytes of the model in the range.
-    pub bytes: u64,
-    /// The same as pieces of files, in the order of the sectors.
-    pub ranges: Vec<FileRange>,
-}
-
-impl Part {
-    /// Where the part lies, if it is one piece of one file.
-    #[must_use]
-    pub fn file_position(&self) -> Option<FilePosition> {
-        let first = self.ranges.first()?;
-        let mut end_offset_bytes = first.offset_bytes;
-        for range in &self.ranges {
-            if range.file != first.file || range.offset_bytes != end_offset_bytes {
-                return None;
-            }
-            end_offset_bytes += range.length_bytes;
-        }
-        Some(FilePosition {
-            file: first.file,
-            offset_bytes: first.offset_bytes,
-            end_offset_bytes,
-        })
-    }
-}
 
 /// Where a file's slot and its model's slot are, by position in a layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,8 +36,8 @@ pub struct Locator {
 impl Locator {
     /// Parts of models in `bytes` bytes from a sector on, one for each model that the range touches.
     #[must_use]
-    pub fn parts(&self, disk: u8, sector: u64, bytes: u64) -> Vec<Part> {
-        let mut parts: Vec<Part> = Vec::new();
+    pub fn parts(&self, disk: u8, sector: u64, bytes: u64) -> Parts {
+        let mut parts = Parts::new();
         let Some(layouts) = self.disks.get(usize::from(disk)) else {
             return parts;
         };
@@ -106,7 +72,7 @@ impl Locator {
                         start_sector,
                         end_sector,
                         bytes: range.length_bytes,
-                        ranges: vec![range],
+                        ranges: smallvec![range],
                     }),
                 }
             }

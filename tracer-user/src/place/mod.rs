@@ -7,6 +7,6 @@ mod subject;
 mod tables;
 
 pub use inspect::inspect;
-pub use locator::{Layout, Locator, Owner, Part};
+pub use locator::{Layout, Locator, Owner};
 pub use pieces::{ModelPieces, PieceIdentity};
 pub use subject::{Placement, RequestedModel, Subject, SubjectFile, SubjectModel};

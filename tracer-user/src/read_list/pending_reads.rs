@@ -1,6 +1,6 @@
 //! Reads that are not ready for the list: a later record may belong before them, or say how long they took.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::VecDeque;
 
 use super::read_row::ReadRow;
 
@@ -15,58 +15,58 @@ const LARGEST: usize = 65_536;
 /// Brings reads into the order of their first issue, and adds what becomes known later.
 #[derive(Debug, Default)]
 pub struct PendingReads {
-    /// By time and number of arrival.
-    rows: BTreeMap<(u64, u64), PendingRow>,
-    /// Rows that wait for their end, by request and model.
-    open: HashMap<(u64, u16), (u64, u64)>,
-    arrived: u64,
+    /// By number of arrival; None for those that have left.
+    rows: VecDeque<Option<PendingRow>>,
+    /// Number of the first of them.
+    first_number: u64,
+    /// Time and number of those that are here, ascending. Nearly every row comes last.
+    by_time: VecDeque<(u64, u64)>,
 }
 
 #[derive(Debug)]
 struct PendingRow {
     row: ReadRow,
-    /// Address of the request, while its end is waited for.
-    request: Option<u64>,
+    /// Its end may still come.
+    open: bool,
 }
 
 impl PendingReads {
-    /// A read was issued for the first time.
-    pub fn issued(&mut self, request: u64, row: ReadRow) {
-        let key = (row.time_ns, self.arrived);
-        self.arrived += 1;
-        self.rows.insert(
-            key,
-            PendingRow {
-                row,
-                request: Some(request),
-            },
-        );
-        // The end of a read before it with this address was not seen.
-        if let Some(before) = self.open.insert((request, row.model), key)
-            && let Some(before) = self.rows.get_mut(&before)
-        {
-            before.request = None;
+    /// A read was issued for the first time. Returns the number of its row, by which its end is told.
+    pub fn issued(&mut self, row: ReadRow) -> u64 {
+        let number = self.first_number + self.rows.len() as u64;
+        self.rows.push_back(Some(PendingRow { row, open: true }));
+        let key = (row.time_ns, number);
+        if self.by_time.back().is_none_or(|last| *last < key) {
+            self.by_time.push_back(key);
+        } else {
+            let place = self.by_time.partition_point(|other| *other < key);
+            self.by_time.insert(place, key);
         }
+        number
     }
 
-    /// A read has ended; `latency_ns` is None where its end was not seen.
-    pub fn ended(&mut self, request: u64, model: u16, latency_ns: Option<u64>) {
-        if let Some(pending) = self
-            .open
-            .remove(&(request, model))
-            .and_then(|key| self.rows.get_mut(&key))
-        {
-            pending.request = None;
+    fn row(&mut self, number: u64) -> Option<&mut Option<PendingRow>> {
+        let place = usize::try_from(number.checked_sub(self.first_number)?).ok()?;
+        self.rows.get_mut(place)
+    }
+
+    /// The read of a row has ended; `latency_ns` is None where its end was not seen.
+    pub fn ended(&mut self, number: u64, latency_ns: Option<u64>) {
+        if let Some(Some(pending)) = self.row(number) {
+            pending.open = false;
             pending.row.latency_ns = latency_ns;
         }
     }
 
     /// The next row that is ready.
     pub fn next_ready(&mut self) -> Option<ReadRow> {
-        let first = self.rows.first_entry()?;
-        let waits = first.get().request.is_some();
-        let all = self.rows.len();
-        if all <= HELD_BACK || (waits && all <= LARGEST) {
+        let all = self.by_time.len();
+        if all <= HELD_BACK {
+            return None;
+        }
+        let number = self.by_time.front()?.1;
+        let waits = matches!(self.row(number), Some(Some(pending)) if pending.open);
+        if waits && all <= LARGEST {
             return None;
         }
         self.next()
@@ -74,11 +74,12 @@ impl PendingReads {
 
     /// The next row, whatever may still come.
     pub fn next(&mut self) -> Option<ReadRow> {
-        let (_, pending) = self.rows.pop_first()?;
-        if let Some(request) = pending.request {
-            self.open.remove(&(request, pending.row.model));
+        let (_, number) = self.by_time.pop_front()?;
+        let pending = self.row(number)?.take();
+        while self.rows.pop_front_if(|row| row.is_none()).is_some() {
+            self.first_number += 1;
         }
-        Some(pending.row)
+        pending.map(|pending| pending.row)
     }
 }
 
@@ -102,15 +103,15 @@ mod tests {
     }
 
     #[test]
-    fn a_latency_finds_its_read_and_models_are_kept_apart() {
+    fn a_latency_finds_its_row() {
         let mut pending = PendingReads::default();
-        pending.issued(7, row(10, 0));
-        pending.issued(7, row(10, 1));
-        pending.ended(7, 1, Some(5));
-        pending.ended(7, 1, Some(99));
-        // The same address again: what became of the first was not seen.
-        pending.issued(7, row(20, 0));
-        pending.ended(7, 0, Some(6));
+        let first = pending.issued(row(10, 0));
+        let second = pending.issued(row(10, 1));
+        pending.ended(second, Some(5));
+        pending.ended(first, None);
+        let third = pending.issued(row(20, 0));
+        pending.ended(third, Some(6));
+        pending.ended(third + 1, Some(99));
         let rows = rest(&mut pending);
         let found: Vec<_> = rows
             .iter()
@@ -122,21 +123,22 @@ mod tests {
     #[test]
     fn a_read_that_never_ends_does_not_hold_all_others() {
         let mut pending = PendingReads::default();
-        pending.issued(u64::MAX, row(0, 0));
+        let never = pending.issued(row(0, 0));
         for number in 1..=LARGEST as u64 {
             assert_eq!(pending.next_ready(), None);
-            pending.issued(number, row(number, 0));
-            pending.ended(number, 0, Some(1));
+            let number = pending.issued(row(number, 0));
+            pending.ended(number, Some(1));
         }
         assert_eq!(pending.next_ready(), Some(row(0, 0)));
         // Its end comes after all: there is nothing to add it to.
-        pending.ended(u64::MAX, 0, Some(1));
+        pending.ended(never, Some(1));
         let mut ready = 0;
         while pending.next_ready().is_some() {
             ready += 1;
         }
         assert_eq!(ready, LARGEST - HELD_BACK);
         assert_eq!(rest(&mut pending).len(), HELD_BACK);
+        assert!(pending.rows.is_empty());
     }
 
     proptest! {
@@ -147,17 +149,16 @@ mod tests {
         ) {
             let mut pending = PendingReads::default();
             let mut left = Vec::new();
-            for (number, late) in jitter.iter().enumerate() {
-                let request = number as u64;
-                pending.issued(request, row((request + late) * 10, 0));
-                pending.ended(request, 0, Some(request));
+            for (number, late) in (0u64..).zip(&jitter) {
+                let row_number = pending.issued(row((number + late) * 10, 0));
+                pending.ended(row_number, Some(number + late));
                 left.extend(std::iter::from_fn(|| pending.next_ready()));
             }
             prop_assert!(jitter.len() <= HELD_BACK || !left.is_empty());
             left.extend(rest(&mut pending));
             prop_assert_eq!(left.len(), jitter.len());
             prop_assert!(left.is_sorted_by_key(|row| row.time_ns));
-            prop_assert!(left.iter().all(|row| row.latency_ns.is_some()));
+            prop_assert!(left.iter().all(|row| row.latency_ns == Some(row.time_ns / 10)));
         }
     }
 }

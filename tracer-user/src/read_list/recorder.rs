@@ -57,7 +57,7 @@ impl<W: Write + Send + 'static> ReadRecorder<W> {
             .map_err(|error| ReadListError::Write(format!("no thread for it: {error}")))?;
         Ok(Self {
             pending: PendingReads::default(),
-            batch: Vec::new(),
+            batch: Vec::with_capacity(BATCH_ROWS),
             sender: Some(sender),
             thread: Some(thread),
             reads: 0,
@@ -66,20 +66,19 @@ impl<W: Write + Send + 'static> ReadRecorder<W> {
         })
     }
 
-    /// A read was issued for the first time. `request` is the address of its request.
-    pub fn issued(&mut self, request: u64, row: ReadRow) {
-        if self.sender.is_none() {
-            return;
-        }
-        self.pending.issued(request, row);
+    /// A read was issued for the first time. Returns the number of its row, or None where nothing is recorded any more.
+    pub fn issued(&mut self, row: ReadRow) -> Option<u64> {
+        self.sender.as_ref()?;
+        let number = self.pending.issued(row);
         while let Some(row) = self.pending.next_ready() {
             self.add(row, SyncSender::try_send);
         }
+        Some(number)
     }
 
-    /// A read has ended; `latency_ns` is None where its end was not seen.
-    pub fn ended(&mut self, request: u64, model: u16, latency_ns: Option<u64>) {
-        self.pending.ended(request, model, latency_ns);
+    /// The read of a row has ended; `latency_ns` is None where its end was not seen.
+    pub fn ended(&mut self, number: u64, latency_ns: Option<u64>) {
+        self.pending.ended(number, latency_ns);
     }
 
     fn add(&mut self, row: ReadRow, send: impl Fn(&Batches, Vec<ReadRow>) -> Sent) {
@@ -89,7 +88,7 @@ impl<W: Write + Send + 'static> ReadRecorder<W> {
         if self.batch.len() < BATCH_ROWS {
             return;
         }
-        let batch = std::mem::take(&mut self.batch);
+        let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH_ROWS));
         match self.sender.as_ref().map(|sender| send(sender, batch)) {
             Some(Ok(())) | None => {}
             // The thread has ended, with an error that `finish` gives.

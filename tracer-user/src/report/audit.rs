@@ -1,8 +1,4 @@
-//! The audit as a table and in words: what the same trace gives under every way of counting its records.
-
-use std::fmt::Write as _;
-
-use comfy_table::{ContentArrangement, Table, presets};
+//! The audit as a document: what the same trace gives under every way of counting its records.
 
 use crate::{
     schema::{AccountingRecord, AuditRecord, ExpectationRecord, FitRecord},
@@ -11,14 +7,11 @@ use crate::{
 
 use super::{
     block_trace::losses,
-    markdown::{escaped, table},
+    document::{self, Column, Document, Table, Tone},
 };
 
-const DEFAULT_COLUMNS: u16 = 140;
-const NARROWEST_COLUMNS: u16 = 60;
-
-const HEADER: [&str; 11] = [
-    "records counted",
+/// Columns of amounts, after the name of the accounting.
+const AMOUNTS: [&str; 10] = [
     "records",
     "total",
     "unique",
@@ -33,12 +26,10 @@ const HEADER: [&str; 11] = [
 
 fn cells(accounting: &AccountingRecord) -> Vec<String> {
     if !accounting.not_recorded.is_empty() {
-        let mut cells = vec![
+        return vec![
             accounting.name.clone(),
             format!("no {} here", accounting.not_recorded.join(", ")),
         ];
-        cells.resize(HEADER.len(), String::new());
-        return cells;
     }
     vec![
         accounting.name.clone(),
@@ -57,60 +48,45 @@ fn cells(accounting: &AccountingRecord) -> Vec<String> {
     ]
 }
 
-/// The accountings as a table of `columns` characters; None where the output is no terminal.
-#[must_use]
-pub fn accounting_table(accountings: &[AccountingRecord], columns: Option<u16>) -> String {
-    let mut table = Table::new();
-    table
-        .load_style(presets::UTF8_BORDERS_ONLY)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_width(columns.unwrap_or(DEFAULT_COLUMNS).max(NARROWEST_COLUMNS))
-        .set_header(HEADER);
-    table.add_rows(accountings.iter().map(cells));
-    if columns.is_none() {
-        table.force_no_tty();
-    }
-    format!("{table}\n")
+/// One row an accounting.
+fn accounting_table(accountings: &[AccountingRecord]) -> Table {
+    let amounts = AMOUNTS.into_iter().map(Column::right);
+    Table::new(std::iter::once(Column::left("records counted")).chain(amounts))
+        .with_rows(accountings.iter().map(cells))
 }
 
 /// The accountings of a live run's reads, as a part of its report.
-pub(super) fn accountings(text: &mut String, accountings: &[AccountingRecord]) {
-    text.push_str("## Accounting audit\n\nEach read passes several stages of the block layer. These figures would come out if the records of several stages were each counted as a read, as scripts over old traces did; the first row is the truth.\n\n");
-    let rows: Vec<Vec<String>> = accountings.iter().map(cells).collect();
-    table(text, &HEADER, &rows);
-    text.push('\n');
+pub(super) fn accountings(document: &mut Document, accountings: &[AccountingRecord]) {
+    document.heading(2, "Accounting audit");
+    document.paragraph("Each read passes several stages of the block layer. These figures would come out if the records of several stages were each counted as a read, as scripts over old traces did; the first row is the truth.");
+    document.table(accounting_table(accountings));
 }
 
-/// The audit as a table and in words.
+/// The audit in lines of `columns` characters; None where the output is no terminal.
 #[must_use]
 pub fn audit_terminal(record: &AuditRecord, columns: Option<u16>) -> String {
-    format!(
-        "{}\n{}\n{}",
-        subject(record),
-        accounting_table(&record.accountings, columns),
-        words(record)
-    )
+    let mut document = Document::default();
+    document.paragraph(subject(record));
+    document.table(accounting_table(&record.accountings));
+    words(&mut document, record);
+    document::terminal(&document, columns)
 }
 
 /// The audit as a report.
 #[must_use]
 pub fn audit_markdown(record: &AuditRecord) -> String {
-    let mut text = String::from("# Accounting audit\n\n");
-    // Writing to a String cannot fail, so the results are dropped throughout.
-    let _ = writeln!(
-        text,
-        "{} ({}), tracer {}. {}\n",
-        escaped(&record.files.join(", ")),
-        escaped(&record.format),
+    let mut document = Document::default();
+    document.heading(1, "Accounting audit");
+    document.paragraph(format!(
+        "{} ({}), tracer {}. {}",
+        record.files.join(", "),
+        record.format,
         record.tracer_version,
-        escaped(&subject(record))
-    );
-    let rows: Vec<Vec<String>> = record.accountings.iter().map(cells).collect();
-    table(&mut text, &HEADER, &rows);
-    for line in words(record).lines() {
-        let _ = writeln!(text, "{}\n", escaped(line));
-    }
-    text
+        subject(record)
+    ));
+    document.table(accounting_table(&record.accountings));
+    words(&mut document, record);
+    document::markdown(&document)
 }
 
 fn subject(record: &AuditRecord) -> String {
@@ -127,35 +103,29 @@ fn subject(record: &AuditRecord) -> String {
     }
 }
 
-fn words(record: &AuditRecord) -> String {
-    let mut text = String::new();
-    let named = |name: &str| {
-        record
-            .accountings
-            .iter()
-            .find(|accounting| accounting.name == name)
-    };
+fn words(document: &mut Document, record: &AuditRecord) {
     if let Some(once) = record
         .accountings
         .first()
         .filter(|once| once.not_recorded.is_empty())
     {
-        let _ = writeln!(
-            text,
+        document.paragraph(format!(
             "Each request counted once: amplification {}, {} sequential, {} backward. The other rows are what a script finds that takes each of these records for a read.",
             factor(once.amplification),
             share(once.sequential.share),
             share(once.backward.share)
-        );
+        ));
     }
     if let Some(expectation) = &record.expectation {
-        text.push_str(&expectation_in_words(expectation, named));
+        document.paragraph(format!("Your figures: {}.", given(expectation)));
+        for line in explanation(expectation, &record.accountings) {
+            document.paragraph(line);
+        }
     }
-    losses(&mut text, &record.loss, record.partial_reason.as_deref());
+    document.notes(losses(&record.loss, record.partial_reason.as_deref()));
     for note in &record.notes {
-        let _ = writeln!(text, "Note: {note}");
+        document.note(Tone::Plain, format!("Note: {note}"));
     }
-    text
 }
 
 /// The figures that somebody has, as one reads them.
@@ -177,41 +147,27 @@ fn given(expectation: &ExpectationRecord) -> String {
     parts.join(", ")
 }
 
-fn expectation_in_words<'a>(
-    expectation: &ExpectationRecord,
-    named: impl Fn(&str) -> Option<&'a AccountingRecord>,
-) -> String {
-    let mut text = format!("\nYour figures: {}.\n", given(expectation));
-    let names = |fits: &[&FitRecord]| -> String {
-        let names: Vec<&str> = fits.iter().map(|fit| fit.accounting.as_str()).collect();
-        names.join(", ")
-    };
+fn names(fits: &[&FitRecord]) -> String {
+    let names: Vec<&str> = fits.iter().map(|fit| fit.accounting.as_str()).collect();
+    names.join(", ")
+}
+
+/// Which accountings give the figures.
+fn explanation(expectation: &ExpectationRecord, accountings: &[AccountingRecord]) -> Vec<String> {
     let (all, some): (Vec<&FitRecord>, Vec<&FitRecord>) = expectation
         .fits
         .iter()
         .filter(|fit| fit.amplification_fits)
         .partition(|fit| fit.shares_fit);
     let Some(best) = all.first().or(some.first()) else {
-        let nearest = expectation.fits.first().map_or_else(String::new, |fit| {
-            let amplification = named(&fit.accounting).and_then(|own| own.amplification);
-            format!(
-                " The nearest is {} with {}.",
-                fit.accounting,
-                factor(amplification)
-            )
-        });
-        let _ = writeln!(
-            text,
-            "No way of counting this trace gives that amplification.{nearest} Is it the trace that the figures were made of?"
-        );
-        return text;
+        return vec![unexplained(expectation, accountings)];
     };
+    let mut lines = Vec::new();
     if expectation.amplification.is_some() {
-        let _ = writeln!(text, "{}", class(best));
+        lines.push(class(best));
     }
     if !all.is_empty() {
-        let _ = writeln!(
-            text,
+        lines.push(format!(
             "Counted so, this trace gives your figures: {}.{}{}",
             names(&all),
             if all.len() > 1 {
@@ -224,16 +180,32 @@ fn expectation_in_words<'a>(
             } else {
                 ""
             }
-        );
+        ));
     }
     if !some.is_empty() {
-        let _ = writeln!(
-            text,
+        lines.push(format!(
             "The same amplification, with other shares of gaps: {}. Shares depend on how the records of neighbouring requests stand between each other, which differs from run to run; the amplification does not.",
             names(&some)
-        );
+        ));
     }
-    text
+    lines
+}
+
+/// Where no accounting gives the amplification.
+fn unexplained(expectation: &ExpectationRecord, accountings: &[AccountingRecord]) -> String {
+    let nearest = expectation.fits.first().map_or_else(String::new, |fit| {
+        let own = accountings
+            .iter()
+            .find(|accounting| accounting.name == fit.accounting);
+        format!(
+            " The nearest is {} with {}.",
+            fit.accounting,
+            factor(own.and_then(|own| own.amplification))
+        )
+    });
+    format!(
+        "No way of counting this trace gives that amplification.{nearest} Is it the trace that the figures were made of?"
+    )
 }
 
 /// The class of an accounting: how many records of each read it takes for reads.
@@ -266,14 +238,22 @@ mod tests {
 
     use super::{audit_markdown, audit_terminal};
 
+    fn shared(share: f64) -> GapClassRecord {
+        GapClassRecord {
+            share: Some(share),
+            ..GapClassRecord::default()
+        }
+    }
+
     fn accounting(name: &str, amplification: f64, backward: f64) -> AccountingRecord {
         AccountingRecord {
             name: name.to_owned(),
             amplification: Some(amplification),
-            backward: GapClassRecord {
-                share: Some(backward),
-                ..GapClassRecord::default()
-            },
+            backward: shared(backward),
+            sequential: shared(0.1),
+            small: shared(0.1),
+            medium: shared(0.1),
+            large: shared(0.1),
             records_per_read: Some(amplification),
             ..AccountingRecord::default()
         }

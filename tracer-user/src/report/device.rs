@@ -1,24 +1,37 @@
-//! A device test as text.
-
-use std::fmt::Write as _;
-
-use comfy_table::{ContentArrangement, Table, presets};
+//! A device test as a document.
 
 use crate::{
     schema::{DeviceTestRecord, PatternRecord, SpreadRecord},
     units::{bytes, count, rate, share, unobserved},
 };
 
-const DEFAULT_COLUMNS: u16 = 120;
-const NARROWEST_COLUMNS: u16 = 60;
+use super::document::{self, Column, Document, Table, Tone};
 
-/// The test as text of `columns` characters; None where the output is no terminal.
+/// The test in lines of `columns` characters; None where the output is no terminal.
 #[must_use]
 pub fn device_test(record: &DeviceTestRecord, columns: Option<u16>) -> String {
-    let mut text = String::new();
-    // Writing to a String cannot fail, so the results are dropped throughout.
-    let _ = writeln!(
-        text,
+    let mut document = Document::default();
+    subject(&mut document, record);
+    trust(&mut document, record);
+    document.table(patterns(&record.patterns));
+    order(&mut document, record);
+    run(&mut document, record);
+    if let Some(others) = &record.others {
+        document.paragraph(format!(
+            "Others meanwhile: {} read, {} written; the test read {}.",
+            bytes(others.read_bytes),
+            bytes(others.written_bytes),
+            bytes(others.own_bytes)
+        ));
+    }
+    for note in &record.notes {
+        document.note(Tone::Plain, format!("Note: {note}"));
+    }
+    document::terminal(&document, columns)
+}
+
+fn subject(document: &mut Document, record: &DeviceTestRecord) {
+    document.paragraph(format!(
         "{} ({}, {} extents, {}) on {}{}",
         record.file.path,
         bytes(record.file.size_bytes),
@@ -30,62 +43,37 @@ pub fn device_test(record: &DeviceTestRecord, columns: Option<u16>) -> String {
             .device_model
             .as_deref()
             .map_or_else(String::new, |model| format!(", {model}")),
-    );
-    let _ = writeln!(
-        text,
+    ));
+    document.paragraph(format!(
         "{}; {} rounds in {:.1} s. A figure is the median of the rounds, in brackets the smallest and the largest.",
         record.method, record.rounds, record.measured_s
-    );
-    for doubt in &record.doubts {
-        let _ = writeln!(text, "NOT THE DEVICE ALONE: {doubt}");
-    }
-    if record.partial {
-        let _ = writeln!(
-            text,
-            "PARTIAL: {}",
-            record
-                .partial_reason
-                .as_deref()
-                .unwrap_or("it was cut short")
-        );
-    }
-    let _ = writeln!(text, "\n{}", patterns(&record.patterns, columns));
-    order(&mut text, record);
-    run(&mut text, record);
-    if let Some(others) = &record.others {
-        let _ = writeln!(
-            text,
-            "Others meanwhile: {} read, {} written; the test read {}.",
-            bytes(others.read_bytes),
-            bytes(others.written_bytes),
-            bytes(others.own_bytes)
-        );
-    }
-    for note in &record.notes {
-        let _ = writeln!(text, "Note: {note}");
-    }
-    text
+    ));
 }
 
-fn patterns(patterns: &[PatternRecord], columns: Option<u16>) -> Table {
-    let mut table = Table::new();
-    table
-        .load_style(presets::UTF8_BORDERS_ONLY)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_width(columns.unwrap_or(DEFAULT_COLUMNS).max(NARROWEST_COLUMNS))
-        .set_header([
-            "order",
-            "read size",
-            "in flight",
-            "bandwidth",
-            "reads/s",
-            "median latency, µs",
-        ]);
-    if columns.is_none() {
-        table.force_no_tty();
+fn trust(document: &mut Document, record: &DeviceTestRecord) {
+    for doubt in &record.doubts {
+        document.note(Tone::Caution, format!("NOT THE DEVICE ALONE: {doubt}"));
     }
-    for pattern in patterns {
-        table.add_row([
+    if record.partial {
+        let reason = record.partial_reason.as_deref();
+        document.note(
+            Tone::Caution,
+            format!("PARTIAL: {}", reason.unwrap_or("it was cut short")),
+        );
+    }
+}
+
+fn patterns(patterns: &[PatternRecord]) -> Table {
+    Table::new([
+        Column::left("order"),
+        Column::right("read size"),
+        Column::right("in flight"),
+        Column::right("bandwidth"),
+        Column::right("reads/s"),
+        Column::right("median latency, µs"),
+    ])
+    .with_rows(patterns.iter().map(|pattern| {
+        [
             pattern.order.clone(),
             pattern
                 .request_bytes
@@ -94,9 +82,8 @@ fn patterns(patterns: &[PatternRecord], columns: Option<u16>) -> Table {
             spread(pattern.bytes_per_s, |value| rate(Some(value))),
             spread(pattern.reads_per_s, |value| format!("{value:.0}")),
             spread(pattern.median_latency_us, |value| format!("{value:.0}")),
-        ]);
-    }
-    table
+        ]
+    }))
 }
 
 fn spread(figure: Option<SpreadRecord>, format: impl Fn(f64) -> String) -> String {
@@ -110,29 +97,23 @@ fn spread(figure: Option<SpreadRecord>, format: impl Fn(f64) -> String) -> Strin
     })
 }
 
-fn order(text: &mut String, record: &DeviceTestRecord) {
+fn order(document: &mut Document, record: &DeviceTestRecord) {
     let Some(order) = &record.order else {
         return;
     };
     let times = |cost| spread(cost, |value| format!("{value:.3}×"));
-    let _ = writeln!(
-        text,
-        "The order's cost: the run's own reads take {} as long in its order as in the device's, {} at random.",
+    document.paragraph(format!(
+        "The order's cost: the run's own reads take {} as long in its order as in the device's, {} at random. In all rounds together {} reads of the list, {}, in each order: of each round some consecutive ones.",
         times(order.recorded_to_sorted),
         times(order.shuffled_to_sorted),
-    );
-    let _ = writeln!(
-        text,
-        "  In all rounds together {} reads of the list, {}, in each order: of each round some consecutive ones.",
         count(order.window_reads),
         bytes(order.window_bytes)
-    );
+    ));
 }
 
-fn run(text: &mut String, record: &DeviceTestRecord) {
+fn run(document: &mut Document, record: &DeviceTestRecord) {
     if let Some(run) = &record.run {
-        let _ = writeln!(
-            text,
+        document.paragraph(format!(
             "The run in {}: half of its requests up to {}, {} in flight on average, {} while busy, {} on average.",
             run.directory,
             bytes(run.median_request_bytes),
@@ -140,17 +121,16 @@ fn run(text: &mut String, record: &DeviceTestRecord) {
                 .map_or_else(unobserved, |depth| format!("{depth:.1}")),
             rate(run.busy_bytes_per_s),
             rate(run.average_bytes_per_s),
-        );
+        ));
     }
     if let Some(used) = &record.used {
-        let _ = writeln!(
-            text,
+        document.paragraph(format!(
             "It used {} of what the device gives at best ({}) while it was busy, {} on average; {} of what its own reads get without the engine.",
             share(used.busy_share),
             rate(Some(used.best_bytes_per_s)),
             share(used.average_share),
             share(used.busy_share_of_recorded),
-        );
+        ));
     }
 }
 

@@ -1,21 +1,21 @@
-//! Finished records → terminal table and Markdown. Reads records only, never a live object.
+//! Finished records → a [`document`] → terminal and Markdown. Reads records only, never a live object.
 
-mod attribution;
 mod audit;
 mod block_trace;
 mod device;
+pub mod document;
 mod experiment;
-mod figures;
+mod figure_table;
 mod inspection;
-mod markdown;
-mod terminal;
+mod model_tables;
+mod run;
+mod verdict;
 
-pub use audit::{accounting_table, audit_markdown, audit_terminal};
+pub use audit::{audit_markdown, audit_terminal};
 pub use block_trace::{block_trace_markdown, block_trace_terminal};
 pub use device::device_test;
 pub use experiment::{
     TEMPLATES, answer, experiment_markdown, experiment_terminal, template, threshold_refinement,
 };
 pub use inspection::inspection;
-pub use markdown::markdown;
-pub use terminal::terminal;
+pub use run::{Verdict, markdown, terminal, verdict};

@@ -97,9 +97,7 @@ fn prepare_model(options: &DemoOptions, caller: &Caller) -> anyhow::Result<PathB
         );
     }
     let size_bytes = shape.file_size_bytes();
-    let model = options
-        .directory
-        .join(format!("random-moe-{}m.gguf", size_bytes >> 20));
+    let model = options.directory.join(model_name(size_bytes));
     if shape.matches(&model)? {
         eprintln!("tracer: using the model {} again", model.display());
         return Ok(model);
@@ -108,7 +106,19 @@ fn prepare_model(options: &DemoOptions, caller: &Caller) -> anyhow::Result<PathB
     shape.write(&model, |written| progress.set_position(written))?;
     progress.finish_and_clear();
     caller.give_path(&model)?;
+    eprintln!(
+        "tracer: {} has {}, the nearest to {} that can be made",
+        model.display(),
+        crate::units::bytes(size_bytes),
+        crate::units::bytes(options.model_size_bytes)
+    );
     Ok(model)
+}
+
+/// A name for a model of this size, which says it in whole mebibytes.
+fn model_name(size_bytes: u64) -> String {
+    let mebibytes = (size_bytes + (1 << 19)) >> 20;
+    format!("random-moe-{mebibytes}m.gguf")
 }
 
 /// What a file in this folder would be mapped to.
@@ -120,4 +130,27 @@ fn map_file_of_directory(directory: &std::path::Path) -> anyhow::Result<Mapping>
         )
     })?;
     Ok(map_file(probe.path())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A second demo takes the model that has the name; one of another size must not cost it.
+    #[test]
+    fn models_of_different_sizes_have_different_names() {
+        let names: Vec<String> = (64..400)
+            .step_by(2)
+            .map(|length| {
+                let shape = RandomModelShape {
+                    expert_feed_forward_length: length,
+                    ..RandomModelShape::default()
+                };
+                model_name(shape.file_size_bytes())
+            })
+            .collect();
+        assert!(names.windows(2).all(|pair| pair[0] != pair[1]));
+        let default = RandomModelShape::default().file_size_bytes();
+        assert_eq!(model_name(default), "random-moe-547m.gguf");
+    }
 }

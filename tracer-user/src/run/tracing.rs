@@ -19,7 +19,7 @@ use crate::{
 };
 
 use super::{
-    assemble::{self, ResidencyCourse},
+    assemble::{self, Observed, ResidencyCourse},
     machine::{self, MemoryState},
     stream::{
         Stream, StreamSetup,
@@ -257,11 +257,13 @@ impl Opened {
         };
         assemble::fill(
             &mut record,
-            &self.subject,
             closed,
-            &self.course,
-            &watch.process_ids,
-            &self.pieces,
+            Observed {
+                subject: &self.subject,
+                pieces: &self.pieces,
+                course: &self.course,
+                engine_process_ids: &watch.process_ids,
+            },
         );
         window_reads::add_to(&mut record, reads);
         Ok((record, self.directory, self.caller))

@@ -24,6 +24,9 @@ pub struct PhaseRecord {
     pub read_bytes: Option<u64>,
     /// Distinct bytes among those that arrived.
     pub unique_bytes: Option<u64>,
+    /// Those of them that arrived three times or more. Null also in records of before this was counted.
+    #[serde(default)]
+    pub three_times_bytes: Option<u64>,
     /// Unique bytes / data bytes of the model.
     pub coverage: Option<f64>,
     /// Read bytes / unique bytes.

@@ -5,6 +5,7 @@
 //! the issue before the driver can complete it), events of different requests out of order by microseconds.
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 /// A point on `CLOCK_MONOTONIC`, in nanoseconds.
 #[derive(
@@ -46,6 +47,47 @@ pub struct FileRange {
     /// Number of bytes.
     pub length_bytes: u64,
 }
+
+/// Pieces of files, in the order of the sectors: nearly always one.
+pub type FileRanges = SmallVec<[FileRange; 1]>;
+
+/// What of a range of sectors belongs to one model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Slot of the model.
+    pub model: u16,
+    /// First sector of the model in the range.
+    pub start_sector: u64,
+    /// Sector after the model's last one in the range.
+    pub end_sector: u64,
+    /// Bytes of the model in the range.
+    pub bytes: u64,
+    /// The same as pieces of files.
+    pub ranges: FileRanges,
+}
+
+impl Part {
+    /// Where the part lies, if it is one piece of one file.
+    #[must_use]
+    pub fn file_position(&self) -> Option<FilePosition> {
+        let first = self.ranges.first()?;
+        let mut end_offset_bytes = first.offset_bytes;
+        for range in &self.ranges {
+            if range.file != first.file || range.offset_bytes != end_offset_bytes {
+                return None;
+            }
+            end_offset_bytes = end_offset_bytes.saturating_add(range.length_bytes);
+        }
+        Some(FilePosition {
+            file: first.file,
+            offset_bytes: first.offset_bytes,
+            end_offset_bytes,
+        })
+    }
+}
+
+/// The parts of the models that a range of sectors touches: nearly always one.
+pub type Parts = SmallVec<[Part; 1]>;
 
 /// A read was handed to the driver, for the first time or again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,23 +11,27 @@
 pub mod audit;
 pub mod event;
 pub mod experiment;
+pub mod formulas;
 pub mod model;
 pub mod order;
 pub mod pages;
 pub mod phases;
 pub mod pieces;
 pub(crate) mod random_numbers;
-pub mod ratio;
+
 pub mod reads;
 pub mod waits;
 
 #[cfg(test)]
+mod followed_model;
+#[cfg(test)]
 mod recorded_traces;
 #[cfg(test)]
-mod simulated_device;
+pub(crate) mod simulated_device;
 
 pub use event::{
-    FilePosition, FileRange, Nanos, ReadCompleted, ReadIssued, ReadRequeued, RequestId,
+    FilePosition, FileRange, FileRanges, Nanos, Part, Parts, ReadCompleted, ReadIssued,
+    ReadRequeued, RequestId,
 };
 pub use model::accumulator::{FileData, ModelAccumulator};
 pub use model::figures::ModelFigures;

@@ -7,8 +7,8 @@
 use std::collections::HashMap;
 
 use super::{
-    FileData, FilePosition, FileRange, ModelAccumulator, ModelFigures, Nanos, ReadCompleted,
-    ReadIssued, RequestId,
+    FileData, FilePosition, FileRange, ModelFigures, Nanos, ReadCompleted, ReadIssued, RequestId,
+    followed_model::FollowedModel,
 };
 
 const FILE_BYTES: u64 = 64 << 20;
@@ -70,7 +70,7 @@ fn figures(trace: &str, issues: &[&str]) -> ModelFigures {
         size_bytes: FILE_BYTES,
         hole_bytes: 0,
     }];
-    let mut model = ModelAccumulator::new(Nanos(0), files);
+    let mut model = FollowedModel::new(Nanos(0), files);
     let (mut last_end, mut requests, mut next_request) = (None, HashMap::new(), 0);
     let mut end = Nanos(0);
     for line in lines(trace) {

@@ -12,7 +12,7 @@ use super::{
     FileData, FilePosition, FileRange, Nanos, ReadCompleted, ReadIssued, ReadRequeued, RequestId,
 };
 
-const BASE: u64 = 4_096;
+pub const BASE: u64 = 4_096;
 const UNIT: u64 = 64;
 const UNIT_BYTES: u64 = UNIT * 512;
 

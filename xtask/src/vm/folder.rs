@@ -3,16 +3,11 @@
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
 };
 
 use anyhow::{Context as _, Result};
 
-use super::architecture::Architecture;
-use crate::{progress, workspace::Workspace};
-
-/// For so long nobody looks for a newer package.
-const FRESH: Duration = Duration::from_secs(24 * 60 * 60);
+use crate::{packages::Architecture, progress, workspace::Workspace};
 
 /// The folder, locked: one virtual machine at a time. The lock ends with the value.
 #[derive(Debug)]
@@ -98,33 +93,4 @@ pub const OWN: &str = "own";
 
 fn results(folder: &Path, kernel: &str) -> PathBuf {
     folder.join("results").join(format!("{kernel}.json"))
-}
-
-/// Whether a file was written so lately that what it says is taken as it is.
-pub fn is_fresh(file: &Path) -> bool {
-    fs::metadata(file)
-        .and_then(|metadata| metadata.modified())
-        .is_ok_and(|written| {
-            // A time in the future is an error, and not fresh.
-            SystemTime::now()
-                .duration_since(written)
-                .is_ok_and(|age| age < FRESH)
-        })
-}
-
-/// Writes a file, and the folder it is in, so that it appears whole or not at all.
-///
-/// # Errors
-/// It cannot be written.
-pub fn write(path: &Path, content: &[u8]) -> Result<()> {
-    let write = || -> Result<()> {
-        let folder = path.parent().context("it has no folder")?;
-        fs::create_dir_all(folder)?;
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        std::io::Write::write_all(&mut file, content)?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        Ok(())
-    };
-    write().with_context(|| format!("cannot write {}", path.display()))
 }

@@ -4,8 +4,10 @@ use std::{collections::BTreeSet, process::Command};
 
 use anyhow::{Result, bail};
 
-use super::architecture::Architecture;
-use crate::{executable, privilege::Elevation, progress, shell};
+use crate::{
+    executable,
+    packages::{self, Architecture},
+};
 
 /// Programs beside the emulators, with the package of Debian's that has each.
 const TOOLS: [(&str, &str); 4] = [
@@ -24,33 +26,7 @@ pub fn ensure(architectures: &BTreeSet<Architecture>) -> Result<()> {
     if packages.is_empty() {
         return Ok(());
     }
-    let by_hand = ["apt-get", "install", "--no-install-recommends"]
-        .into_iter()
-        .chain(packages.iter().copied());
-    let by_hand = shell::command_line(by_hand);
-    let Some(apt) = executable::find("apt-get") else {
-        bail!(
-            "virtual machines need these packages of Debian's, by whatever name they go here: {}",
-            packages.join(", ")
-        );
-    };
-    let Ok(elevation) = Elevation::find(["apt-get"]) else {
-        bail!("virtual machines need packages that are missing here; as root: {by_hand}");
-    };
-    let variables = [("DEBIAN_FRONTEND", "noninteractive".into())];
-    let run = |what: &str, arguments: &[&str]| {
-        let arguments: Vec<_> = arguments.iter().map(Into::into).collect();
-        progress::step(what, &mut elevation.command(&apt, &arguments, &variables))
-    };
-    let install: Vec<&str> = ["install", "--yes", "--no-install-recommends"]
-        .into_iter()
-        .chain(packages.iter().copied())
-        .collect();
-    let installed = run("fetching the lists of packages", &["update"])
-        .and_then(|()| run(&format!("installing {}", packages.join(", ")), &install));
-    if let Err(error) = installed {
-        bail!("{error:#}\nvirtual machines need what is missing here; as root: {by_hand}");
-    }
+    packages::install(&packages, "virtual machines need")?;
     let missing = missing(architectures);
     if !missing.is_empty() {
         bail!(
@@ -66,22 +42,12 @@ fn missing(architectures: &BTreeSet<Architecture>) -> Vec<&'static str> {
         .iter()
         .map(|architecture| architecture.emulator())
         .chain(TOOLS)
-        .filter(|(tool, _)| find(tool).is_none())
+        .filter(|(tool, _)| executable::find_for_root(tool).is_none())
         .map(|(_, package)| package)
         .collect()
 }
 
-/// Finds a tool, also where only root's search path leads.
-fn find(tool: &str) -> Option<std::path::PathBuf> {
-    executable::find(tool).or_else(|| {
-        ["/usr/sbin", "/sbin"]
-            .map(|folder| std::path::Path::new(folder).join(tool))
-            .into_iter()
-            .find(|path| executable::is_executable(path))
-    })
-}
-
 /// A command of a tool.
 pub fn command(tool: &str) -> Command {
-    Command::new(find(tool).unwrap_or_else(|| tool.into()))
+    Command::new(executable::find_for_root(tool).unwrap_or_else(|| tool.into()))
 }

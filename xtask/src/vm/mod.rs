@@ -3,23 +3,14 @@
 //! Kernels come as packages of Debian's, programs for the guest from this machine where it has the guest's
 //! architecture, else from Debian too; nothing is installed for it but QEMU. What is tested is built static, so that it runs in a guest that has nothing.
 
-mod apt;
-mod architecture;
 #[path = "../../../tests/src/case_result.rs"]
 mod case_result;
-mod cpio;
 mod document;
-mod ending;
 mod folder;
+mod guest;
 mod host_tools;
-mod initramfs;
-mod job;
-mod kernel;
-mod libraries;
-mod machine;
-mod modules;
 mod own_kernel;
-mod programs;
+mod prepared;
 mod recordings;
 mod results;
 mod series;
@@ -27,18 +18,17 @@ mod static_build;
 mod table;
 mod test;
 
-use std::{collections::BTreeSet, ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 pub use own_kernel::keep as keep_own_results;
+pub use static_build::StaticBuild;
 
-use crate::{
-    setup::{self, Ready},
-    vm::{
-        architecture::Architecture, ending::How, folder::Folder, job::Job, kernel::Kernel,
-        machine::Settings, programs::Files, series::Series, static_build::StaticBuild,
-    },
+use crate::vm::{
+    guest::{job::Job, machine::Settings},
+    prepared::prepare,
+    series::Series,
 };
 
 /// What xtask exits with when it is xtask that failed, and not the job.
@@ -104,43 +94,6 @@ pub fn vm(command: Command) -> ExitCode {
         Err(error) => {
             eprintln!("xtask: {error:#}");
             FAILED.into()
-        }
-    }
-}
-
-/// All that guests need but kernels and programs.
-struct Prepared {
-    ready: Ready,
-    folder: Folder,
-}
-
-fn prepare(kernels: &[Series]) -> Result<Prepared> {
-    let ready = setup::setup()?;
-    host_tools::ensure(&architectures(kernels))?;
-    let folder = Folder::lock(&ready.workspace)?;
-    Ok(Prepared { ready, folder })
-}
-
-/// Their architectures, each once.
-fn architectures(kernels: &[Series]) -> BTreeSet<Architecture> {
-    kernels.iter().map(|series| series.architecture).collect()
-}
-
-impl Prepared {
-    /// Programs for guests, with the tracer.
-    fn programs_with_tracer(&self, architecture: Architecture) -> Result<Files> {
-        let mut programs = programs::collect(&self.folder, architecture)?;
-        StaticBuild::tracer(&self.ready, architecture)?.add_to(&mut programs);
-        Ok(programs)
-    }
-
-    /// Runs a job that must come to its end; its status.
-    fn run(&self, series: Series, programs: &Files, job: &Job, settings: &Settings) -> Result<u8> {
-        let kernel = Kernel::fetch(&self.folder, series)?;
-        let ending = machine::run(&self.folder, &kernel, programs, job, settings)?;
-        match ending.how {
-            How::Finished(status) => Ok(status),
-            how => bail!("{}: {how}", kernel.release),
         }
     }
 }

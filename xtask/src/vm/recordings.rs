@@ -4,7 +4,11 @@ use std::{path::Path, time::Duration};
 
 use anyhow::{Result, bail};
 
-use super::{Prepared, job::Job, machine::Settings, prepare, programs, series::Series};
+use super::{
+    guest::{job::Job, machine::Settings, programs},
+    prepared::{Prepared, prepare},
+    series::Series,
+};
 use crate::progress;
 
 /// What is recorded.

@@ -5,10 +5,8 @@ use std::{collections::BTreeMap, fs, path::Path};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    case_result::{CaseResult, Outcome},
-    folder,
-};
+use super::case_result::{CaseResult, Outcome};
+use crate::kept;
 
 /// The tests on one kernel.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -121,7 +119,7 @@ impl KernelResults {
         let mut text =
             serde_json::to_string_pretty(self).context("cannot write results as JSON")?;
         text.push('\n');
-        folder::write(path, text.as_bytes())
+        kept::write(path, text.as_bytes())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::architecture::Architecture;
+use crate::packages::Architecture;
 
 /// A series of kernels, such as 6.1, that Debian has as packages for virtual machines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use super::{architecture::Architecture, programs::Files};
-use crate::{cargo, progress, setup::Ready};
+use super::guest::programs::Files;
+use crate::{cargo, packages::Architecture, progress, setup::Ready};
 
 /// What is built beside the tests on the kernel for their use.
 const HELPERS: [&str; 2] = ["scripted_reader", "stepping_engine"];
@@ -56,6 +56,17 @@ impl StaticBuild {
         built.tests = Some(take("kernel")?);
         built.helpers = HELPERS.map(&mut take).into_iter().collect::<Result<_>>()?;
         Ok(built)
+    }
+
+    /// Builds the tracer and the program that measures what it costs; their paths.
+    ///
+    /// # Errors
+    /// The build fails, or Rust has no standard library for the target.
+    pub fn bench(ready: &Ready, architecture: Architecture) -> Result<[PathBuf; 2]> {
+        let tracer = Self::tracer(ready, architecture)?.tracer;
+        let mut command = command(ready, architecture, "build");
+        command.args(["--package", "tests", "--bin", "bench"]);
+        Ok([tracer, cargo::build(&mut command, "bench")?.executable])
     }
 
     /// Puts the programs into the guest: the tracer into its search path, the others where they are here, since the

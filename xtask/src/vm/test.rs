@@ -5,13 +5,15 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 use anyhow::{Context as _, Result, bail};
 
 use super::{
-    Prepared, architectures,
-    ending::How,
-    job::Job,
-    kernel::Kernel,
-    machine::{self, Settings},
-    own_kernel, prepare,
-    programs::{self, Files},
+    guest::{
+        ending::How,
+        job::Job,
+        kernel::Kernel,
+        machine::{self, Settings},
+        programs::{self, Files},
+    },
+    own_kernel,
+    prepared::{Prepared, architectures, prepare},
     results::{KernelResults, Trouble},
     series::{self, Series},
     static_build::StaticBuild,

@@ -18,27 +18,50 @@ fn small() -> RandomModelShape {
 }
 
 #[test]
-fn the_default_is_what_for_size_gives_for_600_mebibytes() {
-    let shape = RandomModelShape::for_size(600 << 20).unwrap();
+fn the_default_is_what_for_size_gives_for_547_mebibytes() {
+    let shape = RandomModelShape::for_size(547 << 20).unwrap();
     assert_eq!(shape, RandomModelShape::default());
-    assert_eq!(shape.file_size_bytes() >> 20, 594);
+    assert_eq!(shape.file_size_bytes(), 573_199_776);
 }
 
 #[test]
-fn for_size_gives_the_largest_that_fits_and_refuses_what_cannot_be() {
-    for mebibytes in [115, 162, 163, 211, 835, 5000, 49_000] {
-        let shape = RandomModelShape::for_size(mebibytes << 20).unwrap();
+fn for_size_gives_the_nearest_that_can_be_and_refuses_what_cannot() {
+    let sizes = (115..2000)
+        .step_by(13)
+        .chain([160, 250, 5000, 20_001, 49_000]);
+    for mebibytes in sizes {
+        let asked_bytes: u64 = mebibytes << 20;
+        let shape = RandomModelShape::for_size(asked_bytes).unwrap();
         shape.validate().unwrap();
-        let next = RandomModelShape {
-            expert_feed_forward_length: shape.expert_feed_forward_length + 64,
-            ..shape
+        let off = |length: u32| {
+            RandomModelShape {
+                expert_feed_forward_length: length,
+                ..shape
+            }
+            .file_size_bytes()
+            .abs_diff(asked_bytes)
         };
-        assert!(shape.file_size_bytes() <= mebibytes << 20, "{mebibytes}");
-        assert!(next.file_size_bytes() > mebibytes << 20, "{mebibytes}");
+        let length = shape.expert_feed_forward_length;
+        assert!(off(length) * 100 < asked_bytes, "{mebibytes}");
+        assert!(off(length) <= off(length - 2), "{mebibytes}");
+        assert!(off(length) <= off(length + 2), "{mebibytes}");
     }
     for size_bytes in [0, 1 << 20, 114 << 20, 60 << 30, u64::MAX] {
         let error = RandomModelShape::for_size(size_bytes).unwrap_err();
         assert!(matches!(error, RandomModelError::Size { .. }), "{error}");
+    }
+}
+
+/// Whatever its size, the model stays what it is: a mixture of the same experts in the same layers.
+#[test]
+fn only_the_width_of_the_experts_follows_the_size() {
+    for mebibytes in [115, 160, 250, 547, 3000] {
+        let shape = RandomModelShape::for_size(mebibytes << 20).unwrap();
+        let expected = RandomModelShape {
+            expert_feed_forward_length: shape.expert_feed_forward_length,
+            ..RandomModelShape::default()
+        };
+        assert_eq!(shape, expected);
     }
 }
 
@@ -63,6 +86,10 @@ fn each_member_has_a_range() {
         },
         RandomModelShape {
             expert_feed_forward_length: 0,
+            ..small()
+        },
+        RandomModelShape {
+            expert_feed_forward_length: 65,
             ..small()
         },
         RandomModelShape {

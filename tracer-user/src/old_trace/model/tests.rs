@@ -28,7 +28,36 @@ fn extents_of_a_file_system_move_with_their_partition() {
     // The end of the last block is not the model's.
     let parts = place.locator.parts(0, 2048 + 240, 4096);
     assert_eq!((parts[0].bytes, parts.len()), (8000 - 4096, 1));
-    assert_eq!(place.locator.parts(0, 80, 4096), []);
+    assert!(place.locator.parts(0, 80, 4096).is_empty());
+}
+
+#[test]
+fn of_several_files_the_named_one_is_taken() {
+    let file = |path: &str, physical: u64| {
+        format!(
+            "File size of {path} is 8192 (2 blocks of 4096 bytes)\n 0: 0..1: {physical}..{}: 2: last,eof\n{path}: 1 extent found\n",
+            physical + 1
+        )
+    };
+    let text = format!(
+        "{}{}",
+        file("/srv/other.bin", 900),
+        file("/srv/gone.gguf", 10)
+    );
+    let FoundModel::InFileSystem(model) = found(&text).unwrap() else {
+        panic!("no extents of a file system");
+    };
+    let place = model.at(Sector(0)).unwrap();
+    assert_eq!(place.sector_range(), Some((80, 96)));
+    assert_eq!(place.identity.size_bytes, 8192);
+    let none = format!("{}{}", file("/srv/a", 900), file("/srv/b", 10));
+    assert!(refused(&none).contains("(/srv/a, /srv/b), and none of them is named gone.gguf"));
+    let twice = format!("{}{}", file("/a/gone.gguf", 900), file("/b/gone.gguf", 10));
+    assert!(refused(&twice).contains("give the whole path"));
+    let scratch = tempfile::NamedTempFile::new().unwrap();
+    fs::write(scratch.path(), &none).unwrap();
+    let error = find_model(None, Some(scratch.path())).expect_err("which?");
+    assert!(format!("{error:#}").contains("--model"), "{error:#}");
 }
 
 #[test]

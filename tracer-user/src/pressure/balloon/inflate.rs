@@ -9,8 +9,9 @@ use std::thread::JoinHandle;
 
 use procfs::process::Process;
 
-use super::capacity::{largest_balloon, page_bytes, refuse_beyond_lock_limit};
+use super::capacity::page_bytes;
 use super::error::BalloonError;
+use super::size::{largest_balloon, refuse_beyond_lock_limit};
 
 /// Name of the hidden subcommand that runs [`helper_main`](super::helper_main): `EXE balloon-helper BYTES`.
 pub const BALLOON_SUBCOMMAND: &str = "balloon-helper";

@@ -13,10 +13,12 @@ mod capacity;
 mod error;
 mod helper;
 mod inflate;
+mod size;
 #[cfg(test)]
 mod tests;
 
-pub use capacity::{BalloonCapacity, BalloonSize, largest_balloon};
+pub use capacity::BalloonCapacity;
 pub use error::BalloonError;
 pub use helper::helper_main;
 pub use inflate::{BALLOON_SUBCOMMAND, Balloon};
+pub use size::{BalloonSize, largest_balloon};

@@ -1,15 +1,16 @@
 //! One memory cgroup: made, limited, filled, removed.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use super::{
     error::CgroupError,
-    hierarchy::{CgroupVersion, MemoryHierarchy, has_word},
+    hierarchy::{MemoryHierarchy, has_word},
     name::Owner,
+    removal::{processes, remove_directory, write},
     statistics::{CgroupMemory, limit_bytes},
+    version::CgroupVersion,
 };
 
 /// Limits of a cgroup. Swap is always off in it: a limit that can be evaded into swap is none.
@@ -177,14 +178,6 @@ fn make_directory(
     Ok(directory)
 }
 
-fn write(path: &Path, content: &str) -> Result<(), CgroupError> {
-    OpenOptions::new()
-        .write(true)
-        .open(path)
-        .and_then(|mut file| file.write_all(content.as_bytes()))
-        .map_err(CgroupError::io("write to", path))
-}
-
 /// Sets a limit and returns what the kernel made of it: the same, rounded down to pages.
 fn set_limit(path: &Path, bytes: u64) -> Result<u64, CgroupError> {
     write(path, &bytes.to_string())?;
@@ -196,60 +189,6 @@ fn set_limit(path: &Path, bytes: u64) -> Result<u64, CgroupError> {
             asked_bytes,
             taken_bytes: taken.unwrap_or(u64::MAX),
         }),
-    }
-}
-
-fn processes(directory: &Path) -> Result<Vec<i32>, CgroupError> {
-    let path = directory.join("cgroup.procs");
-    let content = fs::read_to_string(&path).map_err(CgroupError::io("read", &path))?;
-    Ok(content
-        .lines()
-        .filter_map(|line| line.trim().parse().ok())
-        .collect())
-}
-
-/// Removes a cgroup: waits a moment for processes that are just ending, then moves the rest out, and tries again while
-/// the kernel says EBUSY.
-pub(super) fn remove_directory(
-    hierarchy: &MemoryHierarchy,
-    directory: &Path,
-) -> Result<(), CgroupError> {
-    const PATIENCE: Duration = Duration::from_millis(200);
-    const GIVE_UP: Duration = Duration::from_secs(3);
-    let begin = Instant::now();
-    loop {
-        match fs::remove_dir(directory) {
-            Ok(()) => return Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error)
-                if error.raw_os_error() == Some(libc::EBUSY) && begin.elapsed() < GIVE_UP =>
-            {
-                if begin.elapsed() > PATIENCE {
-                    move_out(hierarchy, directory);
-                }
-                std::thread::sleep(Duration::from_millis(10));
-            }
-            Err(source) => {
-                let processes = processes(directory).unwrap_or_default();
-                return Err(CgroupError::NotRemoved {
-                    path: directory.to_owned(),
-                    source,
-                    processes,
-                });
-            }
-        }
-    }
-}
-
-/// Moves processes out: in v1 to the cgroup above; in v2 that one may hold no processes, so to our own.
-fn move_out(hierarchy: &MemoryHierarchy, directory: &Path) {
-    let target = match hierarchy.version {
-        CgroupVersion::V1 => directory.parent().unwrap_or(&hierarchy.mount_point),
-        CgroupVersion::V2 => &hierarchy.own,
-    };
-    for pid in processes(directory).unwrap_or_default() {
-        // One that ended meanwhile is out as well; another failure shows in the next try to remove.
-        let _ = write(&target.join("cgroup.procs"), &pid.to_string());
     }
 }
 

@@ -8,15 +8,7 @@ use crate::storage::{Mount, MountTable};
 
 use super::error::CgroupError;
 use super::statistics::{limit_bytes, optional_content, stat_value};
-
-/// Version of the cgroup hierarchy that holds the memory controller.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CgroupVersion {
-    /// A hierarchy of its own: `memory.limit_in_bytes`.
-    V1,
-    /// The unified one: `memory.max`.
-    V2,
-}
+use super::version::CgroupVersion;
 
 /// The hierarchy with the memory controller, as this process sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]

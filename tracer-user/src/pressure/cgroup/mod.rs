@@ -12,11 +12,14 @@ mod group;
 mod hierarchy;
 mod name;
 mod of_process;
+mod removal;
 mod statistics;
+mod version;
 
 pub use error::CgroupError;
 pub use group::{MemoryCgroup, MemoryLimits};
-pub use hierarchy::{CgroupVersion, memory_cgroup_version, own_memory_headroom_bytes};
+pub use hierarchy::{memory_cgroup_version, own_memory_headroom_bytes};
 pub use name::{Leftovers, remove_leftovers};
 pub use of_process::ProcessCgroup;
 pub use statistics::CgroupMemory;
+pub use version::CgroupVersion;

@@ -9,8 +9,8 @@ use procfs::ProcError;
 use procfs::process::Process;
 
 use super::error::CgroupError;
-use super::group::remove_directory;
 use super::hierarchy::MemoryHierarchy;
+use super::removal::remove_directory;
 
 /// Who owns a cgroup. A process id alone could be another process's by now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,8 +7,9 @@ use crate::storage::MountTable;
 
 use super::{
     error::CgroupError,
-    hierarchy::{CgroupVersion, cgroup_path, memory_mount, visible},
+    hierarchy::{cgroup_path, memory_mount, visible},
     statistics::CgroupMemory,
+    version::CgroupVersion,
 };
 
 /// A process's memory cgroup, as far as this process can see it.

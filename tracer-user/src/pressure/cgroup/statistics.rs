@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use super::error::CgroupError;
-use super::hierarchy::CgroupVersion;
+use super::version::CgroupVersion;
 
 /// Memory of a cgroup and of those below it. A member is `None` where this kernel does not say; it is never 0 for that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,10 +1,15 @@
 //! Tables of speed: devices side by side, bandwidth and latency.
 
-use crate::{report::markdown::table, units::unobserved};
+use crate::{
+    figures::{InRun, Unit, engine, speed},
+    report::document::{Column, Document, Table},
+    schema::{BandwidthRecord, ExperimentRecord, LatencyRecord},
+    units::unobserved,
+};
 
 use super::{
-    amounts::Unit,
     groups::{Group, Traced},
+    spread,
 };
 
 /// A run's devices by name and what they call themselves.
@@ -25,107 +30,109 @@ fn device(run: &Traced<'_>) -> String {
     }
 }
 
-/// One line a device and cell: the study's comparison of two SSDs.
-pub(super) fn devices(text: &mut String, groups: &[Group<'_>]) {
-    text.push_str("## Devices compared\n\nOne line a cell and device. Several things may differ between the lines of one model (device, extents, read-ahead): a difference in tok/s belongs to all of them together.\n\n");
-    let mut rows = Vec::new();
-    for group in groups {
-        let mut names: Vec<String> = group.runs.iter().map(device).collect();
-        names.sort_unstable();
-        names.dedup();
-        for name in names {
-            let on_it = |pick: fn(&Traced<'_>) -> Option<f64>| {
-                let name = &name;
-                move |run: &Traced<'_>| {
-                    if device(run) == *name {
-                        pick(run)
-                    } else {
-                        None
-                    }
-                }
-            };
-            rows.push(vec![
-                group.model.to_owned(),
-                name.clone(),
-                group.class.name().to_owned(),
-                group.label(),
-                group
-                    .runs
-                    .iter()
-                    .filter(|run| device(run) == name)
-                    .count()
-                    .to_string(),
-                group.show(
-                    Unit::Count,
-                    on_it(|run| Some(run.model.model.extents? as f64)),
-                ),
-                group.show(Unit::Count, on_it(super::read_tables::read_ahead)),
-                group.show(Unit::PerSecond, on_it(|run| run.record.engine.tokens_per_s)),
-                group.show(
-                    Unit::BytesPerSecond,
-                    on_it(|run| run.model.bandwidth.as_ref()?.busy_bytes_per_s),
-                ),
-            ]);
-        }
+/// Device and extents of a run: what a comparison of two SSDs differs in.
+fn place(run: &Traced<'_>) -> (String, Option<u64>) {
+    (device(run), run.model.model.extents)
+}
+
+/// One line a device and cell: the study's comparison of two SSDs. Nothing where there is nothing to compare.
+pub(super) fn devices(document: &mut Document, groups: &[Group<'_>]) {
+    let mut places = groups.iter().flat_map(|group| &group.runs).map(place);
+    let first = places.next();
+    if places.all(|place| Some(&place) == first.as_ref()) {
+        return;
     }
+    document.heading(3, "Devices compared");
+    let mut rows: Vec<Vec<String>> = groups.iter().flat_map(on_each_device).collect();
     rows.sort();
-    table(
-        text,
-        &[
-            "model",
-            "device",
-            "pressure",
-            "cell",
-            "runs",
-            "extents",
-            "read_ahead_kb",
-            "tok/s",
-            "while busy",
-        ],
-        &rows,
+    document.table(
+        Table::new([
+            Column::left("model"),
+            Column::left("device"),
+            Column::left("cell"),
+            Column::right("runs"),
+            Column::right("extents"),
+            Column::right("read_ahead_kb"),
+            Column::right("tok/s"),
+            Column::right("while busy"),
+        ])
+        .captioned("One line a cell and device. Several things may differ between the lines of one model (device, extents, read-ahead): a difference in tok/s belongs to all of them together.")
+        .with_rows(rows),
     );
 }
 
-/// Bytes per second and latency.
-pub(super) fn bandwidth(text: &mut String, groups: &[Group<'_>]) {
-    text.push_str("## Bandwidth and latency\n\nAverage: over the whole window, computing included. While busy: over the time in which a read of the model was in flight. Peak: the best 100 ms.\n\n");
-    let rows: Vec<Vec<String>> = groups
-        .iter()
-        .map(|group| {
-            let rate = |pick: fn(&crate::schema::BandwidthRecord) -> Option<f64>| {
-                group.show(Unit::BytesPerSecond, |run| {
-                    pick(run.model.bandwidth.as_ref()?)
-                })
+fn on_each_device(group: &Group<'_>) -> Vec<Vec<String>> {
+    let mut names: Vec<String> = group.runs.iter().map(device).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+        .into_iter()
+        .map(|name| {
+            let show = |unit, pick: fn(&Traced<'_>) -> Option<f64>| {
+                group.show(unit, |run| pick(run).filter(|_| device(run) == name))
             };
-            let latency = |pick: fn(&crate::schema::LatencyRecord) -> Option<f64>| {
-                group.show(Unit::Count, |run| {
-                    pick(run.model.latency_us.as_ref()?).map(f64::round)
-                })
-            };
+            let runs = group.runs.iter().filter(|run| device(run) == name).count();
             vec![
-                group.class.name().to_owned(),
-                group.label(),
-                group.count(),
-                rate(|bandwidth| bandwidth.average_bytes_per_s),
-                rate(|bandwidth| bandwidth.busy_bytes_per_s),
-                rate(|bandwidth| bandwidth.peak_bytes_per_s),
-                latency(|latency| latency.p50),
-                latency(|latency| latency.p99),
+                group.model.to_owned(),
+                name.clone(),
+                group.name.clone(),
+                runs.to_string(),
+                show(Unit::Count, |run| Some(run.model.model.extents? as f64)),
+                show(Unit::Count, |run| {
+                    Some(run.record.devices.first()?.read_ahead_kb? as f64)
+                }),
+                show(Unit::PerSecond, |run| run.record.engine.tokens_per_s),
+                show(Unit::BytesPerSecond, |run| {
+                    run.model.bandwidth.as_ref()?.busy_bytes_per_s
+                }),
             ]
         })
-        .collect();
-    table(
-        text,
-        &[
-            "pressure",
-            "cell",
-            "runs",
-            "average",
-            "while busy",
-            "peak (100 ms)",
-            "p50 µs",
-            "p99 µs",
-        ],
-        &rows,
+        .collect()
+}
+
+/// Bytes per second and latency.
+pub(super) fn bandwidth(
+    document: &mut Document,
+    experiment: &ExperimentRecord,
+    groups: &[Group<'_>],
+) {
+    document.heading(3, "Time, bandwidth and latency");
+    let rows = groups.iter().map(|group| {
+        let rate = |pick: fn(&BandwidthRecord) -> Option<f64>| {
+            group.show(Unit::BytesPerSecond, |run| {
+                pick(run.model.bandwidth.as_ref()?)
+            })
+        };
+        let latency = |pick: fn(&LatencyRecord) -> Option<f64>| {
+            group.show(Unit::Count, |run| {
+                pick(run.model.latency_us.as_ref()?).map(f64::round)
+            })
+        };
+        [
+            group.name.clone(),
+            spread::of_figure(group, &InRun::Run(&engine::WALL_S), experiment.seed),
+            rate(|bandwidth| bandwidth.average_bytes_per_s),
+            spread::of_figure(
+                group,
+                &InRun::Model(&speed::BUSY_BYTES_PER_S),
+                experiment.seed,
+            ),
+            rate(|bandwidth| bandwidth.peak_bytes_per_s),
+            latency(|latency| latency.p50),
+            latency(|latency| latency.p99),
+        ]
+    });
+    document.table(
+        Table::new([
+            Column::left("cell"),
+            Column::right("time"),
+            Column::right("average"),
+            Column::right("while busy"),
+            Column::right("peak (100 ms)"),
+            Column::right("p50 µs"),
+            Column::right("p99 µs"),
+        ])
+        .captioned("Time: of the whole run. Average: over the whole window, computing included. While busy: over the time in which a read of the model was in flight. Peak: the best 100 ms.")
+        .with_rows(rows),
     );
 }

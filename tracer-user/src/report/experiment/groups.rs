@@ -3,6 +3,7 @@
 use std::{cmp::Reverse, collections::BTreeMap};
 
 use crate::{
+    figures::{InRun, Unit},
     schema::{
         ExperimentRecord, ExperimentRunRecord, ModelRecord, PhaseRecord, PlannedPressure,
         RunOutcome, RunRecord,
@@ -15,10 +16,7 @@ use crate::{
     units::unobserved,
 };
 
-use super::{
-    amounts::Unit,
-    cells::{pressure, short, values, varied},
-};
+use super::cells::{pressure, short, values, varied};
 
 /// Experiments of different kinds: their runs never stand in one table, let alone in one median.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,6 +71,11 @@ pub(super) struct Traced<'a> {
 }
 
 impl<'a> Traced<'a> {
+    /// A figure of the catalogue.
+    pub(super) fn value(&self, figure: &InRun) -> Option<f64> {
+        figure.value(self.record, self.model)
+    }
+
     /// A phase by name.
     pub(super) fn phase(&self, name: &str) -> Option<&'a PhaseRecord> {
         self.model
@@ -147,6 +150,9 @@ pub(super) struct Group<'a> {
     pub model: &'a str,
     /// Varied axes other than model and pressure.
     pub axes: String,
+    /// What tells it from the other groups of the experiment: "moe.gguf; cgroup, 3.00 GiB", or without the model where
+    /// there is one only.
+    pub name: String,
     /// Every finished run, by number.
     pub runs: Vec<Traced<'a>>,
     /// Whether the sound ones did the same work.
@@ -239,6 +245,30 @@ fn order(planned: PlannedPressure) -> (u8, Reverse<u64>, u64) {
 
 /// The groups: by class, then by model, then from much memory to little.
 pub(super) fn groups(experiment: &ExperimentRecord) -> Vec<Group<'_>> {
+    let mut groups = unnamed(experiment);
+    let several_models = groups.windows(2).any(|pair| pair[0].model != pair[1].model);
+    for group in &mut groups {
+        let mut parts = Vec::new();
+        if several_models {
+            parts.push(group.model.to_owned());
+        }
+        if group.pressure != PlannedPressure::None {
+            parts.push(pressure(group.pressure));
+        } else if !several_models && group.axes.is_empty() {
+            parts.push("no pressure".to_owned());
+        }
+        if !group.axes.is_empty() {
+            parts.push(group.axes.clone());
+        }
+        if group.class == MemoryClass::Swapped {
+            parts.push("swapped".to_owned());
+        }
+        group.name = parts.join("; ");
+    }
+    groups
+}
+
+fn unnamed(experiment: &ExperimentRecord) -> Vec<Group<'_>> {
     let axes = varied(experiment);
     let mut found: BTreeMap<_, Vec<Traced<'_>>> = BTreeMap::new();
     for run in traced(experiment) {
@@ -260,6 +290,7 @@ pub(super) fn groups(experiment: &ExperimentRecord) -> Vec<Group<'_>> {
                 pressure: first.run.pressure,
                 model: short(path),
                 axes: values(cell, &axes),
+                name: String::new(),
                 runs,
                 pooled: Ok(()),
             };

@@ -1,14 +1,16 @@
 //! Tables of memory: the cache delta, and what is needed beside the file.
 
 use crate::{
-    report::markdown::table,
+    figures::{InRun, Unit, pages, process},
+    report::document::{Column, Document, Table},
+    schema::{ExperimentRecord, PeakMemoryRecord},
     stats::experiment::bootstrap::median,
-    units::{bytes, observed_bytes, share, unobserved},
+    units::{bytes, share, unobserved},
 };
 
 use super::{
-    amounts::Unit,
     groups::{Group, Traced},
+    spread,
 };
 
 /// A part of the model's size.
@@ -48,47 +50,47 @@ pub(super) const ANONYMOUS_PURPOSES: [&str; 8] = [
     "output",
 ];
 
+/// A cell and its figures.
+fn table_of_cells<const N: usize>(
+    groups: &[Group<'_>],
+    figures: [&str; N],
+    of: impl Fn(&Group<'_>) -> [String; N],
+) -> Table {
+    let figures = figures.map(Column::right);
+    Table::new(std::iter::once(Column::left("cell")).chain(figures)).with_rows(
+        groups
+            .iter()
+            .map(|group| std::iter::once(group.name.clone()).chain(of(group))),
+    )
+}
+
 /// The page cache around the run.
-pub(super) fn cache(text: &mut String, groups: &[Group<'_>]) {
-    text.push_str("## Page-cache delta\n\nBytes of the model's files in the page cache after the engine's end − before its start.\n\n");
-    let rows: Vec<Vec<String>> = groups
-        .iter()
-        .map(|group| {
-            let cached = |pick: &dyn Fn(&Traced<'_>) -> Option<u64>| {
-                group.show(Unit::Bytes, |run| Some(pick(run)? as f64))
-            };
-            vec![
-                group.class.name().to_owned(),
-                group.label(),
-                group.count(),
-                observed_bytes(group.runs.first().map(|run| run.model.model.size_bytes)),
-                cached(&|run| run.model.cache.before_bytes),
-                cached(&|run| run.model.cache.load_end_bytes),
-                cached(&|run| run.model.cache.last_token_bytes),
-                cached(&|run| run.model.cache.after_bytes),
-                group.show(Unit::Bytes, |run| Some(run.model.cache.delta_bytes? as f64)),
-                group.show(Unit::Share, delta_share),
-                group.show(Unit::Count, |run| Some(run.model.cache.evictions? as f64)),
-            ]
-        })
-        .collect();
-    table(
-        text,
-        &[
-            "pressure",
-            "cell",
-            "runs",
-            "size",
-            "before",
-            "load end",
-            "last token",
-            "after",
-            "delta",
-            "of the model",
-            "evicted pages",
-        ],
-        &rows,
-    );
+pub(super) fn cache(document: &mut Document, experiment: &ExperimentRecord, groups: &[Group<'_>]) {
+    document.heading(3, "Page-cache delta");
+    let columns = [
+        "before",
+        "load end",
+        "last token",
+        "after",
+        "delta",
+        "of the model",
+        "evicted pages",
+    ];
+    let table = table_of_cells(groups, columns, |group| {
+        let cached = |pick: &dyn Fn(&Traced<'_>) -> Option<u64>| {
+            group.show(Unit::Bytes, |run| Some(pick(run)? as f64))
+        };
+        [
+            cached(&|run| run.model.cache.before_bytes),
+            cached(&|run| run.model.cache.load_end_bytes),
+            cached(&|run| run.model.cache.last_token_bytes),
+            cached(&|run| run.model.cache.after_bytes),
+            spread::of_figure(group, &InRun::Model(&pages::DELTA_BYTES), experiment.seed),
+            group.show(Unit::Share, delta_share),
+            group.show(Unit::Count, |run| Some(run.model.cache.evictions? as f64)),
+        ]
+    });
+    document.table(table.captioned("Bytes of the model's files in the page cache. Delta: after the engine's end − before its start."));
 }
 
 /// RssFile + RssAnon of the largest sample, bytes.
@@ -111,53 +113,49 @@ pub(super) fn beside_bytes(run: &Traced<'_>) -> Option<f64> {
 }
 
 /// The engine's memory at its largest.
-pub(super) fn beside(text: &mut String, groups: &[Group<'_>]) {
-    text.push_str("## Memory beside the file\n\nOf the largest sample of the engine's resident set. Needed: RssFile + RssAnon; over the file: needed / size − 1. The buffers are what the engine's log says; a dash: the log named none.\n\n");
-    let rows: Vec<Vec<String>> = groups
-        .iter()
-        .map(|group| {
-            let peak = |pick: &dyn Fn(&crate::schema::PeakMemoryRecord) -> Option<u64>| {
-                group.show(Unit::Bytes, |run| {
-                    Some(pick(run.record.process.peak.as_ref()?)? as f64)
-                })
-            };
-            let logged = |purposes: &[&str]| {
-                let values = group.figures(|run| buffers(run, purposes));
-                median(&values).map_or_else(|| "–".to_owned(), |value| bytes(value as u64))
-            };
-            let needed = group.figures(|run| of_model(run, resident_bytes(run)));
-            vec![
-                group.class.name().to_owned(),
-                group.label(),
-                group.count(),
-                observed_bytes(group.runs.first().map(|run| run.model.model.size_bytes)),
-                group.show(Unit::Bytes, resident_bytes),
-                median(&needed).map_or_else(unobserved, |needed| share(Some(needed - 1.0))),
-                peak(&|peak| peak.file_bytes),
-                peak(&|peak| peak.anonymous_bytes),
-                peak(&|peak| peak.page_table_bytes),
-                logged(&["kv_cache"]),
-                logged(&["repack"]),
-                logged(&["compute", "input", "output"]),
-            ]
-        })
-        .collect();
-    table(
-        text,
-        &[
-            "pressure",
-            "cell",
-            "runs",
-            "size",
-            "needed",
-            "over the file",
-            "RssFile",
-            "RssAnon",
-            "page tables",
-            "KV cache",
-            "repacked",
-            "compute and output",
-        ],
-        &rows,
-    );
+pub(super) fn beside(document: &mut Document, experiment: &ExperimentRecord, groups: &[Group<'_>]) {
+    document.heading(3, "Memory beside the file");
+    let columns = [
+        "MemAvailable",
+        "peak resident set",
+        "needed",
+        "over the file",
+        "RssFile",
+        "RssAnon",
+        "page tables",
+        "KV cache",
+        "repacked",
+        "compute and output",
+    ];
+    let table = table_of_cells(groups, columns, |group| {
+        let peak = |pick: fn(&PeakMemoryRecord) -> Option<u64>| {
+            group.show(Unit::Bytes, |run| {
+                Some(pick(run.record.process.peak.as_ref()?)? as f64)
+            })
+        };
+        let logged = |purposes: &[&str]| {
+            let values = group.figures(|run| buffers(run, purposes));
+            median(&values).map_or_else(|| "–".to_owned(), |value| bytes(value as u64))
+        };
+        let needed = group.figures(|run| of_model(run, resident_bytes(run)));
+        [
+            group.show(Unit::Bytes, |run| {
+                Some(run.record.memory.available_before_bytes? as f64)
+            }),
+            spread::of_figure(
+                group,
+                &InRun::Run(&process::PEAK_RSS_BYTES),
+                experiment.seed,
+            ),
+            group.show(Unit::Bytes, resident_bytes),
+            median(&needed).map_or_else(unobserved, |needed| share(Some(needed - 1.0))),
+            peak(|peak| peak.file_bytes),
+            peak(|peak| peak.anonymous_bytes),
+            peak(|peak| peak.page_table_bytes),
+            logged(&["kv_cache"]),
+            logged(&["repack"]),
+            logged(&["compute", "input", "output"]),
+        ]
+    });
+    document.table(table.captioned("MemAvailable: what the machine could give before the start, pressure included. The rest is of the largest sample of the engine's resident set. Needed: RssFile + RssAnon; over the file: needed / size − 1. The buffers are what the engine's log says; a dash: the log named none."));
 }

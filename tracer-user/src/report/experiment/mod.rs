@@ -1,29 +1,30 @@
-//! An experiment's record → Markdown, a terminal summary, and answers to the study's open questions.
+//! An experiment's record → report, summary on the terminal, and answers to the study's open questions.
 //!
 //! Figures of single runs come from the records; what is computed over runs comes from [`crate::stats::experiment`],
 //! which is pure. Runs are pooled only within a [`groups::Group`]: one cell, one kind of pressure, the same work.
 
-mod amounts;
 mod answers;
 mod cells;
-mod consistency;
 mod device_tables;
+mod differences;
+mod disagreement;
 mod document;
-mod figures;
-mod gap_tables;
 mod groups;
 mod memory_tables;
+mod phase_table;
 mod raw;
-mod read_tables;
+mod results;
 #[cfg(test)]
 mod sample;
+mod says;
 mod setup;
+mod spread;
 mod templates;
-mod terminal;
+mod threshold_words;
 mod thresholds;
+mod trust;
 
 pub use answers::answer;
-pub use document::experiment_markdown;
+pub use document::{experiment_markdown, experiment_terminal};
 pub use templates::{TEMPLATES, template};
-pub use terminal::experiment_terminal;
 pub use thresholds::threshold_refinement;

@@ -16,6 +16,7 @@ use crate::{
     },
     stats::{
         Nanos,
+        formulas::{amplification, coverage, need_factor, ratio},
         order::gaps::GapFigures,
         phases::{
             attribution::AttributionFigures,
@@ -23,7 +24,6 @@ use crate::{
             reads::PhaseReadFigures,
             spans::{SpanFigures, WaitFigures},
         },
-        ratio::ratio,
     },
 };
 
@@ -198,12 +198,13 @@ fn phase_record(
         reads: count(|reads| reads.reads),
         read_bytes,
         unique_bytes,
+        three_times_bytes: count(|reads| reads.three_times_bytes),
         coverage: unique_bytes
             .zip(around.data_bytes)
-            .and_then(|(unique, data)| ratio(unique, data)),
+            .and_then(|(unique, data)| coverage(unique, data)),
         amplification: read_bytes
             .zip(unique_bytes)
-            .and_then(|(total, unique)| ratio(total, unique)),
+            .and_then(|(total, unique)| amplification(total, unique)),
         readahead_bytes: around.of_requests(span.readahead_bytes),
         average_bytes_per_s: arrived_bytes
             .filter(|_| duration_s > 0.0)
@@ -302,7 +303,7 @@ fn tokens(figures: &AttributionFigures, around: &Surroundings<'_>) -> Option<Vec
             need_bytes,
             need_factor: read_bytes
                 .zip(need_bytes)
-                .and_then(|(read, need)| ratio(read, need)),
+                .and_then(|(read, need)| need_factor(read, need)),
         })
     });
     Some(records.collect())

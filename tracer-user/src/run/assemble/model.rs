@@ -10,10 +10,14 @@ use crate::{
     probe::{Aggregates, FileAggregates, ModelAggregates},
     run::{checks::Unfinished, watch::residency_moments::ResidencyMoment},
     schema::{CacheRecord, EvictionsByAgent, ProcessShareRecord, ReadsRecord},
-    stats::{ModelFigures, pages::first_touch::first_touch_hits, ratio::ratio},
+    stats::{
+        ModelFigures,
+        formulas::{amplification, coverage, reread_factor},
+        pages::first_touch::first_touch_hits,
+    },
 };
 
-use super::ResidencyCourse;
+use super::residency::ResidencyCourse;
 
 /// What the kernel side counted for the files of a model.
 pub(super) fn files_of(model: &SubjectModel, aggregates: &Aggregates) -> Vec<FileAggregates> {
@@ -30,36 +34,56 @@ pub(super) fn in_first_pid_namespace() -> bool {
     std::fs::read_link("/proc/self/ns/pid").is_ok_and(|name| name.as_os_str() == "pid:[4026531836]")
 }
 
-pub(super) fn reads(
-    subject: &Subject,
-    model: &SubjectModel,
-    (kernel, kernel_counts): (&ModelAggregates, bool),
-    figures: &ModelFigures,
-    unfinished: Unfinished,
-    engine_process_ids: &BTreeSet<u32>,
-) -> ReadsRecord {
+/// Both roads of one model's reads.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReadSides<'a> {
+    pub subject: &'a Subject,
+    pub model: &'a SubjectModel,
+    pub kernel: &'a ModelAggregates,
+    /// Whether the kernel side counted the model's reads and writes itself.
+    pub kernel_counts: bool,
+    pub figures: &'a ModelFigures,
+    pub unfinished: Unfinished,
+    pub engine_process_ids: &'a BTreeSet<u32>,
+}
+
+impl ReadSides<'_> {
+    /// Bytes of the model that a device can be asked for.
+    pub fn data_bytes(&self) -> u64 {
+        let files = self.subject.files_of(self.model);
+        files
+            .map(|file| file.extents.size_bytes - file.extents.holes_bytes)
+            .sum()
+    }
+
+    fn size_bytes(&self) -> u64 {
+        let files = self.subject.files_of(self.model);
+        files.map(|file| file.extents.size_bytes).sum()
+    }
+
+    fn process_share(&self) -> ProcessShareRecord {
+        if in_first_pid_namespace() {
+            stream_members::process_share(self.figures, self.engine_process_ids)
+        } else {
+            // The programs see the process ids of the first namespace, the tracer those of its own.
+            ProcessShareRecord::default()
+        }
+    }
+}
+
+pub(super) fn reads(sides: &ReadSides<'_>) -> ReadsRecord {
+    let (kernel, unfinished) = (sides.kernel, sides.unfinished);
     let total_bytes = kernel
         .issues
         .issued_bytes
         .saturating_sub(kernel.requeues.requeued_bytes);
-    let (mut size_bytes, mut data_bytes) = (0, 0);
-    for file in subject.files_of(model) {
-        size_bytes += file.extents.size_bytes;
-        data_bytes += file.extents.size_bytes - file.extents.holes_bytes;
-    }
-    let share = if in_first_pid_namespace() {
-        stream_members::process_share(figures, engine_process_ids)
-    } else {
-        // The programs see the process ids of the first namespace, the tracer those of its own.
-        ProcessShareRecord::default()
-    };
     ReadsRecord {
         count: kernel.issues.reads,
         total_bytes,
         unique_bytes: kernel.unique_bytes,
-        coverage: ratio(kernel.unique_bytes, data_bytes),
-        amplification: ratio(total_bytes, kernel.unique_bytes),
-        reread_factor: ratio(total_bytes, size_bytes),
+        coverage: coverage(kernel.unique_bytes, sides.data_bytes()),
+        amplification: amplification(total_bytes, kernel.unique_bytes),
+        reread_factor: reread_factor(total_bytes, sides.size_bytes()),
         completed_bytes: kernel.completes.completed_bytes,
         failed: kernel.completes.failed_reads,
         failed_bytes: kernel.completes.failed_bytes,
@@ -69,11 +93,11 @@ pub(super) fn reads(
         in_flight_bytes: unfinished.in_flight_bytes,
         requeues: kernel.requeues.requeues,
         reissues: kernel.issues.reissues,
-        readahead: figures.requests.readahead_reads,
-        writes: kernel_counts.then_some(kernel.issues.writes),
-        write_bytes: kernel_counts.then_some(kernel.issues.write_bytes),
-        sizes: stream_members::sizes(figures),
-        process_share: share,
+        readahead: sides.figures.requests.readahead_reads,
+        writes: sides.kernel_counts.then_some(kernel.issues.writes),
+        write_bytes: sides.kernel_counts.then_some(kernel.issues.write_bytes),
+        sizes: stream_members::sizes(sides.figures),
+        process_share: sides.process_share(),
     }
 }
 

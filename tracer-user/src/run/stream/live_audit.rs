@@ -1,10 +1,13 @@
 //! The audit of a live run: its reads under every way of counting their records.
 
-use tracer_common::record::{CompleteRecord, IssueRecord, StageRecord, issue_flag, stage};
+use tracer_common::record::{IssueRecord, StageRecord, issue_flag, stage};
 
 use crate::{
-    place::{Locator, Part},
-    stats::audit::accounting::{AccountingAudit, AccountingFigures, Action, ReadRecord},
+    place::Locator,
+    stats::{
+        Part,
+        audit::accounting::{AccountingAudit, AccountingFigures, Action, ReadRecord},
+    },
 };
 
 /// One audit for each model.
@@ -29,11 +32,9 @@ impl LiveAudit {
     }
 
     /// A part of a read came back.
-    pub fn completed(&mut self, complete: &CompleteRecord, locator: &Locator) {
-        for part in locator.parts(complete.device, complete.sector, u64::from(complete.bytes)) {
-            // It completes in an interrupt, whoever is current then.
-            self.take(&part, Action::Complete, 0, false);
-        }
+    pub fn completed(&mut self, part: &Part) {
+        // It completes in an interrupt, whoever is current then.
+        self.take(part, Action::Complete, 0, false);
     }
 
     /// A read passed another stage.

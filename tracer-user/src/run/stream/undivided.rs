@@ -9,20 +9,19 @@ use std::collections::BTreeMap;
 
 use tracer_common::{
     origin::{READ_ORIGINS, ReadOrigin},
-    record::{ANY_MODEL, IssueRecord, NO_PREVIOUS_END, issue_flag},
+    record::{IssueRecord, issue_flag},
 };
 
 use crate::{
-    place::Locator,
     probe::{Aggregates, ModelAggregates},
-    stats::ModelFigures,
+    stats::{ModelFigures, Part},
 };
 
 /// What of undivided reads was whose.
 #[derive(Clone, Debug, Default)]
 pub struct UndividedReads {
     /// End of the last read, by device and model.
-    last_ends: BTreeMap<(u8, u8), u64>,
+    last_ends: BTreeMap<(u8, u16), u64>,
     devices: BTreeMap<u8, DeviceBytes>,
 }
 
@@ -33,40 +32,25 @@ struct DeviceBytes {
 }
 
 impl UndividedReads {
-    /// The record, or one for each model in an undivided one, as newer kernels give them.
-    pub fn divide(&mut self, record: IssueRecord, locator: &Locator) -> Vec<IssueRecord> {
-        if record.model != ANY_MODEL {
-            return vec![record];
+    /// What the kernel's exchange would have returned for a model's part of an undivided record.
+    pub fn previous_end(&mut self, record: &IssueRecord, part: &Part) -> Option<u64> {
+        if record.flags & issue_flag::REISSUE != 0 {
+            return None;
         }
+        self.last_ends
+            .insert((record.device, part.model), part.end_sector)
+    }
+
+    /// An undivided record with so many bytes of models.
+    pub fn count(&mut self, record: &IssueRecord, of_models: u64) {
         let reissue = record.flags & issue_flag::REISSUE != 0;
         let origin =
             usize::from((record.flags & issue_flag::ORIGIN_MASK) >> issue_flag::ORIGIN_SHIFT);
-        let flags = record.flags & !issue_flag::ORIGIN_MASK;
-        let parts = locator.parts(record.device, record.sector, u64::from(record.bytes));
         if !reissue && ReadOrigin::of_number(origin).is_some() {
-            let of_models: u64 = parts.iter().map(|part| part.bytes).sum();
             let device = self.devices.entry(record.device).or_default();
             device.of_models[origin] += of_models;
             device.of_others[origin] += u64::from(record.bytes).saturating_sub(of_models);
         }
-        parts
-            .into_iter()
-            .filter_map(|part| {
-                let model = u8::try_from(part.model).ok()?;
-                let previous_end = if reissue {
-                    None
-                } else {
-                    self.last_ends
-                        .insert((record.device, model), part.end_sector)
-                };
-                Some(IssueRecord {
-                    model,
-                    flags,
-                    previous_end: previous_end.unwrap_or(NO_PREVIOUS_END),
-                    ..record
-                })
-            })
-            .collect()
     }
 
     /// Fills in what the kernel side would have counted.

@@ -10,7 +10,7 @@ use crate::{
         WrittenReads,
     },
     schema::{Check, ReadListRecord, RunRecord},
-    stats::{FileRange, Nanos, ReadIssued, RequestId},
+    stats::{Nanos, Part, ReadIssued},
     storage::UnnamedFile,
 };
 
@@ -32,40 +32,37 @@ impl WindowReads {
         Self { opened, recorder }
     }
 
-    /// A read was issued for the first time; `ranges` are the pieces of files in the model's part of it.
-    pub fn issued(&mut self, model: u16, read: &ReadIssued, ranges: &[FileRange]) {
-        let Ok(recorder) = &mut self.recorder else {
-            return;
-        };
+    /// A read was issued for the first time, with this part of the model in it. Returns the number of its row, where it
+    /// has one.
+    pub fn issued(&mut self, part: &Part, read: &ReadIssued) -> Option<u64> {
+        let recorder = self.recorder.as_mut().ok()?;
+        let ranges = &part.ranges;
         let file = ranges
             .first()
             .map(|range| range.file)
             .filter(|file| ranges.iter().all(|range| range.file == *file));
-        recorder.issued(
-            read.request.0,
-            ReadRow {
-                time_ns: read.time.since(self.opened).unwrap_or(0),
-                device: read.device,
-                model,
-                file,
-                start_sector: read.start_sector,
-                sectors: read.end_sector.saturating_sub(read.start_sector),
-                file_offset_bytes: read.file_position.map(|position| position.offset_bytes),
-                bytes: read.bytes,
-                request_bytes: read.request_bytes,
-                previous_end_sector: read.previous_end,
-                readahead: read.readahead,
-                process_id: read.process_id,
-                thread_id: read.thread_id,
-                latency_ns: None,
-            },
-        );
+        recorder.issued(ReadRow {
+            time_ns: read.time.since(self.opened).unwrap_or(0),
+            device: read.device,
+            model: part.model,
+            file,
+            start_sector: read.start_sector,
+            sectors: read.end_sector.saturating_sub(read.start_sector),
+            file_offset_bytes: read.file_position.map(|position| position.offset_bytes),
+            bytes: read.bytes,
+            request_bytes: read.request_bytes,
+            previous_end_sector: read.previous_end,
+            readahead: read.readahead,
+            process_id: read.process_id,
+            thread_id: read.thread_id,
+            latency_ns: None,
+        })
     }
 
-    /// A read has ended for a model; None where how long it took was not seen.
-    pub fn ended(&mut self, request: RequestId, model: u16, latency_ns: Option<u64>) {
+    /// The read of a row has ended; None where how long it took was not seen.
+    pub fn ended(&mut self, row: u64, latency_ns: Option<u64>) {
         if let Ok(recorder) = &mut self.recorder {
-            recorder.ended(request.0, model, latency_ns);
+            recorder.ended(row, latency_ns);
         }
     }
 

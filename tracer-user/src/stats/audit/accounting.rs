@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use tracer_common::gap::{GapClass, SECTOR_BYTES};
 
 use crate::stats::{
+    formulas::{amplification, ratio},
     order::gaps::{GapCounts, GapFigures},
-    ratio::ratio,
     reads::unique::ByteSet,
 };
 
@@ -377,7 +377,7 @@ fn figures(
         records,
         total_bytes: sectors.saturating_mul(SECTOR_BYTES),
         unique_bytes: unique_sectors.saturating_mul(SECTOR_BYTES),
-        amplification: ratio(sectors, unique_sectors),
+        amplification: amplification(sectors, unique_sectors),
         gaps: order.gaps.figures(),
         records_per_read,
         not_recorded,

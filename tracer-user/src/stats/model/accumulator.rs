@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use tracer_common::gap::{GAP_CLASSES, GapClass};
 
 use crate::stats::{
-    event::{FilePosition, FileRange, Nanos, ReadCompleted, ReadIssued, ReadRequeued, RequestId},
+    event::{FilePosition, FileRange, Nanos, ReadCompleted, ReadIssued, ReadRequeued},
+    formulas::{amplification, coverage, reread_factor},
     order::{
         distances::DistanceDistribution,
         exchange_check::ExchangeBalance,
@@ -15,13 +16,13 @@ use crate::stats::{
         overlap::BackwardOverlap,
         streams::StreamGaps,
     },
-    ratio::ratio,
     reads::{
         bandwidth::{ArrivedBytes, BusyTime},
         latency::Latencies,
+        open_reads::OpenRead,
         process_share::ProcessShares,
         queue_depth::QueueDepths,
-        requests::{Completion, Issue, RequestCounts, RequestMatcher},
+        requests::{Completion, Issue, RequestCounts, RequestTally},
         sizes::RequestSizes,
         unique::UniqueBytes,
     },
@@ -46,13 +47,14 @@ impl FileData {
 
 /// Takes in the events of one model's reads and gives its figures.
 ///
-/// Events come in the order of the ring buffer. A completion may be handed in although it brings no bytes of
-/// this model: it then only ends the read, if that was its last part.
+/// Events come in the order of the ring buffer, each with the read that it is of, out of the table of open reads
+/// ([`crate::stats::reads::open_reads`]). A completion may be handed in although it brings no bytes of this model: it
+/// then only ends the read, if that was its last part.
 #[derive(Clone, Debug)]
 pub struct ModelAccumulator {
     start: Nanos,
     files: Vec<FileData>,
-    requests: RequestMatcher,
+    requests: RequestTally,
     gaps: GapCounts,
     distances: DistanceDistribution,
     queue_depths: QueueDepths,
@@ -122,7 +124,7 @@ impl ModelAccumulator {
         Self {
             start,
             files,
-            requests: RequestMatcher::default(),
+            requests: RequestTally::default(),
             gaps: GapCounts::default(),
             distances: DistanceDistribution::default(),
             queue_depths: QueueDepths::default(),
@@ -139,12 +141,12 @@ impl ModelAccumulator {
     }
 
     /// A read was handed to the driver. Returns what that means for the part of the run in which it began.
-    pub fn issue(&mut self, read: &ReadIssued) -> Issued {
+    pub fn issue(&mut self, open: &mut Option<OpenRead>, read: &ReadIssued) -> Issued {
         let bytes_before = self.requests.total_bytes();
-        let issue = self.requests.issue(read);
+        let issue = self.requests.issue(open, read);
         self.busy.observe(read.time, self.requests.with_driver());
         let Issue::First { queue_depth } = issue else {
-            return Issued::Again(self.change_since(read.request, bytes_before));
+            return Issued::Again(self.change_since(open.as_ref(), bytes_before));
         };
         self.queue_depths.record(queue_depth);
         self.sizes.record(read.request_bytes);
@@ -166,15 +168,15 @@ impl ModelAccumulator {
         Issued::First { gap }
     }
 
-    /// The issue of a read was noticed late: it has no latency.
-    pub fn untimed(&mut self, request: RequestId) {
-        self.requests.untimed(request);
-    }
-
     /// A part of a read came back; `ranges` are the pieces of files in it, whose lengths sum to
     /// `part.bytes`. Returns what it was a part of, where its issue was seen.
-    pub fn complete(&mut self, part: &ReadCompleted, ranges: &[FileRange]) -> Option<Arrival> {
-        let completion = self.requests.complete(part);
+    pub fn complete(
+        &mut self,
+        open: &mut Option<OpenRead>,
+        part: &ReadCompleted,
+        ranges: &[FileRange],
+    ) -> Option<Arrival> {
+        let completion = self.requests.complete(open, part);
         self.busy.observe(part.time, self.requests.with_driver());
         let Completion::Matched {
             first_issue,
@@ -205,31 +207,35 @@ impl ModelAccumulator {
         arrival
     }
 
-    /// Stream-aware gaps that have become known since the last call.
-    pub fn take_stream_gaps(&mut self) -> Vec<StreamGap> {
-        std::mem::take(&mut self.stream_gaps)
+    /// Gives the stream-aware gaps that have become known since the last call.
+    pub fn drain_stream_gaps(&mut self, take: impl FnMut(StreamGap)) {
+        self.stream_gaps.drain(..).for_each(take);
     }
 
     /// An issued read went back to the queue. Returns what that means for the part of the run in which it began.
-    pub fn requeue(&mut self, part: &ReadRequeued) -> Option<BytesChange> {
+    pub fn requeue(
+        &mut self,
+        open: &mut Option<OpenRead>,
+        part: &ReadRequeued,
+    ) -> Option<BytesChange> {
         let bytes_before = self.requests.total_bytes();
-        self.requests.requeue(part);
+        self.requests.requeue(open, part);
         self.busy.observe(part.time, self.requests.with_driver());
-        self.change_since(part.request, bytes_before)
+        self.change_since(open.as_ref(), bytes_before)
     }
 
-    fn change_since(&self, request: RequestId, bytes_before: u64) -> Option<BytesChange> {
-        let (first_issue, readahead) = self.requests.beginning_of(request)?;
+    fn change_since(&self, open: Option<&OpenRead>, bytes_before: u64) -> Option<BytesChange> {
+        let open = open?;
         Some(BytesChange {
-            first_issue,
-            readahead,
+            first_issue: open.first_issue()?,
+            readahead: open.is_readahead(),
             bytes: signed_difference(self.requests.total_bytes(), bytes_before),
         })
     }
 
     /// Takes in that a read has ended unseen some time before `noticed`.
-    pub fn end_unseen(&mut self, noticed: Nanos, request: RequestId) {
-        self.requests.end_unseen(request);
+    pub fn end_unseen(&mut self, noticed: Nanos, read: &OpenRead) {
+        self.requests.end_unseen(read);
         self.busy.observe(noticed, self.requests.with_driver());
     }
 
@@ -352,8 +358,8 @@ impl ModelAccumulator {
             size_bytes,
             data_bytes,
             coverage: coverage(unique_bytes, data_bytes).filter(|_| self.overfull_files() == 0),
-            amplification: ratio(total_bytes, unique_bytes),
-            reread_factor: ratio(total_bytes, size_bytes),
+            amplification: amplification(total_bytes, unique_bytes),
+            reread_factor: reread_factor(total_bytes, size_bytes),
         }
     }
 
@@ -454,11 +460,6 @@ impl ModelAccumulator {
 fn signed_difference(left: u64, right: u64) -> i64 {
     let size = i64::try_from(left.abs_diff(right)).unwrap_or(i64::MAX);
     if left < right { -size } else { size }
-}
-
-/// Unique / data; `None` rather than a share above 1.
-fn coverage(unique_bytes: u64, data_bytes: u64) -> Option<f64> {
-    ratio(unique_bytes, data_bytes).filter(|_| unique_bytes <= data_bytes)
 }
 
 /// What is kept of a read until its place in the order is known.

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::stats::ratio::ratio;
+use crate::stats::formulas::ratio;
 
 /// Buckets for one sign: distances of 2^(k−1) … 2^k − 1 sectors for k = 1 … 64.
 const MAGNITUDES: usize = 64;

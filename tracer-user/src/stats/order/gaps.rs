@@ -9,7 +9,7 @@ use tracer_common::gap::{
     GAP_CLASSES, GapClass, MEDIUM_FROM_SECTORS, MEDIUM_TO_SECTORS, SECTOR_BYTES,
 };
 
-use crate::stats::ratio::ratio;
+use crate::stats::formulas::ratio;
 
 /// Counts and bytes by class. Merging the counts of two parts of a stream gives the counts of the whole,
 /// because each gap is known from its own record.

@@ -39,8 +39,8 @@ use std::{ops::Range, sync::Arc};
 
 use crate::stats::{
     event::Nanos,
+    formulas::ratio,
     pieces::table::{PAGE_BYTES, PieceTable},
-    ratio::ratio,
 };
 
 use super::{

@@ -154,11 +154,9 @@ impl Attribution {
         self.segments.at(first_issue).arrived(ranges);
     }
 
-    /// Stream-aware gaps that have become known.
-    pub fn stream_gaps(&mut self, gaps: Vec<StreamGap>) {
-        for gap in gaps {
-            self.segments.at(gap.time).in_stream(gap.class, gap.bytes);
-        }
+    /// A stream-aware gap has become known.
+    pub fn stream_gap(&mut self, gap: StreamGap) {
+        self.segments.at(gap.time).in_stream(gap.class, gap.bytes);
     }
 
     /// A folio entered the page cache; `by_fault`: a page fault brought it, which makes that a major one.
@@ -367,8 +365,8 @@ mod tests {
     use std::sync::Arc;
 
     use crate::stats::{
-        FileData, FileRange, ModelAccumulator, Nanos, ReadCompleted, ReadIssued, ReadRequeued,
-        RequestId,
+        FileData, FileRange, Nanos, ReadCompleted, ReadIssued, ReadRequeued, RequestId,
+        followed_model::FollowedModel,
         pages::events::TouchEvents,
         phases::phase::{LoadEndBasis, Mark, Phase, TimedMark},
         pieces::table::PieceTable,
@@ -436,7 +434,7 @@ mod tests {
         let table = Arc::new(PieceTable::whole_files(&[4096]).expect("one file"));
         let mut attribution =
             Attribution::new(table, TouchEvents::Observed, Nanos(0), true).expect("small");
-        let mut model = ModelAccumulator::new(Nanos(0), vec![FileData::default()]);
+        let mut model = FollowedModel::new(Nanos(0), vec![FileData::default()]);
         let ranges = [FileRange {
             file: 0,
             offset_bytes: 0,
@@ -481,7 +479,7 @@ mod tests {
         let start = Nanos(0);
         let mut attribution =
             Attribution::new(table, TouchEvents::Observed, start, true).expect("small");
-        let mut model = ModelAccumulator::new(start, vec![FileData::default()]);
+        let mut model = FollowedModel::new(start, vec![FileData::default()]);
         let ranges = [FileRange {
             file: 0,
             offset_bytes: 0,

@@ -8,7 +8,7 @@ use crate::stats::{
     order::gaps::{GapCounts, GapFigures},
     reads::{
         latency::{Latencies, LatencyFigures},
-        unique::UniqueBytes,
+        repeated::RepeatedBytes,
     },
 };
 
@@ -23,7 +23,7 @@ pub struct PhaseReads {
     gaps: GapCounts,
     stream_gaps: GapCounts,
     latencies: Latencies,
-    unique: UniqueBytes,
+    distinct: RepeatedBytes,
 }
 
 impl PhaseReads {
@@ -46,7 +46,7 @@ impl PhaseReads {
     pub fn arrived(&mut self, ranges: &[FileRange]) {
         for range in ranges {
             self.arrived_bytes = self.arrived_bytes.saturating_add(range.length_bytes);
-            self.unique
+            self.distinct
                 .insert(range.file, range.offset_bytes, range.length_bytes);
         }
     }
@@ -70,7 +70,7 @@ impl PhaseReads {
         self.gaps.merge(&other.gaps);
         self.stream_gaps.merge(&other.stream_gaps);
         self.latencies.merge(&other.latencies);
-        self.unique.merge(&other.unique);
+        self.distinct.merge(&other.distinct);
     }
 
     /// The figures.
@@ -79,7 +79,8 @@ impl PhaseReads {
         PhaseReadFigures {
             reads: self.reads,
             total_bytes: u64::try_from(self.bytes).unwrap_or(0),
-            unique_bytes: self.unique.bytes(),
+            unique_bytes: self.distinct.bytes(),
+            three_times_bytes: self.distinct.three_times_bytes(),
             arrived_bytes: self.arrived_bytes,
             readahead_reads: self.readahead_reads,
             gaps: self.gaps.figures(),
@@ -98,6 +99,8 @@ pub struct PhaseReadFigures {
     pub total_bytes: u64,
     /// Distinct bytes among those that arrived without error.
     pub unique_bytes: u64,
+    /// Those of them that arrived three times or more.
+    pub three_times_bytes: u64,
     /// Bytes that arrived without error.
     pub arrived_bytes: u64,
     /// Reads that the kernel marked as read-ahead.

@@ -11,7 +11,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::stats::{event::FileRange, ratio::ratio};
+use crate::stats::{event::FileRange, formulas::reread_factor};
 
 use super::table::PieceTable;
 
@@ -162,7 +162,7 @@ impl PieceReads {
                     readahead_bytes: tally.readahead_bytes(),
                     requeued_bytes: tally.requeued_bytes,
                     reads: tally.reads,
-                    reread_factor: ratio(tally.read_bytes(), bytes),
+                    reread_factor: reread_factor(tally.read_bytes(), bytes),
                 }
             })
             .collect()

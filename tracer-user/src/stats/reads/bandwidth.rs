@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::stats::{event::Nanos, ratio::per_second};
+use crate::stats::{event::Nanos, formulas::per_second};
 
 /// Length of the windows of the peak, in nanoseconds.
 pub const PEAK_WINDOW_NANOS: u64 = 100_000_000;

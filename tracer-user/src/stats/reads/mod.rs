@@ -2,8 +2,10 @@
 
 pub mod bandwidth;
 pub mod latency;
+pub mod open_reads;
 pub mod process_share;
 pub mod queue_depth;
+pub mod repeated;
 pub mod requests;
 pub mod sizes;
 pub mod unique;

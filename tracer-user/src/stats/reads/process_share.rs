@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::stats::ratio::ratio;
+use crate::stats::formulas::ratio;
 
 /// Reads and bytes by process, at first issue. Mergeable.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Follows each read from its first issue to its end, so that every request counts exactly once.
+//! Counts what becomes of each read from its first issue to its end, so that every request counts exactly once.
 //!
 //! A read is one request, counted at its first issue. It may be issued again: after the driver refused it
 //! (a requeue), or for the remainder after a partial completion; it may have been merged with neighbours
@@ -8,36 +8,11 @@
 //! The kernel side counts by the same rules (its `IssueCounters`, `CompleteCounters`, `RequeueCounters`), and
 //! without a loss every count here equals its counterpart there.
 
-use std::collections::HashMap;
-
 use serde::{Deserialize, Serialize};
 
-use crate::stats::event::{Nanos, ReadCompleted, ReadIssued, ReadRequeued, RequestId};
+use crate::stats::event::{Nanos, ReadCompleted, ReadIssued, ReadRequeued};
 
-/// A read that has begun and not ended.
-#[derive(Clone, Copy, Debug)]
-struct OpenRead {
-    /// `None` where the first issue was not seen.
-    first_issue: Option<Nanos>,
-    /// Bytes of the model that the driver holds.
-    outstanding_bytes: u64,
-    /// First sector of the whole request at its latest issue.
-    request_start_sector: u64,
-    /// Its first issue was marked as read-ahead.
-    readahead: bool,
-    /// Back in the queue.
-    requeued: bool,
-    /// A part has come back since the latest issue.
-    partly_completed: bool,
-    /// When it was issued is not known.
-    untimed: bool,
-}
-
-impl OpenRead {
-    const fn is_with_driver(&self) -> bool {
-        !self.requeued && self.outstanding_bytes > 0
-    }
-}
+use super::open_reads::OpenRead;
 
 /// What an issue turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,29 +42,74 @@ pub enum Completion {
     Unmatched,
 }
 
-/// Matches the events of requests.
-#[derive(Clone, Debug, Default)]
-pub struct RequestMatcher {
-    open: HashMap<RequestId, OpenRead>,
-    counts: RequestCounts,
+/// Of the model's reads that are open now: how many are in which state, and how many bytes each lacks.
+#[derive(Clone, Copy, Debug, Default)]
+struct OpenCounts {
     with_driver: u64,
+    with_driver_bytes: u64,
+    requeued: u64,
+    requeued_bytes: u64,
+    /// All bytes of the model are back, and the end of the request was not seen.
+    arrived: u64,
 }
 
-impl RequestMatcher {
+impl OpenCounts {
+    fn add(&mut self, read: &OpenRead) {
+        if read.requeued {
+            self.requeued += 1;
+            self.requeued_bytes = self.requeued_bytes.saturating_add(read.outstanding_bytes);
+        } else if read.outstanding_bytes > 0 {
+            self.with_driver += 1;
+            self.with_driver_bytes = self
+                .with_driver_bytes
+                .saturating_add(read.outstanding_bytes);
+        } else {
+            self.arrived += 1;
+        }
+    }
+
+    fn remove(&mut self, read: &OpenRead) {
+        if read.requeued {
+            self.requeued -= 1;
+            self.requeued_bytes = self.requeued_bytes.saturating_sub(read.outstanding_bytes);
+        } else if read.outstanding_bytes > 0 {
+            self.with_driver -= 1;
+            self.with_driver_bytes = self
+                .with_driver_bytes
+                .saturating_sub(read.outstanding_bytes);
+        } else {
+            self.arrived -= 1;
+        }
+    }
+}
+
+/// Counts what becomes of one model's reads. Which of them are open is kept elsewhere
+/// ([`crate::stats::reads::open_reads`]): each event comes with the read that it is of, which is changed.
+#[derive(Clone, Debug, Default)]
+pub struct RequestTally {
+    counts: RequestCounts,
+    open: OpenCounts,
+}
+
+impl RequestTally {
     /// Takes in an issue.
-    pub fn issue(&mut self, read: &ReadIssued) -> Issue {
+    pub fn issue(&mut self, open: &mut Option<OpenRead>, read: &ReadIssued) -> Issue {
         self.counts.issued_bytes = self.counts.issued_bytes.saturating_add(read.bytes);
         let mut now = OpenRead {
-            first_issue: (!read.reissue).then_some(read.time),
+            begun: read.time,
+            first_issue_seen: !read.reissue,
             outstanding_bytes: read.bytes,
             request_start_sector: read.request_start_sector,
             readahead: read.readahead,
             requeued: false,
             partly_completed: false,
             untimed: false,
+            list_row: None,
         };
-        let before = self.open.get(&read.request).copied();
-        let was_with_driver = before.is_some_and(|before| before.is_with_driver());
+        let before = *open;
+        if let Some(before) = &before {
+            self.open.remove(before);
+        }
         let issue = if read.reissue {
             let issue = match before {
                 None => {
@@ -97,9 +117,11 @@ impl RequestMatcher {
                     Issue::Reissue
                 }
                 Some(before) => {
-                    now.first_issue = before.first_issue;
+                    now.begun = before.begun;
+                    now.first_issue_seen = before.first_issue_seen;
                     now.untimed = before.untimed;
                     now.readahead = before.readahead;
+                    now.list_row = before.list_row;
                     if before.requeued {
                         // What a requeue left over came back unseen, and is still missing.
                         now.outstanding_bytes = now
@@ -135,21 +157,13 @@ impl RequestMatcher {
             self.counts.synchronous_reads += u64::from(read.synchronous);
             Issue::First { queue_depth: 0 }
         };
-        self.open.insert(read.request, now);
-        self.with_driver =
-            self.with_driver + u64::from(now.is_with_driver()) - u64::from(was_with_driver);
+        self.open.add(&now);
+        *open = Some(now);
         match issue {
             Issue::First { .. } => Issue::First {
-                queue_depth: self.with_driver,
+                queue_depth: self.with_driver(),
             },
             again => again,
-        }
-    }
-
-    /// The time of a read's issue is that of its being noticed.
-    pub fn untimed(&mut self, request: RequestId) {
-        if let Some(read) = self.open.get_mut(&request) {
-            read.untimed = true;
         }
     }
 
@@ -168,17 +182,15 @@ impl RequestMatcher {
         }
     }
 
-    /// Takes in that a read has ended without a completion of it; a request that is not open is not ours.
-    pub fn end_unseen(&mut self, request: RequestId) {
-        if let Some(read) = self.open.remove(&request) {
-            self.with_driver -= u64::from(read.is_with_driver());
-            self.count_unseen_end(&read);
-        }
+    /// Takes in that a read has ended without a completion of it.
+    pub fn end_unseen(&mut self, read: &OpenRead) {
+        self.open.remove(read);
+        self.count_unseen_end(read);
     }
 
-    /// Takes in a completion.
-    pub fn complete(&mut self, part: &ReadCompleted) -> Completion {
-        let Some(read) = self.open.get_mut(&part.request) else {
+    /// Takes in a completion. The last one ends the read.
+    pub fn complete(&mut self, open: &mut Option<OpenRead>, part: &ReadCompleted) -> Completion {
+        let Some(read) = open else {
             if part.bytes > 0 {
                 self.counts.unmatched_completions += 1;
                 self.counts.unmatched_bytes =
@@ -186,7 +198,7 @@ impl RequestMatcher {
             }
             return Completion::Unmatched;
         };
-        let was_with_driver = read.is_with_driver();
+        self.open.remove(read);
         let excess = part.bytes.saturating_sub(read.outstanding_bytes);
         read.outstanding_bytes = read.outstanding_bytes.saturating_sub(part.bytes);
         read.partly_completed |= part.bytes > 0;
@@ -200,10 +212,8 @@ impl RequestMatcher {
         *bytes = bytes.saturating_add(part.bytes);
 
         let mut latency_nanos = None;
-        let mut is_with_driver = read.is_with_driver();
         if part.last {
-            self.open.remove(&part.request);
-            is_with_driver = false;
+            *open = None;
             self.counts.missing_bytes = self
                 .counts
                 .missing_bytes
@@ -217,51 +227,43 @@ impl RequestMatcher {
                     self.counts.completed_reads += 1;
                 }
                 latency_nanos = read
-                    .first_issue
+                    .first_issue()
                     .filter(|_| !read.untimed)
                     .and_then(|first| part.time.since(first));
                 self.counts.untimed_reads += u64::from(latency_nanos.is_none());
             }
+        } else {
+            self.open.add(&read);
         }
-        self.with_driver =
-            self.with_driver + u64::from(is_with_driver) - u64::from(was_with_driver);
         Completion::Matched {
-            first_issue: read.first_issue,
+            first_issue: read.first_issue(),
             latency_nanos,
         }
     }
 
     /// Takes in a requeue. One without bytes of the model changes nothing.
-    pub fn requeue(&mut self, part: &ReadRequeued) {
+    pub fn requeue(&mut self, open: &mut Option<OpenRead>, part: &ReadRequeued) {
         if part.bytes == 0 {
             return;
         }
-        let Some(read) = self.open.get_mut(&part.request) else {
+        let Some(read) = open else {
             self.counts.unmatched_requeues += 1;
             return;
         };
-        let was_with_driver = read.is_with_driver();
+        self.open.remove(read);
         let excess = part.bytes.saturating_sub(read.outstanding_bytes);
         read.outstanding_bytes = read.outstanding_bytes.saturating_sub(part.bytes);
         read.requeued = true;
+        self.open.add(read);
         self.counts.excess_bytes = self.counts.excess_bytes.saturating_add(excess);
         self.counts.requeues += 1;
         self.counts.requeued_bytes = self.counts.requeued_bytes.saturating_add(part.bytes);
-        self.with_driver -= u64::from(was_with_driver);
-    }
-
-    /// When a read that has not ended began, and whether it was marked as read-ahead then. None where its first issue
-    /// was not seen.
-    #[must_use]
-    pub fn beginning_of(&self, request: RequestId) -> Option<(Nanos, bool)> {
-        let read = self.open.get(&request)?;
-        Some((read.first_issue?, read.readahead))
     }
 
     /// The model's reads with the driver now.
     #[must_use]
     pub const fn with_driver(&self) -> u64 {
-        self.with_driver
+        self.open.with_driver
     }
 
     /// Bytes issued − requeued so far, without a look at what is open.
@@ -273,20 +275,14 @@ impl RequestMatcher {
     /// The counts, with what is open now as in flight.
     #[must_use]
     pub fn counts(&self) -> RequestCounts {
-        let mut counts = self.counts;
-        for read in self.open.values() {
-            if read.requeued {
-                counts.requeued_waiting_reads += 1;
-                counts.missing_bytes = counts.missing_bytes.saturating_add(read.outstanding_bytes);
-            } else if read.outstanding_bytes > 0 {
-                counts.in_flight_reads += 1;
-                counts.in_flight_bytes = counts
-                    .in_flight_bytes
-                    .saturating_add(read.outstanding_bytes);
-            } else {
-                counts.ended_outside_reads += 1;
-            }
-        }
+        let (mut counts, open) = (self.counts, &self.open);
+        counts.in_flight_reads += open.with_driver;
+        counts.in_flight_bytes = counts
+            .in_flight_bytes
+            .saturating_add(open.with_driver_bytes);
+        counts.requeued_waiting_reads += open.requeued;
+        counts.missing_bytes = counts.missing_bytes.saturating_add(open.requeued_bytes);
+        counts.ended_outside_reads += open.arrived;
         counts
     }
 }

@@ -87,6 +87,21 @@ impl ByteSet {
         ranges
     }
 
+    /// The offsets of `start..end` that are in the set, as disjoint ranges in no order.
+    #[must_use]
+    pub fn within(&self, start: u64, end: u64) -> Vec<(u64, u64)> {
+        let before = self.ranges.range(..start).next_back();
+        let others = before
+            .into_iter()
+            .chain(self.ranges.range(start..end.max(start)));
+        others
+            .map(|(own_start, own_end)| (*own_start, *own_end))
+            .chain([self.latest])
+            .map(|(own_start, own_end)| (own_start.max(start), own_end.min(end)))
+            .filter(|(start, end)| start < end)
+            .collect()
+    }
+
     /// Adds the offsets of another set.
     pub fn merge(&mut self, other: &Self) {
         for (start, end) in other.ranges() {
@@ -129,6 +144,19 @@ impl UniqueBytes {
     #[must_use]
     pub fn file_bytes(&self, file: u16) -> u64 {
         self.files.get(&file).map_or(0, ByteSet::bytes)
+    }
+
+    /// Of `start..end` of one file what was read, as disjoint ranges in no order.
+    #[must_use]
+    pub fn within(&self, file: u16, start: u64, end: u64) -> Vec<(u64, u64)> {
+        self.files
+            .get(&file)
+            .map_or_else(Vec::new, |set| set.within(start, end))
+    }
+
+    /// The files of which anything was read.
+    pub fn files(&self) -> impl Iterator<Item = u16> {
+        self.files.keys().copied()
     }
 
     /// The ranges of one file that were read, ascending.
@@ -203,6 +231,17 @@ mod tests {
             prop_assert_eq!(marked(&bytes.ranges()), marks);
             let disjoint = bytes.ranges().windows(2).all(|pair| pair[0].1 < pair[1].0);
             prop_assert!(disjoint);
+        }
+
+        #[test]
+        fn what_is_within_is_what_marking_gives(
+            ranges in prop::collection::vec(range(), 0..60), asked in range(),
+        ) {
+            let within = set(&ranges).within(asked.0, asked.1);
+            let marks = marked(&ranges);
+            let wanted = (asked.0..asked.1).filter(|byte| marks[*byte as usize]).count() as u64;
+            prop_assert_eq!(within.iter().map(|(start, end)| end - start).sum::<u64>(), wanted);
+            prop_assert_eq!(set(&within).bytes(), wanted);
         }
 
         #[test]

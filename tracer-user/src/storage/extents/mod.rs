@@ -177,8 +177,13 @@ impl FileExtents {
         let mut previous_end = 0;
         for record in records {
             let offset = FileOffset(record.logical_bytes);
-            if record.length_bytes == 0 || record.logical_bytes >= end {
+            if record.logical_bytes >= end {
                 continue; // Blocks kept beyond the end of the file are never read.
+            }
+            // Before the length: what has no place yet may have none.
+            refuse_unusable(&record)?;
+            if record.length_bytes == 0 {
+                continue;
             }
             let record_end = record
                 .logical_bytes
@@ -193,7 +198,6 @@ impl FileExtents {
                 return Err(ExtentsError::Impossible(offset));
             }
             previous_end = record_end;
-            refuse_unusable(&record)?;
             let within_size = size_bytes
                 .min(record_end)
                 .saturating_sub(record.logical_bytes);

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
+    figures::Unit,
     report::experiment::{
-        amounts::Unit,
         cells::pressure,
         groups::{Group, MemoryClass, Traced},
         memory_tables::{buffers, delta_share},
@@ -50,33 +50,7 @@ pub(super) fn answer(groups: &[Group<'_>]) -> Answer {
             ]
         })
         .collect();
-    // By pressure and all other axes: the models that ran under the same.
-    let mut same: BTreeMap<(MemoryClass, String), BTreeMap<&str, &Group<'_>>> = BTreeMap::new();
-    for group in &with_delta {
-        let key = (
-            group.class,
-            format!("{} {}", pressure(group.pressure), group.axes),
-        );
-        same.entry(key).or_default().insert(group.model, group);
-    }
-    let mut claims = Vec::new();
-    for ((class, conditions), models) in same.iter().filter(|(_, models)| models.len() > 1) {
-        let named: Vec<String> = models
-            .iter()
-            .map(|(model, group)| format!("{model}: {}", group.show(Unit::Share, delta_share)))
-            .collect();
-        claims.push(format!(
-            "{} ({}), the delta as a share of the model: {}.",
-            class.title(),
-            conditions.trim(),
-            named.join("; ")
-        ));
-    }
-    claims.extend(with_delta.iter().filter_map(|group| repacking(group)));
-    claims.extend(with_delta.iter().filter_map(|group| reclaim(group)));
-    if same.values().all(|models| models.len() < 2) {
-        claims.clear();
-    }
+    let claims = claims(&with_delta);
     let mut limits = vec![
         "a delta close to 1 − repacked / size is what dropping exactly the repacked weights would leave; the rows show that the two agree, not that one caused the other. A run with repacking off would show it.".to_owned(),
     ];
@@ -105,6 +79,37 @@ pub(super) fn answer(groups: &[Group<'_>]) -> Answer {
         rows,
         missing: missing(groups),
     }
+}
+
+fn claims(with_delta: &[&Group<'_>]) -> Vec<String> {
+    // By pressure and all other axes: the models that ran under the same.
+    let mut same: BTreeMap<(MemoryClass, String), BTreeMap<&str, &Group<'_>>> = BTreeMap::new();
+    for group in with_delta {
+        let key = (
+            group.class,
+            format!("{} {}", pressure(group.pressure), group.axes),
+        );
+        same.entry(key).or_default().insert(group.model, group);
+    }
+    let mut claims = Vec::new();
+    for ((class, conditions), models) in same.iter().filter(|(_, models)| models.len() > 1) {
+        let named: Vec<String> = models
+            .iter()
+            .map(|(model, group)| format!("{model}: {}", group.show(Unit::Share, delta_share)))
+            .collect();
+        claims.push(format!(
+            "{} ({}), the delta as a share of the model: {}.",
+            class.title(),
+            conditions.trim(),
+            named.join("; ")
+        ));
+    }
+    claims.extend(with_delta.iter().filter_map(|group| repacking(group)));
+    claims.extend(with_delta.iter().filter_map(|group| reclaim(group)));
+    if same.values().all(|models| models.len() < 2) {
+        claims.clear();
+    }
+    claims
 }
 
 fn repacking(group: &Group<'_>) -> Option<String> {

@@ -3,10 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    report::experiment::{
-        amounts::Unit,
-        groups::{Group, MemoryClass, Traced},
-    },
+    figures::Unit,
+    report::experiment::groups::{Group, MemoryClass, Traced},
     schema::{ExperimentRecord, PlannedPressure},
 };
 

@@ -1,8 +1,8 @@
 //! 4. What is the memory beside the file made of?
 
 use crate::{
+    figures::Unit,
     report::experiment::{
-        amounts::Unit,
         groups::{Group, Traced},
         memory_tables::{ANONYMOUS_PURPOSES, beside_bytes, buffers, resident_bytes},
     },

@@ -1,6 +1,9 @@
 //! Runs that are missing, as lines of a plan.
 
-use crate::{report::markdown::escaped, schema::ExperimentRecord};
+use crate::{
+    report::document::{Document, Text},
+    schema::ExperimentRecord,
+};
 
 /// Runs that would answer a question.
 pub(super) struct Missing {
@@ -21,19 +24,19 @@ fn quote(text: &str) -> String {
 
 impl Missing {
     /// The reason, and the lines of the plan.
-    pub(super) fn text(&self, experiment: &ExperimentRecord) -> String {
-        let mut text = format!("Missing: {}.", escaped(&self.why));
+    pub(super) fn write(&self, document: &mut Document, experiment: &ExperimentRecord) {
+        let why = format!("Missing: {}.", self.why);
         if self.axes.is_empty() {
-            text.push_str(&format!(
-                " `tracer experiment template {}` prints a plan.\n\n",
-                self.template
-            ));
-            return text;
+            document.paragraph(
+                Text::plain(why)
+                    .then(" ")
+                    .code(format!("tracer experiment template {}", self.template))
+                    .then(" prints a plan."),
+            );
+            return;
         }
-        text.push_str(" A plan with these lines would supply them:\n\n```toml\n");
-        text.push_str(&self.plan(experiment));
-        text.push_str("```\n\n");
-        text
+        document.paragraph(why + " A plan with these lines would supply them:");
+        document.code(self.plan(experiment));
     }
 
     fn plan(&self, experiment: &ExperimentRecord) -> String {
@@ -77,7 +80,10 @@ impl Missing {
 #[cfg(test)]
 mod tests {
     use crate::{
-        report::experiment::sample::{experiment, finished},
+        report::{
+            document::{Document, markdown},
+            experiment::sample::{experiment, finished},
+        },
         schema::PlannedPressure,
     };
 
@@ -99,9 +105,11 @@ mod tests {
                 ("threads".into(), vec!["2".into()]),
             ],
         };
-        let text = missing.text(&made);
+        let mut document = Document::default();
+        missing.write(&mut document, &made);
+        let text = markdown(&document);
         let plan = text
-            .split("```toml\n")
+            .split("```\n")
             .nth(1)
             .and_then(|rest| rest.split("```").next())
             .expect("a plan");

@@ -12,13 +12,13 @@ mod seeks;
 mod threshold;
 
 use crate::{
-    report::markdown::{escaped, table},
+    report::document::{self, Document, Table, Tone},
     schema::ExperimentRecord,
 };
 
 use super::{
     groups::groups,
-    setup::{quoted, standing},
+    trust::{runs_made, standing},
 };
 use missing::Missing;
 
@@ -39,11 +39,10 @@ struct Answer {
 /// All six questions, as Markdown.
 #[must_use]
 pub fn answer(experiment: &ExperimentRecord) -> String {
-    let mut text = format!(
-        "# Answers from experiment {}\n\n",
-        escaped(&experiment.name)
-    );
-    quoted(&mut text, &standing(experiment));
+    let mut document = Document::default();
+    document.heading(1, format!("Answers from experiment {}", experiment.name));
+    document.note(Tone::Plain, runs_made(experiment));
+    document.notes(standing(experiment));
     let groups = groups(experiment);
     let answers = [
         coverage::answer(experiment, &groups),
@@ -53,27 +52,27 @@ pub fn answer(experiment: &ExperimentRecord) -> String {
         rereads::answer(&groups),
         seeks::answer(&groups),
     ];
-    for (answer, number) in answers.iter().zip(1..) {
-        text.push_str(&format!("## {number}. {}\n\n", answer.question));
-        if answer.claims.is_empty() {
-            text.push_str("Not answered by these runs.\n\n");
-        }
-        for claim in &answer.claims {
-            text.push_str(&format!("* {}\n", escaped(claim)));
-        }
-        for limit in &answer.limits {
-            text.push_str(&format!("* Limit: {}\n", escaped(limit)));
-        }
-        text.push('\n');
-        if !answer.rows.is_empty() {
-            text.push_str("Rows used:\n\n");
-            table(&mut text, &answer.header, &answer.rows);
-        }
-        for missing in &answer.missing {
-            text.push_str(&missing.text(experiment));
-        }
+    for (answer, number) in answers.into_iter().zip(1..) {
+        document.heading(2, format!("{number}. {}", answer.question));
+        write(&mut document, answer, experiment);
     }
-    text
+    document::markdown(&document)
+}
+
+fn write(document: &mut Document, answer: Answer, experiment: &ExperimentRecord) {
+    if answer.claims.is_empty() {
+        document.paragraph("Not answered by these runs.");
+    }
+    let limits = answer.limits.iter().map(|limit| format!("Limit: {limit}"));
+    document.list(answer.claims.into_iter().chain(limits));
+    document.table(
+        Table::new(answer.header)
+            .captioned("Rows used:")
+            .with_rows(answer.rows),
+    );
+    for missing in &answer.missing {
+        missing.write(document, experiment);
+    }
 }
 
 #[cfg(test)]

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::report::experiment::{
-    amounts::Unit,
-    groups::{Group, Traced},
-    memory_tables::resident_bytes,
+use crate::{
+    figures::Unit,
+    report::experiment::{
+        groups::{Group, Traced},
+        memory_tables::resident_bytes,
+    },
 };
 
 use super::{Answer, Missing};
@@ -72,54 +74,9 @@ pub(super) fn answer(groups: &[Group<'_>]) -> Answer {
     let mut rows = Vec::new();
     let mut claims = Vec::new();
     for group in &used {
-        let kinds = kinds(group);
-        let all = kinds.values().fold(Sum::default(), |mut all, sum| {
-            all.add(*sum);
-            all
-        });
-        let runs = group
-            .sound()
-            .filter(|run| tensors(run).is_some())
-            .count()
-            .max(1) as f64;
-        let mut sorted: Vec<(&String, &Sum)> = kinds.iter().collect();
-        sorted.sort_by(|(_, one), (_, other)| other.again_bytes.total_cmp(&one.again_bytes));
-        for (kind, sum) in &sorted {
-            rows.push(vec![
-                group.class.name().to_owned(),
-                group.label(),
-                runs.to_string(),
-                kind.replace('_', " "),
-                Unit::Bytes.show(sum.bytes / runs),
-                Unit::Share.show(sum.bytes / all.bytes),
-                Unit::Bytes.show(sum.read_bytes / runs),
-                Unit::Factor.show(if sum.bytes > 0.0 {
-                    sum.read_bytes / sum.bytes
-                } else {
-                    0.0
-                }),
-                Unit::Bytes.show(sum.again_bytes / runs),
-                Unit::Share.show(sum.again_bytes / all.again_bytes),
-            ]);
-        }
-        let parts: Vec<String> = sorted
-            .iter()
-            .filter(|(_, sum)| sum.again_bytes > 0.0)
-            .map(|(kind, sum)| {
-                format!(
-                    "{} {} ({} of the model)",
-                    kind.replace('_', " "),
-                    Unit::Share.show(sum.again_bytes / all.again_bytes),
-                    Unit::Share.show(sum.bytes / all.bytes)
-                )
-            })
-            .collect();
-        claims.push(format!(
-            "{}: of {} that came back after an eviction in a run, {}.",
-            group.label(),
-            Unit::Bytes.show(all.again_bytes / runs),
-            parts.join(", ")
-        ));
+        let kinds = Kinds::of(group);
+        rows.extend(kinds.rows(group));
+        claims.push(kinds.claim(group));
         let experts = experts(group);
         if !experts.is_empty() {
             claims.push(format!(
@@ -130,11 +87,10 @@ pub(super) fn answer(groups: &[Group<'_>]) -> Answer {
             ));
         }
     }
-    let limits = limits(&used);
     Answer {
         question: "What is re-read: embeddings, norms, shared tensors, which experts? Does MoE change the pattern?",
         claims,
-        limits,
+        limits: limits(&used),
         header: vec![
             "pressure",
             "cell",
@@ -149,6 +105,77 @@ pub(super) fn answer(groups: &[Group<'_>]) -> Answer {
         ],
         rows,
         missing: missing(groups, &used),
+    }
+}
+
+/// What each kind of tensor of a group was read, those first of which most came back.
+struct Kinds {
+    sums: Vec<(String, Sum)>,
+    all: Sum,
+    /// Runs that the sums are over.
+    runs: f64,
+}
+
+impl Kinds {
+    fn of(group: &Group<'_>) -> Self {
+        let mut sums: Vec<(String, Sum)> = kinds(group).into_iter().collect();
+        sums.sort_by(|(_, one), (_, other)| other.again_bytes.total_cmp(&one.again_bytes));
+        let mut all = Sum::default();
+        for (_, sum) in &sums {
+            all.add(*sum);
+        }
+        let runs = group.sound().filter(|run| tensors(run).is_some()).count();
+        Self {
+            sums,
+            all,
+            runs: runs.max(1) as f64,
+        }
+    }
+
+    fn rows(&self, group: &Group<'_>) -> Vec<Vec<String>> {
+        let (all, runs) = (self.all, self.runs);
+        let rows = self.sums.iter().map(|(kind, sum)| {
+            let read_for_size = if sum.bytes > 0.0 {
+                sum.read_bytes / sum.bytes
+            } else {
+                0.0
+            };
+            vec![
+                group.class.name().to_owned(),
+                group.label(),
+                runs.to_string(),
+                kind.replace('_', " "),
+                Unit::Bytes.show(sum.bytes / runs),
+                Unit::Share.show(sum.bytes / all.bytes),
+                Unit::Bytes.show(sum.read_bytes / runs),
+                Unit::Factor.show(read_for_size),
+                Unit::Bytes.show(sum.again_bytes / runs),
+                Unit::Share.show(sum.again_bytes / all.again_bytes),
+            ]
+        });
+        rows.collect()
+    }
+
+    fn claim(&self, group: &Group<'_>) -> String {
+        let parts: Vec<String> = self
+            .sums
+            .iter()
+            .filter(|(_, sum)| sum.again_bytes > 0.0)
+            .map(|(kind, sum)| {
+                format!(
+                    "{} {} ({} of the model)",
+                    kind.replace('_', " "),
+                    Unit::Share.show(sum.again_bytes / self.all.again_bytes),
+                    Unit::Share.show(sum.bytes / self.all.bytes)
+                )
+            })
+            .collect();
+        format!(
+            "{}: of {} that came back after an eviction in a run, {}.",
+            group.label(),
+            Unit::Bytes.show(self.all.again_bytes / self.runs),
+            parts.join(", ")
+        )
     }
 }
 

@@ -1,8 +1,8 @@
 //! 6. Are the gaps random enough to hurt an SSD?
 
 use crate::{
+    figures::{Figure, Unit, gaps::phase as gaps},
     report::experiment::{
-        amounts::Unit,
         groups::{Group, Traced},
         memory_tables::resident_bytes,
     },
@@ -42,17 +42,17 @@ pub(super) fn answer(groups: &[Group<'_>]) -> Answer {
     let rows = used
         .iter()
         .map(|group| {
-            let gap = |pick: fn(&crate::schema::PhaseGapsRecord) -> Option<f64>| {
-                group.show(Unit::Share, |run| pick(generation(run)?.gaps.as_ref()?))
+            let gap = |figure: &Figure<PhaseRecord>| {
+                group.show(figure.unit, |run| figure.value(generation(run)?))
             };
             vec![
                 group.class.name().to_owned(),
                 group.label(),
                 group.count(),
                 group.show(Unit::Count, |run| Some(generation(run)?.reads? as f64)),
-                gap(|gaps| gaps.sequential.share),
-                gap(|gaps| gaps.stream_sequential_share),
-                gap(|gaps| gaps.backward.share),
+                gap(&gaps::SEQUENTIAL_SHARE),
+                gap(&gaps::STREAM_SEQUENTIAL_SHARE),
+                gap(&gaps::BACKWARD_SHARE),
                 group.show(Unit::Bytes, |run| mean_bytes(generation(run)?)),
                 group.show(Unit::Bytes, |run| mean_bytes(run.phase("load")?)),
                 group.show(Unit::Count, |run| {
@@ -105,14 +105,9 @@ fn moving_parts(group: &Group<'_>) -> String {
 
 fn claim(group: &Group<'_>) -> Option<String> {
     let middle = |pick: &dyn Fn(&Traced<'_>) -> Option<f64>| median(&group.figures(pick));
-    let gap = |pick: fn(&crate::schema::PhaseGapsRecord) -> Option<f64>| {
-        middle(&|run| pick(generation(run)?.gaps.as_ref()?))
-    };
-    let (sequential, backward) = (
-        gap(|gaps| gaps.sequential.share)?,
-        gap(|gaps| gaps.backward.share)?,
-    );
-    let stream = gap(|gaps| gaps.stream_sequential_share);
+    let gap = |figure: &Figure<PhaseRecord>| middle(&|run| figure.value(generation(run)?));
+    let (sequential, backward) = (gap(&gaps::SEQUENTIAL_SHARE)?, gap(&gaps::BACKWARD_SHARE)?);
+    let stream = gap(&gaps::STREAM_SEQUENTIAL_SHARE);
     let latency = match (
         middle(&|run| median_latency(generation(run)?)),
         middle(&|run| median_latency(run.phase("load")?)),

@@ -1,11 +1,12 @@
 //! 3. Where does each model begin to thrash, and does it scale with memory / model size?
 
 use crate::{
+    figures::Unit,
     report::experiment::{
-        amounts::Unit,
         groups::Group,
         memory_tables::resident_bytes,
-        thresholds::{ModelThreshold, PressureKind, SIZE_HEADER, lines, size_rows, thresholds},
+        threshold_words::{SIZE_HEADER, lines, size_rows},
+        thresholds::{ModelThreshold, PressureKind, thresholds},
     },
     schema::ExperimentRecord,
     stats::experiment::threshold::{FEWEST_RUNS, FEWEST_STEPS},
@@ -35,6 +36,18 @@ pub(super) fn answer(experiment: &ExperimentRecord, groups: &[Group<'_>]) -> Ans
     } else {
         (Vec::new(), verdicts)
     };
+    limits.extend(
+        found
+            .iter()
+            .filter(|threshold| !threshold.left_out.is_empty())
+            .map(|threshold| {
+                format!(
+                    "{}: left out: {}.",
+                    threshold.label(),
+                    threshold.left_out.join("; ")
+                )
+            }),
+    );
     for kind in [
         PressureKind::LeftFree,
         PressureKind::Locked,

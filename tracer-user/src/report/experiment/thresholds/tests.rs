@@ -1,9 +1,12 @@
 use crate::{
-    report::experiment::sample::{GIB, experiment, finished, steps, with_model, with_record},
+    report::experiment::{
+        experiment_markdown,
+        sample::{GIB, experiment, finished, steps, with_model, with_record},
+    },
     schema::{ExperimentRunRecord, PlannedPressure, RunOutcome},
 };
 
-use super::{PressureKind, threshold_refinement, thresholds, thresholds_section};
+use super::{PressureKind, threshold_refinement, thresholds};
 
 /// A run all of whose 99 steps read so many per cent of their need.
 fn run(pressure: PlannedPressure, per_cent: u64) -> ExperimentRunRecord {
@@ -33,16 +36,25 @@ fn the_verdict_stands_beside_what_the_model_took_without_pressure() {
     assert_eq!(prediction.resident_bytes, 5 * GIB);
     assert_eq!(prediction.onset.size_bytes, 5 * GIB);
     assert!(prediction.within_resolution());
-    let mut text = String::new();
-    thresholds_section(&mut text, &made);
+    let text = experiment_markdown(&made);
     for words in [
-        "Onset: 5.00 GiB; at 4.00 GiB, the next tested size below, a run still reads: resolution 1.00 GiB.",
-        "Collapse: 3.00 GiB; at 4.00 GiB",
+        "Onset, the least memory that is enough: 5.00 GiB; at 4.00 GiB, the next tested size below, a run still reads: resolution 1.00 GiB.",
+        "Collapse, the most memory with which the weights are read again and again: 3.00 GiB; at 4.00 GiB",
         "Unstable band: 4.00 GiB to 4.00 GiB: 5 runs",
         "onset / sum: 1.000×; the sum lies within the interval",
-        "| 4.00 GiB | 5 | not every run | not every run |",
     ] {
         assert!(text.contains(words), "{words}:\n{text}");
+    }
+    for (size, verdict) in [
+        ("6.00 GiB", "0.000× | fits |"),
+        ("5.00 GiB", "0.000× | fits |"),
+        ("4.00 GiB", "0.400× | in between |"),
+        ("3.00 GiB", "0.900× | collapsed |"),
+    ] {
+        let begin = format!("| cgroup, {size} | 5 |");
+        let row = text.lines().find(|line| line.starts_with(&begin));
+        let row = row.unwrap_or_else(|| panic!("{size}:\n{text}"));
+        assert!(row.ends_with(verdict), "{row}");
     }
 }
 

@@ -22,7 +22,7 @@ impl Prediction {
     /// Onset / sum. `None` where the sum is 0.
     #[must_use]
     pub fn ratio(&self) -> Option<f64> {
-        crate::stats::ratio::ratio(self.onset.size_bytes, self.resident_bytes)
+        crate::stats::formulas::ratio(self.onset.size_bytes, self.resident_bytes)
     }
 
     /// Whether the sum lies where the onset was found, which is as much as the tested sizes can tell: above the

@@ -2,6 +2,7 @@
 
 use crate::stats::{
     ModelFigures, Nanos, ReadCompleted, RequestId,
+    followed_model::FollowedModel,
     simulated_device::{Device, Event, Script, script, simulate},
 };
 
@@ -9,27 +10,15 @@ use super::{FileData, ModelAccumulator};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
-fn fed(events: &[Event], device: &Device) -> ModelAccumulator {
-    let mut model = ModelAccumulator::new(Nanos(0), device.files());
-    for event in events {
-        match event {
-            Event::Issued(read) => {
-                model.issue(read);
-            }
-            Event::Completed(part, ranges) => {
-                model.complete(part, ranges);
-            }
-            Event::Requeued(part) => {
-                model.requeue(part);
-            }
-        }
-    }
+fn fed(events: &[Event], files: Vec<FileData>) -> FollowedModel {
+    let mut model = FollowedModel::new(Nanos(0), files);
+    events.iter().for_each(|event| model.take(event));
     model
 }
 
 fn figures(events: &[Event], device: &Device) -> ModelFigures {
     let end = Nanos(1_000_000_000);
-    fed(events, device).finish(end)
+    fed(events, device.files()).finish(end)
 }
 
 #[test]
@@ -49,7 +38,7 @@ fn no_event_gives_no_share_and_no_latency() {
 
 #[test]
 fn a_completion_without_issue_is_in_no_figure() {
-    let mut model = ModelAccumulator::new(
+    let mut model = FollowedModel::new(
         Nanos(0),
         vec![FileData {
             size_bytes: 4096,
@@ -91,20 +80,7 @@ fn more_than_there_is_gives_no_coverage() {
         hole_bytes: 0,
     };
     let script = Script::sequential(4, 8);
-    let mut model = ModelAccumulator::new(Nanos(0), files);
-    for event in simulate(&script, &device).events {
-        match event {
-            Event::Issued(read) => {
-                model.issue(&read);
-            }
-            Event::Completed(part, ranges) => {
-                model.complete(&part, &ranges);
-            }
-            Event::Requeued(part) => {
-                model.requeue(&part);
-            }
-        }
-    }
+    let model = fed(&simulate(&script, &device).events, files);
     let figures = model.finish(Nanos(1_000_000_000));
     assert_eq!(figures.reads.coverage, None);
     assert!(!figures.all_laws_hold());

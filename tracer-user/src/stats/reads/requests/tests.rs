@@ -1,8 +1,13 @@
 //! Scripted lives of requests.
 
-use crate::stats::event::{Nanos, ReadCompleted, ReadIssued, ReadRequeued, RequestId};
+use std::collections::BTreeMap;
 
-use super::{Completion, Issue, RequestCounts, RequestMatcher};
+use crate::stats::{
+    event::{Nanos, ReadCompleted, ReadIssued, ReadRequeued, RequestId},
+    reads::open_reads::OpenRead,
+};
+
+use super::{Completion, Issue, RequestCounts, RequestTally};
 
 /// One step of a script: request, and what happens to it. Sizes in sectors.
 #[derive(Clone, Copy)]
@@ -18,7 +23,8 @@ use Step::{Again, FailedLast, Issue as First, Last, Part, Requeue};
 
 /// Plays a script, one step a microsecond, and gives the counts, the latencies and what the issues were.
 fn play(steps: &[Step]) -> (RequestCounts, Vec<u64>, Vec<Issue>) {
-    let mut matcher = RequestMatcher::default();
+    let mut tally = RequestTally::default();
+    let mut open: BTreeMap<u64, Option<OpenRead>> = BTreeMap::new();
     let (mut latencies, mut issues) = (Vec::new(), Vec::new());
     for (step, time) in steps.iter().zip((1u64..).map(|step| Nanos(step * 1000))) {
         let issue = |request, sector: u64, sectors: u64, reissue| ReadIssued {
@@ -39,7 +45,13 @@ fn play(steps: &[Step]) -> (RequestCounts, Vec<u64>, Vec<Issue>) {
             metadata: false,
             synchronous: true,
         };
-        let mut complete = |request, sectors: u64, failed, last| {
+        let request = match *step {
+            First(request, ..) | Again(request, ..) => request,
+            Part(request, _) | Last(request, _) | FailedLast(request, _) => request,
+            Requeue(request, _) => request,
+        };
+        let open = open.entry(request).or_default();
+        let mut complete = |sectors: u64, failed, last| {
             let request = RequestId(request);
             let part = ReadCompleted {
                 time,
@@ -51,32 +63,33 @@ fn play(steps: &[Step]) -> (RequestCounts, Vec<u64>, Vec<Issue>) {
             if let Completion::Matched {
                 latency_nanos: Some(nanos),
                 ..
-            } = matcher.complete(&part)
+            } = tally.complete(open, &part)
             {
                 latencies.push(nanos);
             }
         };
         match *step {
             First(request, sector, sectors) => {
-                issues.push(matcher.issue(&issue(request, sector, sectors, false)))
+                issues.push(tally.issue(open, &issue(request, sector, sectors, false)));
             }
             Again(request, sector, sectors) => {
-                issues.push(matcher.issue(&issue(request, sector, sectors, true)))
+                issues.push(tally.issue(open, &issue(request, sector, sectors, true)));
             }
-            Part(request, sectors) => complete(request, sectors, false, false),
-            Last(request, sectors) => complete(request, sectors, false, true),
-            FailedLast(request, sectors) => complete(request, sectors, true, true),
+            Part(_, sectors) => complete(sectors, false, false),
+            Last(_, sectors) => complete(sectors, false, true),
+            FailedLast(_, sectors) => complete(sectors, true, true),
             Requeue(request, sectors) => {
-                matcher.requeue(&ReadRequeued {
+                let requeued = ReadRequeued {
                     time,
                     request: RequestId(request),
                     bytes: sectors * 512,
-                });
+                };
+                tally.requeue(open, &requeued);
             }
         }
     }
-    let counts = matcher.counts();
-    assert_eq!(matcher.with_driver(), counts.in_flight_reads);
+    let counts = tally.counts();
+    assert_eq!(tally.with_driver(), counts.in_flight_reads);
     (counts, latencies, issues)
 }
 
@@ -362,7 +375,8 @@ fn more_bytes_than_were_outstanding_show() {
 
 #[test]
 fn an_end_that_was_not_seen_frees_the_request_and_is_counted() {
-    let mut matcher = RequestMatcher::default();
+    let mut tally = RequestTally::default();
+    let (mut first, mut second) = (None, None);
     let issued = |request, time| ReadIssued {
         time: Nanos(time),
         request: RequestId(request),
@@ -381,14 +395,14 @@ fn an_end_that_was_not_seen_frees_the_request_and_is_counted() {
         metadata: false,
         synchronous: true,
     };
-    matcher.issue(&issued(1, 10));
-    matcher.issue(&issued(2, 20));
-    matcher.end_unseen(RequestId(1));
-    matcher.end_unseen(RequestId(9));
-    assert_eq!(matcher.with_driver(), 1);
-    let counts = matcher.counts();
+    tally.issue(&mut first, &issued(1, 10));
+    tally.issue(&mut second, &issued(2, 20));
+    tally.end_unseen(&first.take().expect("it is open"));
+    assert_eq!(tally.with_driver(), 1);
+    let counts = tally.counts();
     assert_eq!((counts.missed_completions, counts.missing_bytes), (1, 4096));
     assert_eq!((counts.in_flight_reads, counts.in_flight_bytes), (1, 4096));
     // Its request begins anew as an ordinary read.
-    assert!(matches!(matcher.issue(&issued(1, 30)), Issue::First { .. }));
+    let again = tally.issue(&mut first, &issued(1, 30));
+    assert!(matches!(again, Issue::First { .. }));
 }

@@ -1,0 +1,159 @@
+//! Examples that `--help` prints. Each can be pasted; a test parses all of them.
+
+/// `tracer --help`.
+pub const TRACER: &str = "\
+Examples:
+  tracer demo                                        see what the tool shows, with a model of its own
+  tracer attach --pid $(pidof llama-server) --duration 30s
+                                                     trace a server that runs, and leave it as it was
+  tracer launch --model m.gguf -- llama-cli -m m.gguf -n 100
+                                                     start an engine and trace it to its end
+  tracer doctor                                      what is missing on this machine, and how to get it";
+
+/// `tracer launch --help`.
+pub const LAUNCH: &str = "\
+Examples:
+  tracer launch --model m.gguf -- llama-cli -m m.gguf -p Hello -n 100
+  tracer launch --model m.gguf --evict-model -- llama-cli -m m.gguf -n 100
+                                       start with nothing of the model in memory
+  tracer launch --model m.gguf --memory-max 8G -- llama-cli -m m.gguf -n 100
+                                       give the engine and its cache 8 GiB
+  tracer launch --model m.gguf --out runs/1 -- llama-bench -m m.gguf
+
+The engine runs as you, not as root. Its exit status becomes the tracer's. Ctrl-C stops it and still gives a report.";
+
+/// `tracer attach --help`.
+pub const ATTACH: &str = "\
+Examples:
+  tracer attach --pid $(pidof llama-server) --duration 30s
+  tracer attach --pid 4242             until the process ends, or Ctrl-C
+  tracer attach --pid 4242 --model /models/m-00001-of-00003.gguf --out runs/2
+
+The process is not stopped, changed or slowed down on purpose; when the tracer ends, it goes on as before.";
+
+/// `tracer demo --help`.
+pub const DEMO: &str = "\
+Examples:
+  tracer demo                          about a minute; the model is kept in tracer-demo/
+  tracer demo --model-size 160M --tokens 8
+  tracer demo --memory-max 1G          with room for the whole model: it is read once";
+
+/// `tracer doctor --help`.
+pub const DOCTOR: &str = "\
+Examples:
+  tracer doctor
+  tracer doctor --model m.gguf         also: can this file's reads be traced where it lies?";
+
+/// `tracer model --help`.
+pub const MODEL: &str = "\
+Examples:
+  tracer model m.gguf
+  tracer model model-00001-of-00004.safetensors --json";
+
+/// `tracer blktrace --help`.
+pub const BLKTRACE: &str = "\
+Examples:
+  tracer blktrace t.txt                what blkparse printed
+  tracer blktrace t.blktrace.0 t.blktrace.1 --model m.gguf
+  tracer blktrace t.txt --model m.gguf --extents-from filefrag.txt
+                                       a trace of another machine: filefrag -v m.gguf, taken there";
+
+/// `tracer audit --help`.
+pub const AUDIT: &str = "\
+Examples:
+  tracer audit t.txt                   the figures under every way of counting the trace's records
+  tracer audit t.txt --expect amplification=3.02,backward=66.9
+                                       which way gives these figures?";
+
+/// `tracer device --help`.
+pub const DEVICE: &str = "\
+Examples:
+  tracer device m.gguf                 30 seconds: how fast this disk reads this file, in which order and size
+  tracer device m.gguf --run runs/1    and what the order of that run's reads costs";
+
+/// `tracer experiment --help`.
+pub const EXPERIMENT: &str = "\
+Examples:
+  tracer experiment threshold --built-in --model m.gguf --pressure memory-max --from 400M --to 700M --out exp
+                                       how much memory does this engine need before it thrashes?
+  tracer experiment template memory > plan.toml
+  tracer experiment run plan.toml --out exp --dry-run
+  tracer experiment run plan.toml --out exp
+  tracer experiment resume exp         after Ctrl-C, a crash, a full disk
+  tracer experiment answer exp";
+
+/// `tracer engine --help`.
+pub const ENGINE: &str = "\
+Example:
+  tracer engine --model small.gguf --tokens 8 --threads 2";
+
+/// `tracer make-model --help`.
+pub const MAKE_MODEL: &str = "\
+Example:
+  tracer make-model small.gguf --size 160M";
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, Parser as _};
+
+    use crate::cli::Arguments;
+
+    /// Command lines in a text: lines that begin with `tracer`, up to a comment set apart by two spaces. A shell's
+    /// substitutions and redirections are taken out, as a shell would.
+    pub fn command_lines(text: &str) -> Vec<Vec<String>> {
+        text.lines()
+            .map(str::trim)
+            .filter(|line| line.starts_with("tracer "))
+            .map(|line| line.split("  ").next().unwrap_or(line))
+            .map(|line| line.split(" #").next().unwrap_or(line))
+            .map(|line| line.split(" > ").next().unwrap_or(line))
+            .map(|line| {
+                let (mut plain, mut rest) = (String::new(), line);
+                while let Some((before, after)) = rest.split_once("$(") {
+                    plain.push_str(before);
+                    plain.push_str("4242");
+                    rest = after.split_once(')').map_or("", |(_, after)| after);
+                }
+                plain.push_str(rest);
+                plain.split_whitespace().map(str::to_owned).collect()
+            })
+            .collect()
+    }
+
+    fn assert_parses(lines: &[Vec<String>]) {
+        for line in lines {
+            if let Err(error) = Arguments::try_parse_from(line) {
+                panic!("{}: {error}", line.join(" "));
+            }
+        }
+    }
+
+    #[test]
+    fn every_command_has_examples_and_each_is_a_command_line() {
+        for command in Arguments::command().get_subcommands() {
+            if command.is_hide_set() || command.get_name() == "help" {
+                continue;
+            }
+            let help = command
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            let lines = command_lines(&help);
+            assert!(!lines.is_empty(), "{} has no example", command.get_name());
+            for line in &lines {
+                assert_eq!(line.get(1).map(String::as_str), Some(command.get_name()));
+            }
+            assert_parses(&lines);
+        }
+        assert_parses(&command_lines(super::TRACER));
+    }
+
+    #[test]
+    fn the_command_lines_of_the_documentation_are_command_lines() {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+        let readme = std::fs::read_to_string(format!("{root}/README.md")).expect("it is there");
+        let lines = command_lines(&readme);
+        assert!(lines.len() >= 10, "{lines:?}");
+        assert_parses(&lines);
+    }
+}

@@ -1,0 +1,53 @@
+//! The window, and what the engine says of itself.
+
+use crate::{figures::definition::figures, schema::RunRecord};
+
+const NOT_PRINTED: &str = "nothing known was printed; `attach`";
+
+figures! {
+    /// Times of the window, in the order of `run.json`.
+    TIME of RunRecord;
+
+    WALL_S, "time.wall_s", "time", Seconds, UserSpace, null: "",
+        "closing − opening of the gate, loading included; the last look at the engine (with residency, where the log called for it) and the closing's own milliseconds are in it",
+        |run| run.time.wall_s;
+    USER_S, "time.engine_user_s", "CPU time in user mode", Seconds, UserSpace, null: "`attach`",
+        "CPU time of the engine and of the children that it waited for",
+        |run| run.time.engine_user_s;
+    SYSTEM_S, "time.engine_system_s", "CPU time in the kernel", Seconds, UserSpace, null: "`attach`",
+        "the same in the kernel",
+        |run| run.time.engine_system_s;
+}
+
+figures! {
+    /// What the engine printed, in the order of `run.json`.
+    ENGINE of RunRecord;
+
+    TOKENS_PER_S, "engine.tokens_per_s", "tok/s", PerSecond, Engine, null: NOT_PRINTED,
+        "generated tokens per second, of the generation alone; never tokens / wall time",
+        |run| run.engine.tokens_per_s;
+    LOAD_S, "engine.load_s", "load time", Seconds, Engine, null: "the form has none",
+        "the engine's load time. llama.cpp overwrites it at its first evaluation",
+        |run| run.engine.load_s;
+    PROMPT_S, "engine.prompt_s", "prompt time", Seconds, Engine, null: NOT_PRINTED,
+        "time of the prompt",
+        |run| run.engine.prompt_s;
+    PROMPT_TOKENS, "engine.prompt_tokens", "prompt tokens", Count, Engine, null: NOT_PRINTED,
+        "tokens of the prompt",
+        |run| run.engine.prompt_tokens;
+    PROMPT_TOKENS_PER_S, "engine.prompt_tokens_per_s", "prompt tok/s", PerSecond, Engine, null: NOT_PRINTED,
+        "prompt tokens per second",
+        |run| run.engine.prompt_tokens_per_s;
+    EVAL_S, "engine.eval_s", "generation time", Seconds, Engine, null: NOT_PRINTED,
+        "time of the generation",
+        |run| run.engine.eval_s;
+    EVAL_TOKENS, "engine.eval_tokens", "tokens generated", Count, Engine, null: NOT_PRINTED,
+        "what the form counts: decode runs, or generated tokens, whichever the printed rate is over",
+        |run| run.engine.eval_tokens;
+    TOTAL_S, "engine.total_s", "engine's total", Seconds, Engine, null: NOT_PRINTED,
+        "the engine's total",
+        |run| run.engine.total_s;
+    LOAD_END_S, "engine.load_end_s", "load's end by the log", Seconds, Engine, null: NOT_PRINTED,
+        "arrival of the line that marks the end of loading − opening of the gate. Of several lines the most certain, of equals the last",
+        |run| run.engine.load_end_s;
+}

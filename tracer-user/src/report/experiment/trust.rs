@@ -1,0 +1,179 @@
+//! What cannot be trusted: runs that are missing, unsound, not alike or not judged.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    report::document::{Document, Note, Tone},
+    schema::{ExperimentRecord, ExperimentRunRecord, RunOutcome},
+    stats::experiment::threshold::Unjudged,
+};
+
+use super::{
+    cells::{pressure, short, values, varied},
+    disagreement::disagreeing,
+    groups::{Group, MemoryClass, unsound},
+    thresholds::ModelThreshold,
+};
+
+/// How many runs were made.
+pub(super) fn runs_made(experiment: &ExperimentRecord) -> String {
+    let with = |outcome| {
+        let runs = experiment.runs.iter();
+        runs.filter(|run| run.outcome == outcome).count()
+    };
+    format!(
+        "{} runs planned: {} finished, {} failed, {} not made.",
+        experiment.runs.len(),
+        with(RunOutcome::Finished),
+        with(RunOutcome::Failed),
+        with(RunOutcome::Missing)
+    )
+}
+
+/// Which of the finished runs count, and whether they are of one kind.
+pub(super) fn standing(experiment: &ExperimentRecord) -> Vec<Note> {
+    let mut notes = Vec::new();
+    let mut caution = |words: String| notes.push(Note::new(Tone::Caution, words));
+    let bare = experiment
+        .runs
+        .iter()
+        .filter(|run| run.outcome == RunOutcome::Finished && run.record.is_none());
+    let bare = bare.count();
+    if bare > 0 {
+        caution(format!(
+            "{bare} finished runs have no record and are in no table."
+        ));
+    }
+    let unsound = experiment.runs.iter().filter_map(|run| {
+        let why = unsound(run.record.as_ref()?)?;
+        Some(format!("run {}: {why}", run.number))
+    });
+    let unsound: Vec<String> = unsound.collect();
+    if !unsound.is_empty() {
+        caution(format!(
+            "NOT SOUND, shown among the runs and in no median: {}.",
+            unsound.join("; ")
+        ));
+    }
+    let has = |class| {
+        let mut runs = experiment.runs.iter();
+        runs.any(|run| MemoryClass::of_pressure(run.pressure) == class)
+    };
+    if has(MemoryClass::Balloon) && has(MemoryClass::Cgroup) {
+        caution("Balloon and cgroup are different experiments (the whole machine is short of memory, or the engine alone is): their runs are never pooled or compared here.".to_owned());
+    }
+    notes
+}
+
+/// All that a reader has to know before quoting a figure.
+pub(super) fn trust(
+    document: &mut Document,
+    experiment: &ExperimentRecord,
+    groups: &[Group<'_>],
+    thresholds: &[ModelThreshold],
+) {
+    let mut doubts = failures(experiment);
+    doubts.extend(groups.iter().flat_map(of_group));
+    doubts.extend(thresholds.iter().flat_map(unjudged));
+    doubts.extend(experiment.notes.iter().map(|note| format!("Note: {note}.")));
+    let standing = standing(experiment);
+    document.heading(2, "What cannot be trusted");
+    if doubts.is_empty() && standing.is_empty() {
+        document.paragraph("Nothing was found: every planned run counts, and no run lies apart.");
+        return;
+    }
+    document.notes(standing);
+    document.list(doubts);
+}
+
+/// Runs of one cell that were not alike.
+fn of_group(group: &Group<'_>) -> Vec<String> {
+    let mut doubts = Vec::new();
+    if let Err(why) = &group.pooled {
+        doubts.push(format!("{}: NOT POOLED: {why}.", group.name));
+    }
+    for run in disagreeing(group) {
+        let beside = if run.beside.is_empty() {
+            "nothing in its record differs".to_owned()
+        } else {
+            run.beside.join("; ")
+        };
+        doubts.push(format!(
+            "Run {} ({}) disagrees with its siblings in {}; likely cause: {beside}.",
+            run.run,
+            group.name,
+            run.figures.join(", ")
+        ));
+    }
+    doubts
+}
+
+/// Runs that say nothing about the threshold.
+fn unjudged(threshold: &ModelThreshold) -> Vec<String> {
+    let mut doubts = Vec::new();
+    for (run, why) in threshold
+        .verdict
+        .sizes
+        .iter()
+        .flat_map(|size| &size.unjudged)
+        // A run that failed is named with its reason already.
+        .filter(|(_, why)| *why != Unjudged::Failed)
+    {
+        doubts.push(format!(
+            "{}: run {run} says nothing about the threshold: {why}.",
+            threshold.label()
+        ));
+    }
+    if !threshold.left_out.is_empty() {
+        doubts.push(format!(
+            "{}: left out of the threshold: {}.",
+            threshold.label(),
+            threshold.left_out.join("; ")
+        ));
+    }
+    doubts
+}
+
+/// Runs that have nothing to show, and why: those of one cell and one reason together.
+fn failures(experiment: &ExperimentRecord) -> Vec<String> {
+    let axes = varied(experiment);
+    let mut found: BTreeMap<(String, String), Vec<u64>> = BTreeMap::new();
+    for run in &experiment.runs {
+        if let Some(what) = failure(run) {
+            let mut cell = vec![
+                run.cell
+                    .get("model")
+                    .map_or("", |model| short(model))
+                    .to_owned(),
+                pressure(run.pressure),
+                values(&run.cell, &axes),
+            ];
+            cell.retain(|part| !part.is_empty());
+            let runs = found.entry((cell.join(", "), what)).or_default();
+            runs.push(run.number);
+        }
+    }
+    let mut found: Vec<_> = found.into_iter().collect();
+    found.sort_by_key(|(_, runs)| runs.first().copied());
+    found
+        .into_iter()
+        .map(|((cell, what), runs)| {
+            let one = if runs.len() == 1 { "Run" } else { "Runs" };
+            let runs: Vec<String> = runs.iter().map(u64::to_string).collect();
+            format!("{one} {} ({cell}){what}", runs.join(", "))
+        })
+        .collect()
+}
+
+fn failure(run: &ExperimentRunRecord) -> Option<String> {
+    let reason = |otherwise: &str| run.failure.clone().unwrap_or_else(|| otherwise.to_owned());
+    match run.outcome {
+        RunOutcome::Missing => Some(format!(": {}", reason("it has not been made"))),
+        RunOutcome::Failed => Some(format!(" failed: {}", reason("no reason is given"))),
+        RunOutcome::Finished if run.record.is_none() => Some(format!(
+            "without a record: {}",
+            reason("its run.json is missing")
+        )),
+        RunOutcome::Finished => None,
+    }
+}

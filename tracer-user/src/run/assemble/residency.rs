@@ -1,0 +1,56 @@
+//! Residency over the run → the record.
+
+use tracer_common::page::PAGE_BYTES;
+
+use crate::{
+    run::watch::residency_moments::ResidencyMoment, schema::ResidencyPointRecord, stats::Nanos,
+};
+
+/// Residency of the models over the run.
+#[derive(Clone, Debug, Default)]
+pub struct ResidencyCourse {
+    /// Before the start.
+    pub before: ResidencyMoment,
+    /// When loading ended, where that was noticed.
+    pub load_end: Option<ResidencyMoment>,
+    /// When the engine printed its timings, where that was noticed.
+    pub last_token: Option<ResidencyMoment>,
+    /// After the end.
+    pub after: ResidencyMoment,
+    /// At other moments.
+    pub others: Vec<ResidencyMoment>,
+}
+
+/// Residency over time: by the events, and by the kernel's own count where it was asked.
+pub(super) fn residency_course(
+    by_events: &[(Nanos, Vec<Option<u64>>)],
+    course: &ResidencyCourse,
+    opened_nanos: u64,
+) -> Vec<ResidencyPointRecord> {
+    let at_s = |nanos: u64| nanos.saturating_sub(opened_nanos) as f64 / 1e9;
+    let mut points: Vec<ResidencyPointRecord> = by_events
+        .iter()
+        .map(|(time, pages)| ResidencyPointRecord {
+            at_s: at_s(time.0),
+            by_events_bytes: pages
+                .iter()
+                .map(|pages| pages.map(|pages| pages * PAGE_BYTES))
+                .collect(),
+            ..ResidencyPointRecord::default()
+        })
+        .collect();
+    let moments = std::iter::once(&course.before)
+        .chain(&course.load_end)
+        .chain(&course.last_token)
+        .chain(&course.others)
+        .chain(std::iter::once(&course.after));
+    points.extend(moments.map(|moment| ResidencyPointRecord {
+        at_s: at_s(moment.at_nanos),
+        by_events_bytes: Vec::new(),
+        by_cachestat_bytes: Some(moment.bytes.clone()),
+        dirty_bytes: Some(moment.dirty_bytes.clone()),
+        recently_evicted_bytes: Some(moment.recently_evicted_bytes.clone()),
+    }));
+    points.sort_by(|one, other| one.at_s.total_cmp(&other.at_s));
+    points
+}

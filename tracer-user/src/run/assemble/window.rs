@@ -1,0 +1,364 @@
+//! The closed window → the record, member by member.
+
+use std::collections::BTreeSet;
+
+use tracer_common::program::Program;
+
+use crate::{
+    assemble::{identity, stream_members},
+    place::{ModelPieces, Subject, SubjectModel},
+    probe::{Aggregates, ModelAggregates, ProgramRun},
+    run::{
+        checks::{self, ModelSides, attribution as attribution_checks},
+        stream::FinishedStream,
+        window::{Bracket, ClosedWindow},
+    },
+    schema::{Check, ModelRecord, RunRecord},
+    stats::{ModelFigures, Nanos},
+};
+
+use super::{
+    attribution::{self, Surroundings},
+    device::device,
+    losses::{losses, losses_of_reads, overhead},
+    model::{ReadSides, cache, files_of, in_first_pid_namespace, reads},
+    residency::{ResidencyCourse, residency_course},
+};
+
+/// What was observed beside the window.
+#[derive(Clone, Copy, Debug)]
+pub struct Observed<'a> {
+    /// What is traced.
+    pub subject: &'a Subject,
+    /// What the models are made of, by slot.
+    pub pieces: &'a [ModelPieces],
+    /// Residency over the run.
+    pub course: &'a ResidencyCourse,
+    /// The engine's processes.
+    pub engine_process_ids: &'a BTreeSet<u32>,
+}
+
+/// Fills in everything of a record that comes from the window.
+pub fn fill(record: &mut RunRecord, mut window: ClosedWindow, observed: Observed<'_>) {
+    record.notes.append(&mut window.faults);
+    let brackets = (
+        std::mem::take(&mut window.opening),
+        std::mem::take(&mut window.closing),
+    );
+    let tracer_cpu_s = window.tracer_cpu.as_secs_f64();
+    let ended = Ended::of(window, observed);
+    record.time.wall_s = ended.closed.since(ended.opened).unwrap_or(0) as f64 / 1e9;
+    record.notes.extend(ended.notes());
+    record.checks = ended.checks_of_the_whole();
+    record.residency_course =
+        residency_course(&ended.stream.residency, observed.course, ended.opened.0);
+    let models: Vec<ModelRecord> = observed
+        .subject
+        .models
+        .iter()
+        .enumerate()
+        .filter_map(|(slot, model)| ended.model(slot, model, record))
+        .collect();
+    for (slot, (opening, closing)) in brackets.0.iter().zip(&brackets.1).enumerate() {
+        ended.add_device(slot, opening, closing, record);
+    }
+    record.notes.extend(shared_blocks(observed.subject));
+    record.checks.push(same_extents(observed.subject));
+    record.loss = losses(&ended.aggregates, &ended.programs);
+    record.overhead = overhead(&ended.programs, &ended.stream, tracer_cpu_s);
+    record.complete = ended.lost_events == 0
+        && record.loss.unseen_completions == 0
+        && record.loss.late_issues == 0
+        && record.violations().next().is_none();
+    if ended.has_several_models() {
+        record.models = models;
+    } else {
+        record.single = models.into_iter().next();
+    }
+}
+
+/// The window after its end: both roads are whole.
+struct Ended<'a> {
+    observed: Observed<'a>,
+    aggregates: Aggregates,
+    stream: FinishedStream,
+    programs: Vec<ProgramRun>,
+    /// Whether the kernel side counted each model's reads: else the records are the only road.
+    kernel_counts: bool,
+    opened: Nanos,
+    closed: Nanos,
+    /// Records of reads that found no room.
+    lost_records: u64,
+    /// Records of any kind that found no room.
+    lost_events: u64,
+}
+
+impl<'a> Ended<'a> {
+    fn of(window: ClosedWindow, observed: Observed<'a>) -> Self {
+        let mut aggregates = window.aggregates;
+        let closed = Nanos(window.closed_nanos);
+        let stream = window
+            .stream
+            .finish(closed, &aggregates.waiting, &aggregates.unseen_at_end);
+        if !window.kernel_counts {
+            stream
+                .undivided
+                .complete(&mut aggregates, &stream.models, &stream.latency_buckets);
+        }
+        let lost = aggregates.lost_records;
+        let lost_records = losses_of_reads(&lost);
+        Self {
+            observed,
+            lost_records,
+            lost_events: lost.total(),
+            aggregates,
+            stream,
+            programs: window.programs,
+            kernel_counts: window.kernel_counts,
+            opened: Nanos(window.opened_nanos),
+            closed,
+        }
+    }
+
+    fn has_several_models(&self) -> bool {
+        self.observed.subject.models.len() > 1
+    }
+
+    fn has_program(&self, name: Program) -> bool {
+        self.programs.iter().any(|run| run.program == name)
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if !self.kernel_counts {
+            notes.push(
+                "this kernel's eBPF cannot count a model's reads in the kernel (Linux 5.17 can): figures come from the records alone, without a second road to compare them with"
+                    .to_owned(),
+            );
+        }
+        let foreign_ns: u64 = self
+            .stream
+            .waits_by_process
+            .iter()
+            .filter(|(process, _)| !self.observed.engine_process_ids.contains(process))
+            .map(|(_, nanos)| nanos)
+            .sum();
+        if foreign_ns > 0 && in_first_pid_namespace() {
+            notes.push(format!(
+                "processes that are not the engine's waited {:.3} s for pages of the models; these waits are in the stalls",
+                foreign_ns as f64 / 1e9
+            ));
+        }
+        notes
+    }
+
+    fn checks_of_the_whole(&self) -> Vec<Check> {
+        let mut checks = if self.kernel_counts {
+            checks::of_stream(&self.aggregates, &self.stream)
+        } else {
+            Vec::new()
+        };
+        checks.push(checks::of_programs(&self.programs));
+        checks
+    }
+
+    /// One model; its notes and checks go into the record of the run. None where a side does not know it.
+    fn model(
+        &self,
+        slot: usize,
+        model: &SubjectModel,
+        record: &mut RunRecord,
+    ) -> Option<ModelRecord> {
+        let kernel = self.aggregates.models.get(slot)?;
+        let figures = self.stream.models.get(slot)?;
+        let buckets = self.stream.latency_buckets.get(slot)?;
+        let number = u16::try_from(slot).ok()?;
+        let unfinished = checks::unfinished(&self.aggregates, &self.stream.locator, number);
+        let prefix = if self.has_several_models() {
+            format!("{}: ", model.name)
+        } else {
+            String::new()
+        };
+        let mut own = ModelRecord {
+            model: identity(self.observed.subject, model, self.observed.pieces.get(slot)),
+            cache: cache(model, &self.aggregates, self.observed.course, slot),
+            accountings: self
+                .stream
+                .accountings
+                .as_ref()
+                .and_then(|accountings| accountings.get(slot))
+                .map(|figures| stream_members::accountings(figures)),
+            ..ModelRecord::default()
+        };
+        self.attribute(slot, model, &prefix, &mut own, record);
+        if let Some(reason) = &own.model.without_sectors {
+            record.notes.push(format!(
+                "{}: no figures of reads, those of the page cache only: {reason}",
+                model.name
+            ));
+            return Some(own);
+        }
+        let sides = ReadSides {
+            subject: self.observed.subject,
+            model,
+            kernel,
+            kernel_counts: self.kernel_counts,
+            figures,
+            unfinished,
+            engine_process_ids: self.observed.engine_process_ids,
+        };
+        record.checks.extend(if self.kernel_counts {
+            ModelSides {
+                name: &prefix,
+                kernel,
+                stream: figures,
+                stream_latency: buckets,
+                unfinished,
+                merged_after_requeue: self.merged_after_requeue(),
+                lost_records: self.lost_records,
+                data_bytes: sides.data_bytes(),
+            }
+            .checks()
+        } else {
+            checks::of_records(&prefix, figures, unfinished)
+        });
+        own.reads = Some(reads(&sides));
+        self.add_order_and_speed(kernel, figures, unfinished.unseen, &mut own);
+        Some(own)
+    }
+
+    fn add_order_and_speed(
+        &self,
+        kernel: &ModelAggregates,
+        figures: &ModelFigures,
+        unseen: u64,
+        own: &mut ModelRecord,
+    ) {
+        // A read that ended unseen and was noticed after the window kept the device busy in the stream.
+        let busy_is_known = unseen == kernel.issues.unseen_completions;
+        let untimed = || {
+            let devices = self.aggregates.devices.iter();
+            devices.map(|(_, completes)| completes.unmatched).sum()
+        };
+        own.gaps = Some(stream_members::gaps(kernel.issues.gaps, figures));
+        own.bandwidth = Some(stream_members::bandwidth(figures, busy_is_known));
+        own.latency_us = Some(stream_members::latency(
+            figures,
+            (!self.has_several_models()).then(untimed),
+        ));
+    }
+
+    /// Requeued requests of all devices that never came back.
+    fn merged_after_requeue(&self) -> u64 {
+        let devices = self.aggregates.devices.iter();
+        devices
+            .map(|(issues, _)| issues.absorbed_after_requeue)
+            .sum()
+    }
+
+    /// What the model's reads were for, where that was looked at.
+    fn attribute(
+        &self,
+        slot: usize,
+        model: &SubjectModel,
+        prefix: &str,
+        own: &mut ModelRecord,
+        record: &mut RunRecord,
+    ) {
+        let (Some(figures), Some(pieces), Some(kernel)) = (
+            self.stream.attributions.get(slot),
+            self.observed.pieces.get(slot),
+            self.aggregates.models.get(slot),
+        ) else {
+            return;
+        };
+        record.notes.extend(pieces.notes.iter().cloned());
+        let around = Surroundings {
+            pieces,
+            opened: self.opened,
+            has_sectors: own.model.without_sectors.is_none(),
+            waits_observed: self.has_program(Program::Switch),
+            faults_observed: self.has_program(Program::PageFault),
+            lookups_observed: self.has_program(Program::PageLookup),
+            data_bytes: own.model.data_bytes,
+            calls: &self.stream.calls,
+            last_probed: self.stream.last_probed,
+        };
+        attribution::fill(own, figures, &around);
+        if !self.kernel_counts {
+            own.cache.refaults = Some(figures.pages.refaulted_pages);
+        }
+        record.checks.extend(attribution_checks::of_model(
+            prefix,
+            kernel,
+            &files_of(model, &self.aggregates),
+            figures,
+            self.lost_events,
+        ));
+    }
+
+    /// One device: its checks, what it did, and whose reads it served.
+    fn add_device(
+        &self,
+        slot: usize,
+        opening: &Bracket,
+        closing: &Bracket,
+        record: &mut RunRecord,
+    ) {
+        let Some(disk) = self.observed.subject.disks.get(slot) else {
+            return;
+        };
+        record.checks.extend(checks::of_device(
+            &disk.name,
+            slot,
+            &self.aggregates,
+            opening,
+            closing,
+            disk.counts(),
+        ));
+        let statistics = checks::statistics_window(opening, closing);
+        let device = device(self.observed.subject, slot, &self.aggregates, statistics);
+        if let Some((issues, _)) = self.aggregates.devices.get(slot) {
+            let share =
+                attribution::device_share(&disk.name, issues, device.statistics_sectors_read);
+            let short = if self.kernel_counts {
+                0
+            } else {
+                self.lost_records
+            };
+            record
+                .checks
+                .push(attribution_checks::of_share(&share, short));
+            record.device_share.push(share);
+        }
+        record.devices.push(device);
+    }
+}
+
+/// Files whose reads cannot be told from those of another file.
+fn shared_blocks(subject: &Subject) -> impl Iterator<Item = String> {
+    subject
+        .files
+        .iter()
+        .filter(|file| file.extents.extents.iter().any(|extent| extent.shared))
+        .map(|file| {
+            format!(
+                "{} shares blocks with another file (reflink): reads of those count as the model's, whoever wanted them",
+                file.path.display()
+            )
+        })
+}
+
+fn same_extents(subject: &Subject) -> Check {
+    let moved = subject.moved_files();
+    Check {
+        name: "the models' extents are the same after the run".to_owned(),
+        holds: Some(moved.is_empty()),
+        left: "extents before".to_owned(),
+        right: if moved.is_empty() {
+            "the same after".to_owned()
+        } else {
+            format!("moved or rewritten during the run: {moved:?}")
+        },
+    }
+}

@@ -1,0 +1,38 @@
+//! Records of the engine's functions and lines of its log → marks, by their time.
+
+use tracer_common::record::MarkRecord;
+
+use crate::stats::{Nanos, phases::phase::TimedMark};
+
+use super::Stream;
+
+impl Stream {
+    /// Time has come to `now`: marks of the log before that count first.
+    pub(super) fn reach(&mut self, now: Nanos) {
+        while self.log_marks.front().is_some_and(|mark| mark.time <= now) {
+            if let Some(mark) = self.log_marks.pop_front() {
+                self.mark_all(mark);
+            }
+        }
+    }
+
+    fn mark_all(&mut self, mark: TimedMark) {
+        for attribution in &mut self.reads.takers.attributions {
+            attribution.mark(mark);
+        }
+    }
+
+    pub(super) fn mark(&mut self, record: &MarkRecord) {
+        self.counts.marks += 1;
+        if !self.shared.is_engine(record.process_id) {
+            self.counts.foreign_marks += 1;
+            return;
+        }
+        if record.returns == 0 || self.symbols.only_returns(record.symbol) {
+            *self.calls.entry(record.symbol).or_default() += 1;
+        }
+        if let Some(mark) = self.symbols.meaning(record) {
+            self.mark_all(mark);
+        }
+    }
+}
