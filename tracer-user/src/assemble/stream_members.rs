@@ -3,7 +3,7 @@
 use tracer_common::gap::GAP_CLASSES;
 
 use crate::{
-    schema::{AccountingRecord, ExpectationRecord, FitRecord, GapsRecord, OrderRecord},
+    schema::{AccountingRecord, ExpectationRecord, FitRecord, GapsRecord},
     stats::{
         ModelFigures,
         audit::{
@@ -16,22 +16,11 @@ use crate::{
 /// Gaps. `counts` are those of the classes, by [`tracer_common::gap::GapClass::slot`]; all else is the stream's.
 pub fn gaps(counts: [u64; GAP_CLASSES], figures: &ModelFigures) -> GapsRecord {
     let classes = figures.gaps.with_counts(counts);
-    let order = &figures.gaps_file_order;
     GapsRecord {
-        sequential: classes.sequential,
-        small: classes.small,
-        medium: classes.medium,
-        large: classes.large,
-        backward: classes.backward,
-        count: classes.count,
+        classes,
+        count: classes.count(),
         backward_overlapping: figures.backward_overlap.overlapping,
-        file_order: OrderRecord {
-            sequential: order.sequential.count,
-            small: order.small.count,
-            medium: order.medium.count,
-            large: order.large.count,
-            backward: order.backward.count,
-        },
+        file_order: figures.gaps_file_order.map(|gap| gap.count),
         stream_sequential_share: figures.gaps_stream_aware.sequential.share,
         distances: figures.distances.clone(),
         mean_queue_depth: figures.queue_depth.mean,
@@ -61,7 +50,7 @@ fn accounting(figures: &AccountingFigures) -> AccountingRecord {
         total_bytes: figures.total_bytes,
         unique_bytes: figures.unique_bytes,
         amplification: figures.amplification,
-        gaps: figures.gaps.count,
+        gaps: figures.gaps.count(),
         sequential: figures.gaps.sequential,
         small: figures.gaps.small,
         medium: figures.gaps.medium,

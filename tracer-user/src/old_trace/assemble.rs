@@ -293,7 +293,7 @@ fn all_reads(device: &DeviceFindings) -> ModelIdentity {
 }
 
 fn gap_counts(figures: &ModelFigures) -> [u64; tracer_common::gap::GAP_CLASSES] {
-    figures.gaps.classes().map(|(_, gap)| gap.count)
+    figures.gaps.map(|gap| gap.count).in_slots()
 }
 
 fn reads(device: &DeviceFindings, identity: &ModelIdentity, thread: Option<u32>) -> ReadsRecord {

@@ -48,7 +48,11 @@ fn assert_four_reads(record: &BlockTraceRecord, what: &str) {
     );
     assert_eq!(reads.amplification, Some(1.0), "{what}");
     let gaps = record.model.gaps.as_ref().unwrap();
-    assert_eq!((gaps.sequential.count, gaps.count), (3, 3), "{what}");
+    assert_eq!(
+        (gaps.classes.sequential.count, gaps.count),
+        (3, 3),
+        "{what}"
+    );
     assert!(record.complete && !record.partial, "{what}: {record:?}");
 }
 
@@ -110,7 +114,7 @@ fn a_barrier_says_nothing_of_the_direction() {
     assert_eq!((reads.count, reads.total_bytes), (6, 1_179_648));
     assert_eq!((reads.amplification, reads.sizes.len()), (Some(1.0), 1));
     let gaps = record.model.gaps.as_ref().unwrap();
-    assert_eq!((gaps.sequential.count, gaps.count), (5, 5));
+    assert_eq!((gaps.classes.sequential.count, gaps.count), (5, 5));
     // Of a write it says nothing either.
     let text = fs::read_to_string(given("barrier-letter.txt")).unwrap();
     let writes = text.replace(" RB ", " WSB ").replace("   R ", "   W ");

@@ -30,12 +30,12 @@ pub use inspection::{
 };
 pub use of_model::accounting::AccountingRecord;
 pub use of_model::attribution::{
-    CallCount, DeviceShareRecord, KindBytes, MarksRecord, PageCacheRecord, PhaseGapsRecord,
-    PhaseRecord, ShareClass, TensorRecord, TokenRecord, WaitRecord,
+    CallCount, DeviceShareRecord, KindBytes, MarksRecord, PageCacheRecord, PhaseRecord, ShareClass,
+    TensorRecord, TokenRecord, WaitRecord,
 };
 pub use of_model::identity::{ExpertsRecord, ModelFileRecord, ModelIdentity};
 pub use of_model::model::{CacheRecord, ModelRecord};
-pub use of_model::reads::{GapsRecord, OrderRecord, ReadsRecord};
+pub use of_model::reads::{GapsRecord, ReadsRecord};
 pub use of_run::checks::Check;
 pub use of_run::course::{
     BufferRecord, CgroupPointRecord, MemoryPointRecord, ProcessPointRecord, ResidencyPointRecord,
@@ -54,8 +54,12 @@ pub use of_run::run::{
 
 // Where a figure of `stats` is a member as it is, there is one type for both.
 pub use crate::stats::{
-    order::{distances::DistanceBucket, gaps::GapFigure},
+    order::{
+        distances::DistanceBucket,
+        gaps::{ByGapClass, GapFigure},
+    },
     pages::figures::EvictionsByAgent,
+    phases::reads::PhaseGaps,
     reads::{
         bandwidth::BandwidthFigures, latency::LatencyFigures, process_share::ProcessShare,
         sizes::SizeCount,

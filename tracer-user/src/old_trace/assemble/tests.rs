@@ -286,7 +286,7 @@ fn with_a_model_only_its_overlap_counts() {
     );
     assert_eq!((reads.writes, reads.write_bytes), (Some(1), Some(4 * 512)));
     let gaps = record.model.gaps.as_ref().unwrap();
-    assert_eq!((gaps.count, gaps.small.count), (1, 1));
+    assert_eq!((gaps.count, gaps.classes.small.count), (1, 1));
     let device = &record.devices[0];
     assert_eq!(
         (device.reads, device.other_reads, device.other_read_bytes),

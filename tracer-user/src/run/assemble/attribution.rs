@@ -11,12 +11,11 @@ use crate::{
     place::ModelPieces,
     schema::{
         CallCount, DeviceShareRecord, KindBytes, MarksRecord, ModelRecord, PageCacheRecord,
-        PhaseGapsRecord, PhaseRecord, ShareClass, TensorRecord, TokenRecord, WaitRecord,
+        PhaseRecord, ShareClass, TensorRecord, TokenRecord, WaitRecord,
     },
     stats::{
         Nanos,
         formulas::{amplification, coverage, need_factor, ratio},
-        order::gaps::GapFigures,
         phases::{
             attribution::AttributionFigures,
             phase::{LoadEndBasis, Phase},
@@ -207,9 +206,7 @@ fn phase_record(
         average_bytes_per_s: arrived_bytes
             .filter(|_| duration_s > 0.0)
             .map(|bytes| bytes as f64 / duration_s),
-        gaps: reads
-            .filter(|_| around.has_sectors)
-            .map(|reads| gaps(&reads.gaps, &reads.gaps_stream_aware)),
+        gaps: reads.filter(|_| around.has_sectors).map(|reads| reads.gaps),
         latency_us: reads
             .filter(|_| around.has_sectors)
             .map(|reads| reads.latency_us),
@@ -224,17 +221,6 @@ fn phase_record(
             .as_ref()
             .filter(|_| around.has_sectors)
             .map(|pieces| by_kind(pieces, around.pieces)),
-    }
-}
-
-fn gaps(figures: &GapFigures, stream: &GapFigures) -> PhaseGapsRecord {
-    PhaseGapsRecord {
-        sequential: figures.sequential,
-        small: figures.small,
-        medium: figures.medium,
-        large: figures.large,
-        backward: figures.backward,
-        stream_sequential_share: stream.sequential.share,
     }
 }
 

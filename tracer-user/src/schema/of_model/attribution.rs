@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::schema::{GapFigure, LatencyFigures};
+use crate::schema::{LatencyFigures, PhaseGaps};
 
 /// A phase of the run.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -36,7 +36,7 @@ pub struct PhaseRecord {
     /// Bytes that arrived / duration.
     pub average_bytes_per_s: Option<f64>,
     /// Gaps; a gap belongs to the later read.
-    pub gaps: Option<PhaseGapsRecord>,
+    pub gaps: Option<PhaseGaps>,
     /// Latency of its reads, microseconds.
     pub latency_us: Option<LatencyFigures>,
     /// Page faults on the model.
@@ -52,23 +52,6 @@ pub struct PhaseRecord {
     pub waits: WaitRecord,
     /// Bytes read by kind of tensor, the largest first.
     pub kinds: Option<Vec<KindBytes>>,
-}
-
-/// Gaps of a phase.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct PhaseGapsRecord {
-    /// Gap 0.
-    pub sequential: GapFigure,
-    /// 0 < gap < 128 KiB.
-    pub small: GapFigure,
-    /// 128 KiB ≤ gap ≤ 1 MiB.
-    pub medium: GapFigure,
-    /// Gap > 1 MiB.
-    pub large: GapFigure,
-    /// Gap < 0.
-    pub backward: GapFigure,
-    /// Share of gaps whose read continues one of the last 32 reads.
-    pub stream_sequential_share: Option<f64>,
 }
 
 /// Waits, seconds. Null where they were not observed.

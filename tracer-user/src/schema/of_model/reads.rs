@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::schema::{DistanceBucket, GapFigure, ProcessShare, SizeCount};
+use crate::schema::{ByGapClass, DistanceBucket, GapFigure, ProcessShare, SizeCount};
 
 /// Reads that reached the device.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -48,25 +48,17 @@ pub struct ReadsRecord {
     pub process_share: ProcessShare,
 }
 
-/// Gaps between consecutive reads on a device.
+/// Gaps between consecutive reads on a device: the counts of one road, and what only the stream of reads can tell.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct GapsRecord {
-    /// Gap 0.
-    pub sequential: GapFigure,
-    /// 0 < gap < 128 KiB.
-    pub small: GapFigure,
-    /// 128 KiB ≤ gap ≤ 1 MiB.
-    pub medium: GapFigure,
-    /// Gap > 1 MiB.
-    pub large: GapFigure,
-    /// Gap < 0.
-    pub backward: GapFigure,
+    #[serde(flatten)]
+    pub classes: ByGapClass<GapFigure>,
     /// Gaps: reads − devices.
     pub count: u64,
     /// Backward reads that overlap the read before them.
     pub backward_overlapping: u64,
-    /// The same classes over offsets in the files.
-    pub file_order: OrderRecord,
+    /// Gaps of each class over offsets in the files.
+    pub file_order: ByGapClass<u64>,
     /// Share of gaps whose read continues one of the last 32 reads.
     pub stream_sequential_share: Option<f64>,
     /// Signed distances, in powers of two.
@@ -75,19 +67,4 @@ pub struct GapsRecord {
     pub mean_queue_depth: Option<f64>,
     /// Largest number of the model's reads in flight.
     pub largest_queue_depth: Option<u64>,
-}
-
-/// The classes over another order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct OrderRecord {
-    /// Gap 0.
-    pub sequential: u64,
-    /// 0 < gap < 128 KiB.
-    pub small: u64,
-    /// 128 KiB ≤ gap ≤ 1 MiB.
-    pub medium: u64,
-    /// Gap > 1 MiB.
-    pub large: u64,
-    /// Gap < 0.
-    pub backward: u64,
 }

@@ -15,7 +15,7 @@ use tracer_common::gap::{GapClass, SECTOR_BYTES};
 
 use crate::stats::{
     formulas::{amplification, ratio},
-    order::gaps::{GapCounts, GapFigures},
+    order::gaps::{ByGapClass, GapCounts, GapFigure},
     reads::unique::ByteSet,
 };
 
@@ -395,7 +395,7 @@ pub struct AccountingFigures {
     /// Total / unique; None where nothing counts.
     pub amplification: Option<f64>,
     /// Gaps from one record to the next.
-    pub gaps: GapFigures,
+    pub gaps: ByGapClass<GapFigure>,
     /// Bytes under this accounting / bytes of the requests: how many records of each read count. None where a part of
     /// the issues counts, and where the trace has no issues.
     pub records_per_read: Option<f64>,

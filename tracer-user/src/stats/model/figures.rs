@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::stats::{
     event::Nanos,
     order::{
-        distances::DistanceBucket, exchange_check::ExchangeCheck, gaps::GapFigures,
+        distances::DistanceBucket,
+        exchange_check::ExchangeCheck,
+        gaps::{ByGapClass, GapFigure},
         overlap::BackwardOverlap,
     },
     reads::{
@@ -23,13 +25,13 @@ pub struct ModelFigures {
     /// What became of the requests.
     pub requests: RequestCounts,
     /// Gaps in device sectors, in the order of the kernel's exchange.
-    pub gaps: GapFigures,
+    pub gaps: ByGapClass<GapFigure>,
     /// The backward ones among them, by overlap with the predecessor.
     pub backward_overlap: BackwardOverlap,
     /// Gaps where a read may continue any of the last 32 ends of its device.
-    pub gaps_stream_aware: GapFigures,
+    pub gaps_stream_aware: ByGapClass<GapFigure>,
     /// Gaps in file offsets.
-    pub gaps_file_order: GapFigures,
+    pub gaps_file_order: ByGapClass<GapFigure>,
     /// Reads that have no place in `gaps_file_order`: their part of the model is no contiguous piece of a
     /// file.
     pub reads_without_file_position: u64,

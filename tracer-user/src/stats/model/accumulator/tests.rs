@@ -123,7 +123,7 @@ proptest! {
         prop_assert_eq!(figures.requests.in_flight_reads, truth.in_flight_reads);
         prop_assert_eq!(figures.latency_us.count, truth.ended_reads);
         prop_assert_eq!(
-            figures.gaps.classes().map(|(_, figure)| figure.count),
+            figures.gaps.map(|figure| figure.count).in_slots(),
             truth.gaps,
         );
         let overlap = figures.backward_overlap;
