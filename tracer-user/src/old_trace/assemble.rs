@@ -16,7 +16,7 @@ use crate::{
     },
     stats::{
         ModelFigures,
-        audit::matching::Expectation,
+        audit::matching::{Expectation, explain},
         formulas::{amplification, coverage},
         reads::latency::LatencyFigures,
     },
@@ -156,9 +156,8 @@ pub fn audit_record(
         model: found.model,
         first_sector: device.range.map(|(first, _)| first),
         end_sector: device.range.map(|(_, end)| end),
-        accountings: stream_members::accountings(&device.accountings),
-        expectation: expected
-            .map(|expected| stream_members::expectation(&device.accountings, expected)),
+        accountings: device.accountings.clone(),
+        expectation: expected.map(|expected| explain(&device.accountings, expected)),
         partial: partial_reason.is_some(),
         partial_reason,
         complete: loss.is_none()

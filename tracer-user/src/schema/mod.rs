@@ -15,7 +15,7 @@ mod of_run;
 #[cfg(test)]
 mod tests;
 
-pub use audit::{AUDIT_SCHEMA_VERSION, AuditRecord, ExpectationRecord, FitRecord};
+pub use audit::{AUDIT_SCHEMA_VERSION, AuditRecord};
 pub use block_trace::{BLOCK_TRACE_SCHEMA_VERSION, BlockTraceRecord, TraceLossRecord};
 pub use device_test::{
     DEVICE_TEST_SCHEMA_VERSION, DeviceTestRecord, OrderCostRecord, OtherLoadRecord, PatternRecord,
@@ -28,7 +28,6 @@ pub use experiment::{
 pub use inspection::{
     InspectedExtent, InspectedFile, InspectedGroup, InspectedPiece, ModelInspection,
 };
-pub use of_model::accounting::AccountingRecord;
 pub use of_model::attribution::{
     CallCount, DeviceShareRecord, KindBytes, MarksRecord, PageCacheRecord, PhaseRecord, ShareClass,
     TensorRecord, TokenRecord, WaitRecord,
@@ -54,6 +53,10 @@ pub use of_run::run::{
 
 // Where a figure of `stats` is a member as it is, there is one type for both.
 pub use crate::stats::{
+    audit::{
+        accounting::{AccountingFigures, Action},
+        matching::{Explanation, Fit},
+    },
     order::{
         distances::DistanceBucket,
         gaps::{ByGapClass, GapFigure},

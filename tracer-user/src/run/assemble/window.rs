@@ -185,7 +185,7 @@ impl<'a> Ended<'a> {
                 .accountings
                 .as_ref()
                 .and_then(|accountings| accountings.get(slot))
-                .map(|figures| stream_members::accountings(figures)),
+                .cloned(),
             ..ModelRecord::default()
         };
         self.attribute(slot, model, &prefix, &mut own, record);

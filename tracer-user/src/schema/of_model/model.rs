@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::schema::{
-    AccountingRecord, BandwidthFigures, EvictionsByAgent, GapsRecord, LatencyFigures, MarksRecord,
+    AccountingFigures, BandwidthFigures, EvictionsByAgent, GapsRecord, LatencyFigures, MarksRecord,
     ModelIdentity, PageCacheRecord, PhaseRecord, ReadsRecord, TensorRecord, TokenRecord,
 };
 
@@ -35,7 +35,7 @@ pub struct ModelRecord {
     pub page_cache: Option<PageCacheRecord>,
     /// The same reads under every way of counting their records, where the run was asked for the audit.
     #[serde(default)]
-    pub accountings: Option<Vec<AccountingRecord>>,
+    pub accountings: Option<Vec<AccountingFigures>>,
 }
 
 /// What the page cache did with the model's files.
