@@ -342,13 +342,11 @@ fn devices(analysis: &Analysis) -> Vec<DeviceRecord> {
 fn checks(analysis: &Analysis, loss: &TraceLossRecord) -> Vec<Check> {
     let figures = &analysis.device.figures;
     let mut checks: Vec<Check> = figures
-        .laws
-        .iter()
+        .all_laws()
         .map(|law| Check {
-            name: law.name.clone(),
-            holds: Some(law.holds),
             left: format!("trace: {}", law.left),
             right: format!("trace: {}", law.right),
+            ..law.clone()
         })
         .collect();
     const DISPATCHES: &str = "issues of reads and flushes = blkparse's read dispatches";

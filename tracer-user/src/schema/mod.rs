@@ -35,7 +35,6 @@ pub use of_model::attribution::{
 pub use of_model::identity::{ExpertsRecord, ModelFileRecord, ModelIdentity};
 pub use of_model::model::{CacheRecord, ModelRecord};
 pub use of_model::reads::{GapsRecord, ReadsRecord};
-pub use of_run::checks::Check;
 pub use of_run::course::{
     BufferRecord, CgroupPointRecord, MemoryPointRecord, ProcessPointRecord, ResidencyPointRecord,
     SystemPointRecord,
@@ -57,6 +56,7 @@ pub use crate::stats::{
         accounting::{AccountingFigures, Action},
         matching::{Explanation, Fit},
     },
+    check::Check,
     order::{
         distances::DistanceBucket,
         gaps::{ByGapClass, GapFigure},

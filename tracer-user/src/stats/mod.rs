@@ -9,6 +9,7 @@
 //! observed, is `None`; a zero is a zero that was counted.
 
 pub mod audit;
+pub mod check;
 pub mod event;
 pub mod experiment;
 pub mod formulas;

@@ -208,25 +208,22 @@ impl ModelSides<'_> {
 /// The laws that the records obey by themselves.
 #[must_use]
 pub fn of_records(name: &str, stream: &ModelFigures, unfinished: Unfinished) -> Vec<Check> {
-    let title = |what: &str| format!("{name}{what}");
-    let mut checks = Vec::with_capacity(stream.laws.len());
-    for law in &stream.laws {
-        if law.needs_every_completion && unfinished.unseen > 0 {
-            checks.push(Check::unobserved(
-                title(&format!("stream: {}", law.name)),
-                law.left.to_string(),
-                format!("{} completions were not seen", unfinished.unseen),
-            ));
-            continue;
+    let titled = |law: &Check| Check {
+        name: format!("{name}stream: {}", law.name),
+        ..law.clone()
+    };
+    let of_completions = stream.laws_of_completions.iter().map(|law| {
+        let law = titled(law);
+        if unfinished.unseen > 0 {
+            let why = format!("{} completions were not seen", unfinished.unseen);
+            Check::unobserved(law.name, law.left, why)
+        } else {
+            law
         }
-        checks.push(Check {
-            name: title(&format!("stream: {}", law.name)),
-            holds: Some(law.holds),
-            left: law.left.to_string(),
-            right: law.right.to_string(),
-        });
-    }
-    checks
+    });
+    of_completions
+        .chain(stream.laws.iter().map(titled))
+        .collect()
 }
 
 /// Compares the histograms bucket by bucket; both sides take the same two time stamps.

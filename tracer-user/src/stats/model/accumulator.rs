@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use tracer_common::gap::{GAP_CLASSES, GapClass};
 
 use crate::stats::{
+    check::Check,
     event::{FilePosition, FileRange, Nanos, ReadCompleted, ReadIssued, ReadRequeued},
     formulas::{amplification, coverage, reread_factor},
     order::{
@@ -28,7 +29,7 @@ use crate::stats::{
     },
 };
 
-use super::figures::{DeviceFigures, FileFigures, Law, ModelFigures, ReadFigures, Window};
+use super::figures::{DeviceFigures, FileFigures, ModelFigures, ReadFigures, Window};
 
 /// What there is to read of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -338,6 +339,7 @@ impl ModelAccumulator {
             files: self.file_figures(),
             devices,
             laws,
+            laws_of_completions: laws_of_completions(&requests),
         }
     }
 
@@ -396,7 +398,7 @@ impl ModelAccumulator {
         reads: &ReadFigures,
         overlap: &BackwardOverlap,
         devices: &[DeviceFigures],
-    ) -> Vec<Law> {
+    ) -> Vec<Check> {
         let first_reads = devices
             .iter()
             .map(|device| device.exchange.first_reads)
@@ -410,49 +412,52 @@ impl ModelAccumulator {
             .filter(|device| device.exchange.holds)
             .count() as u64;
         vec![
-            Law::equal(
-                "bytes issued = completed + failed + in flight",
-                requests.total_bytes(),
-                requests.accounted_bytes(),
-            )
-            .needing_every_completion(),
-            Law::equal(
-                "reads = completed + failed + in flight + waiting + absorbed + ended outside",
-                requests.reads,
-                requests.accounted_reads(),
-            )
-            .needing_every_completion(),
-            Law::equal("missed events of requests = 0", requests.missed_events(), 0)
-                .needing_every_completion(),
-            Law::equal(
+            Check::equation(
                 "bytes of file ranges = bytes completed",
                 file_bytes,
                 requests.completed_bytes,
             ),
-            Law::at_most("unique ≤ total", reads.unique_bytes, reads.total_bytes),
-            Law::equal(
+            Check::at_most("unique ≤ total", reads.unique_bytes, reads.total_bytes),
+            Check::equation(
                 "files with unique > size − holes = 0",
                 self.overfull_files(),
                 0,
             ),
-            Law::equal(
+            Check::equation(
                 "gaps + first reads = reads",
                 self.gaps.total() + first_reads,
                 requests.reads,
             ),
-            Law::equal("first reads = devices", first_reads, devices.len() as u64),
-            Law::equal(
+            Check::equation("first reads = devices", first_reads, devices.len() as u64),
+            Check::equation(
                 "each end is a predecessor exactly once, devices",
                 balanced,
                 devices.len() as u64,
             ),
-            Law::equal(
+            Check::equation(
                 "backward gaps by overlap = backward gaps",
                 overlap.total(),
                 self.gaps.count(GapClass::Backward),
             ),
         ]
     }
+}
+
+/// The laws that fail where completions were missed.
+fn laws_of_completions(requests: &RequestCounts) -> Vec<Check> {
+    vec![
+        Check::equation(
+            "bytes issued = completed + failed + in flight",
+            requests.total_bytes(),
+            requests.accounted_bytes(),
+        ),
+        Check::equation(
+            "reads = completed + failed + in flight + waiting + absorbed + ended outside",
+            requests.reads,
+            requests.accounted_reads(),
+        ),
+        Check::equation("missed events of requests = 0", requests.missed_events(), 0),
+    ]
 }
 
 fn signed_difference(left: u64, right: u64) -> i64 {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::stats::{
+    check::Check,
     event::Nanos,
     order::{
         distances::DistanceBucket,
@@ -50,13 +51,20 @@ pub struct ModelFigures {
     /// The devices that its reads went to.
     pub devices: Vec<DeviceFigures>,
     /// The laws that these figures obey if nothing was missed.
-    pub laws: Vec<Law>,
+    pub laws: Vec<Check>,
+    /// Further ones, which fail also where only completions were missed.
+    pub laws_of_completions: Vec<Check>,
 }
 
 impl ModelFigures {
+    /// Those of completions first.
+    pub fn all_laws(&self) -> impl Iterator<Item = &Check> {
+        self.laws_of_completions.iter().chain(&self.laws)
+    }
+
     #[must_use]
     pub fn all_laws_hold(&self) -> bool {
-        self.laws.iter().all(|law| law.holds)
+        self.all_laws().all(|law| law.holds == Some(true))
     }
 }
 
@@ -120,65 +128,4 @@ pub struct DeviceFigures {
     pub order_breaks: u64,
     /// Times that equal ends were taken for each other when the order was restored.
     pub order_detours: u64,
-}
-
-/// A law, with both sides.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Law {
-    pub name: String,
-    pub holds: bool,
-    pub left: u64,
-    pub right: u64,
-    /// It is expected to fail where completions were missed.
-    pub needs_every_completion: bool,
-}
-
-impl Law {
-    /// Both sides are equal.
-    #[must_use]
-    pub fn equal(name: &str, left: u64, right: u64) -> Self {
-        Self {
-            name: name.to_owned(),
-            holds: left == right,
-            left,
-            right,
-            needs_every_completion: false,
-        }
-    }
-
-    /// The same law, marked as one that fails where completions were missed.
-    #[must_use]
-    pub fn needing_every_completion(self) -> Self {
-        Self {
-            needs_every_completion: true,
-            ..self
-        }
-    }
-
-    /// The left side is at most the right one.
-    #[must_use]
-    pub fn at_most(name: &str, left: u64, right: u64) -> Self {
-        Self {
-            name: name.to_owned(),
-            holds: left <= right,
-            left,
-            right,
-            needs_every_completion: false,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Law;
-
-    #[test]
-    fn laws_say_whether_they_hold() {
-        assert!(Law::equal("", 1, 1).holds && !Law::equal("", 1, 2).holds);
-        assert!(
-            Law::at_most("", 1, 1).holds
-                && Law::at_most("", 1, 2).holds
-                && !Law::at_most("", 2, 1).holds
-        );
-    }
 }
