@@ -29,8 +29,8 @@ pub use inspection::{
     InspectedExtent, InspectedFile, InspectedGroup, InspectedPiece, ModelInspection,
 };
 pub use of_model::attribution::{
-    CallCount, DeviceShareRecord, KindBytes, MarksRecord, PageCacheRecord, PhaseRecord, ShareClass,
-    TensorRecord, TokenRecord, WaitRecord,
+    CallCount, DeviceShareRecord, KindBytes, MarksRecord, PhaseRecord, ShareClass, TensorRecord,
+    TokenRecord, WaitRecord,
 };
 pub use of_model::identity::{ExpertsRecord, ModelFileRecord, ModelIdentity};
 pub use of_model::model::{CacheRecord, ModelRecord};
@@ -61,7 +61,7 @@ pub use crate::stats::{
         distances::DistanceBucket,
         gaps::{ByGapClass, GapFigure},
     },
-    pages::figures::EvictionsByAgent,
+    pages::figures::{EvictionsByAgent, PageCacheFigures},
     phases::reads::PhaseGaps,
     reads::{
         bandwidth::BandwidthFigures, latency::LatencyFigures, process_share::ProcessShare,

@@ -10,8 +10,8 @@ use tracer_common::{
 use crate::{
     place::ModelPieces,
     schema::{
-        CallCount, DeviceShareRecord, KindBytes, MarksRecord, ModelRecord, PageCacheRecord,
-        PhaseRecord, ShareClass, TensorRecord, TokenRecord, WaitRecord,
+        CallCount, DeviceShareRecord, KindBytes, MarksRecord, ModelRecord, PhaseRecord, ShareClass,
+        TensorRecord, TokenRecord, WaitRecord,
     },
     stats::{
         Nanos,
@@ -54,7 +54,7 @@ pub fn fill(record: &mut ModelRecord, figures: &AttributionFigures, around: &Sur
     record.tokens = tokens(figures, around);
     record.tensors = Some(tensors(figures, around));
     // Without a count of inserts the events were not observed.
-    record.page_cache = record.cache.inserts.map(|_| page_cache(figures));
+    record.page_cache = record.cache.inserts.map(|_| figures.pages.cache);
 }
 
 impl Surroundings<'_> {
@@ -309,28 +309,12 @@ fn tensors(figures: &AttributionFigures, around: &Surroundings<'_>) -> Vec<Tenso
                 inserted_bytes: pages.map(|pages| pages.inserted_bytes),
                 evictions_bytes: pages.map(|pages| pages.evicted_bytes),
                 refaults_bytes: pages.map(|pages| pages.refaulted_bytes),
-                unused_at_least_bytes: pages.and_then(|pages| pages.unused_evicted_at_least_bytes),
-                unused_at_most_bytes: pages.and_then(|pages| pages.unused_evicted_at_most_bytes),
+                unused_at_least_bytes: pages.and_then(|pages| pages.unused_at_least_bytes),
+                unused_at_most_bytes: pages.and_then(|pages| pages.unused_at_most_bytes),
                 resident_bytes: pages.and_then(|pages| pages.resident_bytes),
             }
         })
         .collect()
-}
-
-fn page_cache(figures: &AttributionFigures) -> PageCacheRecord {
-    let pages = &figures.pages;
-    PageCacheRecord {
-        inserted_bytes: pages.inserted_bytes,
-        times_inserted: pages.times_inserted,
-        evicted_bytes: pages.evicted_bytes,
-        refaulted_bytes: pages.refaulted_bytes,
-        unused_at_least_bytes: pages.unused_evicted.map(|unused| unused.at_least_bytes),
-        unused_at_most_bytes: pages.unused_evicted.map(|unused| unused.at_most_bytes),
-        miss_stream_distance_p50_bytes: pages.miss_stream_distance.p50_at_most_bytes,
-        miss_stream_distance_p90_bytes: pages.miss_stream_distance.p90_at_most_bytes,
-        resident_bytes: pages.resident_bytes,
-        contradicting_pages: pages.contradictions.total_pages(),
-    }
 }
 
 /// How the bytes that a device read divide, by first issue.

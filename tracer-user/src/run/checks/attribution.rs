@@ -97,12 +97,12 @@ pub fn of_model(
         ("tensors that have", worse as u64),
         ("none", 0),
     ));
-    if pages.contradictions.total_pages() > 0 {
+    if pages.cache.contradicting_pages > 0 {
         checks.push(Check::unobserved(
             format!("{name}each page enters and leaves the page cache in turn"),
             format!(
                 "pages inserted while resident, or evicted while absent: {}",
-                pages.contradictions.total_pages()
+                pages.cache.contradicting_pages
             ),
             "none, unless pages changed while the start was looked at".to_owned(),
         ));

@@ -107,7 +107,8 @@ pub struct TokenRecord {
     pub need_factor: Option<f64>,
 }
 
-/// A tensor, one expert's slice of one, or a part of a file that is no tensor.
+/// A tensor, one expert's slice of one, or a part of a file that is no tensor. Not the figures of its piece in `stats`:
+/// those of reads are null here where the sectors are not known, and a group of tensors has no count of reads.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct TensorRecord {
     /// Name of the tensor; `(header)`, `(padding)` or `(file)` for what is none.
@@ -140,33 +141,6 @@ pub struct TensorRecord {
     pub unused_at_most_bytes: Option<u64>,
     /// Bytes resident at the end, by the events.
     pub resident_bytes: Option<u64>,
-}
-
-/// What was seen of the page cache, event by event.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct PageCacheRecord {
-    /// Bytes that entered it.
-    pub inserted_bytes: u64,
-    /// Pages inserted / pages of the model.
-    pub times_inserted: Option<f64>,
-    /// Bytes that left it.
-    pub evicted_bytes: u64,
-    /// Bytes that entered it after an eviction seen in this run.
-    pub refaulted_bytes: u64,
-    /// Bytes inserted and evicted that were certainly not used in between.
-    pub unused_at_least_bytes: Option<u64>,
-    /// Bytes inserted and evicted of which no use was seen: no more were unused. Under `read()` alone both bounds are
-    /// equal and exact.
-    pub unused_at_most_bytes: Option<u64>,
-    /// Bytes inserted between a page's eviction and its next insert: half of the pages had less. The bound of a bucket.
-    pub miss_stream_distance_p50_bytes: Option<u64>,
-    /// The same for 90 % of the pages.
-    pub miss_stream_distance_p90_bytes: Option<u64>,
-    /// Bytes resident at the end: at the start + inserts − evictions.
-    pub resident_bytes: Option<u64>,
-    /// Pages of events that contradict what was known before: events were lost, or pages changed while the start was
-    /// looked at.
-    pub contradicting_pages: u64,
 }
 
 /// Where the phases were taken from.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::schema::{
     AccountingFigures, BandwidthFigures, EvictionsByAgent, GapsRecord, LatencyFigures, MarksRecord,
-    ModelIdentity, PageCacheRecord, PhaseRecord, ReadsRecord, TensorRecord, TokenRecord,
+    ModelIdentity, PageCacheFigures, PhaseRecord, ReadsRecord, TensorRecord, TokenRecord,
 };
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -32,7 +32,7 @@ pub struct ModelRecord {
     /// bytes of [`ReadsRecord::total_bytes`].
     pub tensors: Option<Vec<TensorRecord>>,
     /// The page cache, event by event.
-    pub page_cache: Option<PageCacheRecord>,
+    pub page_cache: Option<PageCacheFigures>,
     /// The same reads under every way of counting their records, where the run was asked for the audit.
     #[serde(default)]
     pub accountings: Option<Vec<AccountingFigures>>,

@@ -1,7 +1,7 @@
 use crate::{
     report::document::terminal,
     schema::{
-        CacheRecord, Check, ModelRecord, PageCacheRecord, PhaseRecord, ReadsRecord, RunRecord,
+        CacheRecord, Check, ModelRecord, PageCacheFigures, PhaseRecord, ReadsRecord, RunRecord,
         TokenRecord,
     },
 };
@@ -87,9 +87,9 @@ fn eviction_is_named_as_the_cause_only_where_it_was_seen() {
         words.contains("m.gguf was read from the disk 9.0 times over, 900.00 MiB for 100.00 MiB."),
         "{words}"
     );
-    again.page_cache = Some(PageCacheRecord {
+    again.page_cache = Some(PageCacheFigures {
         refaulted_bytes: 790 * MIB,
-        ..PageCacheRecord::default()
+        ..PageCacheFigures::default()
     });
     let words = happened(again);
     assert!(
