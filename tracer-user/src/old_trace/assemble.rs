@@ -12,7 +12,8 @@ use crate::{
     assemble::stream_members,
     schema::{
         AUDIT_SCHEMA_VERSION, AuditRecord, BLOCK_TRACE_SCHEMA_VERSION, BlockTraceRecord, Check,
-        DeviceRecord, ModelIdentity, ModelRecord, ReadsRecord, TimeRecord, TraceLossRecord,
+        DeviceRecord, ModelIdentity, ModelRecord, ReadFigures, ReadsRecord, TimeRecord,
+        TraceLossRecord,
     },
     stats::{
         ModelFigures,
@@ -305,12 +306,12 @@ fn reads(device: &DeviceFindings, identity: &ModelIdentity, thread: Option<u32>)
     let mut process_share = figures.processes.of(&threads);
     process_share.share = process_share.share.filter(|_| thread.is_some());
     ReadsRecord {
-        count: reads.count,
-        total_bytes: reads.total_bytes,
-        unique_bytes,
-        coverage: coverage(unique_bytes, data_bytes),
-        amplification: amplification(reads.total_bytes, unique_bytes),
-        reread_factor: reads.reread_factor,
+        amount: ReadFigures {
+            unique_bytes,
+            coverage: coverage(unique_bytes, data_bytes),
+            amplification: amplification(reads.total_bytes, unique_bytes),
+            ..*reads
+        },
         completed_bytes: requests.completed_bytes,
         failed: requests.failed_reads,
         failed_bytes: requests.failed_bytes,

@@ -57,6 +57,7 @@ pub use crate::stats::{
         matching::{Explanation, Fit},
     },
     check::Check,
+    model::figures::ReadFigures,
     order::{
         distances::DistanceBucket,
         gaps::{ByGapClass, GapFigure},

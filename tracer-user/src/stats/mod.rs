@@ -34,5 +34,5 @@ pub use event::{
     FilePosition, FileRange, FileRanges, Nanos, Part, Parts, ReadCompleted, ReadIssued,
     ReadRequeued, RequestId,
 };
-pub use model::accumulator::{FileData, ModelAccumulator};
-pub use model::figures::ModelFigures;
+pub use model::accumulator::ModelAccumulator;
+pub use model::figures::{FileData, ModelFigures};

@@ -3,8 +3,8 @@
 use crate::schema::{
     AxisRecord, BandwidthFigures, ByGapClass, CacheRecord, DeviceRecord, ExperimentRecord,
     ExperimentRunRecord, GapFigure, GapsRecord, MachineRecord, MarksRecord, ModelIdentity,
-    ModelRecord, PeakMemoryRecord, PhaseGaps, PhaseRecord, PlannedPressure, ReadsRecord,
-    RunOutcome, RunRecord, TensorRecord, TokenRecord, WorkRecord,
+    ModelRecord, PeakMemoryRecord, PhaseGaps, PhaseRecord, PlannedPressure, ReadFigures,
+    ReadsRecord, RunOutcome, RunRecord, TensorRecord, TokenRecord, WorkRecord,
 };
 
 pub(super) const GIB: u64 = 1 << 30;
@@ -125,11 +125,14 @@ fn model_record(path: &str) -> ModelRecord {
             ..Default::default()
         },
         reads: Some(ReadsRecord {
-            count: 16_384,
-            total_bytes: MODEL_BYTES,
-            unique_bytes: MODEL_BYTES,
-            coverage: Some(1.0),
-            amplification: Some(1.0),
+            amount: ReadFigures {
+                count: 16_384,
+                total_bytes: MODEL_BYTES,
+                unique_bytes: MODEL_BYTES,
+                coverage: Some(1.0),
+                amplification: Some(1.0),
+                reread_factor: None,
+            },
             ..Default::default()
         }),
         gaps: Some(GapsRecord {

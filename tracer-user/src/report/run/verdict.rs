@@ -100,7 +100,7 @@ fn reads(model: &ModelRecord) -> String {
             "How much of {name} was read from the disk is not known, since its sectors are not known: {entered}."
         );
     };
-    if reads.count == 0 {
+    if reads.amount.count == 0 {
         let resident = model
             .cache
             .before_bytes
@@ -109,31 +109,34 @@ fn reads(model: &ModelRecord) -> String {
             });
         return format!("Nothing of {name} was read from the disk{resident}.");
     }
-    let Some(amplification) = reads.amplification else {
+    let Some(amplification) = reads.amount.amplification else {
         return format!(
             "{} reads of {name} were sent to the disk, and nothing of them arrived.",
-            count(reads.count)
+            count(reads.amount.count)
         );
     };
-    let part = match reads.coverage {
+    let part = match reads.amount.coverage {
         Some(coverage) if coverage < WHOLE => format!("{} of {name}", share(Some(coverage))),
         _ => name.to_owned(),
     };
     if amplification < READ_ONCE {
         return format!(
             "{part} was read from the disk once, and hardly anything of it again: {} in all.",
-            bytes(reads.total_bytes)
+            bytes(reads.amount.total_bytes)
         );
     }
-    let again = reads.total_bytes.saturating_sub(reads.unique_bytes);
+    let again = reads
+        .amount
+        .total_bytes
+        .saturating_sub(reads.amount.unique_bytes);
     let thrown_out = model
         .page_cache
         .as_ref()
         .is_some_and(|pages| pages.refaulted_bytes >= again / 2);
     format!(
         "{part} was read from the disk {amplification:.1} times over, {} for {}{}.",
-        bytes(reads.total_bytes),
-        bytes(reads.unique_bytes),
+        bytes(reads.amount.total_bytes),
+        bytes(reads.amount.unique_bytes),
         if thrown_out {
             ", since it was thrown out of memory before it was needed again"
         } else {

@@ -214,7 +214,7 @@ impl<'a> Ended<'a> {
                 unfinished,
                 merged_after_requeue: self.merged_after_requeue(),
                 lost_records: self.lost_records,
-                data_bytes: sides.data_bytes(),
+                data_bytes: sides.size().data_bytes(),
             }
             .checks()
         } else {

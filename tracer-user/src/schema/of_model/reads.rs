@@ -2,23 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::schema::{ByGapClass, DistanceBucket, GapFigure, ProcessShare, SizeCount};
+use crate::schema::{ByGapClass, DistanceBucket, GapFigure, ProcessShare, ReadFigures, SizeCount};
 
-/// Reads that reached the device.
+/// Reads that reached the device, by the road that each record has.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ReadsRecord {
-    /// Reads, each counted at its first issue.
-    pub count: u64,
-    /// Bytes of the model in them.
-    pub total_bytes: u64,
-    /// Distinct bytes that arrived without error.
-    pub unique_bytes: u64,
-    /// Unique bytes / data bytes. Null where there are no data bytes.
-    pub coverage: Option<f64>,
-    /// Total / unique bytes. Null where nothing was read.
-    pub amplification: Option<f64>,
-    /// Total bytes / size of the model.
-    pub reread_factor: Option<f64>,
+    /// How much, and how often.
+    #[serde(flatten)]
+    pub amount: ReadFigures,
     /// Bytes that arrived without error.
     pub completed_bytes: u64,
     pub failed: u64,

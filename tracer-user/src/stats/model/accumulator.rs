@@ -7,7 +7,7 @@ use tracer_common::gap::{GAP_CLASSES, GapClass};
 use crate::stats::{
     check::Check,
     event::{FilePosition, FileRange, Nanos, ReadCompleted, ReadIssued, ReadRequeued},
-    formulas::{amplification, coverage, reread_factor},
+    formulas::coverage,
     order::{
         distances::DistanceDistribution,
         exchange_check::ExchangeBalance,
@@ -29,21 +29,7 @@ use crate::stats::{
     },
 };
 
-use super::figures::{DeviceFigures, FileFigures, ModelFigures, ReadFigures, Window};
-
-/// What there is to read of a file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FileData {
-    pub size_bytes: u64,
-    /// Bytes of its size that no extent holds, and that no device is asked for.
-    pub hole_bytes: u64,
-}
-
-impl FileData {
-    const fn data_bytes(&self) -> u64 {
-        self.size_bytes.saturating_sub(self.hole_bytes)
-    }
-}
+use super::figures::{DeviceFigures, FileData, FileFigures, ModelFigures, ReadFigures, Window};
 
 /// Takes in the events of one model's reads and gives its figures.
 ///
@@ -344,22 +330,17 @@ impl ModelAccumulator {
     }
 
     fn read_figures(&self, requests: &RequestCounts) -> ReadFigures {
-        let sum = |bytes: fn(&FileData) -> u64| {
-            self.files
-                .iter()
-                .fold(0u64, |sum, file| sum.saturating_add(bytes(file)))
-        };
-        let (size_bytes, data_bytes) = (sum(|file| file.size_bytes), sum(FileData::data_bytes));
-        let (total_bytes, unique_bytes) = (requests.total_bytes(), self.unique.bytes());
-        ReadFigures {
+        let counted = ReadFigures {
             count: requests.reads,
-            total_bytes,
-            unique_bytes,
-            size_bytes,
-            data_bytes,
-            coverage: coverage(unique_bytes, data_bytes).filter(|_| self.overfull_files() == 0),
-            amplification: amplification(total_bytes, unique_bytes),
-            reread_factor: reread_factor(total_bytes, size_bytes),
+            total_bytes: requests.total_bytes(),
+            unique_bytes: self.unique.bytes(),
+            ..ReadFigures::default()
+        };
+        let figures = counted.of_model(FileData::sum(self.files.iter().copied()));
+        ReadFigures {
+            // Of one file more may have arrived than there is, although not of all together.
+            coverage: figures.coverage.filter(|_| self.overfull_files() == 0),
+            ..figures
         }
     }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::stats::{
     check::Check,
     event::Nanos,
+    formulas::{amplification, coverage, reread_factor},
     order::{
         distances::DistanceBucket,
         exchange_check::ExchangeCheck,
@@ -79,26 +80,59 @@ pub struct Window {
     pub wall_s: Option<f64>,
 }
 
-/// How much of the model was read, and how often.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// What there is to read of a file, or of all of a model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FileData {
+    pub size_bytes: u64,
+    /// Bytes of its size that no extent holds, and that no device is asked for.
+    pub hole_bytes: u64,
+}
+
+impl FileData {
+    /// What a device can be asked for.
+    #[must_use]
+    pub const fn data_bytes(&self) -> u64 {
+        self.size_bytes.saturating_sub(self.hole_bytes)
+    }
+
+    /// All of several files.
+    #[must_use]
+    pub fn sum(files: impl IntoIterator<Item = Self>) -> Self {
+        files.into_iter().fold(Self::default(), |sum, file| Self {
+            size_bytes: sum.size_bytes.saturating_add(file.size_bytes),
+            hole_bytes: sum.hole_bytes.saturating_add(file.hole_bytes),
+        })
+    }
+}
+
+/// How much of the model was read, and how often: by the stream of reads, or as the kernel side counted it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ReadFigures {
-    /// Reads first issued in the window.
+    /// Reads, each counted at its first issue.
     pub count: u64,
     /// Bytes of the model in them: issued − requeued.
     pub total_bytes: u64,
     /// Distinct bytes that arrived without error.
     pub unique_bytes: u64,
-    /// Size of the model's files.
-    pub size_bytes: u64,
-    /// Size without holes: what can be read from a device.
-    pub data_bytes: u64,
-    /// Unique / (size − holes), 0 – 1. `None` where there is no data, and where more of a file arrived than
-    /// there is, which the laws show.
+    /// Unique / (size − holes), 0 – 1. Null where there is no data, and where more arrived than there is.
     pub coverage: Option<f64>,
-    /// Total / unique; `None` where nothing arrived.
+    /// Total / unique bytes. Null where nothing arrived.
     pub amplification: Option<f64>,
-    /// Total / size; `None` for an empty model.
+    /// Total bytes / size of the model. Null for an empty model.
     pub reread_factor: Option<f64>,
+}
+
+impl ReadFigures {
+    /// The same counts with their ratios, of a model of this size.
+    #[must_use]
+    pub fn of_model(self, model: FileData) -> Self {
+        Self {
+            coverage: coverage(self.unique_bytes, model.data_bytes()),
+            amplification: amplification(self.total_bytes, self.unique_bytes),
+            reread_factor: reread_factor(self.total_bytes, model.size_bytes),
+            ..self
+        }
+    }
 }
 
 /// One file of the model.

@@ -72,7 +72,9 @@ fn whole_run(group: &Group<'_>, seed: u64) -> Vec<String> {
         "whole run".to_owned(),
         shown(&reads::COUNT),
         shown(&reads::TOTAL_BYTES),
-        unique_sectors(group, |run| Some(run.model.reads.as_ref()?.unique_bytes)),
+        unique_sectors(group, |run| {
+            Some(run.model.reads.as_ref()?.amount.unique_bytes)
+        }),
         shown(&reads::COVERAGE),
         shown(&reads::AMPLIFICATION),
     ];

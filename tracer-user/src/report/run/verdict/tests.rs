@@ -1,8 +1,8 @@
 use crate::{
     report::document::terminal,
     schema::{
-        CacheRecord, Check, ModelRecord, PageCacheFigures, PhaseRecord, ReadsRecord, RunRecord,
-        TokenRecord,
+        CacheRecord, Check, ModelRecord, PageCacheFigures, PhaseRecord, ReadFigures, ReadsRecord,
+        RunRecord, TokenRecord,
     },
 };
 
@@ -12,11 +12,14 @@ const MIB: u64 = 1 << 20;
 
 fn read(total: u64, unique: u64) -> ReadsRecord {
     ReadsRecord {
-        count: 10,
-        total_bytes: total,
-        unique_bytes: unique,
-        coverage: Some(1.0),
-        amplification: (unique > 0).then(|| total as f64 / unique as f64),
+        amount: ReadFigures {
+            count: 10,
+            total_bytes: total,
+            unique_bytes: unique,
+            coverage: Some(1.0),
+            amplification: (unique > 0).then(|| total as f64 / unique as f64),
+            reread_factor: None,
+        },
         writes: Some(0),
         ..ReadsRecord::default()
     }
@@ -58,7 +61,7 @@ fn what_was_read_once_was_not_read_again() {
 #[test]
 fn a_part_is_not_called_the_whole() {
     let mut part = read(200 * MIB, 100 * MIB);
-    part.coverage = Some(0.5);
+    part.amount.coverage = Some(0.5);
     let words = happened(model(Some(part)));
     assert!(
         words.starts_with("50.0 % of m.gguf was read from the disk 2.0 times over"),
