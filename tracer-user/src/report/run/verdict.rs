@@ -6,6 +6,7 @@ use crate::{
         verdict::of_checks,
     },
     schema::{ModelRecord, PhaseRecord, RunRecord},
+    stats::formulas::{need_factor, quotient},
     units::{bytes, count, share},
 };
 
@@ -170,10 +171,9 @@ fn of_tokens(model: &ModelRecord, phase: &PhaseRecord) -> Option<String> {
         .collect();
     let need = needs
         .filter(|needs| needs.len() as u64 == phase.steps)
-        .map(|needs| needs.iter().sum::<u64>() / phase.steps)
-        .filter(|need| *need > 0);
-    let compared = need.map_or_else(String::new, |need| {
-        let ratio = each as f64 / need as f64;
+        .map(|needs| needs.iter().sum::<u64>() / phase.steps);
+    let compared = need.and_then(|need| Some((need, need_factor(each, need)?)));
+    let compared = compared.map_or_else(String::new, |(need, ratio)| {
         if ratio >= 1.0 {
             format!(", {ratio:.1} times the {} that it uses", bytes(need))
         } else {
@@ -187,9 +187,8 @@ fn of_tokens(model: &ModelRecord, phase: &PhaseRecord) -> Option<String> {
     let waited = phase
         .waits
         .stall_s
-        .filter(|_| phase.duration_s > 0.0)
-        .map_or_else(String::new, |stall| {
-            let part = stall / phase.duration_s;
+        .and_then(|stall| quotient(stall, phase.duration_s))
+        .map_or_else(String::new, |part| {
             if part < HARDLY_WAITED {
                 format!(
                     "; the engine hardly waited for it ({} of that time)",

@@ -15,7 +15,7 @@ use crate::{
     },
     stats::{
         Nanos,
-        formulas::{amplification, coverage, need_factor, ratio},
+        formulas::{amplification, coverage, need_factor, per_second, ratio, seconds},
         phases::{
             attribution::AttributionFigures,
             phase::{LoadEndBasis, Phase},
@@ -59,7 +59,7 @@ pub fn fill(record: &mut ModelRecord, figures: &AttributionFigures, around: &Sur
 
 impl Surroundings<'_> {
     fn seconds(&self, time: Nanos) -> f64 {
-        time.since(self.opened).unwrap_or(0) as f64 / 1e9
+        seconds(time.since(self.opened).unwrap_or(0))
     }
 
     fn of_requests<T>(&self, figure: T) -> Option<T> {
@@ -71,11 +71,7 @@ impl Surroundings<'_> {
     }
 
     fn waits(&self, waits: &WaitFigures) -> WaitRecord {
-        let seconds = |nanos: Option<u64>| {
-            nanos
-                .filter(|_| self.waits_observed)
-                .map(|nanos| nanos as f64 / 1e9)
-        };
+        let seconds = |nanos: Option<u64>| nanos.filter(|_| self.waits_observed).map(seconds);
         // Without the events of faults no wait can be tied to the model. Without those of look-ups a wait in `read()` cannot,
         // and is among the other I/O: where there is as good as none, the stalls are whole.
         let other = waits.other_io_thread_ns.unwrap_or(0);
@@ -181,7 +177,7 @@ fn phase_record(
     steps: u64,
     around: &Surroundings<'_>,
 ) -> PhaseRecord {
-    let duration_s = span.nanos as f64 / 1e9;
+    let duration_s = seconds(span.nanos);
     let count = |pick: fn(&PhaseReadFigures) -> u64| around.of_requests(reads.map_or(0, pick));
     let unique_bytes = count(|reads| reads.unique_bytes);
     let read_bytes = count(|reads| reads.total_bytes);
@@ -203,9 +199,7 @@ fn phase_record(
             .zip(unique_bytes)
             .and_then(|(total, unique)| amplification(total, unique)),
         readahead_bytes: around.of_requests(span.readahead_bytes),
-        average_bytes_per_s: arrived_bytes
-            .filter(|_| duration_s > 0.0)
-            .map(|bytes| bytes as f64 / duration_s),
+        average_bytes_per_s: arrived_bytes.and_then(|bytes| per_second(bytes, span.nanos)),
         gaps: reads.filter(|_| around.has_sectors).map(|reads| reads.gaps),
         latency_us: reads
             .filter(|_| around.has_sectors)
@@ -264,7 +258,7 @@ fn tokens(figures: &AttributionFigures, around: &Surroundings<'_>) -> Option<Vec
             phase: class.phase.name().to_owned(),
             tokens: class.tokens.map(u64::from),
             start_s: around.seconds(span.start_ns),
-            duration_s: span.nanos as f64 / 1e9,
+            duration_s: seconds(span.nanos),
             reads: around.of_requests(span.reads),
             read_bytes,
             major_faults: around.of_faults(span.major_faults),

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::stats::order::gaps::ByGapClass;
+use crate::stats::{formulas::relative_difference, order::gaps::ByGapClass};
 
 use super::accounting::AccountingFigures;
 
@@ -90,8 +90,7 @@ fn fit(figures: &AccountingFigures, expected: &Expectation) -> Option<Fit> {
     let amplification = figures.amplification?;
     let amplification_difference = expected
         .amplification
-        .filter(|expected| *expected > 0.0)
-        .map(|expected| (amplification - expected).abs() / expected);
+        .and_then(|expected| relative_difference(amplification, expected));
     let shares = figures.gaps.map(|gap| gap.share).in_slots();
     let share_difference = expected
         .shares

@@ -7,7 +7,7 @@ use tracer_common::gap::{GAP_CLASSES, GapClass};
 use crate::stats::{
     check::Check,
     event::{FilePosition, FileRange, Nanos, ReadCompleted, ReadIssued, ReadRequeued},
-    formulas::coverage,
+    formulas::{coverage, seconds},
     order::{
         distances::DistanceDistribution,
         exchange_check::ExchangeBalance,
@@ -307,7 +307,7 @@ impl ModelAccumulator {
             window: Window {
                 start_ns: self.start,
                 end_ns: end,
-                wall_s: end.since(self.start).map(|nanos| nanos as f64 / 1e9),
+                wall_s: end.since(self.start).map(seconds),
             },
             reads,
             requests,

@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::stats::{event::Nanos, formulas::per_second};
+use crate::stats::{
+    event::Nanos,
+    formulas::{per_second, seconds},
+};
 
 /// Length of the windows of the peak, in nanoseconds.
 pub const PEAK_WINDOW_NANOS: u64 = 100_000_000;
@@ -129,7 +132,7 @@ impl ArrivedBytes {
             } else {
                 None
             },
-            busy_s: Some(busy_nanos as f64 / 1e9),
+            busy_s: Some(seconds(busy_nanos)),
         }
     }
 }
