@@ -20,8 +20,9 @@ use crate::{
             attribution::AttributionFigures,
             phase::{LoadEndBasis, Phase},
             reads::PhaseReadFigures,
-            spans::{SpanFigures, WaitFigures},
+            spans::SpanFigures,
         },
+        waits::stall::WaitFigures,
     },
 };
 
@@ -198,17 +199,17 @@ fn phase_record(
         amplification: read_bytes
             .zip(unique_bytes)
             .and_then(|(total, unique)| amplification(total, unique)),
-        readahead_bytes: around.of_requests(span.readahead_bytes),
+        readahead_bytes: around.of_requests(span.counts.readahead_bytes),
         average_bytes_per_s: arrived_bytes.and_then(|bytes| per_second(bytes, span.nanos)),
         gaps: reads.filter(|_| around.has_sectors).map(|reads| reads.gaps),
         latency_us: reads
             .filter(|_| around.has_sectors)
             .map(|reads| reads.latency_us),
-        faults: around.of_faults(span.faults),
-        major_faults: around.of_faults(span.major_faults),
-        inserted_bytes: Some(span.inserted_bytes),
-        evicted_bytes: Some(span.evicted_bytes),
-        refaulted_bytes: Some(span.refaulted_bytes),
+        faults: around.of_faults(span.counts.faults),
+        major_faults: around.of_faults(span.counts.major_faults),
+        inserted_bytes: Some(span.counts.inserted_bytes),
+        evicted_bytes: Some(span.counts.evicted_bytes),
+        refaulted_bytes: Some(span.counts.refaulted_bytes),
         waits: around.waits(&span.waits),
         kinds: span
             .pieces
@@ -244,7 +245,7 @@ fn tokens(figures: &AttributionFigures, around: &Surroundings<'_>) -> Option<Vec
     let records = steps.iter().filter_map(|class| {
         let step = class.step?;
         let span = spans.get(&step)?;
-        let read_bytes = around.of_requests(span.read_bytes);
+        let read_bytes = around.of_requests(span.counts.read_bytes);
         let need_bytes = class
             .tokens
             .zip(outline)
@@ -259,11 +260,11 @@ fn tokens(figures: &AttributionFigures, around: &Surroundings<'_>) -> Option<Vec
             tokens: class.tokens.map(u64::from),
             start_s: around.seconds(span.start_ns),
             duration_s: seconds(span.nanos),
-            reads: around.of_requests(span.reads),
+            reads: around.of_requests(span.counts.reads),
             read_bytes,
-            major_faults: around.of_faults(span.major_faults),
-            faults: around.of_faults(span.faults),
-            refaulted_bytes: Some(span.refaulted_bytes),
+            major_faults: around.of_faults(span.counts.major_faults),
+            faults: around.of_faults(span.counts.faults),
+            refaulted_bytes: Some(span.counts.refaulted_bytes),
             waits: around.waits(&span.waits),
             need_bytes,
             need_factor: read_bytes

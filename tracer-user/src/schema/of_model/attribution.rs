@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::schema::{LatencyFigures, PhaseGaps};
 
-/// A phase of the run.
+/// A phase of the run. Not the figures of its segments in `stats`: what comes from requests is null here where the sectors
+/// are not known, what comes from faults where these were not observed.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct PhaseRecord {
     /// `load`, `idle`, `warm_up`, `prompt`, `generation`, `mixed`, `inference` (prompt and generation, which no mark
@@ -54,7 +55,8 @@ pub struct PhaseRecord {
     pub kinds: Option<Vec<KindBytes>>,
 }
 
-/// Waits, seconds. Null where they were not observed.
+/// Waits, seconds. Null where they were not observed: by the programs that were there, which the figures of `stats`, in
+/// nanoseconds, do not know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct WaitRecord {
     /// Time in which at least one thread waited for a folio of the model.

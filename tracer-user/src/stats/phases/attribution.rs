@@ -516,7 +516,7 @@ mod tests {
         let by_segment: Vec<_> = figures
             .segments
             .iter()
-            .map(|segment| (segment.bytes, segment.readahead_bytes))
+            .map(|segment| (segment.counts.read_bytes, segment.counts.readahead_bytes))
             .collect();
         assert_eq!(by_segment, [(4096, 4096), (0, 0), (0, 0)]);
         let piece = figures.piece_reads[0];

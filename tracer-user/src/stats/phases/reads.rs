@@ -91,7 +91,7 @@ impl PhaseReads {
 }
 
 /// Figures of the reads of one part of a run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PhaseReadFigures {
     /// Reads, by first issue.
     pub reads: u64,

@@ -9,8 +9,6 @@
 //! where outside is what lies in no piece (beyond the file's end: the last block), and excess is what went back
 //! of reads whose issue was not seen; without a loss it is 0.
 
-use serde::{Deserialize, Serialize};
-
 use crate::stats::{event::FileRange, formulas::reread_factor};
 
 use super::table::PieceTable;
@@ -184,7 +182,7 @@ impl PieceReads {
 }
 
 /// What was read of one piece.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct PieceReadFigures {
     /// Bytes read: issued − requeued.
     pub read_bytes: u64,
