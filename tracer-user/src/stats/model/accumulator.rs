@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tracer_common::gap::{GAP_CLASSES, GapClass};
+use tracer_common::gap::GapClass;
 
 use crate::stats::{
     check::Check,
@@ -230,22 +230,10 @@ impl ModelAccumulator {
         self.requests.counts()
     }
 
-    /// Gaps by class so far, to be compared with the kernel side's counters.
-    #[must_use]
-    pub const fn gap_counts(&self) -> [u64; GAP_CLASSES] {
-        self.gaps.counts()
-    }
-
     /// Reads by the kernel side's latency buckets so far, to be compared with its histogram.
     #[must_use]
     pub fn latency_buckets(&self) -> &[u64] {
         self.latencies.buckets()
-    }
-
-    /// Distinct bytes of each file, to be compared with the kernel side's bitmap.
-    #[must_use]
-    pub const fn unique(&self) -> &UniqueBytes {
-        &self.unique
     }
 
     /// A read has ended unseen, and is taken to have arrived: its bytes are among the unique ones, and in no other
@@ -255,12 +243,6 @@ impl ModelAccumulator {
             self.unique
                 .insert(range.file, range.offset_bytes, range.length_bytes);
         }
-    }
-
-    /// Bytes that arrived over time, in windows of 100 ms.
-    #[must_use]
-    pub const fn arrived(&self) -> &ArrivedBytes {
-        &self.arrived
     }
 
     /// Replaces what is known of the files: where the model is whatever was read, its size is known only at the end.

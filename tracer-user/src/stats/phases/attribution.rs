@@ -261,7 +261,6 @@ impl Attribution {
             segments: self.steps.finish(end),
             stalls: self.stalls.finish(end),
             piece_reads: self.piece_reads.figures(&self.table),
-            outside_bytes: self.piece_reads.outside_bytes(),
             piece_pages: self.pages.piece_figures(),
             pages: self.pages.figures(),
         }
@@ -310,8 +309,6 @@ pub struct AttributionFigures {
     /// By segment, and all together: waits.
     pub stalls: StallFigures,
     pub piece_reads: Vec<PieceReadFigures>,
-    /// Bytes read beyond the files' ends.
-    pub outside_bytes: u64,
     /// By piece: page cache.
     pub piece_pages: Vec<PiecePageFigures>,
     /// Page cache, all pieces together.

@@ -92,12 +92,6 @@ impl StepSeries {
         }
     }
 
-    /// Number of steps so far; the first is there from the start.
-    #[must_use]
-    pub const fn step_count(&self) -> usize {
-        self.before.len() + 1
-    }
-
     /// Index of the step that a time lies in: of several that begin at it, the last.
     #[must_use]
     pub fn step_at(&self, time: Nanos) -> usize {
