@@ -6,6 +6,7 @@ use crate::{
         verdict::of_checks,
     },
     schema::{ModelRecord, PhaseRecord, RunRecord},
+    stats::formulas::ratio,
     units::{bytes, count, share},
 };
 
@@ -52,7 +53,14 @@ pub fn verdict(record: &RunRecord) -> Verdict {
     let checked = record.checks.iter().filter(|check| check.holds.is_some());
     match checked.count() {
         checked if checked > 0 && record.violations().next().is_none() => {
-            if reservations.is_empty() {
+            if let Some(hidden) = hidden(record).filter(|_| reservations.is_empty()) {
+                trust.note(
+                    Tone::Good,
+                    format!(
+                        "{checked} self-checks, all hold. All figures are exact but latency, bandwidth and queue depth: {hidden}"
+                    ),
+                );
+            } else if reservations.is_empty() {
                 trust.note(
                     Tone::Good,
                     format!("These figures can be trusted: {checked} self-checks, all hold."),
@@ -65,6 +73,14 @@ pub fn verdict(record: &RunRecord) -> Verdict {
             }
         }
         _ => of_checks(&mut trust, &record.checks),
+    }
+    if !reservations.is_empty()
+        && let Some(hidden) = hidden(record)
+    {
+        trust.note(
+            Tone::Caution,
+            format!("INCOMPLETE: latency, bandwidth and queue depth: {hidden}"),
+        );
     }
     trust.notes(reservations);
     Verdict {
@@ -205,6 +221,20 @@ fn of_tokens(model: &ModelRecord, phase: &PhaseRecord) -> Option<String> {
     ))
 }
 
+/// Reads whose end the kernel showed to no program, among all of the devices'. Every other figure is exact all the same.
+fn hidden(record: &RunRecord) -> Option<String> {
+    let unseen = record.loss.unseen_completions;
+    let reads = record.devices.iter().map(|device| device.reads).sum();
+    (unseen > 0).then(|| {
+        format!(
+            "they leave out {} of {} reads ({}), whose end this kernel hid from all programs (docs/KERNELS.md).",
+            count(unseen),
+            count(reads),
+            share(ratio(unseen, reads))
+        )
+    })
+}
+
 /// What is incomplete, and what is exact all the same.
 fn reservations(record: &RunRecord) -> Vec<Note> {
     let mut notes = Vec::new();
@@ -215,12 +245,6 @@ fn reservations(record: &RunRecord) -> Vec<Note> {
             "INCOMPLETE: {} records were lost (`--ring-buffer` makes room for more). {}",
             loss.ring_buffer_records,
             missed_by_losses(record)
-        ));
-    }
-    if loss.unseen_completions > 0 {
-        caution(format!(
-            "INCOMPLETE: the kernel did not show {} completions to any program (docs/KERNELS.md says which kernels hide some). Reads, bytes and unique bytes are exact all the same; latency and bandwidth miss these reads.",
-            loss.unseen_completions
         ));
     }
     if loss.late_issues > 0 {
