@@ -6,7 +6,7 @@ use crate::{
         verdict::of_checks,
     },
     schema::{ModelRecord, PhaseRecord, RunRecord},
-    stats::formulas::{need_factor, quotient},
+    stats::formulas::{need_factor, quotient, ratio},
     units::{bytes, count, share},
 };
 
@@ -53,7 +53,14 @@ pub fn verdict(record: &RunRecord) -> Verdict {
     let checked = record.checks.iter().filter(|check| check.holds.is_some());
     match checked.count() {
         checked if checked > 0 && record.violations().next().is_none() => {
-            if reservations.is_empty() {
+            if let Some(hidden) = hidden(record).filter(|_| reservations.is_empty()) {
+                trust.note(
+                    Tone::Good,
+                    format!(
+                        "{checked} self-checks, all hold. All figures are exact but latency, bandwidth and queue depth: {hidden}"
+                    ),
+                );
+            } else if reservations.is_empty() {
                 trust.note(
                     Tone::Good,
                     format!("These figures can be trusted: {checked} self-checks, all hold."),
@@ -66,6 +73,14 @@ pub fn verdict(record: &RunRecord) -> Verdict {
             }
         }
         _ => of_checks(&mut trust, &record.checks),
+    }
+    if !reservations.is_empty()
+        && let Some(hidden) = hidden(record)
+    {
+        trust.note(
+            Tone::Caution,
+            format!("INCOMPLETE: latency, bandwidth and queue depth: {hidden}"),
+        );
     }
     trust.notes(reservations);
     Verdict {
@@ -173,13 +188,13 @@ fn of_tokens(model: &ModelRecord, phase: &PhaseRecord) -> Option<String> {
         .filter(|needs| needs.len() as u64 == phase.steps)
         .map(|needs| needs.iter().sum::<u64>() / phase.steps);
     let compared = need.and_then(|need| Some((need, need_factor(each, need)?)));
-    let compared = compared.map_or_else(String::new, |(need, ratio)| {
-        if ratio >= 1.0 {
-            format!(", {ratio:.1} times the {} that it uses", bytes(need))
+    let compared = compared.map_or_else(String::new, |(need, factor)| {
+        if factor >= 1.0 {
+            format!(", {factor:.1} times the {} that it uses", bytes(need))
         } else {
             format!(
                 ", {} of the {} that it uses",
-                share(Some(ratio)),
+                share(Some(factor)),
                 bytes(need)
             )
         }
@@ -207,6 +222,20 @@ fn of_tokens(model: &ModelRecord, phase: &PhaseRecord) -> Option<String> {
     ))
 }
 
+/// Reads whose end the kernel showed to no program, among all of the devices'. Every other figure is exact all the same.
+fn hidden(record: &RunRecord) -> Option<String> {
+    let unseen = record.loss.unseen_completions;
+    let reads = record.devices.iter().map(|device| device.reads).sum();
+    (unseen > 0).then(|| {
+        format!(
+            "they leave out {} of {} reads ({}), whose end this kernel hid from all programs (docs/KERNELS.md).",
+            count(unseen),
+            count(reads),
+            share(ratio(unseen, reads))
+        )
+    })
+}
+
 /// What is incomplete, and what is exact all the same.
 fn reservations(record: &RunRecord) -> Vec<Note> {
     let mut notes = Vec::new();
@@ -217,12 +246,6 @@ fn reservations(record: &RunRecord) -> Vec<Note> {
             "INCOMPLETE: {} records were lost (`--ring-buffer` makes room for more). {}",
             loss.ring_buffer_records,
             missed_by_losses(record)
-        ));
-    }
-    if loss.unseen_completions > 0 {
-        caution(format!(
-            "INCOMPLETE: the kernel did not show {} completions to any program (docs/KERNELS.md says which kernels hide some). Reads, bytes and unique bytes are exact all the same; latency and bandwidth miss these reads.",
-            loss.unseen_completions
         ));
     }
     if loss.late_issues > 0 {
