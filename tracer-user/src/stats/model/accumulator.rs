@@ -7,7 +7,7 @@ use tracer_common::gap::GapClass;
 use crate::stats::{
     check::Check,
     event::{FilePosition, FileRange, Nanos, ReadCompleted, ReadIssued, ReadRequeued},
-    formulas::{coverage, seconds},
+    formulas::seconds,
     order::{
         distances::DistanceDistribution,
         exchange_check::ExchangeBalance,
@@ -29,7 +29,7 @@ use crate::stats::{
     },
 };
 
-use super::figures::{DeviceFigures, FileData, FileFigures, ModelFigures, ReadFigures, Window};
+use super::figures::{DeviceFigures, FileData, ModelFigures, ReadFigures, Window};
 
 /// Takes in the events of one model's reads and gives its figures.
 ///
@@ -304,7 +304,6 @@ impl ModelAccumulator {
             latency_us: self.latencies.figures(),
             request_sizes: self.sizes.figures(),
             processes: self.processes.clone(),
-            files: self.file_figures(),
             devices,
             laws,
             laws_of_completions: laws_of_completions(&requests),
@@ -336,23 +335,6 @@ impl ModelAccumulator {
             self.unique.file_bytes(**slot) > data
         };
         self.file_bytes.keys().filter(overfull).count() as u64
-    }
-
-    fn file_figures(&self) -> Vec<FileFigures> {
-        (0u16..)
-            .zip(&self.files)
-            .map(|(slot, file)| {
-                let unique_bytes = self.unique.file_bytes(slot);
-                FileFigures {
-                    file: slot,
-                    size_bytes: file.size_bytes,
-                    data_bytes: file.data_bytes(),
-                    arrived_bytes: self.file_bytes.get(&slot).copied().unwrap_or(0),
-                    unique_bytes,
-                    coverage: coverage(unique_bytes, file.data_bytes()),
-                }
-            })
-            .collect()
     }
 
     fn laws(

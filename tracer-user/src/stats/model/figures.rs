@@ -48,7 +48,6 @@ pub struct ModelFigures {
     pub request_sizes: Vec<SizeCount>,
     /// Reads and bytes by the process that was current at first issue.
     pub processes: ProcessShares,
-    pub files: Vec<FileFigures>,
     /// The devices that its reads went to.
     pub devices: Vec<DeviceFigures>,
     /// The laws that these figures obey if nothing was missed.
@@ -133,22 +132,6 @@ impl ReadFigures {
             ..self
         }
     }
-}
-
-/// One file of the model.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct FileFigures {
-    /// Slot of the file.
-    pub file: u16,
-    pub size_bytes: u64,
-    /// Its size without holes.
-    pub data_bytes: u64,
-    /// Bytes of it that arrived without error, repetitions included.
-    pub arrived_bytes: u64,
-    /// Distinct bytes among them.
-    pub unique_bytes: u64,
-    /// Unique / (size − holes), as for the model.
-    pub coverage: Option<f64>,
 }
 
 /// One device that the model's reads went to.
