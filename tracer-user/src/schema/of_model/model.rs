@@ -29,7 +29,7 @@ pub struct ModelRecord {
     /// Decode steps. Null where no decode call was seen.
     pub tokens: Option<Vec<TokenRecord>>,
     /// Tensors, experts' slices of them, and the rest of the files, in the order of the files. `read_bytes` sum to the
-    /// bytes of [`ReadsRecord::total_bytes`].
+    /// bytes of [`ReadFigures::total_bytes`](crate::schema::ReadFigures::total_bytes).
     pub tensors: Option<Vec<TensorRecord>>,
     /// The page cache, event by event.
     pub page_cache: Option<PageCacheFigures>,
