@@ -186,6 +186,10 @@ pub struct LaunchArguments {
     /// A file of the model; of a split model, any of its files. May be given several times.
     #[arg(long, value_name = "FILE", required = true)]
     pub model: Vec<PathBuf>,
+    /// End with the command itself. Else tracing goes on while a process that it started, and that lives on, has the
+    /// model open.
+    #[arg(long)]
+    pub until_exit: bool,
     /// Pressure on the memory.
     #[command(flatten)]
     pub pressure: PressureArguments,

@@ -60,6 +60,7 @@ fn launch(arguments: LaunchArguments) -> anyhow::Result<i32> {
         models: arguments.model,
         command: arguments.command,
         conditions: arguments.pressure.conditions(),
+        until_exit: arguments.until_exit,
         trace: trace_options(arguments.trace, "launch"),
     };
     let signals = signals()?;

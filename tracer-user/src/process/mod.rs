@@ -8,6 +8,8 @@ mod caller;
 mod child_setup;
 mod engine_output;
 mod exit;
+mod family;
+mod files_in_use;
 mod launch;
 mod libraries;
 mod mappings;
@@ -31,11 +33,15 @@ pub use engine_output::timings::{
     EngineLogParser, EngineTimings, RateDisagreement, TimingSource, WorkKind,
 };
 pub use exit::{EngineExit, ExitKind};
+pub use family::Family;
+pub use files_in_use::{FileInUse, files_in_use};
 pub use launch::{LINGER, LaunchError, LaunchRequest, LaunchedProcess, OnLine, launch};
 pub use libraries::{ExecutableFile, SymbolError, executable_mappings, exported_symbols};
 pub use mappings::{Mapping, MappingName, MappingRow, MappingTable, MemoryUse, NameRow};
 pub use memory::{MemorySample, PeakMemory, memory_rollup};
-pub use observed::{FaultCounts, ObservedProcess, ProcessError, ProcessIdentity, pidfd_open};
+pub use observed::{
+    FaultCounts, ObservedProcess, ProcessError, ProcessIdentity, pidfd_open, storage_read_bytes,
+};
 pub use open_models::{OpenModel, OpenModelFile, OpenModels, RefusedFile, RefusedReason};
 pub use program::{ProgramError, resolve as resolve_program};
 pub use signals::{EngineSignals, ReceivedSignal, SignalWatch};

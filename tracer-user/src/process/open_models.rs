@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 use crate::model::files::{SplitName, has_model_extension};
 
 use super::{
-    mappings::{Mapping, MappingName},
-    observed::{ObservedProcess, ProcessError, classify_io},
+    files_in_use::{FileInUse, files_in_use},
+    observed::{ObservedProcess, ProcessError},
 };
 
 /// A model file of a running process.
@@ -95,8 +95,7 @@ impl OpenModels {
     /// # Errors
     /// The process has ended or may not be looked at.
     pub fn find(process: &ObservedProcess) -> Result<Self, ProcessError> {
-        let mut candidates = mapped_files(process)?;
-        candidates.extend(open_files(process)?);
+        let candidates = files_in_use(process)?;
         let mut found = Self::default();
         let mut files: BTreeMap<(u64, u64), OpenModelFile> = BTreeMap::new();
         for candidate in candidates {
@@ -197,71 +196,7 @@ fn sibling(beside: &OpenModelFile, path_in_process: PathBuf) -> Option<OpenModel
     })
 }
 
-/// A file that may be a model.
-struct Candidate {
-    /// As the process sees it, with ` (deleted)` if the kernel put that there.
-    path: PathBuf,
-    /// Link in `/proc` that leads to the file itself.
-    link: PathBuf,
-    /// Inode number, from `/proc/P/maps`; known from `link` otherwise.
-    inode: Option<u64>,
-    mapped: bool,
-}
-
-fn mapped_files(process: &ObservedProcess) -> Result<Vec<Candidate>, ProcessError> {
-    let mut seen = HashSet::new();
-    let maps = process.read("maps")?;
-    let mappings = maps.split(|&byte| byte == b'\n').filter_map(Mapping::parse);
-    Ok(mappings
-        .filter_map(|mapping| match mapping.name {
-            MappingName::File(path)
-                if mapping.inode != 0 && seen.insert((path.clone(), mapping.inode)) =>
-            {
-                let link = format!(
-                    "/proc/{}/map_files/{:x}-{:x}",
-                    process.pid(),
-                    mapping.start,
-                    mapping.end
-                );
-                Some(Candidate {
-                    path,
-                    link: link.into(),
-                    inode: Some(mapping.inode),
-                    mapped: true,
-                })
-            }
-            _ => None,
-        })
-        .map(|candidate| {
-            // The link knows a newline from a backslash and three digits; it needs more rights than maps.
-            let path = std::fs::read_link(&candidate.link).unwrap_or(candidate.path);
-            Candidate { path, ..candidate }
-        })
-        .collect())
-}
-
-fn open_files(process: &ObservedProcess) -> Result<Vec<Candidate>, ProcessError> {
-    let directory = PathBuf::from(format!("/proc/{}/fd", process.pid()));
-    let entries =
-        std::fs::read_dir(&directory).map_err(|error| classify_io(process.pid(), "fd", &error))?;
-    Ok(entries
-        .filter_map(|entry| {
-            // One that is closed meanwhile is no longer of interest.
-            let link = entry.ok()?.path();
-            let path = std::fs::read_link(&link)
-                .ok()
-                .filter(|path| path.is_absolute())?;
-            Some(Candidate {
-                path,
-                link,
-                inode: None,
-                mapped: false,
-            })
-        })
-        .collect())
-}
-
-impl Candidate {
+impl FileInUse {
     /// The file, `None` if it is no model.
     fn resolve(&self, pid: i32) -> Result<Option<OpenModelFile>, RefusedReason> {
         let itself = self.link.metadata();

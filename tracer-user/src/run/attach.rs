@@ -95,6 +95,11 @@ pub async fn run_attach(
     for process_id in &watch.process_ids {
         opened.shared.process(*process_id);
     }
+    watch.files.begin(&watch.process_ids);
+    watch.files.look(&watch.process_ids, &opened.subject);
+    for model in not_open(&watch, &opened.subject) {
+        eprintln!("tracer: {model}");
+    }
     opened.finder.look_at_processes(&watch.process_ids);
     opened.finder.settled().await;
     let deadline = options
@@ -112,6 +117,8 @@ pub async fn run_attach(
         record.process.major_faults = after.major.checked_sub(before.major);
         record.process.minor_faults = after.minor.checked_sub(before.minor);
     }
+    let use_of_model = watch.files.notes(&record, watch.files.storage_read_bytes());
+    record.notes.extend(use_of_model);
     let asked = options
         .duration
         .map(|duration| format!(" of {}", humantime::format_duration(duration)))
@@ -139,6 +146,25 @@ pub async fn run_attach(
     record.partial = partial_reason.is_some();
     record.partial_reason = partial_reason;
     Ok(conclude(record, directory, &caller, 0))
+}
+
+/// Models that the process has not open now, in words: the wrong one may have been named.
+fn not_open(watch: &EngineWatch, subject: &Subject) -> Vec<String> {
+    let other = watch.files.others().map_or_else(String::new, |others| {
+        format!("; it has these large files open: {others}")
+    });
+    subject
+        .models
+        .iter()
+        .enumerate()
+        .filter(|(slot, _)| !watch.files.has_seen(*slot))
+        .map(|(_, model)| {
+            format!(
+                "the process has {} neither open nor mapped{other}",
+                model.name
+            )
+        })
+        .collect()
 }
 
 /// A model that a process has open.

@@ -11,8 +11,8 @@ use crate::{
     place::{RequestedModel, Subject},
     probe::Session,
     process::{
-        Caller, EngineExit, EngineSignals, ExitKind, LaunchRequest, OutputLine, SignalWatch,
-        launch, resolve_program,
+        Caller, EngineExit, EngineSignals, ExitKind, Family, LaunchRequest, OutputLine,
+        SignalWatch, launch, resolve_program,
     },
     schema::{ExitRecord, RunRecord},
 };
@@ -20,6 +20,7 @@ use crate::{
 use super::{
     conditions::{Conditions, ConditionsRequest},
     kernel_tables::kernel_tables,
+    survivors::{self, Survivors},
     tracing::{
         FinishedRun, Opened, Prepared, TraceOptions, Wake, conclude, poll_signals, require_machine,
         watch_until,
@@ -35,6 +36,8 @@ pub struct LaunchOptions {
     pub command: Vec<OsString>,
     /// What to do to the memory first.
     pub conditions: ConditionsRequest,
+    /// End with the command, also where processes that it started read on.
+    pub until_exit: bool,
     pub trace: TraceOptions,
 }
 
@@ -82,6 +85,8 @@ pub async fn run_launch(
     opened.finder.look_at_program(&program);
     opened.finder.settled().await;
 
+    let family = Family::started_from_now_on()
+        .context("cannot adopt what the engine leaves behind when it ends")?;
     let log = opened.log.clone();
     let mut request = LaunchRequest::new(
         &options.command,
@@ -91,12 +96,18 @@ pub async fn run_launch(
     request.output_directory = Some(opened.directory.path());
     request.cgroup_procs = conditions.cgroup_descriptors()?;
     let engine = launch(request)?;
-    let mut watch = EngineWatch::of_engine(engine.pid(), &engine.signals())
+    let mut watch = EngineWatch::of_engine(engine.pid(), &engine.signals(), family)
         .context("cannot watch the engine")?;
     for process_id in &watch.process_ids {
         opened.shared.process(*process_id);
     }
-    let partial_reason = follow(&mut watch, &mut opened, &engine.signals()).await?;
+    let mut partial_reason = follow(&mut watch, &mut opened, &engine.signals()).await?;
+    let survivors = if partial_reason.is_some() || options.until_exit {
+        Survivors::left_alone(&watch)
+    } else {
+        survivors::follow(&mut watch, &mut opened).await?
+    };
+    partial_reason = partial_reason.or_else(|| survivors.stopped.clone());
     let command = options
         .command
         .iter()
@@ -124,6 +135,11 @@ pub async fn run_launch(
     record.pressure = pressure;
     record.notes.extend(notes);
     record.notes.extend(lack_of_memory(&record));
+    let read = exit
+        .storage_read_bytes
+        .saturating_add(survivors.storage_read_bytes(&watch));
+    record.notes.extend(watch.files.notes(&record, Some(read)));
+    record.notes.extend(survivors.notes);
     Ok(conclude(
         record,
         directory,

@@ -10,6 +10,7 @@ mod kernel_tables;
 mod launch;
 mod machine;
 mod stream;
+mod survivors;
 mod tracing;
 mod watch;
 mod window;
