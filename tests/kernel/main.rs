@@ -44,6 +44,7 @@ mod stacked;
 mod stalls;
 mod tensor_table;
 mod tensors;
+mod which_model;
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -80,6 +81,7 @@ fn main() -> ExitCode {
         losses::cases(),
         marks::cases(),
         lifecycle::cases(),
+        which_model::cases(),
         experiment::cases(),
         real_engine::cases(),
         phases::cases(),
