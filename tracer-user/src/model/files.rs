@@ -1,13 +1,11 @@
 //! A model named by the user: one file, or all the files of a split model.
 
-use std::ffi::{OsStr, OsString};
 use std::fs::{Metadata, OpenOptions};
 use std::io::{self, Read as _};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::shard_index::ShardIndex;
+use super::{hub_cache, shard_index::ShardIndex, split_name::SplitName};
 
 /// How a pointer of Git LFS begins (docs/spec.md of git-lfs), and its largest size.
 const LFS_POINTER: &[u8] = b"version https://git-lfs";
@@ -84,11 +82,19 @@ impl ModelFiles {
     /// The model that `path` belongs to: the file itself, or, where its name is that of a part
     /// (`NAME-00002-of-00005.gguf`), all parts in the same directory; where it is an index of shards
     /// (`model.safetensors.index.json`), or such an index beside it names it, all files that the index names. Any regular file will do, GGUF or not.
-    /// Symbolic links are followed, and the parts are looked for beside the link.
+    /// Symbolic links are followed, and the parts are looked for beside the link. A blob of a Hugging Face cache
+    /// (`blobs/SHA`) is taken by the name that a snapshot gives it.
     ///
     /// # Errors
     /// See [`ModelFileError`]; every part is checked.
     pub fn from_path(path: &Path) -> Result<Self, ModelFileError> {
+        check(path)?;
+        let named = hub_cache::names_of_blob(path).into_iter().next();
+        Self::of_name(named.as_deref().unwrap_or(path))
+    }
+
+    /// The same, by this name and no other.
+    pub(crate) fn of_name(path: &Path) -> Result<Self, ModelFileError> {
         check(path)?;
         if ShardIndex::has_its_name(path) {
             let index = ShardIndex::read(path).map_err(|problem| ModelFileError::BadIndex {
@@ -97,11 +103,12 @@ impl ModelFiles {
             })?;
             return Self::of_index(path, index);
         }
+        // An index knows better than the names, which need not be numbered.
+        if let Some(index) = ShardIndex::beside(path) {
+            return Self::of_index(path, index);
+        }
         let name = path.file_name().unwrap_or(path.as_os_str());
         let Some(part) = SplitName::parse(name) else {
-            if let Some(index) = ShardIndex::beside(path) {
-                return Self::of_index(path, index);
-            }
             return Ok(Self {
                 display_name: name.to_string_lossy().into_owned(),
                 files: vec![path.to_owned()],
@@ -238,62 +245,6 @@ pub(crate) fn has_model_extension(path: &Path) -> bool {
     path.extension().is_some_and(|extension| {
         extension.eq_ignore_ascii_case("gguf") || extension.eq_ignore_ascii_case("safetensors")
     })
-}
-
-/// `NAME-%05d-of-%05d.gguf` or `.safetensors`: llama.cpp's `llama_split_path` and the Hugging Face sharding use the same.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct SplitName {
-    prefix: Vec<u8>,
-    extension: Vec<u8>,
-    /// Number of this part, 1 … count.
-    pub number: u32,
-    /// How many parts there are.
-    pub count: u32,
-}
-
-impl SplitName {
-    /// `None` if it is no part's name.
-    pub(crate) fn parse(name: &OsStr) -> Option<Self> {
-        if !has_model_extension(Path::new(name)) {
-            return None;
-        }
-        let bytes = name.as_bytes();
-        let dot = bytes.iter().rposition(|&byte| byte == b'.')?;
-        let (stem, extension) = (bytes.get(..dot)?, bytes.get(dot + 1..)?);
-        // "-00001-of-00003"
-        let (prefix, numbers) = stem.split_at(stem.len().checked_sub(15)?);
-        let numbers = std::str::from_utf8(numbers).ok()?;
-        let (number, count) = numbers.strip_prefix('-')?.split_once("-of-")?;
-        let value = |digits: &str| {
-            let all_digits = digits.len() == 5 && digits.bytes().all(|byte| byte.is_ascii_digit());
-            all_digits.then(|| digits.parse::<u32>().ok()).flatten()
-        };
-        let (number, count) = (value(number)?, value(count)?);
-        let possible = !prefix.is_empty() && (1..=count).contains(&number);
-        possible.then(|| Self {
-            prefix: prefix.to_vec(),
-            extension: extension.to_vec(),
-            number,
-            count,
-        })
-    }
-
-    /// File name of a part.
-    pub(crate) fn name_of(&self, number: u32) -> OsString {
-        let mut name = self.prefix.clone();
-        name.extend(format!("-{number:05}-of-{:05}.", self.count).bytes());
-        name.extend(&self.extension);
-        OsString::from_vec(name)
-    }
-
-    /// `NAME.gguf`.
-    pub(crate) fn display_name(&self) -> String {
-        format!(
-            "{}.{}",
-            String::from_utf8_lossy(&self.prefix),
-            String::from_utf8_lossy(&self.extension)
-        )
-    }
 }
 
 #[cfg(test)]

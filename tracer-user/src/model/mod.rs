@@ -11,10 +11,13 @@
 pub(crate) mod corpus_tests;
 pub(crate) mod files;
 mod gguf;
+pub(crate) mod hub_cache;
 mod names;
 mod outline;
 mod safetensors;
 mod shard_index;
+mod split_name;
+mod start_of_file;
 
 pub use files::{ModelFileError, ModelFiles};
 pub use gguf::{
@@ -25,6 +28,9 @@ pub use names::TensorKind;
 pub use outline::{
     ModelFormat, ModelOutline, NeedBytes, OutlineError, OutlineFile, Piece, PieceKind, TensorPlace,
 };
+pub(crate) use split_name::SplitName;
+pub use start_of_file::starts_as_model;
+
 pub use safetensors::{
     SafetensorsError, SafetensorsErrorKind, SafetensorsHeader, SafetensorsTensor,
 };

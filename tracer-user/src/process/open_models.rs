@@ -7,15 +7,16 @@
 //! A path below `/proc/P` dies with the process: open what is needed after it while the process runs.
 
 use std::collections::{BTreeMap, HashSet};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::fs::{File, Metadata};
-use std::os::fd::AsRawFd;
+use std::fs::Metadata;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::model::files::{SplitName, has_model_extension};
+use crate::model::{
+    ModelFileError, ModelFiles, files::has_model_extension, hub_cache, starts_as_model,
+};
 
 use super::{
     files_in_use::{FileInUse, files_in_use},
@@ -89,8 +90,8 @@ pub struct OpenModels {
 
 impl OpenModels {
     /// Looks through mappings and open files of one process (not of its children: see
-    /// [`ObservedProcess::descendants`]). A file is a model if its name ends in `.gguf` or `.safetensors`, or its first
-    /// four bytes are `GGUF`.
+    /// [`ObservedProcess::descendants`]). A file is a model if its name ends in `.gguf` or `.safetensors`, or if it begins
+    /// as one of them does.
     ///
     /// # Errors
     /// The process has ended or may not be looked at.
@@ -125,46 +126,33 @@ impl OpenModels {
         Ok(found)
     }
 
-    /// Puts the parts of split models together, with the parts that the process has not open.
+    /// Puts the files of one model together, with those that the process has not open: the parts of a split model, the
+    /// shards of an index, also where they are blobs of a Hugging Face cache.
     fn group(&mut self, files: Vec<OpenModelFile>) {
         let mut grouped: HashSet<(u64, u64)> = HashSet::new();
         for file in &files {
-            if grouped.contains(&(file.device, file.inode)) {
+            if grouped.contains(&file.key()) {
                 continue;
             }
-            let name = file.path_in_process.file_name().unwrap_or_default();
-            let Some(part) = SplitName::parse(name) else {
-                self.models.push(OpenModel {
-                    display_name: name.to_string_lossy().into_owned(),
-                    files: vec![file.clone()],
-                });
-                continue;
-            };
-            let mut parts = Vec::new();
-            let mut missing = Vec::new();
-            for number in 1..=part.count {
-                let path_in_process = file.path_in_process.with_file_name(part.name_of(number));
-                let known = files
-                    .iter()
-                    .find(|other| other.path_in_process == path_in_process)
-                    .cloned();
-                match known.or_else(|| sibling(file, path_in_process)) {
-                    Some(file) => parts.push(file),
-                    None => missing.push(part.name_of(number).to_string_lossy().into_owned()),
+            match with_its_parts(file, &files) {
+                Ok(model) => {
+                    grouped.extend(model.files.iter().map(OpenModelFile::key));
+                    self.models.push(model);
                 }
-            }
-            grouped.extend(parts.iter().map(|file| (file.device, file.inode)));
-            if missing.is_empty() {
-                self.models.push(OpenModel {
-                    display_name: part.display_name(),
-                    files: parts,
-                });
-            } else {
-                let reason = RefusedReason::MissingParts(missing);
-                self.refused.push(RefusedFile {
-                    path_in_process: file.path_in_process.clone(),
-                    reason,
-                });
+                Err(reason) => {
+                    let refused = RefusedFile {
+                        path_in_process: file.path_in_process.clone(),
+                        reason,
+                    };
+                    let is_said = |other: &RefusedFile| {
+                        matches!(refused.reason, RefusedReason::MissingParts(_))
+                            && other.reason == refused.reason
+                    };
+                    // Once for a model, not for each of its files.
+                    if !self.refused.iter().any(is_said) {
+                        self.refused.push(refused);
+                    }
+                }
             }
         }
         self.models
@@ -172,27 +160,116 @@ impl OpenModels {
     }
 }
 
-/// A part beside another one, which the process has neither mapped nor open.
-fn sibling(beside: &OpenModelFile, path_in_process: PathBuf) -> Option<OpenModelFile> {
-    // `/proc/P/fd/7` and `/proc/P/map_files/…` are single files: nothing lies beside them.
-    if beside.openable_path.file_name() != beside.path_in_process.file_name() {
-        return None;
+/// A name of a file: as the process sees it, and as we can open it.
+struct Name {
+    path_in_process: PathBuf,
+    openable_path: PathBuf,
+}
+
+impl Name {
+    /// Another file in the same folder.
+    fn beside(&self, name: &OsStr) -> Self {
+        Self {
+            path_in_process: self.path_in_process.with_file_name(name),
+            openable_path: self.openable_path.with_file_name(name),
+        }
     }
-    let openable_path = beside
-        .openable_path
-        .with_file_name(path_in_process.file_name()?);
-    let metadata = openable_path
-        .metadata()
-        .ok()
-        .filter(|metadata| metadata.is_file() && metadata.len() > 0)?;
-    Some(OpenModelFile {
-        path_in_process,
-        openable_path,
-        device: metadata.dev(),
-        inode: metadata.ino(),
-        size_bytes: metadata.len(),
-        mapped: false,
-        open: false,
+}
+
+impl OpenModelFile {
+    fn key(&self) -> (u64, u64) {
+        (self.device, self.inode)
+    }
+
+    /// The names under which other files of its model may lie beside it, the best first.
+    fn names(&self) -> Vec<Name> {
+        let by_its_path = Name {
+            path_in_process: self.path_in_process.clone(),
+            openable_path: self.openable_path.clone(),
+        };
+        let blob = &self.openable_path;
+        let mut names: Vec<Name> = hub_cache::names_of_blob(blob)
+            .into_iter()
+            .filter_map(|link| {
+                // Below the folder of the repository, two levels above the blob, both paths are the same.
+                let below = link.strip_prefix(blob.parent()?.parent()?).ok()?;
+                let repository = self.path_in_process.parent()?.parent()?;
+                Some(Name {
+                    path_in_process: repository.join(below),
+                    openable_path: link,
+                })
+            })
+            .collect();
+        names.push(by_its_path);
+        names
+    }
+}
+
+/// The model that a file is of. Where several revisions of a cache have the file, it is the one of which the process
+/// has most files.
+fn with_its_parts(
+    file: &OpenModelFile,
+    known: &[OpenModelFile],
+) -> Result<OpenModel, RefusedReason> {
+    // `/proc/P/fd/7` and `/proc/P/map_files/…` are single files: nothing lies beside them.
+    if file.openable_path.file_name() != file.path_in_process.file_name() {
+        let name = file.path_in_process.file_name().unwrap_or_default();
+        return Ok(OpenModel {
+            display_name: name.to_string_lossy().into_owned(),
+            files: vec![file.clone()],
+        });
+    }
+    let mut found: Option<(usize, OpenModel)> = None;
+    let mut refused = None;
+    for name in file.names() {
+        match model_of(&name, known) {
+            Ok(model) => {
+                let in_use = model.files.iter().filter(|file| file.mapped || file.open);
+                let in_use = in_use.count();
+                if found.as_ref().is_none_or(|(most, _)| in_use > *most) {
+                    found = Some((in_use, model));
+                }
+            }
+            Err(reason) => {
+                refused.get_or_insert(reason);
+            }
+        }
+    }
+    match (found, refused) {
+        (Some((_, model)), _) => Ok(model),
+        (None, Some(reason)) => Err(reason),
+        (None, None) => Err(RefusedReason::Unreachable("it has no name".to_owned())),
+    }
+}
+
+/// The model by one name of one of its files.
+fn model_of(name: &Name, known: &[OpenModelFile]) -> Result<OpenModel, RefusedReason> {
+    let model = ModelFiles::of_name(&name.openable_path).map_err(|error| match error {
+        ModelFileError::MissingParts { missing, .. }
+        | ModelFileError::MissingShards { missing, .. } => RefusedReason::MissingParts(missing),
+        other => RefusedReason::Unreachable(other.to_string()),
+    })?;
+    let file = |path: &PathBuf| {
+        let name = name.beside(path.file_name().unwrap_or_default());
+        let metadata = path
+            .metadata()
+            .map_err(|error| RefusedReason::Unreachable(error.to_string()))?;
+        let in_use = known
+            .iter()
+            .find(|known| known.key() == (metadata.dev(), metadata.ino()));
+        Ok(OpenModelFile {
+            path_in_process: name.path_in_process,
+            openable_path: path.clone(),
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size_bytes: metadata.len(),
+            mapped: in_use.is_some_and(|file| file.mapped),
+            open: in_use.is_some_and(|file| file.open),
+        })
+    };
+    Ok(OpenModel {
+        display_name: model.display_name,
+        files: model.files.iter().map(file).collect::<Result<_, _>>()?,
     })
 }
 
@@ -222,7 +299,7 @@ impl FileInUse {
         };
         if deleted {
             let path = without_mark.as_ref().unwrap_or(&self.path);
-            let looks_like_model = has_model_extension(path) || starts_with_gguf(&self.link);
+            let looks_like_model = has_model_extension(path) || starts_as_model(&self.link);
             return if looks_like_model {
                 Err(RefusedReason::Deleted)
             } else {
@@ -235,7 +312,7 @@ impl FileInUse {
             Err(why) if named => return Err(RefusedReason::Unreachable(why)),
             Err(_) => return Ok(None),
         };
-        if metadata.len() == 0 || !(named || starts_with_gguf(&openable_path)) {
+        if metadata.len() == 0 || !(named || starts_as_model(&openable_path)) {
             return Ok(None);
         }
         Ok(Some(OpenModelFile {
@@ -288,28 +365,6 @@ impl FileInUse {
 fn without_deleted_mark(path: &Path) -> Option<PathBuf> {
     let bytes = path.as_os_str().as_bytes().strip_suffix(b" (deleted)")?;
     Some(OsString::from_vec(bytes.to_vec()).into())
-}
-
-/// Reads four bytes, with read-ahead off: the look must not bring a file into the cache.
-fn starts_with_gguf(path: &Path) -> bool {
-    // Only once its kind is known: opening a FIFO or a device does something.
-    if !path
-        .metadata()
-        .is_ok_and(|metadata| metadata.is_file() && metadata.len() >= 4)
-    {
-        return false;
-    }
-    let Ok(file) = File::options()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
-        .open(path)
-    else {
-        return false;
-    };
-    // SAFETY: a descriptor that we own, and integers.
-    unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_RANDOM) };
-    let mut magic = [0; 4];
-    file.read_exact_at(&mut magic, 0).is_ok() && &magic == b"GGUF"
 }
 
 #[cfg(test)]
