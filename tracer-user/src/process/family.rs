@@ -5,25 +5,20 @@ use std::io;
 
 use super::observed::{ObservedProcess, ProcessError, descendants_of};
 
-/// Where a process's descendants are found.
+/// Where processes that belong together are found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Family {
-    /// Whose descendants they are.
-    root: i32,
-    /// Descendants of it that are of another family.
-    strangers: BTreeSet<i32>,
+pub enum Family {
+    /// Some processes and their descendants. Those of a child that ended are lost: init adopts them.
+    Of(Vec<i32>),
+    /// What this process starts, and what that starts.
+    StartedHere {
+        own: i32,
+        /// Descendants of this process that are of another family.
+        strangers: BTreeSet<i32>,
+    },
 }
 
 impl Family {
-    /// The descendants of a process. Those of a child that ended are lost: init adopts them.
-    #[must_use]
-    pub const fn of(pid: i32) -> Self {
-        Self {
-            root: pid,
-            strangers: BTreeSet::new(),
-        }
-    }
-
     /// All that this process starts from now on, and what that starts: where a parent ends, this process adopts its
     /// children (`PR_SET_CHILD_SUBREAPER`), so that none is lost.
     ///
@@ -34,24 +29,37 @@ impl Family {
         if unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) } != 0 {
             return Err(io::Error::last_os_error());
         }
-        let root = i32::try_from(std::process::id()).map_err(io::Error::other)?;
-        Ok(Self {
-            root,
-            strangers: descendants_of(root)
+        let own = i32::try_from(std::process::id()).map_err(io::Error::other)?;
+        Ok(Self::StartedHere {
+            own,
+            strangers: descendants_of(own)
                 .map_err(io::Error::other)?
                 .into_iter()
                 .collect(),
         })
     }
 
-    /// Its members, parents first, ended ones too that nobody has waited for.
+    /// Its members, each once, ended ones too that nobody has waited for.
     ///
     /// # Errors
     /// `/proc` cannot be listed.
     pub fn members(&self) -> Result<Vec<i32>, ProcessError> {
-        let mut members = descendants_of(self.root)?;
-        members.retain(|pid| !self.strangers.contains(pid));
-        Ok(members)
+        match self {
+            Self::Of(roots) => {
+                let mut members = roots.clone();
+                for root in roots {
+                    members.extend(descendants_of(*root)?);
+                }
+                members.sort_unstable();
+                members.dedup();
+                Ok(members)
+            }
+            Self::StartedHere { own, strangers } => {
+                let mut members = descendants_of(*own)?;
+                members.retain(|pid| !strangers.contains(pid));
+                Ok(members)
+            }
+        }
     }
 
     /// Its members that run.

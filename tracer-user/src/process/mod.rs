@@ -10,6 +10,8 @@ mod engine_output;
 mod exit;
 mod family;
 mod files_in_use;
+mod holders;
+mod large_files;
 mod launch;
 mod libraries;
 mod mappings;
@@ -35,6 +37,11 @@ pub use engine_output::timings::{
 pub use exit::{EngineExit, ExitKind};
 pub use family::Family;
 pub use files_in_use::{FileInUse, files_in_use};
+pub use holders::{
+    ModelHolder, all_processes, holders_among, processes_named, processes_of_container,
+    with_descendants,
+};
+pub use large_files::LargeFiles;
 pub use launch::{LINGER, LaunchError, LaunchRequest, LaunchedProcess, OnLine, launch};
 pub use libraries::{ExecutableFile, SymbolError, executable_mappings, exported_symbols};
 pub use mappings::{Mapping, MappingName, MappingRow, MappingTable, MemoryUse, NameRow};

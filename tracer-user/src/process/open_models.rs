@@ -50,6 +50,14 @@ pub struct OpenModel {
     pub files: Vec<OpenModelFile>,
 }
 
+impl OpenModel {
+    /// Bytes of all of its files.
+    #[must_use]
+    pub fn size_bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.size_bytes).sum()
+    }
+}
+
 /// Why a file that looks like a model cannot be traced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RefusedReason {

@@ -2,19 +2,19 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use anyhow::bail;
 use tokio::time;
 
 use crate::{
     output::RunDirectory,
     place::{RequestedModel, Subject},
     probe::Session,
-    process::{Caller, ObservedProcess, OpenModel, OpenModels, SignalWatch},
+    process::{Caller, ObservedProcess, SignalWatch},
     schema::ExitRecord,
 };
 
 use super::{
     kernel_tables::kernel_tables,
+    target::{self, AttachTarget, Target},
     tracing::{
         FinishedRun, Prepared, TraceOptions, Wake, conclude, poll_signals, require_machine,
         watch_until,
@@ -25,7 +25,7 @@ use super::{
 /// What to attach to, and how.
 #[derive(Clone, Debug)]
 pub struct AttachOptions {
-    pub pid: i32,
+    pub target: AttachTarget,
     /// A file of each model; empty: those that the process has mapped or open.
     pub models: Vec<PathBuf>,
     /// How long; None: to the end of the process.
@@ -43,33 +43,18 @@ pub async fn run_attach(
 ) -> anyhow::Result<FinishedRun> {
     require_machine()?;
     let caller = Caller::of_this_process()?;
-    let process = ObservedProcess::open(options.pid)?;
-    let mut notes = Vec::new();
-    let requested: Vec<RequestedModel> = if options.models.is_empty() {
-        let found = OpenModels::find(&process)?;
-        notes.extend(found.refused.iter().map(ToString::to_string));
-        if found.models.is_empty() {
-            let refused = notes.join("; ");
-            bail!(
-                "process {} ({}) has no model file mapped or open{}; name one with --model",
-                options.pid,
-                process.identity().command_name,
-                if refused.is_empty() {
-                    String::new()
-                } else {
-                    format!(" that can be traced ({refused})")
-                }
-            );
-        }
-        found.models.into_iter().map(requested).collect()
-    } else {
-        options
-            .models
-            .iter()
-            .map(|model| RequestedModel::from_path(model))
-            .collect::<anyhow::Result<_>>()?
-    };
-    let subject = Subject::open(requested)?;
+    let named = options
+        .models
+        .iter()
+        .map(|model| RequestedModel::from_path(model))
+        .collect::<anyhow::Result<_>>()?;
+    let Target {
+        process,
+        family,
+        models,
+        mut notes,
+    } = target::find(&options.target, named)?;
+    let subject = Subject::open(models)?;
     let tables = kernel_tables(&subject)?;
     let directory = RunDirectory::create(&options.trace.directory, &caller)?;
     let session = Session::start(tables, options.trace.session)?;
@@ -88,10 +73,10 @@ pub async fn run_attach(
 
     eprintln!(
         "tracer: tracing process {} ({}); Ctrl-C ends it",
-        options.pid,
+        process.pid(),
         process.identity().command_name
     );
-    let mut watch = EngineWatch::of_process(process)?;
+    let mut watch = EngineWatch::of_process(process, family)?;
     for process_id in &watch.process_ids {
         opened.shared.process(*process_id);
     }
@@ -105,7 +90,22 @@ pub async fn run_attach(
     let deadline = options
         .duration
         .map(|duration| time::Instant::now() + duration);
-    let wake = watch_until(&mut watch, &mut opened, deadline).await?;
+    let wake = loop {
+        match watch_until(&mut watch, &mut opened, deadline).await? {
+            Wake::Ended => match next_holder(&mut watch, &opened.subject) {
+                Some(next) => {
+                    notes.push(format!(
+                        "process {} ended while {} had the model open, which was traced from then on",
+                        watch.watched().map_or(0, ObservedProcess::pid),
+                        next.pid()
+                    ));
+                    watch.go_on_with(next)?;
+                }
+                None => break Wake::Ended,
+            },
+            other => break other,
+        }
+    };
     let faults_after = watch.faults();
     let (mut record, directory, caller) = opened.finish(&mut watch, "attach", command).await?;
     record.notes.extend(notes);
@@ -167,18 +167,10 @@ fn not_open(watch: &EngineWatch, subject: &Subject) -> Vec<String> {
         .collect()
 }
 
-/// A model that a process has open.
-fn requested(model: OpenModel) -> RequestedModel {
-    let name = match model.files.as_slice() {
-        [only] => only.path_in_process.display().to_string(),
-        _ => model.display_name,
-    };
-    RequestedModel {
-        name,
-        files: model
-            .files
-            .into_iter()
-            .map(|file| (file.path_in_process, file.openable_path))
-            .collect(),
-    }
+/// Another process of the family that has the model open, where the one that was watched has ended.
+fn next_holder(watch: &mut EngineWatch, subject: &Subject) -> Option<ObservedProcess> {
+    watch.files.look(&watch.process_ids, subject);
+    watch.running().into_iter().find(|process| {
+        u32::try_from(process.pid()).is_ok_and(|pid| watch.files.holders().contains(&pid))
+    })
 }

@@ -104,7 +104,7 @@ pub(super) async fn follow(
         watch.files.look(&watch.process_ids, &opened.subject);
         if !watch.files.holders().is_empty() {
             last_held = Some(Instant::now());
-            followed.extend(holders(watch, &running));
+            followed.extend(holders(watch, &running)?);
             if !announced {
                 announced = true;
                 eprintln!(
@@ -153,7 +153,7 @@ fn left(running: &[ObservedProcess]) -> Option<String> {
 }
 
 /// Names of those that have the model open now. The first is looked at from here on, in place of the command.
-fn holders(watch: &mut EngineWatch, running: &[ObservedProcess]) -> Vec<String> {
+fn holders(watch: &mut EngineWatch, running: &[ObservedProcess]) -> std::io::Result<Vec<String>> {
     let holders: Vec<&ObservedProcess> = running
         .iter()
         .filter(|process| {
@@ -166,9 +166,9 @@ fn holders(watch: &mut EngineWatch, running: &[ObservedProcess]) -> Vec<String> 
     let first = holders.first().map(|holder| holder.pid());
     let names = holders.into_iter().map(name).collect();
     if !is_watched && let Some(process) = first.and_then(|pid| ObservedProcess::open(pid).ok()) {
-        watch.go_on_with(process);
+        watch.go_on_with(process)?;
     }
-    names
+    Ok(names)
 }
 
 fn names(processes: &[ObservedProcess]) -> String {

@@ -248,16 +248,18 @@ const COURSE_INTERVAL_SECONDS: f64 = 0.2;
 const SAMPLES_PER_MAPPING_TABLE: u64 = 10;
 
 impl EngineWatch {
-    /// Watches a process that is there.
+    /// Watches a process that is there, and its family.
     ///
     /// # Errors
     /// No descriptor left.
-    pub fn of_process(process: ObservedProcess) -> std::io::Result<Self> {
+    pub fn of_process(process: ObservedProcess, family: Family) -> std::io::Result<Self> {
         let (pid, exit) = (
             process.pid(),
             process.exit_descriptor().try_clone_to_owned()?,
         );
-        Ok(Self::new(Some(process), pid, exit, Family::of(pid)))
+        let mut watch = Self::new(Some(process), pid, exit, family);
+        watch.take_in_family();
+        Ok(watch)
     }
 
     /// Watches an engine that was just started, and may have ended since: then only its end is seen.
@@ -274,9 +276,24 @@ impl EngineWatch {
         ))
     }
 
+    fn take_in_family(&mut self) {
+        // Without a list of processes those that are known stay.
+        let members = self.family.members().unwrap_or_default();
+        self.process_ids.extend(
+            members
+                .into_iter()
+                .filter_map(|pid| u32::try_from(pid).ok()),
+        );
+    }
+
     /// Goes on with another process of the family, where the one that was watched has ended.
-    pub fn go_on_with(&mut self, process: ObservedProcess) {
+    ///
+    /// # Errors
+    /// No descriptor left.
+    pub fn go_on_with(&mut self, process: ObservedProcess) -> std::io::Result<()> {
+        self.exit = process.exit_descriptor().try_clone_to_owned()?;
         self.process = Some(process);
+        Ok(())
     }
 
     /// The process whose memory is looked at.
@@ -356,13 +373,7 @@ impl EngineWatch {
             self.next_residency_nanos =
                 now + RESIDENCY_INTERVAL_NANOS.max(took.saturating_mul(RESIDENCY_COST_FACTOR));
         }
-        if let Ok(members) = self.family.members() {
-            self.process_ids.extend(
-                members
-                    .into_iter()
-                    .filter_map(|pid| u32::try_from(pid).ok()),
-            );
-        }
+        self.take_in_family();
         self.files.sample(&self.process_ids, subject);
         // A better mark, or a later one of the same kind, replaces what an earlier one showed.
         if let Some(timed) = log

@@ -1,33 +1,17 @@
 //! Which files the engine's processes have open or mapped: whether the model is among them, and what else is.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    os::unix::fs::MetadataExt as _,
-    path::PathBuf,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     place::{FileIdentity, Subject},
-    process::{ObservedProcess, files_in_use, storage_read_bytes},
+    process::{LargeFiles, ObservedProcess, files_in_use, storage_read_bytes},
     schema::{ModelRecord, RunRecord},
     units::bytes,
 };
 
-/// Smaller ones are no weights.
-const LARGE_BYTES: u64 = 1 << 20;
-/// So many are named.
-const NAMED: usize = 5;
 /// While the model has not been seen with anybody, so many looks come one after the other; then every fifth.
 const CLOSE_LOOKS: u64 = 50;
 const LOOKS_APART: u64 = 5;
-
-/// A file that a process had open or mapped, and that is no file of a model.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Other {
-    path: PathBuf,
-    size_bytes: u64,
-    mapped: bool,
-}
 
 /// Bytes that a process had read from storage.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,7 +29,8 @@ pub struct FilesWatch {
     models: BTreeSet<usize>,
     /// Processes that had a model open or mapped at the last look.
     holders: BTreeSet<u32>,
-    others: BTreeMap<FileIdentity, Other>,
+    /// Other files of theirs.
+    others: LargeFiles,
     storage_reads: BTreeMap<u32, StorageReads>,
 }
 
@@ -93,13 +78,8 @@ impl FilesWatch {
                 if let Some(model) = model_of(subject, identity) {
                     self.models.insert(model);
                     self.holders.insert(*process_id);
-                } else if !file.is_code && metadata.size() >= LARGE_BYTES {
-                    let other = self.others.entry(identity).or_insert(Other {
-                        path: file.path,
-                        size_bytes: metadata.size(),
-                        mapped: false,
-                    });
-                    other.mapped |= file.mapped;
+                } else {
+                    self.others.add(&file, &metadata);
                 }
             }
         }
@@ -147,31 +127,10 @@ impl FilesWatch {
             .fold(0, |sum, reads| sum.saturating_add(reads.last))
     }
 
-    /// The large files that are no model's, the largest first.
+    /// The large files that are no model's, in words.
     #[must_use]
     pub fn others(&self) -> Option<String> {
-        let mut others: Vec<&Other> = self.others.values().collect();
-        others.sort_by(|one, other| {
-            (other.size_bytes, &one.path).cmp(&(one.size_bytes, &other.path))
-        });
-        let named: Vec<String> = others
-            .iter()
-            .take(NAMED)
-            .map(|other| {
-                format!(
-                    "{} ({}, {})",
-                    other.path.display(),
-                    bytes(other.size_bytes),
-                    if other.mapped { "mapped" } else { "open" }
-                )
-            })
-            .collect();
-        let more = others.len().saturating_sub(NAMED);
-        match (named.is_empty(), more) {
-            (true, _) => None,
-            (false, 0) => Some(named.join(", ")),
-            (false, more) => Some(format!("{} and {more} more", named.join(", "))),
-        }
+        self.others.in_words()
     }
 
     /// What a reader of a record should know where nothing of a model was read: whether the engine had it at all, and
@@ -272,21 +231,11 @@ mod tests {
     }
 
     fn with_others(files: &[(&str, u64, bool)]) -> FilesWatch {
-        let mut watch = FilesWatch {
+        FilesWatch {
             looks: 7,
+            others: LargeFiles::of(files),
             ..FilesWatch::default()
-        };
-        for (inode, (path, mebibytes, mapped)) in (1..).zip(files) {
-            watch.others.insert(
-                FileIdentity { device: 1, inode },
-                Other {
-                    path: path.into(),
-                    size_bytes: mebibytes << 20,
-                    mapped: *mapped,
-                },
-            );
         }
-        watch
     }
 
     #[test]
@@ -318,21 +267,5 @@ mod tests {
                 ]
             );
         }
-    }
-
-    #[test]
-    fn only_the_largest_files_are_named() {
-        let files: Vec<(String, u64, bool)> =
-            (1..=7).map(|n| (format!("/f{n}"), n, false)).collect();
-        let files: Vec<(&str, u64, bool)> = files
-            .iter()
-            .map(|(path, n, mapped)| (path.as_str(), *n, *mapped))
-            .collect();
-        let named = with_others(&files).others().expect("some");
-        assert!(named.starts_with("/f7 (7.00 MiB, open), /f6"), "{named}");
-        assert!(
-            named.ends_with("/f3 (3.00 MiB, open) and 2 more"),
-            "{named}"
-        );
     }
 }
