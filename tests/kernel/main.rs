@@ -11,6 +11,7 @@
 //! time unless `--test-threads` says otherwise, and take turns with those of other processes in any case.
 
 mod aggregates;
+mod attach_target;
 mod audit;
 mod bench;
 mod cgroup_v2;
@@ -82,6 +83,7 @@ fn main() -> ExitCode {
         marks::cases(),
         lifecycle::cases(),
         which_model::cases(),
+        attach_target::cases(),
         experiment::cases(),
         real_engine::cases(),
         phases::cases(),
