@@ -11,6 +11,7 @@
 //! time unless `--test-threads` says otherwise, and take turns with those of other processes in any case.
 
 mod aggregates;
+mod attach_mounts;
 mod attach_target;
 mod audit;
 mod bench;
@@ -84,6 +85,7 @@ fn main() -> ExitCode {
         lifecycle::cases(),
         which_model::cases(),
         attach_target::cases(),
+        attach_mounts::cases(),
         experiment::cases(),
         real_engine::cases(),
         phases::cases(),

@@ -26,7 +26,8 @@ const MODEL_BYTES: u64 = 3 << 20;
 type Test = fn(&Ground, &LoopDisk, &ModelFile) -> Result<()>;
 
 pub fn cases() -> Vec<Case> {
-    let tests: [(&str, Test); 6] = [
+    let tests: [(&str, Test); 7] = [
+        ("model_of_the_arguments", model_of_the_arguments),
         ("launch_of_another_model", launch_of_another_model),
         ("attach_with_another_model", attach_with_another_model),
         ("replaced_during_the_run", replaced_during_the_run),
@@ -83,6 +84,55 @@ fn check_nothing_read(record: &RunRecord) -> Result<()> {
 /// A file beside the model, larger than it.
 fn other(disk: &LoopDisk) -> Result<ModelFile> {
     ModelFile::contiguous(disk, "other.gguf", 2 * MODEL_BYTES)
+}
+
+/// Without --model it is the one that the command names.
+fn model_of_the_arguments(ground: &Ground, disk: &LoopDisk, file: &ModelFile) -> Result<()> {
+    let launch = |engine: &Path, arguments: &[OsString]| {
+        let call = TracerCall::bare(&ground.scratch, &["launch"])?;
+        let directory = call.directory().to_owned();
+        call.option("--out", directory)
+            .engine(engine, arguments)
+            .run()
+    };
+    let reader = reader(ground, file)?;
+    let run = launch(reader.program(), reader.arguments())?;
+    run.finished.succeeded()?;
+    let record = run.record()?;
+    check_figures(
+        &record,
+        &shapes::expected(&plan(), ReadMode::Direct, file, disk)?,
+    )?;
+    check_sound(&record)?;
+    let path = file.path().to_string_lossy();
+    ensure!(
+        record.text("model.path")? == path,
+        "{}",
+        record.value("model")?
+    );
+    check_noted(
+        &record,
+        &[&format!(
+            "the model was taken from the command's arguments: {path}"
+        )],
+    )?;
+    for (arguments, words) in [
+        (vec!["hello"], "name the model with --model"),
+        (vec!["-m", "/none.gguf"], "/none.gguf: does not exist"),
+    ] {
+        let arguments: Vec<OsString> = arguments.into_iter().map(OsString::from).collect();
+        let run = launch(Path::new("/bin/echo"), &arguments)?;
+        ensure!(
+            run.finished.code() == 125
+                && run.finished.errors.contains(words)
+                && run.finished.output.is_empty()
+                && !run.directory.exists(),
+            "{}:\n{}",
+            run.finished.code(),
+            run.finished.errors
+        );
+    }
+    Ok(())
 }
 
 fn launch_of_another_model(ground: &Ground, disk: &LoopDisk, file: &ModelFile) -> Result<()> {

@@ -183,8 +183,9 @@ impl PressureArguments {
 #[derive(Debug, Args)]
 #[command(after_help = examples::LAUNCH)]
 pub struct LaunchArguments {
-    /// A file of the model; of a split model, any of its files. May be given several times.
-    #[arg(long, value_name = "FILE", required = true)]
+    /// A file of the model; of a split model, any of its files. May be given several times [default: what the command
+    /// names with -m, --model or the like].
+    #[arg(long, value_name = "FILE")]
     pub model: Vec<PathBuf>,
     /// End with the command itself. Else tracing goes on while a process that it started, and that lives on, has the
     /// model open.

@@ -5,7 +5,9 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::{hub_cache, shard_index::ShardIndex, split_name::SplitName};
+use super::{
+    hub_cache, shard_index::ShardIndex, split_name::SplitName, start_of_file::starts_as_model,
+};
 
 /// How a pointer of Git LFS begins (docs/spec.md of git-lfs), and its largest size.
 const LFS_POINTER: &[u8] = b"version https://git-lfs";
@@ -35,6 +37,9 @@ pub enum ModelFileError {
         /// "a block device", …
         kind: &'static str,
     },
+    /// A folder with several models, none of which is the usual one.
+    #[error("model {}: the folder has several models: {}; name one of them", path.display(), models.join(", "))]
+    SeveralInFolder { path: PathBuf, models: Vec<String> },
     /// Parts of a split model are not there.
     #[error("model {}: of its {count} parts these are missing: {}; put all parts into one directory", path.display(), missing.join(", "))]
     MissingParts {
@@ -139,6 +144,65 @@ impl ModelFiles {
         })
     }
 
+    /// A file of the model that a folder holds: its index of shards, else its only model, else the one that is called
+    /// `model.safetensors`, as the engines that are given a folder do.
+    ///
+    /// # Errors
+    /// There is none, or several; a file of it cannot be read.
+    pub fn file_in_folder(folder: &Path) -> Result<PathBuf, ModelFileError> {
+        const USUAL: &str = "model.safetensors";
+        let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
+            .map_err(|source| ModelFileError::Unreadable {
+                path: folder.to_owned(),
+                source,
+            })?
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.is_file())
+            .collect();
+        paths.sort();
+        // Where weights are there in two formats, engines take safetensors.
+        let index = |of_safetensors: bool| {
+            paths.iter().find(|path| {
+                ShardIndex::has_its_name(path)
+                    && (!of_safetensors || path.to_string_lossy().contains(".safetensors."))
+            })
+        };
+        let usual_index = format!("{USUAL}.index.json");
+        let is_called = |path: &PathBuf, name: &str| path.file_name().is_some_and(|it| it == name);
+        let usual_index = paths.iter().find(|path| is_called(path, &usual_index));
+        if let Some(index) = usual_index.or_else(|| index(true)) {
+            return Self::of_name(index).map(|_| index.clone());
+        }
+        let mut models: Vec<(PathBuf, Self)> = Vec::new();
+        for path in paths.iter().filter(|path| has_model_extension(path)) {
+            if !models.iter().any(|(_, model)| model.files.contains(path)) {
+                models.push((path.clone(), Self::of_name(path)?));
+            }
+        }
+        if let [(only, _)] = models.as_slice() {
+            return Ok(only.clone());
+        }
+        if let Some((usual, _)) = models.iter().find(|(path, _)| is_called(path, USUAL)) {
+            return Ok(usual.clone());
+        }
+        if let (true, Some(index)) = (models.is_empty(), index(false)) {
+            return Self::of_name(index).map(|_| index.clone());
+        }
+        if models.is_empty() {
+            return Err(ModelFileError::Directory {
+                path: folder.to_owned(),
+                hint: String::new(),
+            });
+        }
+        Err(ModelFileError::SeveralInFolder {
+            path: folder.to_owned(),
+            models: models
+                .into_iter()
+                .map(|(_, model)| model.display_name)
+                .collect(),
+        })
+    }
+
     fn of_index(path: &Path, index: ShardIndex) -> Result<Self, ModelFileError> {
         let mut missing = Vec::new();
         for file in &index.files {
@@ -238,6 +302,13 @@ fn hint(directory: &Path) -> String {
     models.first().map_or_else(String::new, |model| {
         format!(" (for instance {})", model.display())
     })
+}
+
+/// Whether a path is that of a model, or of an index of shards: by its name, or by how the file begins.
+#[must_use]
+pub fn names_a_model(path: &Path) -> bool {
+    path.is_file()
+        && (has_model_extension(path) || ShardIndex::has_its_name(path) || starts_as_model(path))
 }
 
 /// Whether the name ends in `.gguf` or `.safetensors`, in any case.

@@ -19,7 +19,7 @@ mod shard_index;
 mod split_name;
 mod start_of_file;
 
-pub use files::{ModelFileError, ModelFiles};
+pub use files::{ModelFileError, ModelFiles, names_a_model};
 pub use gguf::{
     Array, GgmlType, GgufError, GgufErrorKind, GgufHeader, MetadataValue, TensorInfo, TensorLength,
     ValueType,

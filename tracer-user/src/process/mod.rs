@@ -6,6 +6,7 @@
 
 mod caller;
 mod child_setup;
+mod command_model;
 mod engine_output;
 mod exit;
 mod family;
@@ -25,6 +26,7 @@ pub use caller::{
     CALLER_PID_VARIABLE, Caller, CallerError, Environment, EnvironmentSource, OwnIds,
 };
 pub use child_setup::SetupStep;
+pub use command_model::{CommandModelError, models_of_command};
 pub use engine_output::buffer_lines::{BufferLine, BufferPurpose, BufferSize, BufferSizes};
 pub use engine_output::engine_mark::{Certainty, EngineMark, MarkKind};
 pub use engine_output::output::{

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::fs::Metadata;
+use std::fs::{File, Metadata};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ use super::{
 /// A model file of a running process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenModelFile {
-    /// As the process sees it.
+    /// As the process sees it, with ` (deleted)` at the end where its name is gone.
     pub path_in_process: PathBuf,
     /// As we can open it.
     pub openable_path: PathBuf,
@@ -61,7 +61,7 @@ impl OpenModel {
 /// Why a file that looks like a model cannot be traced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RefusedReason {
-    /// Its name is gone.
+    /// Its name is gone, and the process's link to it cannot be opened.
     Deleted,
     /// No path leads us to it.
     Unreachable(String),
@@ -81,7 +81,7 @@ impl fmt::Display for RefusedFile {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}: ", self.path_in_process.display())?;
         match &self.reason {
-            RefusedReason::Deleted => formatter.write_str("was deleted while the process used it, so its place on the disk cannot be looked up; start the process again with a file that stays"),
+            RefusedReason::Deleted => formatter.write_str("was deleted while the process used it, and what the process holds of it may not be opened; run the tracer as root, or start the process again with a file that stays"),
             RefusedReason::Unreachable(why) => write!(formatter, "cannot be opened from here ({why}); run the tracer as root in the host's namespaces"),
             RefusedReason::MissingParts(parts) => write!(formatter, "parts of this split model are missing: {}", parts.join(", ")),
         }
@@ -308,10 +308,15 @@ impl FileInUse {
         if deleted {
             let path = without_mark.as_ref().unwrap_or(&self.path);
             let looks_like_model = has_model_extension(path) || starts_as_model(&self.link);
-            return if looks_like_model {
-                Err(RefusedReason::Deleted)
-            } else {
-                Ok(None)
+            if !looks_like_model {
+                return Ok(None);
+            }
+            // As long as the process has it, its link in /proc leads to it.
+            return match (itself, File::open(&self.link)) {
+                (Ok(metadata), Ok(_)) => {
+                    Ok((metadata.len() > 0).then(|| self.file(self.link.clone(), &metadata)))
+                }
+                _ => Err(RefusedReason::Deleted),
             };
         }
         let named = has_model_extension(&self.path);
@@ -323,7 +328,11 @@ impl FileInUse {
         if metadata.len() == 0 || !(named || starts_as_model(&openable_path)) {
             return Ok(None);
         }
-        Ok(Some(OpenModelFile {
+        Ok(Some(self.file(openable_path, &metadata)))
+    }
+
+    fn file(&self, openable_path: PathBuf, metadata: &Metadata) -> OpenModelFile {
+        OpenModelFile {
             path_in_process: self.path.clone(),
             openable_path,
             device: metadata.dev(),
@@ -331,7 +340,7 @@ impl FileInUse {
             size_bytes: metadata.len(),
             mapped: self.mapped,
             open: !self.mapped,
-        }))
+        }
     }
 
     /// A path that leads to the same file from here: the plain one (it outlives the process), through the process's root,

@@ -6,7 +6,7 @@ use tokio::time;
 
 use crate::{
     output::RunDirectory,
-    place::{RequestedModel, Subject},
+    place::Subject,
     probe::Session,
     process::{Caller, ObservedProcess, SignalWatch},
     schema::ExitRecord,
@@ -43,17 +43,12 @@ pub async fn run_attach(
 ) -> anyhow::Result<FinishedRun> {
     require_machine()?;
     let caller = Caller::of_this_process()?;
-    let named = options
-        .models
-        .iter()
-        .map(|model| RequestedModel::from_path(model))
-        .collect::<anyhow::Result<_>>()?;
     let Target {
         process,
         family,
         models,
         mut notes,
-    } = target::find(&options.target, named)?;
+    } = target::find(&options.target, &options.models)?;
     let subject = Subject::open(models)?;
     let tables = kernel_tables(&subject)?;
     let directory = RunDirectory::create(&options.trace.directory, &caller)?;

@@ -12,7 +12,7 @@ use crate::{
     probe::Session,
     process::{
         Caller, EngineExit, EngineSignals, ExitKind, Family, LaunchRequest, OutputLine,
-        SignalWatch, launch, resolve_program,
+        SignalWatch, launch, models_of_command, resolve_program,
     },
     schema::{ExitRecord, RunRecord},
 };
@@ -31,7 +31,7 @@ use super::{
 /// What to launch, and how.
 #[derive(Clone, Debug)]
 pub struct LaunchOptions {
-    /// A file of each model.
+    /// A file of each model; empty: what the command's arguments name.
     pub models: Vec<PathBuf>,
     pub command: Vec<OsString>,
     /// What to do to the memory first.
@@ -61,8 +61,22 @@ pub async fn run_launch(
     let caller = Caller::of_this_process()?;
     // Looked up now, so that a wrong name is said before anything is touched.
     let program = resolve_program(&options.command, &caller)?;
-    let requested = options
-        .models
+    let mut notes = Vec::new();
+    let models = if options.models.is_empty() {
+        let models = models_of_command(&options.command, &caller)?;
+        for model in &models {
+            let words = format!(
+                "the model was taken from the command's arguments: {}",
+                model.display()
+            );
+            eprintln!("tracer: {words}");
+            notes.push(words);
+        }
+        models
+    } else {
+        options.models
+    };
+    let requested = models
         .iter()
         .map(|model| RequestedModel::from_path(model))
         .collect::<anyhow::Result<_>>()?;
@@ -119,6 +133,7 @@ pub async fn run_launch(
         .await
         .context("the thread that waits for the engine panicked")?
         .context("cannot wait for the engine")?;
+    record.notes.append(&mut notes);
     // Only now has all of the engine's output been read.
     let (said, notes) = log.engine(opened_nanos);
     record.engine = said;

@@ -1,6 +1,10 @@
 //! What to attach to: the process that has the model, out of those that people know by pid, name or container.
 
-use std::{collections::HashSet, os::unix::fs::MetadataExt as _};
+use std::{
+    collections::HashSet,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, bail};
 
@@ -35,12 +39,12 @@ pub(super) struct Target {
     pub notes: Vec<String>,
 }
 
-/// Finds the process. `named` are the models that were asked for; where there are none, they are those that the
-/// processes have open.
+/// Finds the process. `named` are files of the models that were asked for, as we or as the process sees them; where
+/// there are none, the models are those that the processes have open.
 ///
 /// # Errors
 /// No such process, several of them, or none that has a model.
-pub(super) fn find(target: &AttachTarget, named: Vec<RequestedModel>) -> anyhow::Result<Target> {
+pub(super) fn find(target: &AttachTarget, named: &[PathBuf]) -> anyhow::Result<Target> {
     let roots = narrowed(roots(target)?, target)?;
     let mut pids = Vec::new();
     for root in &roots {
@@ -52,6 +56,10 @@ pub(super) fn find(target: &AttachTarget, named: Vec<RequestedModel>) -> anyhow:
     }
     let first = roots.first().context("no process")?;
     let given = ObservedProcess::open(*first)?;
+    let named = named
+        .iter()
+        .map(|path| named_model(path, *first))
+        .collect::<anyhow::Result<Vec<_>>>()?;
     // Asked of the given one itself first: that it may not be looked at is an error.
     OpenModels::find(&given)?;
     let mut holders = holders_among(&pids);
@@ -83,6 +91,12 @@ pub(super) fn find(target: &AttachTarget, named: Vec<RequestedModel>) -> anyhow:
     if models.is_empty() {
         bail!("{}", without_model(target, &given, &pids, &refused));
     }
+    notes.extend(
+        models
+            .iter()
+            .flat_map(|model| &model.files)
+            .filter_map(deleted),
+    );
     holders.sort_by_key(|holder| std::cmp::Reverse(holder.size_bytes()));
     let others = holders.len().saturating_sub(1);
     let process = match holders.into_iter().next() {
@@ -109,6 +123,28 @@ pub(super) fn find(target: &AttachTarget, named: Vec<RequestedModel>) -> anyhow:
         models,
         notes,
     })
+}
+
+/// A model by a path that is ours, or else the process's own: in a container the same file is called otherwise.
+fn named_model(path: &Path, pid: i32) -> anyhow::Result<RequestedModel> {
+    let ours = RequestedModel::from_path(path);
+    if path.exists() || !path.is_absolute() {
+        return ours;
+    }
+    let root = Path::new("/proc").join(pid.to_string()).join("root");
+    let theirs = root.join(path.strip_prefix("/").unwrap_or(path));
+    let Ok(mut model) = RequestedModel::from_path(&theirs) else {
+        return ours;
+    };
+    let shown = |path: &Path| match path.strip_prefix(&root) {
+        Ok(below) => Path::new("/").join(below),
+        Err(_) => path.to_owned(),
+    };
+    for (path, _) in &mut model.files {
+        *path = shown(path);
+    }
+    model.name = shown(Path::new(&model.name)).display().to_string();
+    Ok(model)
 }
 
 fn roots(target: &AttachTarget) -> anyhow::Result<Vec<i32>> {
@@ -193,6 +229,19 @@ fn union(holders: &[ModelHolder]) -> Vec<RequestedModel> {
         })
         .map(requested)
         .collect()
+}
+
+/// Says so of a file that has no name any more: the path to show, and the one to open.
+fn deleted((path, openable): &(PathBuf, PathBuf)) -> Option<String> {
+    let is_deleted = openable
+        .metadata()
+        .is_ok_and(|metadata| metadata.nlink() == 0);
+    is_deleted.then(|| {
+        format!(
+            "{} has no name any more: the file that the process still has is traced, which is no longer to be found on the disk once the process lets it go",
+            path.display()
+        )
+    })
 }
 
 /// A model that a process has open.
