@@ -347,14 +347,15 @@ impl FileInUse {
     /// or the link in `/proc`.
     fn reachable(&self, pid: i32) -> Result<(PathBuf, Metadata), String> {
         let itself = self.link.metadata().ok();
-        let through_root = [
-            format!("/proc/{pid}/root").into_bytes(),
-            self.path.as_os_str().as_bytes().to_vec(),
-        ]
-        .concat();
+        let root = PathBuf::from(format!("/proc/{pid}/root"));
+        let below = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path));
+        // Where the process has another root than its mount namespace, its paths show from the namespace's on.
+        let its_root = root.read_link().unwrap_or_else(|_| PathBuf::from("/"));
+        let below_its_root = self.path.strip_prefix(its_root).unwrap_or(&self.path);
         let paths = [
             self.path.clone(),
-            OsString::from_vec(through_root).into(),
+            below(&self.path),
+            below(below_its_root),
             self.link.clone(),
         ];
         let mut why = String::from("no path to it");

@@ -70,23 +70,28 @@ pub(super) fn layer_file(
 }
 
 /// A path below `/proc/P` as that process sees it: what lies behind `root`, or what one of its open or mapped files is
-/// called. Any other path as it is.
+/// called below its root. Any other path as it is.
 fn seen_by_its_process(path: &Path) -> Cow<'_, Path> {
     let mut parts = path.components();
     let begins = parts.next() == Some(Component::RootDir)
         && parts.next() == Some(Component::Normal(OsStr::new("proc")));
-    let process = parts.next();
-    let is_process = matches!(process, Some(Component::Normal(name))
-        if name.to_str().is_some_and(|name| name.parse::<i32>().is_ok()));
-    if !(begins && is_process) {
+    let process = match parts.next() {
+        Some(Component::Normal(name)) if begins => name.to_str(),
+        _ => None,
+    };
+    let Some(process) = process.and_then(|name| name.parse::<i32>().ok()) else {
         return path.into();
-    }
+    };
     match parts.next() {
         Some(Component::Normal(name)) if name == "root" => {
             Path::new("/").join(parts.as_path()).into()
         }
         Some(Component::Normal(name)) if name == "fd" || name == "map_files" => {
-            std::fs::read_link(path).map_or(path.into(), Cow::from)
+            let called = std::fs::read_link(path).unwrap_or_else(|_| path.to_owned());
+            let below_its_root = std::fs::read_link(format!("/proc/{process}/root"))
+                .ok()
+                .and_then(|root| Some(Path::new("/").join(called.strip_prefix(root).ok()?)));
+            below_its_root.unwrap_or(called).into()
         }
         _ => path.into(),
     }
