@@ -359,7 +359,7 @@ fn an_index_ties_mapped_shards_together() {
         &base.join("model.safetensors.index.json"),
         br#"{"weight_map": {"x": "one.safetensors", "y": "two.safetensors"}}"#,
     );
-    let found = Holder::start(&[], &[two.clone()], &[], "").find();
+    let found = Holder::start(&[], std::slice::from_ref(&two), &[], "").find();
     let [model] = found.models.as_slice() else {
         panic!("{found:?}")
     };
