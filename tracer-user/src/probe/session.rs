@@ -5,91 +5,32 @@ use std::io;
 use anyhow::{Context as _, anyhow, bail};
 use aya::{
     Btf, Ebpf, EbpfLoader,
-    maps::{Array, HashMap, MapData, RingBuf},
+    maps::{Array, Map, MapData, RingBuf},
+    util::nr_cpus,
 };
 use aya_log::EbpfLogger;
 use tokio::io::{Interest, unix::AsyncFd};
-use tracer_common::{
-    extent::{Extent, MAX_DEVICES, MAX_EXTENTS, MAX_MODELS},
-    page::{FileKey, FileSlot, MAX_FILES},
-    record::NO_PREVIOUS_END,
-    settings::{DeviceFilter, Settings},
-};
+use tracer_common::{page::FileKey, program::Program, record::Record, settings::Settings};
 
 use super::{
-    KernelTypes, Record, SessionOptions,
+    KernelTypes, SessionOptions,
     aggregates::{self, Aggregates, FileAggregates, Plain, Sizes},
     attach::{Attached, attach},
-    decode,
     losses::{self, ProgramRun},
     probes,
-    programs::DeviceKind,
+    rings::{self, Rings, TimeOrder},
+    tables::{self, FilterTables, file_slots, fill, fill_tables, padded, words_for},
 };
 
 /// The eBPF object that the build script made.
 pub(super) static OBJECT: &[u8] =
     aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf"));
 
+/// Fewest bytes of a ring buffer: a page, which no kernel takes fewer of.
+const LEAST_RING_BUFFER: u32 = 4096;
+
 /// How often the reader of the ring buffer should come by itself.
 pub const WAKE_INTERVAL: std::time::Duration = std::time::Duration::from_millis(20);
-
-/// What the programs look at.
-#[derive(Clone, Debug, Default)]
-pub struct FilterTables {
-    /// Traced devices; `first_extent` and `extents` point into [`FilterTables::extents`].
-    pub devices: Vec<DeviceFilter>,
-    /// Extents of all models, sorted by device and start, not overlapping.
-    pub extents: Vec<Extent>,
-    /// What the devices are handed.
-    pub device_kind: DeviceKind,
-    pub models: usize,
-    /// The files, as the page-cache tracepoints name them, and their sizes in pages; the position is the
-    /// file's slot.
-    pub files: Vec<(FileKey, u64)>,
-}
-
-impl FilterTables {
-    /// The first thing in the tables that the programs could not work with: their binary search wants
-    /// sorted extents that do not overlap.
-    fn fault(&self) -> Option<String> {
-        if self.devices.len() > MAX_DEVICES {
-            return Some(format!(
-                "the models lie on {} devices; at most {MAX_DEVICES} can be traced together",
-                self.devices.len()
-            ));
-        }
-        if self.models > MAX_MODELS {
-            return Some(format!(
-                "{} models; at most {MAX_MODELS} can be traced together",
-                self.models
-            ));
-        }
-        if self.files.len() > MAX_FILES as usize || self.extents.len() > MAX_EXTENTS as usize {
-            return Some(format!(
-                "{} files with {} extents; at most {MAX_FILES} files with {MAX_EXTENTS} extents can be traced together",
-                self.files.len(),
-                self.extents.len()
-            ));
-        }
-        for device in &self.devices {
-            let first = device.first_extent as usize;
-            let own = self
-                .extents
-                .get(first..first + device.extents as usize)
-                .unwrap_or_default();
-            for (one, next) in own.iter().zip(own.iter().skip(1)) {
-                if one.end_sector > next.start_sector {
-                    return Some(format!(
-                        "two pieces of the models' files share the sectors {} – {} (a reflinked copy, or one file given twice); trace one of them at a time",
-                        next.start_sector,
-                        one.end_sector.min(next.end_sector)
-                    ));
-                }
-            }
-        }
-        None
-    }
-}
 
 /// Loaded and attached programs. Dropping it detaches and frees all of them.
 pub struct Session {
@@ -103,6 +44,8 @@ pub struct Session {
     /// Slots of files whose page-cache events cannot be told from others'.
     unnamed_files: Vec<usize>,
     ring: AsyncFd<RingBuf<MapData>>,
+    rings: Rings,
+    order: TimeOrder,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
     statistics: Option<std::os::fd::OwnedFd>,
 }
@@ -118,11 +61,33 @@ impl Session {
         }
         raise_memlock_limit();
         let types = KernelTypes::of_running_kernel()?;
+        let counts_models = types.counts_models() && !options.early_programs;
+        let cpus = u32::try_from(nr_cpus().map_err(|(path, error)| {
+            anyhow!(error).context(format!(
+                "cannot read how many CPUs there may be from {path}"
+            ))
+        })?)?;
+        // Programs of one kind use the rings of the CPUs, those of the other kind share a ring buffer: the bytes go where
+        // most records do.
+        const SMALLER_SHARE: u32 = 4;
+        let smaller_bytes = (options.ring_buffer_bytes / SMALLER_SHARE).max(LEAST_RING_BUFFER);
+        let (ring_bytes, ring_buffer_bytes) = if counts_models {
+            (options.ring_buffer_bytes, smaller_bytes)
+        } else {
+            (smaller_bytes, options.ring_buffer_bytes)
+        };
+        let ring_slots = rings::slots_for(ring_bytes, cpus);
+        let (extent_indices, index_table) =
+            tables::build_extent_index(&tables.devices, &tables.extents)?;
         let settings = Settings {
+            devices: padded(&tables.devices),
+            extent_indices: padded(&extent_indices),
             device_count: u32::try_from(tables.devices.len())?,
-            wake_above_bytes: options.ring_buffer_bytes / 4,
+            wake_above_bytes: ring_buffer_bytes / 4,
+            ring_slots,
             page_records: u32::from(options.page_records),
             waits: u32::from(options.page_records),
+            hides_from_process_1: u32::from(types.hides_from_process_1()),
             members: types.members()?,
             constants: types.constants()?,
         };
@@ -154,10 +119,13 @@ impl Session {
             .override_global("SETTINGS", &Plain(settings), true)
             .override_global("AYA_LOG_LEVEL", &log_level, false)
             .map_max_entries("EXTENTS", u32::try_from(tables.extents.len())?.max(1))
+            .map_max_entries("EXTENT_INDEX", u32::try_from(index_table.len())?.max(1))
+            .map_max_entries("RING_ENDS", cpus)
+            .map_max_entries("RING_SLOTS", cpus * ring_slots)
             .map_max_entries("REQUESTS", request_slots.max(1))
             .map_max_entries("UNIQUE_SECTORS", unique_words.max(1))
             .map_max_entries("EVICTED_PAGES", page_words.max(1))
-            .map_max_entries("RECORDS", options.ring_buffer_bytes)
+            .map_max_entries("RECORDS", ring_buffer_bytes)
             .map_max_entries("INSERTS", files)
             .map_max_entries("EVICTIONS", files)
             .map_max_entries("FAULTS", files)
@@ -167,12 +135,12 @@ impl Session {
             .context("the kernel refused the eBPF object")?;
 
         fill_tables(&mut ebpf, &tables, &file_slots)?;
+        fill(&mut ebpf, "EXTENT_INDEX", &index_table)?;
         let logger = options
             .diagnostics
             .then(|| EbpfLogger::init(&mut ebpf))
             .transpose()
             .context("cannot open the eBPF side's log")?;
-        let counts_models = types.counts_models() && !options.early_programs;
         let attached = attach(
             &mut ebpf,
             &btf,
@@ -194,6 +162,12 @@ impl Session {
             AsyncFd::register_with_interest(RingBuf::try_from(ring)?, Interest::READABLE)
         }
         .context("cannot poll the ring buffer")?;
+        let rings = Rings::map(
+            map_data(&ebpf, "RING_ENDS")?,
+            map_data(&ebpf, "RING_SLOTS")?,
+            cpus,
+            ring_slots,
+        )?;
         Ok(Self {
             ebpf,
             tables,
@@ -204,6 +178,8 @@ impl Session {
             can_skip: types.can_skip(),
             unnamed_files: Vec::new(),
             ring,
+            rings,
+            order: TimeOrder::default(),
             logger,
             statistics,
         })
@@ -211,10 +187,10 @@ impl Session {
 
     /// Whether this kernel has what a program needs.
     #[must_use]
-    pub fn has_program(&self, program: &str) -> bool {
+    pub fn has_program(&self, program: Program) -> bool {
         self.attached
             .iter()
-            .any(|attached| attached.event == program)
+            .any(|attached| attached.program == program)
     }
 
     /// Whether the kernel side counts each model's reads; else the aggregates have none, and the records are all there
@@ -235,8 +211,7 @@ impl Session {
     /// # Errors
     /// The map could not be written.
     pub fn open_gate(&mut self) -> anyhow::Result<()> {
-        let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)?;
-        let now_ns = u64::try_from(std::time::Duration::from(now).as_nanos())?;
+        let now_ns = monotonic_ns()?;
         self.set_gate(now_ns.max(1))
     }
 
@@ -291,21 +266,51 @@ impl Session {
         Ok(())
     }
 
-    /// Hands every record that is there to `take`, in the order of the ring buffer. Returns their number.
+    /// Hands records to `take` in the order of their times, and returns up to when it has handed out all that happened
+    /// (`CLOCK_MONOTONIC`, nanoseconds): what is later waits for the next call, since another CPU may have something from
+    /// before.
     ///
     /// # Errors
     /// Bytes that are no record.
-    pub fn drain(&mut self, mut take: impl FnMut(Record)) -> anyhow::Result<u64> {
-        let mut count = 0;
+    pub fn drain(&mut self, take: impl FnMut(Record)) -> anyhow::Result<u64> {
+        let now_ns = monotonic_ns()?;
+        let is_whole = self.collect()?;
+        // A program is about to fill its place, and holds up what lies behind it: so that has to wait everywhere.
+        let until_ns = if is_whole {
+            now_ns
+        } else {
+            self.order.given_until_ns()
+        };
+        self.order.give(until_ns, take);
+        Ok(until_ns)
+    }
+
+    /// Hands every record to `take` that is there. Only after [`Session::close_gate`], when nothing more comes.
+    ///
+    /// # Errors
+    /// Bytes that are no record; a place that no program has filled.
+    pub fn drain_rest(&mut self, take: impl FnMut(Record)) -> anyhow::Result<()> {
+        if !self.collect()? {
+            bail!(
+                "a program took a place for a record and has not filled it, although none runs any more"
+            );
+        }
+        self.order.give(u64::MAX, take);
+        Ok(())
+    }
+
+    /// Takes all records out of the rings and the ring buffer. False where some had to be left.
+    fn collect(&mut self) -> anyhow::Result<bool> {
+        let order = &mut self.order;
+        let is_whole = self.rings.drain(|record| order.add(record))?;
         let ring = self.ring.get_mut();
         while let Some(item) = ring.next() {
-            take(decode(&item)?);
-            count += 1;
+            order.add(Record::decode(&item)?);
         }
         if let Some(logger) = &mut self.logger {
             logger.flush();
         }
-        Ok(count)
+        Ok(is_whole)
     }
 
     /// Reads what the kernel side counted. Only after [`Session::close_gate`] do the figures belong
@@ -358,14 +363,14 @@ impl Session {
         self.attached
             .iter()
             .map(|attached| {
-                let name = attached.program;
-                let program = self
+                let name = attached.name;
+                let loaded = self
                     .ebpf
                     .program(name)
                     .ok_or_else(|| anyhow!("the eBPF object has no program {name}"))?;
                 losses::of_program(
-                    attached.event,
-                    program,
+                    attached.program,
+                    loaded,
                     self.statistics.is_some(),
                     self.can_skip,
                 )
@@ -375,63 +380,16 @@ impl Session {
     }
 }
 
-fn fill_tables(
-    ebpf: &mut Ebpf,
-    tables: &FilterTables,
-    file_slots: &[(FileKey, FileSlot)],
-) -> anyhow::Result<()> {
-    fill(ebpf, "DEVICES", &tables.devices)?;
-    fill(ebpf, "EXTENTS", &tables.extents)?;
-    fill(
-        ebpf,
-        "LAST_ENDS",
-        &[NO_PREVIOUS_END; MAX_MODELS * MAX_DEVICES],
-    )?;
-    let map = ebpf
-        .map_mut("FILES")
-        .ok_or_else(|| anyhow!("the eBPF object has no map FILES"))?;
-    let mut files: HashMap<_, Plain<FileKey>, Plain<FileSlot>> = HashMap::try_from(map)?;
-    for (key, slot) in file_slots {
-        files.insert(Plain(*key), Plain(*slot), 0)?;
-    }
-    Ok(())
+fn monotonic_ns() -> anyhow::Result<u64> {
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)?;
+    Ok(u64::try_from(std::time::Duration::from(now).as_nanos())?)
 }
 
-fn fill<T: Copy + 'static>(ebpf: &mut Ebpf, name: &str, values: &[T]) -> anyhow::Result<()> {
-    let map = ebpf
-        .map_mut(name)
-        .ok_or_else(|| anyhow!("the eBPF object has no map {name}"))?;
-    let mut array = Array::<_, Plain<T>>::try_from(map)?;
-    for (slot, value) in values.iter().enumerate() {
-        array.set(u32::try_from(slot)?, Plain(*value), 0)?;
+fn map_data<'a>(ebpf: &'a Ebpf, name: &str) -> anyhow::Result<&'a MapData> {
+    match ebpf.map(name) {
+        Some(Map::Array(data)) => Ok(data),
+        _ => bail!("the eBPF object has no array {name}"),
     }
-    Ok(())
-}
-
-/// 64-bit words for so many bits.
-fn words_for(bits: u64) -> anyhow::Result<u32> {
-    u32::try_from(bits.div_ceil(64)).context("the models are too large for one bitmap")
-}
-
-/// Gives each file its part of the bitmap of evicted pages; returns the words of all parts together.
-fn file_slots(files: &[(FileKey, u64)]) -> anyhow::Result<(Vec<(FileKey, FileSlot)>, u32)> {
-    let mut first_bit = 0u64;
-    let mut slots = Vec::with_capacity(files.len());
-    for (file, (key, pages)) in files.iter().enumerate() {
-        slots.push((
-            *key,
-            FileSlot {
-                first_bit,
-                pages: *pages,
-                file: u32::try_from(file)?,
-                reserved: 0,
-            },
-        ));
-        // A large folio can reach beyond the end of the file, up to its own size.
-        const LARGEST_FOLIO_PAGES: u64 = 4096;
-        first_bit += (pages + LARGEST_FOLIO_PAGES).next_multiple_of(64);
-    }
-    Ok((slots, words_for(first_bit)?))
 }
 
 /// Before Linux 5.11 maps count against the limit of locked memory. Where it cannot be raised, loading
@@ -439,49 +397,4 @@ fn file_slots(files: &[(FileKey, u64)]) -> anyhow::Result<(Vec<(FileKey, FileSlo
 pub(super) fn raise_memlock_limit() {
     use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
     let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{FilterTables, file_slots};
-    use tracer_common::{extent::Extent, page::FileKey, settings::DeviceFilter};
-
-    fn extent(start_sector: u64, end_sector: u64) -> Extent {
-        Extent {
-            start_sector,
-            end_sector,
-            first_bit: 0,
-            beyond_end_bytes: 0,
-            model: 0,
-            file: 0,
-        }
-    }
-
-    #[test]
-    fn overlapping_extents_are_refused_with_their_place() {
-        let mut tables = FilterTables {
-            devices: vec![DeviceFilter {
-                extents: 2,
-                ..Default::default()
-            }],
-            extents: vec![extent(0, 8), extent(8, 16)],
-            models: 1,
-            ..Default::default()
-        };
-        assert_eq!(tables.fault(), None);
-        tables.extents = vec![extent(0, 9), extent(8, 16)];
-        assert!(tables.fault().is_some_and(|fault| fault.contains("8 – 9")));
-    }
-
-    #[test]
-    fn bitmap_parts_are_word_aligned_and_apart() {
-        let key = |inode| FileKey { inode, device: 1 };
-        let (slots, words) = file_slots(&[(key(1), 3), (key(2), 100)]).expect("small");
-        let [(_, first), (_, second)] = slots.as_slice() else {
-            panic!("two files");
-        };
-        assert_eq!(first.first_bit % 64 + second.first_bit % 64, 0);
-        assert!(second.first_bit >= first.first_bit + first.pages + 4096);
-        assert!(u64::from(words) * 64 >= second.first_bit + second.pages + 4096);
-    }
 }

@@ -64,6 +64,12 @@ impl KernelTypes {
                 &[("__state", Integer(4)), ("state", LowestOf(&[8]))],
             )?,
             task_in_iowait: self.in_iowait()?.0,
+            task_run_time: if self.hides_from_process_1() {
+                self.structure_inside("task_struct", "se")?
+                    .saturating_add(self.member("sched_entity", "sum_exec_runtime", Integer(8))?)
+            } else {
+                0
+            },
             request_bio: self.member("request", "bio", Pointer("bio"))?,
             bio_vectors: self.member("bio", "bi_io_vec", Pointer("bio_vec"))?,
             vector_page: self.member("bio_vec", "bv_page", Pointer("page"))?,
@@ -137,6 +143,14 @@ impl KernelTypes {
     pub fn can_skip(&self) -> bool {
         // Whatever it is.
         self.place("bpf_prog", "active", Value::Bit).is_ok()
+    }
+
+    /// Whether the kernel shows no event to programs while a thread of process 1 runs: a patch that is in no kernel of
+    /// kernel.org adds `bpf_prog_aux.init_owned`, and returns before a program, uncounted, where it is not set.
+    #[must_use]
+    pub fn hides_from_process_1(&self) -> bool {
+        // Whatever it is.
+        self.place("bpf_prog_aux", "init_owned", Value::Bit).is_ok()
     }
 
     /// The first member that the struct has.
