@@ -6,7 +6,10 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::{
-    hub_cache, shard_index::ShardIndex, split_name::SplitName, start_of_file::starts_as_model,
+    file_names::{SplitName, has_model_extension},
+    hub_cache,
+    shard_index::ShardIndex,
+    start_of_file::starts_as_model,
 };
 
 /// How a pointer of Git LFS begins (docs/spec.md of git-lfs), and its largest size.
@@ -309,13 +312,6 @@ fn hint(directory: &Path) -> String {
 pub fn names_a_model(path: &Path) -> bool {
     path.is_file()
         && (has_model_extension(path) || ShardIndex::has_its_name(path) || starts_as_model(path))
-}
-
-/// Whether the name ends in `.gguf` or `.safetensors`, in any case.
-pub(crate) fn has_model_extension(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| {
-        extension.eq_ignore_ascii_case("gguf") || extension.eq_ignore_ascii_case("safetensors")
-    })
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 
 #[cfg(test)]
 pub(crate) mod corpus_tests;
+mod file_names;
 pub(crate) mod files;
 mod gguf;
 pub(crate) mod hub_cache;
@@ -16,9 +17,9 @@ mod names;
 mod outline;
 mod safetensors;
 mod shard_index;
-mod split_name;
 mod start_of_file;
 
+pub(crate) use file_names::{SplitName, has_model_extension};
 pub use files::{ModelFileError, ModelFiles, names_a_model};
 pub use gguf::{
     Array, GgmlType, GgufError, GgufErrorKind, GgufHeader, MetadataValue, TensorInfo, TensorLength,
@@ -28,7 +29,6 @@ pub use names::TensorKind;
 pub use outline::{
     ModelFormat, ModelOutline, NeedBytes, OutlineError, OutlineFile, Piece, PieceKind, TensorPlace,
 };
-pub(crate) use split_name::SplitName;
 pub use start_of_file::starts_as_model;
 
 pub use safetensors::{

@@ -11,7 +11,7 @@ use std::{
 
 use serde::Deserialize;
 
-use super::split_name::SplitName;
+use super::file_names::SplitName;
 
 /// Real ones have up to 10 MB.
 const LARGEST_INDEX_BYTES: u64 = 100_000_000;

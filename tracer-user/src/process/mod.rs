@@ -10,15 +10,12 @@ mod command_model;
 mod engine_output;
 mod exit;
 mod family;
-mod files_in_use;
-mod holders;
-mod large_files;
+mod in_use;
 mod launch;
 mod libraries;
 mod mappings;
 mod memory;
 mod observed;
-mod open_models;
 mod program;
 mod signals;
 
@@ -38,12 +35,11 @@ pub use engine_output::timings::{
 };
 pub use exit::{EngineExit, ExitKind};
 pub use family::Family;
-pub use files_in_use::{FileInUse, files_in_use};
-pub use holders::{
-    ModelHolder, all_processes, holders_among, processes_named, processes_of_container,
-    with_descendants,
+pub use in_use::{
+    FileInUse, LargeFiles, ModelHolder, OpenModel, OpenModelFile, OpenModels, RefusedFile,
+    RefusedReason, all_processes, files_in_use, holders_among, processes_named,
+    processes_of_container, with_descendants,
 };
-pub use large_files::LargeFiles;
 pub use launch::{LINGER, LaunchError, LaunchRequest, LaunchedProcess, OnLine, launch};
 pub use libraries::{ExecutableFile, SymbolError, executable_mappings, exported_symbols};
 pub use mappings::{Mapping, MappingName, MappingRow, MappingTable, MemoryUse, NameRow};
@@ -51,6 +47,5 @@ pub use memory::{MemorySample, PeakMemory, memory_rollup};
 pub use observed::{
     FaultCounts, ObservedProcess, ProcessError, ProcessIdentity, pidfd_open, storage_read_bytes,
 };
-pub use open_models::{OpenModel, OpenModelFile, OpenModels, RefusedFile, RefusedReason};
 pub use program::{ProgramError, resolve as resolve_program};
 pub use signals::{EngineSignals, ReceivedSignal, SignalWatch};

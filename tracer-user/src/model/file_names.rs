@@ -1,10 +1,15 @@
-//! Names of the files of a model that is split.
+//! What names of files say: whether it is a model's, and which part of one that is split.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-use super::files::has_model_extension;
+/// Whether the name ends in `.gguf` or `.safetensors`, in any case.
+pub(crate) fn has_model_extension(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| {
+        extension.eq_ignore_ascii_case("gguf") || extension.eq_ignore_ascii_case("safetensors")
+    })
+}
 
 /// `NAME-%05d-of-%05d.gguf`, and the same with other extensions: llama.cpp's `llama_split_path` and the Hugging Face sharding use the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

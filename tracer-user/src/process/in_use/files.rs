@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
-use super::{
+use crate::process::{
     mappings::{Mapping, MappingName},
     observed::{ObservedProcess, ProcessError, classify_io},
 };

@@ -5,10 +5,11 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::{
-    observed::{ObservedProcess, ProcessError, ProcessIdentity, classify, descendants_of},
-    open_models::{OpenModel, OpenModels},
+use crate::process::observed::{
+    ObservedProcess, ProcessError, ProcessIdentity, classify, descendants_of,
 };
+
+use super::open_models::{OpenModel, OpenModels};
 
 /// Length of a thread's name in the kernel, without the 0 at its end (`TASK_COMM_LEN`).
 const LONGEST_COMMAND_NAME: usize = 15;

@@ -6,12 +6,9 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-use crate::units::bytes;
+use crate::{process::observed::ObservedProcess, units::bytes};
 
-use super::{
-    files_in_use::{FileInUse, files_in_use},
-    observed::ObservedProcess,
-};
+use super::files::{FileInUse, files_in_use};
 
 /// Smaller ones are no weights.
 const LARGE_BYTES: u64 = 1 << 20;

@@ -14,14 +14,12 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::model::{
-    ModelFileError, ModelFiles, files::has_model_extension, hub_cache, starts_as_model,
+use crate::{
+    model::{ModelFileError, ModelFiles, has_model_extension, hub_cache, starts_as_model},
+    process::observed::{ObservedProcess, ProcessError},
 };
 
-use super::{
-    files_in_use::{FileInUse, files_in_use},
-    observed::{ObservedProcess, ProcessError},
-};
+use super::files::{FileInUse, files_in_use};
 
 /// A model file of a running process.
 #[derive(Debug, Clone, PartialEq, Eq)]
