@@ -200,6 +200,11 @@ fn second_child_reads_on(ground: &Ground, disk: &LoopDisk, file: &ModelFile) -> 
     )?;
     check_sound(&record)?;
     check_counter(&record)?;
+    ensure!(
+        record.is_null("process.major_faults")?,
+        "faults of two processes were subtracted: {}",
+        record.value("process.major_faults")?
+    );
     check_noted(&record, "1 more of its processes have the model open")?;
     check_noted(&record, "had the model open, which was traced from then on")
 }

@@ -16,6 +16,7 @@ mod attach_target;
 mod audit;
 mod bench;
 mod cgroup_v2;
+mod containers;
 mod device;
 mod device_counter;
 mod device_share;
@@ -86,6 +87,7 @@ fn main() -> ExitCode {
         which_model::cases(),
         attach_target::cases(),
         attach_mounts::cases(),
+        containers::cases(),
         experiment::cases(),
         real_engine::cases(),
         phases::cases(),

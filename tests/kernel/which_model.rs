@@ -273,6 +273,14 @@ fn check_followed(
         &record,
         &["processes that it had started had the model open"],
     )?;
+    // Those of the script would not be the reader's.
+    for figure in ["process.major_faults", "time.engine_user_s"] {
+        ensure!(
+            record.is_null(figure)?,
+            "{figure} is {}",
+            record.value(figure)?
+        );
+    }
     Ok(record)
 }
 

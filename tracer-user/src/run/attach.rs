@@ -85,6 +85,7 @@ pub async fn run_attach(
     let deadline = options
         .duration
         .map(|duration| time::Instant::now() + duration);
+    let mut changed_process = false;
     let wake = loop {
         match watch_until(&mut watch, &mut opened, deadline).await? {
             Wake::Ended => match next_holder(&mut watch, &opened.subject) {
@@ -95,6 +96,7 @@ pub async fn run_attach(
                         next.pid()
                     ));
                     watch.go_on_with(next)?;
+                    changed_process = true;
                 }
                 None => break Wake::Ended,
             },
@@ -108,7 +110,8 @@ pub async fn run_attach(
         "attached to a running process: what it read before the window is in none of the figures"
             .to_owned(),
     );
-    if let (Some(before), Some(after)) = (faults_before, faults_after) {
+    // Two processes' counts have no difference.
+    if let (Some(before), Some(after), false) = (faults_before, faults_after, changed_process) {
         record.process.major_faults = after.major.checked_sub(before.major);
         record.process.minor_faults = after.minor.checked_sub(before.minor);
     }

@@ -140,10 +140,12 @@ pub async fn run_launch(
     record.notes.extend(notes);
     record.partial = partial_reason.is_some();
     record.partial_reason = partial_reason;
-    record.time.engine_user_s = Some(exit.user_seconds);
-    record.time.engine_system_s = Some(exit.system_seconds);
-    record.process.major_faults = Some(exit.major_faults);
-    record.process.minor_faults = Some(exit.minor_faults);
+    if !survivors.had_the_model {
+        record.time.engine_user_s = Some(exit.user_seconds);
+        record.time.engine_system_s = Some(exit.system_seconds);
+        record.process.major_faults = Some(exit.major_faults);
+        record.process.minor_faults = Some(exit.minor_faults);
+    }
     record.exit = describe_exit(exit.kind);
     record.notes.extend(output_notes(&exit));
     let (pressure, notes) = conditions.end();

@@ -31,6 +31,9 @@ pub(super) struct Survivors {
     pub stopped: Option<String>,
     /// What a reader of the record should know of them.
     pub notes: Vec<String>,
+    /// Whether any of them had the model open after the command's end: what the kernel says of the command alone is not
+    /// the engine's then.
+    pub had_the_model: bool,
     /// All that were seen, by process id.
     process_ids: BTreeSet<u32>,
 }
@@ -131,7 +134,8 @@ pub(super) async fn follow(
             );
         }
     }
-    if !followed.is_empty() {
+    survivors.had_the_model = !followed.is_empty();
+    if survivors.had_the_model {
         survivors.notes.push(format!(
             "the command ended {:.1} s before the window: processes that it had started had the model open, and were traced until they were done with it: {}",
             began.elapsed().as_secs_f64(),
