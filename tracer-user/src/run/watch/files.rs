@@ -189,7 +189,7 @@ fn model_of(subject: &Subject, identity: FileIdentity) -> Option<usize> {
 
 fn nothing_read(model: &ModelRecord) -> bool {
     match &model.reads {
-        Some(reads) => reads.count == 0,
+        Some(reads) => reads.amount.count == 0,
         None => model.cache.inserts == Some(0),
     }
 }
@@ -212,11 +212,10 @@ mod tests {
     use crate::schema::{CacheRecord, ReadsRecord};
 
     fn record(reads: u64, lookups: u64) -> RunRecord {
+        let mut figures = ReadsRecord::default();
+        figures.amount.count = reads;
         let mut model = ModelRecord {
-            reads: Some(ReadsRecord {
-                count: reads,
-                ..ReadsRecord::default()
-            }),
+            reads: Some(figures),
             cache: CacheRecord {
                 lookups: Some(lookups),
                 ..CacheRecord::default()
