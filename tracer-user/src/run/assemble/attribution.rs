@@ -19,7 +19,7 @@ use crate::{
         order::gaps::GapFigures,
         phases::{
             attribution::AttributionFigures,
-            phase::{LoadEndBasis, Phase},
+            phase::{LoadEndBasis, Phase, Unended},
             reads::PhaseReadFigures,
             spans::{SpanFigures, WaitFigures},
         },
@@ -260,11 +260,11 @@ fn tokens(figures: &AttributionFigures, around: &Surroundings<'_>) -> Option<Vec
         return None;
     }
     let spans = figures.spans(|class| class.step);
+    let last = steps.last().and_then(|class| class.step);
     let outline = around.pieces.outline.as_ref();
     let records = steps.iter().filter_map(|class| {
         let step = class.step?;
         let span = spans.get(&step)?;
-        let read_bytes = around.of_requests(span.read_bytes);
         let need_bytes = class
             .tokens
             .zip(outline)
@@ -273,22 +273,41 @@ fn tokens(figures: &AttributionFigures, around: &Surroundings<'_>) -> Option<Vec
             .map(|need| need.least_bytes)
             // A warm-up uses every expert, whatever its batch.
             .filter(|_| class.phase != Phase::WarmUp);
-        Some(TokenRecord {
+        let entered = TokenRecord {
             step: u64::from(step),
             phase: class.phase.name().to_owned(),
             tokens: class.tokens.map(u64::from),
             start_s: around.seconds(span.start_ns),
-            duration_s: span.nanos as f64 / 1e9,
+            need_bytes,
+            ..TokenRecord::default()
+        };
+        if let Some(unended) = figures.unended.filter(|_| Some(step) == last) {
+            return Some(TokenRecord {
+                unended: Some(
+                    match unended {
+                        Unended::WindowEnded => "the window ended in it",
+                        Unended::EntryOnly => {
+                            "no step came after it, and its function returns before the step's work is done"
+                        }
+                    }
+                    .to_owned(),
+                ),
+                ..entered
+            });
+        }
+        let read_bytes = around.of_requests(span.read_bytes);
+        Some(TokenRecord {
+            duration_s: Some(span.nanos as f64 / 1e9),
             reads: around.of_requests(span.reads),
             read_bytes,
             major_faults: around.of_faults(span.major_faults),
             faults: around.of_faults(span.faults),
             refaulted_bytes: Some(span.refaulted_bytes),
             waits: around.waits(&span.waits),
-            need_bytes,
             need_factor: read_bytes
                 .zip(need_bytes)
                 .and_then(|(read, need)| need_factor(read, need)),
+            ..entered
         })
     });
     Some(records.collect())

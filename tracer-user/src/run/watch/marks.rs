@@ -191,9 +191,8 @@ impl MarkedSymbols {
             (Role::MakesContext, false) => Mark::Loaded(LoadEndBasis::ContextMade),
             // A C++ bool: the lowest byte counts.
             (Role::SetsWarmUp, false) => Mark::WarmUp(record.value & 0xff != 0),
-            (Role::Decodes(_) | Role::Named(_), true) | (Role::EndsStep, false) => {
-                Mark::DecodeReturned
-            }
+            (Role::Decodes(_), true) | (Role::EndsStep, false) => Mark::DecodeReturned,
+            (Role::Named(_), true) => Mark::BeginnerReturned,
             (Role::Decodes(_), false) => Mark::DecodeEntered {
                 tokens: known(record.tokens),
                 phase: None,
@@ -206,10 +205,7 @@ impl MarkedSymbols {
                     Phase::Prompt
                 }),
             },
-            (Role::Named(phase), false) => Mark::DecodeEntered {
-                tokens: None,
-                phase: *phase,
-            },
+            (Role::Named(phase), false) => Mark::StepBegan { phase: *phase },
             _ => return None,
         };
         Some(TimedMark {
@@ -303,12 +299,7 @@ mod tests {
                 .meaning(&record(&symbols, name, 0, UNKNOWN_TOKENS, 0))
                 .map(|mark| mark.mark)
         };
-        let entered = |phase| {
-            Some(Mark::DecodeEntered {
-                tokens: None,
-                phase,
-            })
-        };
+        let entered = |phase| Some(Mark::StepBegan { phase });
         assert_eq!(meaning("my_step"), entered(None));
         assert_eq!(meaning("my_prompt"), entered(Some(Phase::Prompt)));
         assert_eq!(meaning("llama_decode"), entered(Some(Phase::WarmUp)));
