@@ -198,7 +198,7 @@ mod tests {
             });
             segments.at(Nanos(10 * step)).first_issue(1, false, None);
         }
-        // Many lines of a log in the last step.
+        // Many lines of a log in a step.
         for line in 0..1000u64 {
             segments.mark(TimedMark {
                 time: Nanos(20_000 + line),
@@ -208,6 +208,11 @@ mod tests {
                 .at(Nanos(20_000 + line))
                 .first_issue(1, false, None);
         }
+        segments.mark(TimedMark {
+            time: Nanos(30_000),
+            mark: began,
+        });
+        segments.at(Nanos(30_000)).first_issue(1, false, None);
         let finished = segments.finish();
         let bytes = |phase: Phase| {
             finished
@@ -217,7 +222,7 @@ mod tests {
         };
         assert_eq!(
             [Phase::Prompt, Phase::Generation, Phase::UnendedStep].map(bytes),
-            [1, 998, 1001]
+            [1, 1999, 1]
         );
     }
 
