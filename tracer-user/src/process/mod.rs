@@ -23,13 +23,14 @@ pub use caller::{
 pub use child_setup::SetupStep;
 pub use engine_output::buffer_lines::{BufferLine, BufferPurpose, BufferSize, BufferSizes};
 pub use engine_output::engine_mark::{Certainty, EngineMark, MarkKind};
+pub use engine_output::engine_timings::{
+    EngineTimings, IntervalMeans, RateDisagreement, RequestTimings, TimingSource, WorkKind,
+};
 pub use engine_output::output::{
     LONGEST_PIECE_BYTES, OutputLine, OutputReport, OutputStream, monotonic_nanos,
 };
 pub use engine_output::request_line::{ActiveRequests, RequestMark, RequestSlot};
-pub use engine_output::timings::{
-    EngineLogParser, EngineTimings, RateDisagreement, TimingSource, WorkKind,
-};
+pub use engine_output::timings::EngineLogParser;
 pub use exit::{EngineExit, ExitKind};
 pub use launch::{LINGER, LaunchError, LaunchRequest, LaunchedProcess, OnLine, launch};
 pub use libraries::{ExecutableFile, SymbolError, executable_mappings, exported_symbols};

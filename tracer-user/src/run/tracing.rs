@@ -28,7 +28,8 @@ use super::{
         window_reads::{self, WindowReads},
     },
     watch::{
-        engine::{EngineWatch, SharedLog},
+        engine::EngineWatch,
+        log::SharedLog,
         marks::{MarkedSymbols, NamedSymbol, SharedMarks},
         probe_finder::ProbeFinder,
         residency_moments::residency_now,

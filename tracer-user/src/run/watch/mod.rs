@@ -1,6 +1,7 @@
 //! The engine while it runs: what it does, what it says, and what of the model is in memory meanwhile.
 
 pub mod engine;
+pub mod log;
 pub mod marks;
 pub mod probe_finder;
 pub mod residency_moments;

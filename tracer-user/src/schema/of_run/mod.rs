@@ -3,6 +3,7 @@
 pub mod checks;
 pub mod course;
 pub mod device;
+pub mod engine;
 pub mod machine;
 pub mod process;
 pub mod read_list;

@@ -1,14 +1,18 @@
 //! Timings that stand in JSON or in a table: of llama-bench, of servers' answers and of their logs.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::process::engine_output::{
     bench_json::{BenchTest, ServerTimings},
+    engine_timings::{MOST_REQUESTS, RequestTimings},
     output::OutputStream,
+    report::{Report, WorkSum},
     timing_line::{self, Work},
 };
 
-use super::{EngineLogParser, LONGEST_DOCUMENT_BYTES, Report};
+use super::{EngineLogParser, LONGEST_DOCUMENT_BYTES};
 
 impl EngineLogParser {
     /// Takes lines that are JSON. True if the line was part of a document.
@@ -28,7 +32,7 @@ impl EngineLogParser {
                 if let Ok(Value::Array(tests)) = serde_json::from_str(&document) {
                     for object in tests.iter().filter_map(Value::as_object) {
                         if let Some(test) = BenchTest::from_object(object) {
-                            self.bench_test(&test);
+                            self.bench_test(test);
                         }
                     }
                 }
@@ -47,15 +51,15 @@ impl EngineLogParser {
             return false;
         };
         if let Some(test) = BenchTest::from_object(&object) {
-            self.bench_test(&test);
+            self.bench_test(test);
         } else if let Some(message) = server_message(&object) {
             self.segment(stream, &message);
+        } else if self.others.answer(&object) {
+            return true;
         } else if stream == OutputStream::Stdout {
             self.json = ServerTimings::from_object(&object).map(|timings| {
                 let mut report = Report {
                     reports: 1,
-                    load_milliseconds: timings.load_milliseconds,
-                    total_milliseconds: timings.total_milliseconds,
                     ..Report::default()
                 };
                 // JSON carries full precision; the server rounds times to a microsecond.
@@ -73,43 +77,80 @@ impl EngineLogParser {
         true
     }
 
-    /// A row of a table, which has a rate and neither tokens nor time: of several tests there is no rate of all.
-    pub(super) fn bench_row(&mut self, test: &BenchTest) {
-        self.bench_test(test);
-        let [prompts, generations] = &mut self.bench_rows;
-        *prompts += u64::from(test.prompt_tokens > 0);
-        *generations += u64::from(test.generated_tokens > 0);
-        if let Some(report) = &mut self.bench {
-            report.prompt_rate = report.prompt_rate.filter(|_| *prompts == 1);
-            report.rate = report.rate.filter(|_| *generations == 1);
+    pub(super) fn bench_test(&mut self, test: BenchTest) {
+        // More rows than anybody reads.
+        if self.bench.len() < MOST_REQUESTS {
+            self.bench.push(test);
         }
     }
+}
 
-    fn bench_test(&mut self, test: &BenchTest) {
-        let generation = match (test.prompt_tokens, test.generated_tokens) {
-            (0, 1..) => true,
-            (1.., 0) => false,
-            // Prompt and generation in one figure: neither rate can be had from it.
-            _ => return,
-        };
-        let report = self.bench.get_or_insert_default();
-        let (sum, rate) = if generation {
-            report.reports += 1;
-            (&mut report.eval, &mut report.rate)
-        } else {
-            (&mut report.prompt, &mut report.prompt_rate)
-        };
-        match test.work() {
-            Some(work) => sum.add(
-                &Work {
-                    printed_rate: test.average_rate,
-                    ..work
-                },
-                test.rate_agrees(),
-            ),
-            None => *rate = test.average_rate,
-        }
+/// What tests of `llama-bench` say together. Depths are other tests: where there are several, depth 0 counts.
+pub(super) fn bench_report(tests: &[BenchTest]) -> Option<Report> {
+    if tests.is_empty() {
+        return None;
     }
+    let mut report = Report::default();
+    let prompts = only(tests, |test| {
+        test.prompt_tokens > 0 && test.generated_tokens == 0
+    });
+    let generations = only(tests, |test| {
+        test.generated_tokens > 0 && test.prompt_tokens == 0
+    });
+    report.reports = generations.len() as u64;
+    (report.prompt, report.prompt_rate) = together(&prompts);
+    (report.eval, report.rate) = together(&generations);
+    for test in tests {
+        let rate = test.average_rate.filter(|_| test.rate_agrees());
+        let (prompt_rate, rate) = match (test.prompt_tokens, test.generated_tokens) {
+            (1.., 0) => (rate, None),
+            (0, 1..) => (None, rate),
+            // Prompt and generation in one figure: neither rate can be had from it.
+            _ => continue,
+        };
+        report.keep_request(RequestTimings {
+            name: Some(test.name()),
+            prompt_tokens_per_second: prompt_rate,
+            tokens_per_second: rate,
+            ..RequestTimings::default()
+        });
+    }
+    Some(report)
+}
+
+/// Tests of one kind and one depth.
+fn only(tests: &[BenchTest], is_kind: fn(&BenchTest) -> bool) -> Vec<&BenchTest> {
+    let of_kind = || tests.iter().filter(|test| is_kind(test));
+    let depths: BTreeSet<u64> = of_kind().map(|test| test.depth_tokens).collect();
+    let depth = match depths.len() {
+        1 => depths.first().copied(),
+        _ => depths.get(&0).copied(),
+    };
+    of_kind()
+        .filter(|test| Some(test.depth_tokens) == depth)
+        .collect()
+}
+
+/// Tokens and time of several tests, or the rate of a single one that has no more. Of several of those there is no rate
+/// together.
+fn together(tests: &[&BenchTest]) -> (WorkSum, Option<f64>) {
+    let mut sum = WorkSum::default();
+    let works: Option<Vec<_>> = tests
+        .iter()
+        .map(|test| Some((test, test.work()?)))
+        .collect();
+    for (test, work) in works.iter().flatten() {
+        let printed = Work {
+            printed_rate: test.average_rate,
+            ..*work
+        };
+        sum.add(&printed, test.rate_agrees());
+    }
+    let rate = match (&works, tests) {
+        (None, [test]) => test.average_rate,
+        _ => None,
+    };
+    (sum, rate)
 }
 
 /// The timing line in what the server of 2024 logs as JSON, as its predecessor wrote it.
