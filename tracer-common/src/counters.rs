@@ -2,7 +2,7 @@
 //! so plain additions suffice; a program cannot interrupt itself on a CPU (the kernel skips it then and
 //! counts a recursion miss, which the report shows).
 
-use crate::{gap::GAP_CLASSES, origin::READ_ORIGINS};
+use crate::{gap::GAP_CLASSES, origin::READ_ORIGINS, program::Program, record::Kind};
 
 /// A counter block that can be summed over CPUs, word by word.
 ///
@@ -124,8 +124,8 @@ counter_block! {
         read_reissues: u64,
         /// Reads without a slot for the time of their issue: their completions cannot be matched.
         untimed_reads: u64,
-        /// Reads whose completion no program saw: a first issue found their tag still taken. The kernel
-        /// skips a tracing program when it would interrupt another one on the same CPU.
+        /// Reads whose completion no program saw: a first issue found their tag still taken. Some kernels
+        /// hide events (`docs/KERNELS.md`).
         unseen_completions: u64,
         /// Bytes of those that had not been seen to arrive.
         unseen_bytes: u64,
@@ -153,42 +153,41 @@ counter_block! {
     }
 }
 
-counter_block! {
-    /// Records that found no room in the ring buffer, by the program that wanted to write them. One
-    /// program writes one field of its own block.
-    LostRecords {
-        /// Records of issues, and of reads that ended unseen.
-        issues: u64,
-        /// Records of completions.
-        completions: u64,
-        /// Records of requeues.
-        requeues: u64,
-        /// Records of page-cache inserts.
-        inserts: u64,
-        /// Records of evictions.
-        evictions: u64,
-        /// Records of page faults.
-        faults: u64,
-        /// Records of fault-around windows.
-        map_windows: u64,
-        /// Records of look-ups, and of waits that a look-up ended.
-        lookups: u64,
-        /// Records of waits, and waits that found no room in the table of waiting threads.
-        waits: u64,
-        /// Waits in reclaim, likewise.
-        reclaims: u64,
-        /// Records of an engine's function being entered.
-        mark_entries: u64,
-        /// Records of an engine's function returning.
-        mark_returns: u64,
-        /// Records of queued bios, for the audit.
-        stage_queues: u64,
-        /// Records of allocated requests, for the audit.
-        stage_requests: u64,
-        /// Records of requests inserted in a scheduler, for the audit.
-        stage_inserts: u64,
-        /// Records of remapped bios, for the audit.
-        stage_remaps: u64,
+/// Cells of the map of lost records: one for each program and each kind of record, so that a cell has one writer.
+pub const LOSS_CELLS: usize = Program::ALL.len() * Kind::NUMBERS;
+
+/// The cell that a program counts the records of a kind in that found no room.
+#[inline(always)]
+#[must_use]
+pub const fn loss_cell(program: Program, kind: Kind) -> u32 {
+    program.slot() * Kind::NUMBERS as u32 + kind as u32
+}
+
+/// Records that found no room, by kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LostRecords([u64; Kind::NUMBERS]);
+
+impl LostRecords {
+    /// Sums up the cells of all programs ([`loss_cell`]).
+    #[must_use]
+    pub fn of_cells(cells: impl IntoIterator<Item = u64>) -> Self {
+        let mut sum = Self::default();
+        for (cell, lost) in cells.into_iter().enumerate() {
+            sum.0[cell % Kind::NUMBERS] += lost;
+        }
+        sum
+    }
+
+    /// Records of a kind.
+    #[must_use]
+    pub const fn of(&self, kind: Kind) -> u64 {
+        self.0[kind as usize]
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
     }
 }
 
@@ -267,7 +266,23 @@ counter_block! {
 
 #[cfg(test)]
 mod tests {
-    use super::{CounterBlock, IssueCounters};
+    use super::{CounterBlock, IssueCounters, LOSS_CELLS, LostRecords, loss_cell};
+    use crate::{program::Program, record::Kind};
+
+    #[test]
+    fn a_lost_record_is_found_under_its_kind_whichever_program_lost_it() {
+        for kind in Kind::ALL {
+            let mut cells = [0; LOSS_CELLS];
+            for program in Program::ALL {
+                let cell = &mut cells[loss_cell(*program, *kind) as usize];
+                assert_eq!(*cell, 0, "{program:?} and {kind:?} share a cell");
+                *cell += 1;
+            }
+            let lost = LostRecords::of_cells(cells);
+            let programs = Program::ALL.len() as u64;
+            assert_eq!((lost.of(*kind), lost.total()), (programs, programs));
+        }
+    }
 
     #[test]
     fn blocks_add_word_by_word() {

@@ -13,6 +13,8 @@ pub mod latency;
 pub mod mark;
 pub mod origin;
 pub mod page;
+pub mod program;
 pub mod record;
 pub mod request;
+pub mod ring;
 pub mod settings;

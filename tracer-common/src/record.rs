@@ -1,26 +1,194 @@
 //! What goes through the ring buffer: one record for each event of a read of a model.
 //!
-//! Records are `repr(C)` without padding; the first word holds the kind, whose numbers are never reused.
-//! Both are little-endian on the machines this builds for, and never leave the machine in this form.
+//! Records are `repr(C)` without padding, in the byte order of the machine, which they never leave in this form. One list
+//! makes their kinds, structs and decoder.
 
-/// Kind of a record, in its first byte.
-pub mod kind {
-    /// [`super::IssueRecord`].
-    pub const ISSUE: u8 = 1;
-    /// [`super::CompleteRecord`].
-    pub const COMPLETE: u8 = 2;
-    /// [`super::RequeueRecord`].
-    pub const REQUEUE: u8 = 3;
-    /// [`super::UnseenRecord`].
-    pub const UNSEEN: u8 = 4;
-    /// [`super::PageRecord`].
-    pub const PAGE: u8 = 5;
-    /// [`super::WaitRecord`].
-    pub const WAIT: u8 = 6;
-    /// [`super::MarkRecord`].
-    pub const MARK: u8 = 7;
-    /// [`super::StageRecord`].
-    pub const STAGE: u8 = 8;
+use core::fmt;
+
+use crate::ring::RECORD_ROOM_BYTES;
+
+/// The first byte of a record that has this number: it has no other value, so a record cannot name another kind.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct KindByte<const NUMBER: u8>(u8);
+
+impl<const NUMBER: u8> KindByte<NUMBER> {
+    /// The byte.
+    pub const NEW: Self = Self(NUMBER);
+}
+
+impl<const NUMBER: u8> fmt::Debug for KindByte<NUMBER> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&NUMBER, formatter)
+    }
+}
+
+/// A record that a program hands to user space.
+///
+/// # Safety
+/// The type is `repr(C)`, consists of integers without padding, and its first byte is a [`KindByte`] with the number of
+/// [`Kind`].
+pub unsafe trait EventRecord: Copy + 'static {
+    /// Its kind.
+    const KIND: Kind;
+}
+
+/// Bytes that are no record: the programs and this loader are not of the same build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DecodeError {
+    /// The first byte names no kind.
+    UnknownKind(u8),
+    /// Wrong number of bytes for the kind.
+    WrongLength {
+        /// The kind.
+        kind: u8,
+        /// Bytes there were.
+        length: usize,
+        /// Bytes there should be.
+        expected: usize,
+    },
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownKind(kind) => {
+                write!(
+                    formatter,
+                    "a record of the eBPF programs has the unknown kind {kind}"
+                )
+            }
+            Self::WrongLength {
+                kind,
+                length,
+                expected,
+            } => write!(
+                formatter,
+                "a record of kind {kind} of the eBPF programs has {length} bytes instead of {expected}"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for DecodeError {}
+
+/// Makes of one list: the kinds and their numbers, the structs, the enum of both, and the decoder.
+macro_rules! records {
+    ($(
+        $(#[$documentation:meta])*
+        $kind:ident = $number:literal: $name:ident {
+            $($(#[$field_documentation:meta])* $field:ident: $type:ty,)*
+        }
+    )*) => {
+        /// Kind of a record. The numbers are never reused.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u8)]
+        pub enum Kind {
+            $($(#[$documentation])* $kind = $number,)*
+        }
+
+        impl Kind {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$kind),*];
+            /// One more than the largest number.
+            pub const NUMBERS: usize = {
+                let mut largest = 0;
+                $(if $number > largest { largest = $number; })*
+                largest + 1
+            };
+        }
+
+        $(
+            $(#[$documentation])*
+            #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+            #[repr(C)]
+            pub struct $name {
+                /// Names this kind.
+                pub kind: KindByte<$number>,
+                $($(#[$field_documentation])* pub $field: $type,)*
+            }
+
+            // SAFETY: repr(C), the kind's byte comes first, and the sizes of the fields add up to the struct's.
+            unsafe impl EventRecord for $name {
+                const KIND: Kind = Kind::$kind;
+            }
+
+            const _: () = assert!(size_of::<$name>() <= RECORD_ROOM_BYTES);
+            const _: () = assert!(
+                size_of::<$name>() == 1 $(+ size_of::<$type>())*,
+                "padding would carry kernel memory to user space"
+            );
+        )*
+
+        /// One record of the eBPF programs.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Record {
+            $($(#[$documentation])* $kind($name),)*
+        }
+
+        impl Record {
+            /// Its kind.
+            #[must_use]
+            pub const fn kind(&self) -> Kind {
+                match self {
+                    $(Self::$kind(_) => Kind::$kind,)*
+                }
+            }
+
+            /// Decodes the record at the beginning of some room for one.
+            ///
+            /// # Errors
+            /// An unknown kind.
+            pub fn decode_first(room: &[u8; RECORD_ROOM_BYTES]) -> Result<Self, DecodeError> {
+                match room[0] {
+                    $($number => Self::decode(&room[..size_of::<$name>()]),)*
+                    kind => Err(DecodeError::UnknownKind(kind)),
+                }
+            }
+
+            /// Decodes one record.
+            ///
+            /// # Errors
+            /// An unknown kind, or the wrong length for the kind.
+            pub const fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+                let length = bytes.len();
+                let Some(&kind) = bytes.first() else {
+                    return Err(DecodeError::WrongLength { kind: 0, length, expected: 1 });
+                };
+                // A number given twice would make the second arm unreachable.
+                #[deny(unreachable_patterns)]
+                match kind {
+                    $($number => {
+                        let expected = size_of::<$name>();
+                        if length != expected {
+                            return Err(DecodeError::WrongLength { kind, length, expected });
+                        }
+                        // SAFETY: as many bytes as the struct has; it consists of integers, and the one byte that may
+                        // not have every value has the right one.
+                        Ok(Self::$kind(unsafe { bytes.as_ptr().cast::<$name>().read_unaligned() }))
+                    })*
+                    _ => Err(DecodeError::UnknownKind(kind)),
+                }
+            }
+        }
+    };
+}
+
+impl Record {
+    /// When what it tells had happened, `CLOCK_MONOTONIC`, nanoseconds. A wait is told when it has ended, or later.
+    #[must_use]
+    pub const fn time_ns(&self) -> u64 {
+        match self {
+            Self::Issue(record) => record.time_ns,
+            Self::Complete(record) => record.time_ns,
+            Self::Requeue(record) => record.time_ns,
+            Self::Unseen(record) => record.time_ns,
+            Self::Page(record) => record.time_ns,
+            Self::Wait(record) => record.end_ns,
+            Self::Mark(record) => record.time_ns,
+            Self::Stage(record) => record.time_ns,
+        }
+    }
 }
 
 /// Bits of [`IssueRecord::flags`].
@@ -48,102 +216,13 @@ pub mod issue_flag {
 pub const NO_PREVIOUS_END: u64 = u64::MAX;
 
 /// [`IssueRecord::model`] where the kernel side did not divide the read: it touches a model, and user space finds out
-/// which. The order of such records in the ring buffer is the order of the reads, and they carry no previous end.
+/// which. The order of the times of such records is the order of the reads, and they carry no previous end.
 pub const ANY_MODEL: u8 = u8::MAX;
-
-/// A read was handed to the driver. A request that touches several models gives one record for each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C)]
-pub struct IssueRecord {
-    /// [`kind::ISSUE`].
-    pub kind: u8,
-    /// Slot of the device.
-    pub device: u8,
-    /// Slot of the model, or [`ANY_MODEL`].
-    pub model: u8,
-    /// Bits of [`issue_flag`].
-    pub flags: u8,
-    /// Thread that was current.
-    pub thread_id: u32,
-    /// `CLOCK_MONOTONIC`, nanoseconds.
-    pub time_ns: u64,
-    /// Address of the kernel's `struct request`.
-    pub request: u64,
-    /// First sector of the request.
-    pub sector: u64,
-    /// What the kernel's exchange returned: the end of the model's previous read on this device, or
-    /// [`NO_PREVIOUS_END`].
-    pub previous_end: u64,
-    /// Bytes of the request.
-    pub bytes: u32,
-    /// Process that was current.
-    pub process_id: u32,
-}
 
 /// Bits of [`CompleteRecord::flags`].
 pub mod complete_flag {
     /// Nothing of the request is left.
     pub const LAST: u8 = 1;
-}
-
-/// A part of a read, or all of it, came back from the driver.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C)]
-pub struct CompleteRecord {
-    /// [`kind::COMPLETE`].
-    pub kind: u8,
-    /// Slot of the device.
-    pub device: u8,
-    /// `blk_status_t`: 0 without error.
-    pub status: u8,
-    /// Bits of [`complete_flag`].
-    pub flags: u8,
-    /// Bytes that came back.
-    pub bytes: u32,
-    /// `CLOCK_MONOTONIC`, nanoseconds.
-    pub time_ns: u64,
-    /// Address of the kernel's `struct request`.
-    pub request: u64,
-    /// First sector that came back.
-    pub sector: u64,
-}
-
-/// An issued read went back to the queue and will be issued again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C)]
-pub struct RequeueRecord {
-    /// [`kind::REQUEUE`].
-    pub kind: u8,
-    /// Slot of the device.
-    pub device: u8,
-    /// Zero.
-    pub reserved: u16,
-    /// Bytes of the request.
-    pub bytes: u32,
-    /// `CLOCK_MONOTONIC`, nanoseconds.
-    pub time_ns: u64,
-    /// Address of the kernel's `struct request`.
-    pub request: u64,
-    /// First sector of the request.
-    pub sector: u64,
-}
-
-/// A read has ended and no program saw it: its tag names another read now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C)]
-pub struct UnseenRecord {
-    /// [`kind::UNSEEN`].
-    pub kind: u8,
-    /// Slot of the device.
-    pub device: u8,
-    /// Zero.
-    pub reserved: u16,
-    /// Zero.
-    pub reserved_too: u32,
-    /// `CLOCK_MONOTONIC` when it was noticed, nanoseconds: the read ended some time before.
-    pub time_ns: u64,
-    /// Address of the kernel's `struct request`.
-    pub request: u64,
 }
 
 /// What [`PageRecord::event`] says. Evictions are [`EVICTION`](page_event::EVICTION) + the number of the
@@ -164,26 +243,6 @@ pub mod page_event {
     pub const EVICTION: u8 = 8;
 }
 
-/// Something happened to pages of a model's file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C)]
-pub struct PageRecord {
-    /// [`kind::PAGE`].
-    pub kind: u8,
-    /// One of [`page_event`].
-    pub event: u8,
-    /// Slot of the file.
-    pub file: u16,
-    /// Process that was current: for a fault the one that faulted, for an eviction the one that reclaimed.
-    pub process_id: u32,
-    /// `CLOCK_MONOTONIC`, nanoseconds.
-    pub time_ns: u64,
-    /// First page in the file.
-    pub first_page: u32,
-    /// Number of pages.
-    pub pages: u32,
-}
-
 /// What [`WaitRecord::wait`] says.
 pub mod wait_kind {
     /// For a folio of a model's file: in a page fault on it, or in a `read()` that found it right after.
@@ -194,50 +253,6 @@ pub mod wait_kind {
     pub const RECLAIM: u8 = 3;
     /// Uninterruptible sleep that is no I/O, in a page fault on a model's file: a lock.
     pub const LOCK: u8 = 4;
-}
-
-/// A thread waited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C)]
-pub struct WaitRecord {
-    /// [`kind::WAIT`].
-    pub kind: u8,
-    /// One of [`wait_kind`].
-    pub wait: u8,
-    /// Slot of the file; 0 where the wait is for none.
-    pub file: u16,
-    /// The thread.
-    pub thread_id: u32,
-    /// `CLOCK_MONOTONIC` when it left the CPU, nanoseconds.
-    pub start_ns: u64,
-    /// `CLOCK_MONOTONIC` when it was back on a CPU, nanoseconds.
-    pub end_ns: u64,
-    /// Its process.
-    pub process_id: u32,
-    /// The page that it waited for; 0 where the wait is for none.
-    pub page: u32,
-}
-
-/// An engine's exported function was entered or left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C)]
-pub struct MarkRecord {
-    /// [`kind::MARK`].
-    pub kind: u8,
-    /// 1 where the function returns, 0 where it is entered.
-    pub returns: u8,
-    /// Number of the probed function, as the loader gave it.
-    pub symbol: u16,
-    /// Process.
-    pub process_id: u32,
-    /// Thread.
-    pub thread_id: u32,
-    /// Tokens in the batch of a decode call; [`UNKNOWN_TOKENS`] where they cannot be seen.
-    pub tokens: u32,
-    /// `CLOCK_MONOTONIC`, nanoseconds.
-    pub time_ns: u64,
-    /// Second argument at entry, as a number; the return value at return.
-    pub value: u64,
 }
 
 /// [`MarkRecord::tokens`] where the batch's size cannot be seen.
@@ -255,36 +270,152 @@ pub mod stage {
     pub const REMAP: u8 = 4;
 }
 
-/// A read passed another stage of the block layer; for the audit only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C)]
-pub struct StageRecord {
-    /// [`kind::STAGE`].
-    pub kind: u8,
-    /// Slot of the device.
-    pub device: u8,
-    /// One of [`stage`].
-    pub stage: u8,
-    /// Zero.
-    pub reserved: u8,
-    /// Bytes.
-    pub bytes: u32,
-    /// `CLOCK_MONOTONIC`, nanoseconds.
-    pub time_ns: u64,
-    /// First sector on the whole disk.
-    pub sector: u64,
-    /// Thread that was current.
-    pub thread_id: u32,
-    /// Process that was current.
-    pub process_id: u32,
+records! {
+    /// A read was handed to the driver. A request that touches several models gives one record for each.
+    Issue = 1: IssueRecord {
+        /// Slot of the device.
+        device: u8,
+        /// Slot of the model, or [`ANY_MODEL`].
+        model: u8,
+        /// Bits of [`issue_flag`].
+        flags: u8,
+        /// Thread that was current.
+        thread_id: u32,
+        /// `CLOCK_MONOTONIC`, nanoseconds.
+        time_ns: u64,
+        /// Address of the kernel's `struct request`.
+        request: u64,
+        /// First sector of the request.
+        sector: u64,
+        /// What the kernel's exchange returned: the end of the model's previous read on this device, or
+        /// [`NO_PREVIOUS_END`].
+        previous_end: u64,
+        /// Bytes of the request.
+        bytes: u32,
+        /// Process that was current.
+        process_id: u32,
+    }
+
+    /// A part of a read, or all of it, came back from the driver.
+    Complete = 2: CompleteRecord {
+        /// Slot of the device.
+        device: u8,
+        /// `blk_status_t`: 0 without error.
+        status: u8,
+        /// Bits of [`complete_flag`].
+        flags: u8,
+        /// Bytes that came back.
+        bytes: u32,
+        /// `CLOCK_MONOTONIC`, nanoseconds.
+        time_ns: u64,
+        /// Address of the kernel's `struct request`.
+        request: u64,
+        /// First sector that came back.
+        sector: u64,
+    }
+
+    /// An issued read went back to the queue and will be issued again.
+    Requeue = 3: RequeueRecord {
+        /// Slot of the device.
+        device: u8,
+        /// Zero.
+        reserved: u16,
+        /// Bytes of the request.
+        bytes: u32,
+        /// `CLOCK_MONOTONIC`, nanoseconds.
+        time_ns: u64,
+        /// Address of the kernel's `struct request`.
+        request: u64,
+        /// First sector of the request.
+        sector: u64,
+    }
+
+    /// A read has ended and no program saw it: its tag names another read now.
+    Unseen = 4: UnseenRecord {
+        /// Slot of the device.
+        device: u8,
+        /// Zero.
+        reserved: u16,
+        /// Zero.
+        reserved_too: u32,
+        /// `CLOCK_MONOTONIC` when it was noticed, nanoseconds: the read ended some time before.
+        time_ns: u64,
+        /// Address of the kernel's `struct request`.
+        request: u64,
+    }
+
+    /// Something happened to pages of a model's file.
+    Page = 5: PageRecord {
+        /// One of [`page_event`].
+        event: u8,
+        /// Slot of the file.
+        file: u16,
+        /// Process that was current: for a fault the one that faulted, for an eviction the one that reclaimed.
+        process_id: u32,
+        /// `CLOCK_MONOTONIC`, nanoseconds.
+        time_ns: u64,
+        /// First page in the file.
+        first_page: u32,
+        /// Number of pages.
+        pages: u32,
+    }
+
+    /// A thread waited.
+    Wait = 6: WaitRecord {
+        /// One of [`wait_kind`].
+        wait: u8,
+        /// Slot of the file; 0 where the wait is for none.
+        file: u16,
+        /// The thread.
+        thread_id: u32,
+        /// `CLOCK_MONOTONIC` when it left the CPU, nanoseconds.
+        start_ns: u64,
+        /// `CLOCK_MONOTONIC` when it was back on a CPU, nanoseconds.
+        end_ns: u64,
+        /// Its process.
+        process_id: u32,
+        /// The page that it waited for; 0 where the wait is for none.
+        page: u32,
+    }
+
+    /// An engine's exported function was entered or left.
+    Mark = 7: MarkRecord {
+        /// 1 where the function returns, 0 where it is entered.
+        returns: u8,
+        /// Number of the probed function, as the loader gave it.
+        symbol: u16,
+        /// Process.
+        process_id: u32,
+        /// Thread.
+        thread_id: u32,
+        /// Tokens in the batch of a decode call; [`UNKNOWN_TOKENS`] where they cannot be seen.
+        tokens: u32,
+        /// `CLOCK_MONOTONIC`, nanoseconds.
+        time_ns: u64,
+        /// Second argument at entry, as a number; the return value at return.
+        value: u64,
+    }
+
+    /// A read passed another stage of the block layer; for the audit only.
+    Stage = 8: StageRecord {
+        /// Slot of the device.
+        device: u8,
+        /// One of [`stage`].
+        stage: u8,
+        /// Zero.
+        reserved: u8,
+        /// Bytes.
+        bytes: u32,
+        /// `CLOCK_MONOTONIC`, nanoseconds.
+        time_ns: u64,
+        /// First sector on the whole disk.
+        sector: u64,
+        /// Thread that was current.
+        thread_id: u32,
+        /// Process that was current.
+        process_id: u32,
+    }
 }
 
-// No padding: the sizes are the sums of the fields.
-const _: () = assert!(size_of::<IssueRecord>() == 4 + 4 + 8 * 4 + 4 + 4);
-const _: () = assert!(size_of::<CompleteRecord>() == 4 + 4 + 8 * 3);
-const _: () = assert!(size_of::<RequeueRecord>() == 4 + 4 + 8 * 3);
-const _: () = assert!(size_of::<UnseenRecord>() == 4 + 4 + 8 * 2);
-const _: () = assert!(size_of::<PageRecord>() == 2 + 2 + 4 + 8 + 4 + 4);
-const _: () = assert!(size_of::<WaitRecord>() == 2 + 2 + 4 + 8 * 2 + 4 + 4);
-const _: () = assert!(size_of::<StageRecord>() == 4 + 4 + 8 * 2 + 4 + 4);
-const _: () = assert!(size_of::<MarkRecord>() == 2 + 2 + 4 * 3 + 8 * 2);
+#[cfg(test)]
+mod tests;

@@ -28,4 +28,10 @@ pub struct RequestSlot {
     pub state: u32,
     /// Slot of the device.
     pub device: u32,
+    /// The extent that the read began in; only a hint, since the read may lie in none.
+    pub extent: u32,
+    /// Fills the cache line: neighbours are written by other CPUs.
+    pub reserved: [u32; 5],
 }
+
+const _: () = assert!(size_of::<RequestSlot>() == 64);

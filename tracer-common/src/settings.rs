@@ -1,7 +1,9 @@
 //! What the loader fixes before load. The kernel side sees it as constants: the verifier removes what
 //! they switch off and takes member offsets as if they had been compiled in.
 
-/// A device whose requests are looked at, in a map of its own.
+use crate::extent::MAX_DEVICES;
+
+/// A device whose requests are looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct DeviceFilter {
@@ -19,6 +21,23 @@ pub struct DeviceFilter {
     pub tags: u32,
     /// Hardware queues.
     pub hardware_queues: u32,
+    /// Keeps the size a multiple of eight.
+    pub reserved: u32,
+}
+
+/// From a sector to the first extent that ends after it, or one shortly before: the device's sectors from its first extent
+/// on, cut into pieces of 2^shift sectors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct ExtentIndex {
+    /// First sector of the first extent.
+    pub first_sector: u64,
+    /// Place in the map of indices of the first piece.
+    pub first_piece: u32,
+    /// Number of pieces; 0 for a device without extents.
+    pub pieces: u32,
+    /// log2 of a piece's sectors.
+    pub shift: u32,
     /// Keeps the size a multiple of eight.
     pub reserved: u32,
 }
@@ -159,12 +178,17 @@ pub struct KernelConstants {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Settings {
-    /// Number of valid entries in the map of [`DeviceFilter`]s, at most
-    /// [`crate::extent::MAX_DEVICES`].
+    /// Devices whose requests are looked at; the first [`Settings::device_count`] are valid.
+    pub devices: [DeviceFilter; MAX_DEVICES],
+    /// By device.
+    pub extent_indices: [ExtentIndex; MAX_DEVICES],
+    /// Number of valid devices.
     pub device_count: u32,
     /// Unread bytes in the ring buffer from which on a record wakes the reader; below, the reader comes
     /// by itself every few milliseconds.
     pub wake_above_bytes: u32,
+    /// Places of each CPU's ring ([`crate::ring`]): a power of two.
+    pub ring_slots: u32,
     /// Whether each page-cache event gives a record, and not only a count.
     pub page_records: u32,
     /// Whether waits are looked at.
@@ -173,6 +197,36 @@ pub struct Settings {
     pub members: MemberOffsets,
     /// Enumerators.
     pub constants: KernelConstants,
+}
+
+impl Settings {
+    /// All zero, as the programs are compiled with.
+    pub const ZERO: Self = Self {
+        devices: [DeviceFilter {
+            major: 0,
+            first_minor: 0,
+            first_extent: 0,
+            extents: 0,
+            first_slot: 0,
+            tags: 0,
+            hardware_queues: 0,
+            reserved: 0,
+        }; MAX_DEVICES],
+        extent_indices: [ExtentIndex {
+            first_sector: 0,
+            first_piece: 0,
+            pieces: 0,
+            shift: 0,
+            reserved: 0,
+        }; MAX_DEVICES],
+        device_count: 0,
+        wake_above_bytes: 0,
+        ring_slots: 0,
+        page_records: 0,
+        waits: 0,
+        members: MemberOffsets::ZERO,
+        constants: KernelConstants::ZERO,
+    };
 }
 
 impl MemberOffsets {
@@ -245,3 +299,12 @@ impl KernelConstants {
         requeued_argument: 0,
     };
 }
+
+// No padding: the loader hands the bytes over.
+const _: () = assert!(
+    size_of::<Settings>()
+        == MAX_DEVICES * (size_of::<DeviceFilter>() + size_of::<ExtentIndex>())
+            + 5 * size_of::<u32>()
+            + size_of::<MemberOffsets>()
+            + size_of::<KernelConstants>()
+);

@@ -21,7 +21,7 @@ mod request;
 mod settings;
 mod waits;
 
-use abilities::{Early, EarlyLate, Full, FullLate};
+use abilities::{Early, Full};
 use field::{Fault, Task};
 use request::{bio, block, stage};
 
@@ -29,18 +29,12 @@ use aya_ebpf::{
     macros::{btf_tracepoint, fentry, uprobe, uretprobe},
     programs::{BtfTracePointContext, FEntryContext, ProbeContext, RetProbeContext},
 };
+use tracer_common::program::Program;
 
 /// A read, or another request, is handed to the driver.
 #[btf_tracepoint(function = "block_rq_issue")]
 pub fn block_rq_issue(context: BtfTracePointContext) -> i32 {
     block::issue::<Full>(&context);
-    0
-}
-
-/// A read came back whose issue no program saw.
-#[btf_tracepoint(function = "block_rq_complete")]
-pub fn late_rq_issue(context: BtfTracePointContext) -> i32 {
-    block::late_issue::<FullLate>(&context);
     0
 }
 
@@ -117,21 +111,21 @@ pub fn filemap_delete(context: BtfTracePointContext) -> i32 {
 /// A page fault reached the file's fault handler. It fires before the look-up.
 #[btf_tracepoint(function = "mm_filemap_fault")]
 pub fn filemap_fault(context: BtfTracePointContext) -> i32 {
-    page_cache::fault(context.arg(0), context.arg(1));
+    page_cache::fault::<Full>(context.arg(0), context.arg(1));
     0
 }
 
 /// A page fault mapped what was cached around it.
 #[btf_tracepoint(function = "mm_filemap_map_pages")]
 pub fn filemap_map_pages(context: BtfTracePointContext) -> i32 {
-    page_cache::map_pages(context.arg(0), context.arg(1), context.arg(2));
+    page_cache::map_pages::<Full>(context.arg(0), context.arg(1), context.arg(2));
     0
 }
 
 /// `read()` or the like looked pages up.
 #[btf_tracepoint(function = "mm_filemap_get_pages")]
 pub fn filemap_get_pages(context: BtfTracePointContext) -> i32 {
-    page_cache::lookup(context.arg(0), context.arg(1), context.arg(2));
+    page_cache::lookup::<Full>(context.arg(0), context.arg(1), context.arg(2));
     0
 }
 
@@ -139,13 +133,6 @@ pub fn filemap_get_pages(context: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "block_rq_issue")]
 pub fn early_rq_issue(context: BtfTracePointContext) -> i32 {
     block::issue::<Early>(&context);
-    0
-}
-
-/// A read came back whose issue no program saw.
-#[btf_tracepoint(function = "block_rq_complete")]
-pub fn early_late_issue(context: BtfTracePointContext) -> i32 {
-    block::late_issue::<EarlyLate>(&context);
     0
 }
 
@@ -195,7 +182,7 @@ pub fn early_filemap_delete(context: BtfTracePointContext) -> i32 {
 #[fentry(function = "filemap_fault")]
 pub fn fault_function(context: FEntryContext) -> i32 {
     let fault = Fault(context.arg(0));
-    page_cache::fault(fault.mapping(), fault.page());
+    page_cache::fault::<Early>(fault.mapping(), fault.page());
     0
 }
 
@@ -203,7 +190,7 @@ pub fn fault_function(context: FEntryContext) -> i32 {
 #[fentry(function = "filemap_map_pages")]
 pub fn map_pages_function(context: FEntryContext) -> i32 {
     let fault = Fault(context.arg(0));
-    page_cache::map_pages(fault.mapping(), context.arg(1), context.arg(2));
+    page_cache::map_pages::<Early>(fault.mapping(), context.arg(1), context.arg(2));
     0
 }
 
@@ -217,28 +204,28 @@ pub fn sched_switch(context: BtfTracePointContext) -> i32 {
 /// A thread begins to reclaim memory of the system.
 #[btf_tracepoint(function = "mm_vmscan_direct_reclaim_begin")]
 pub fn reclaim_begin(_context: BtfTracePointContext) -> i32 {
-    waits::reclaim_begins();
+    waits::reclaim_begins(Program::ReclaimBegin);
     0
 }
 
 /// A thread has reclaimed memory of the system.
 #[btf_tracepoint(function = "mm_vmscan_direct_reclaim_end")]
 pub fn reclaim_end(_context: BtfTracePointContext) -> i32 {
-    waits::reclaim_ends();
+    waits::reclaim_ends(Program::ReclaimEnd);
     0
 }
 
 /// A thread begins to reclaim memory of its cgroup.
 #[btf_tracepoint(function = "mm_vmscan_memcg_reclaim_begin")]
 pub fn cgroup_reclaim_begin(_context: BtfTracePointContext) -> i32 {
-    waits::reclaim_begins();
+    waits::reclaim_begins(Program::CgroupReclaimBegin);
     0
 }
 
 /// A thread has reclaimed memory of its cgroup.
 #[btf_tracepoint(function = "mm_vmscan_memcg_reclaim_end")]
 pub fn cgroup_reclaim_end(_context: BtfTracePointContext) -> i32 {
-    waits::reclaim_ends();
+    waits::reclaim_ends(Program::CgroupReclaimEnd);
     0
 }
 

@@ -1,25 +1,27 @@
 //! The maps. Sizes marked 1 are set by the loader.
 
 use aya_ebpf::{
+    bindings::BPF_F_MMAPABLE,
     macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
 use tracer_common::{
     counters::{
         CompleteCounters, DeviceCompleteCounters, DeviceIssueCounters, EvictionCounters,
-        FaultCounters, InsertCounters, IssueCounters, LookupCounters, LostRecords,
-        MapPagesCounters, RequeueCounters,
+        FaultCounters, InsertCounters, IssueCounters, LOSS_CELLS, LookupCounters, MapPagesCounters,
+        RequeueCounters,
     },
     extent::{Extent, MAX_DEVICES, MAX_MODELS},
     latency::LATENCY_BUCKETS,
-    page::{FileKey, FileSlot, LearntKey, MAX_FILES, ThreadTouch, WaitingThread},
+    page::{FileKey, FileSlot, LearntKey, MARKS, MAX_FILES, ThreadTouch, WaitingThread},
     request::RequestSlot,
+    ring::{RingEnds, RingSlot},
     settings::DeviceFilter,
 };
 
 use crate::request::parts::Walk;
 
-const DEVICES: u32 = MAX_DEVICES as u32;
+const DEVICE_SLOTS: u32 = MAX_DEVICES as u32;
 const MODELS: u32 = MAX_MODELS as u32;
 const ISSUE_SETS: u32 = tracer_common::counters::ISSUE_SETS as u32;
 
@@ -27,17 +29,22 @@ const ISSUE_SETS: u32 = tracer_common::counters::ISSUE_SETS as u32;
 #[map(name = "GATE")]
 pub static GATE: Array<u64> = Array::with_max_entries(1, 0);
 
-/// Devices whose requests are looked at.
+/// The devices of the settings once more, for the search without branches: with constants the verifier would follow every
+/// step of it both ways.
 #[map(name = "DEVICES")]
-pub static DEVICE_FILTERS: Array<DeviceFilter> = Array::with_max_entries(DEVICES, 0);
+pub static DEVICES: Array<DeviceFilter> = Array::with_max_entries(DEVICE_SLOTS, 0);
 
 /// Where the models lie, sorted by device and start.
 #[map(name = "EXTENTS")]
 pub static EXTENTS: Array<Extent> = Array::with_max_entries(1, 0);
 
+/// First extents of the pieces of the devices ([`tracer_common::settings::ExtentIndex`]).
+#[map(name = "EXTENT_INDEX")]
+pub static EXTENT_INDEX: Array<u32> = Array::with_max_entries(1, 0);
+
 /// Reads in flight, by device, hardware queue and tag.
 #[map(name = "REQUESTS")]
-pub static REQUESTS: Array<RequestSlot> = Array::with_max_entries(1, 0);
+pub static REQUESTS: Array<RequestSlot> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 /// Bios in flight of devices without requests, by address.
 #[map(name = "BIOS")]
@@ -45,13 +52,13 @@ pub static BIOS: HashMap<u64, RequestSlot> = HashMap::with_max_entries(65536, 0)
 
 /// End of each model's last read on each device, exchanged at every read.
 #[map(name = "LAST_ENDS")]
-pub static LAST_ENDS: Array<u64> = Array::with_max_entries(MODELS * DEVICES, 0);
+pub static LAST_ENDS: Array<u64> = Array::with_max_entries(MODELS * DEVICE_SLOTS, 0);
 
 /// One bit for each sector of the models' extents that was read without error.
 #[map(name = "UNIQUE_SECTORS")]
 pub static UNIQUE_SECTORS: Array<u64> = Array::with_max_entries(1, 0);
 
-/// By model; behind them, by model, what the program for late issues counts.
+/// By model; behind them, by model, what the program on completions counts of late issues.
 #[map(name = "MODEL_ISSUES")]
 pub static MODEL_ISSUES: PerCpuArray<IssueCounters> =
     PerCpuArray::with_max_entries(ISSUE_SETS * MODELS, 0);
@@ -70,23 +77,31 @@ pub static MODEL_REQUEUES: PerCpuArray<RequeueCounters> = PerCpuArray::with_max_
 pub static LATENCIES: PerCpuArray<u64> =
     PerCpuArray::with_max_entries(MODELS * LATENCY_BUCKETS as u32, 0);
 
-/// By device; behind them, by device, what the program for late issues counts.
+/// By device; behind them, by device, what the program on completions counts of late issues.
 #[map(name = "DEVICE_ISSUES")]
 pub static DEVICE_ISSUES: PerCpuArray<DeviceIssueCounters> =
-    PerCpuArray::with_max_entries(ISSUE_SETS * DEVICES, 0);
+    PerCpuArray::with_max_entries(ISSUE_SETS * DEVICE_SLOTS, 0);
 
 /// By device.
 #[map(name = "DEVICE_DONE")]
 pub static DEVICE_COMPLETES: PerCpuArray<DeviceCompleteCounters> =
-    PerCpuArray::with_max_entries(DEVICES, 0);
+    PerCpuArray::with_max_entries(DEVICE_SLOTS, 0);
 
-/// The records.
+/// Records by CPU.
+#[map(name = "RING_SLOTS")]
+pub static RING_SLOTS: Array<RingSlot> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Ends of the rings of records, by CPU.
+#[map(name = "RING_ENDS")]
+pub static RING_ENDS: Array<RingEnds> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Records of programs that have no rings, and the bell by which the others wake the reader.
 #[map(name = "RECORDS")]
 pub static RECORDS: RingBuf = RingBuf::with_byte_size(4096, 0);
 
-/// Records that found no room; the second are those of the program for late issues.
+/// Records that found no room, by program and kind.
 #[map(name = "LOST_RECORDS")]
-pub static LOST_RECORDS: PerCpuArray<LostRecords> = PerCpuArray::with_max_entries(ISSUE_SETS, 0);
+pub static LOST_RECORDS: PerCpuArray<u64> = PerCpuArray::with_max_entries(LOSS_CELLS as u32, 0);
 
 /// Work space of a walk over extents, one for each program that walks.
 #[map(name = "WALKS")]
@@ -131,6 +146,18 @@ pub static THREAD_TOUCHES: LruHashMap<u32, ThreadTouch> = LruHashMap::with_max_e
 /// The engine's processes: only their waits for other I/O and in reclaim count.
 #[map(name = "ENGINE_PROCS")]
 pub static ENGINE_PROCESSES: HashMap<u32, u8> = HashMap::with_max_entries(4096, 0);
+
+/// By process id, as far as it goes into the table: whether one of the engine's processes has it.
+#[map(name = "ENGINE_MARKS")]
+pub static ENGINE_MARKS: Array<u8> = Array::with_max_entries(MARKS, 0);
+
+/// By thread id: whether such a thread has faulted on a model.
+#[map(name = "FAULT_MARKS")]
+pub static FAULT_MARKS: Array<u8> = Array::with_max_entries(MARKS, 0);
+
+/// By thread id: whether such a thread has been put into the table of waiting threads.
+#[map(name = "WAITING_MARKS")]
+pub static WAITING_MARKS: Array<u8> = Array::with_max_entries(MARKS, 0);
 
 /// Threads that wait, and threads whose last wait has ended and that a look-up may explain.
 #[map(name = "WAITING_THREADS")]

@@ -10,14 +10,11 @@ use aya_ebpf::{
 };
 use tracer_common::{
     mark::{BatchAction, cookie},
-    record::{MarkRecord, UNKNOWN_TOKENS, kind},
+    program::Program,
+    record::{KindByte, MarkRecord, UNKNOWN_TOKENS},
 };
 
-use crate::{
-    emit::emit,
-    gate,
-    maps::{BATCH_TOKENS, LOST_RECORDS, value},
-};
+use crate::{abilities::Full, emit::emit, gate, maps::BATCH_TOKENS};
 
 /// A probed function is entered.
 #[inline(always)]
@@ -43,11 +40,7 @@ pub fn entered(context: &ProbeContext) {
         BatchAction::ByValue => on_stack(context),
         BatchAction::None => UNKNOWN_TOKENS,
     };
-    let lost = value!(LOST_RECORDS, 0);
-    emit(
-        record(cookie, false, tokens, second),
-        &mut lost.mark_entries,
-    );
+    emit::<Full>(Program::MarkEntry, record(cookie, false, tokens, second));
 }
 
 /// A probed function returns.
@@ -59,10 +52,9 @@ pub fn returned(context: &RetProbeContext) {
     // SAFETY: the context of a probe.
     let cookie = unsafe { bpf_get_attach_cookie(context.as_ptr()) };
     let value: u64 = context.ret();
-    let lost = value!(LOST_RECORDS, 0);
-    emit(
+    emit::<Full>(
+        Program::MarkReturn,
         record(cookie, true, UNKNOWN_TOKENS, value),
-        &mut lost.mark_returns,
     );
 }
 
@@ -70,7 +62,7 @@ pub fn returned(context: &RetProbeContext) {
 fn record(cookie: u64, returns: bool, tokens: u32, value: u64) -> MarkRecord {
     let process_and_thread = bpf_get_current_pid_tgid();
     MarkRecord {
-        kind: kind::MARK,
+        kind: KindByte::NEW,
         returns: u8::from(returns),
         symbol: cookie::symbol(cookie),
         process_id: (process_and_thread >> 32) as u32,

@@ -8,7 +8,8 @@ use aya_ebpf::helpers::{
 use tracer_common::{
     counters::EvictionAgent,
     page::{FileSlot, ThreadTouch, touch},
-    record::{PageRecord, kind, page_event},
+    program::Program,
+    record::{KindByte, PageRecord, page_event},
 };
 
 use crate::{
@@ -17,8 +18,7 @@ use crate::{
     field::{Folio, Mapping, Task, read},
     gate,
     maps::{
-        EVICTIONS, FAULTS, FILES, INSERTS, LEARNT_KEY, LOOKUPS, LOST_RECORDS, MAP_PAGES,
-        THREAD_TOUCHES, value,
+        EVICTIONS, FAULTS, FILES, INSERTS, LEARNT_KEY, LOOKUPS, MAP_PAGES, THREAD_TOUCHES, value,
     },
     request::bitmap,
     settings::setting,
@@ -57,13 +57,7 @@ pub fn insert<A: Abilities>(folio: *const u8) {
     } else {
         page_event::INSERT
     };
-    note(
-        event,
-        file,
-        index,
-        pages,
-        &mut value!(LOST_RECORDS, 0).inserts,
-    );
+    note::<A>(Program::PageInsert, event, file, index, pages);
 }
 
 /// `mm_filemap_delete_from_page_cache`.
@@ -82,18 +76,12 @@ pub fn evict<A: Abilities>(folio: *const u8) {
         bitmap::mark_evicted(file.first_bit + index, pages);
     }
     let event = page_event::EVICTION + agent as u8;
-    note(
-        event,
-        file,
-        index,
-        pages,
-        &mut value!(LOST_RECORDS, 0).evictions,
-    );
+    note::<A>(Program::PageEvict, event, file, index, pages);
 }
 
 /// `mm_filemap_fault`.
 #[inline(always)]
-pub fn fault(mapping: *const u8, page: u64) {
+pub fn fault<A: Abilities>(mapping: *const u8, page: u64) {
     let Some(file) = traced_file(Mapping(mapping)) else {
         return;
     };
@@ -106,19 +94,14 @@ pub fn fault(mapping: *const u8, page: u64) {
     {
         counters.retracted_hits += 1;
     }
+    waits::faults(thread);
     remember(thread, touch::FAULT, file, page, page);
-    note(
-        page_event::FAULT,
-        file,
-        page,
-        1,
-        &mut value!(LOST_RECORDS, 0).faults,
-    );
+    note::<A>(Program::PageFault, page_event::FAULT, file, page, 1);
 }
 
 /// `mm_filemap_map_pages`.
 #[inline(always)]
-pub fn map_pages(mapping: *const u8, first_page: u64, last_page: u64) {
+pub fn map_pages<A: Abilities>(mapping: *const u8, first_page: u64, last_page: u64) {
     let Some(file) = traced_file(Mapping(mapping)) else {
         tell_key(Mapping(mapping));
         return;
@@ -136,35 +119,33 @@ pub fn map_pages(mapping: *const u8, first_page: u64, last_page: u64) {
         touch::TENTATIVE_HIT
     };
     remember(thread, kind, file, first_page, last_page);
-    let lost = value!(LOST_RECORDS, 0);
     let pages = last_page - first_page + 1;
-    note(
+    note::<A>(
+        Program::PageMap,
         page_event::MAP_WINDOW,
         file,
         first_page,
         pages,
-        &mut lost.map_windows,
     );
 }
 
 /// `mm_filemap_get_pages`: pages `first_page..=last_page` were asked for, and the look-up succeeded.
 #[inline(always)]
-pub fn lookup(mapping: *const u8, first_page: u64, last_page: u64) {
+pub fn lookup<A: Abilities>(mapping: *const u8, first_page: u64, last_page: u64) {
     let Some(file) = traced_file(Mapping(mapping)) else {
         tell_key(Mapping(mapping));
         return;
     };
     value!(LOOKUPS, file.file).lookups += 1;
     // SAFETY: no arguments.
-    waits::look_up_found(file, first_page, unsafe { bpf_ktime_get_ns() });
-    let lost = value!(LOST_RECORDS, 0);
+    waits::look_up_found::<A>(file, first_page, unsafe { bpf_ktime_get_ns() });
     let pages = last_page - first_page + 1;
-    note(
+    note::<A>(
+        Program::PageLookup,
         page_event::LOOKUP,
         file,
         first_page,
         pages,
-        &mut lost.lookups,
     );
 }
 
@@ -185,13 +166,14 @@ fn tell_key(mapping: Mapping) {
 
 /// Writes a record, where records are wanted.
 #[inline(always)]
-fn note(event: u8, file: &FileSlot, first_page: u64, pages: u64, lost: &mut u64) {
+fn note<A: Abilities>(program: Program, event: u8, file: &FileSlot, first_page: u64, pages: u64) {
     if setting!(page_records) == 0 {
         return;
     }
-    emit(
+    emit::<A>(
+        program,
         PageRecord {
-            kind: kind::PAGE,
+            kind: KindByte::NEW,
             event,
             file: file.file as u16,
             process_id: (bpf_get_current_pid_tgid() >> 32) as u32,
@@ -200,7 +182,6 @@ fn note(event: u8, file: &FileSlot, first_page: u64, pages: u64, lost: &mut u64)
             first_page: first_page as u32,
             pages: pages as u32,
         },
-        lost,
     );
 }
 

@@ -5,14 +5,7 @@ use tracer_common::settings::Settings;
 /// Overridden by the loader under this name. All zero here: a program that was loaded without settings
 /// finds no device.
 #[unsafe(no_mangle)]
-pub static SETTINGS: Settings = Settings {
-    device_count: 0,
-    wake_above_bytes: 0,
-    page_records: 0,
-    waits: 0,
-    members: tracer_common::settings::MemberOffsets::ZERO,
-    constants: tracer_common::settings::KernelConstants::ZERO,
-};
+pub static SETTINGS: Settings = Settings::ZERO;
 
 /// One field of the settings. A volatile read keeps the compiler from using the zeros above; the verifier
 /// turns the load from the frozen map into a constant.

@@ -1,24 +1,30 @@
 //! Threads that wait: for a folio of a model, for other I/O, for reclaim, for a lock.
 //!
 //! A thread that sleeps for I/O says so in `task_struct.in_iowait`, which is still set when it comes back to a
-//! CPU; so a switch that has to do with no such thread costs a few loads and no hash map. What it waits for is told from its last
+//! CPU; so a switch that has to do with no such thread costs a few loads, and one that has to do with a thread of others one
+//! more: tables of marks tell that it is in none of the hash maps. What it waits for is told from its last
 //! page-cache event: a page fault on the model is followed by nothing else before its wait. A `read()` says only
 //! after its wait which file it was for (`mm_filemap_get_pages`).
 
-use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated::bpf_ktime_get_ns};
+use aya_ebpf::{
+    helpers::{bpf_get_current_pid_tgid, generated::bpf_ktime_get_ns},
+    maps::Array,
+};
 use tracer_common::{
-    page::{FileSlot, WaitingThread, touch},
-    record::{WaitRecord, kind, wait_kind},
+    page::{FileSlot, MARKS, WaitingThread, touch},
+    program::Program,
+    record::{Kind, KindByte, WaitRecord, wait_kind},
 };
 
 use crate::{
+    abilities::{Abilities, Early},
     atomic,
-    emit::emit,
+    emit::{emit, lose},
     field::Task,
     gate,
     maps::{
-        ENGINE_PROCESSES, LOCK_WAITS, LOST_RECORDS, RECLAIMING_THREADS, THREAD_TOUCHES,
-        WAITING_THREADS, value,
+        ENGINE_MARKS, ENGINE_PROCESSES, FAULT_MARKS, LOCK_WAITS, RECLAIMING_THREADS,
+        THREAD_TOUCHES, WAITING_MARKS, WAITING_THREADS,
     },
     settings::setting,
 };
@@ -37,12 +43,39 @@ pub fn switch(previous: Task, next: Task) {
         return;
     }
     if next.is_in_io_wait() || locks_are_waited_for() {
-        end(next.thread_id());
+        let thread_id = next.thread_id();
+        if is_marked(&WAITING_MARKS, thread_id) {
+            end(thread_id);
+        }
     }
     let in_io_wait = previous.is_in_io_wait();
-    if in_io_wait || previous.state() & TASK_UNINTERRUPTIBLE != 0 {
+    if (in_io_wait || previous.state() & TASK_UNINTERRUPTIBLE != 0)
+        && (is_marked(&FAULT_MARKS, previous.thread_id())
+            || is_marked(&ENGINE_MARKS, previous.process_id()))
+    {
         begin(previous, in_io_wait);
     }
+}
+
+/// Whether a thread or a process may be in a table. No means no; yes is to be looked up, since several share a mark.
+#[inline(always)]
+fn is_marked(marks: &Array<u8>, id: u32) -> bool {
+    marks.get(id & (MARKS - 1)).is_some_and(|mark| *mark != 0)
+}
+
+/// Marks a thread, before it is put into the table. Marks stay: every program writes the same.
+#[inline(always)]
+fn mark(marks: &Array<u8>, id: u32) {
+    if let Some(mark) = marks.get_ptr_mut(id & (MARKS - 1)) {
+        // SAFETY: a value of the map.
+        unsafe { core::ptr::write_volatile(mark, 1) };
+    }
+}
+
+/// The last page-cache event of a thread is a fault on a model: its wait, if it waits now, is for that.
+#[inline(always)]
+pub fn faults(thread_id: u32) {
+    mark(&FAULT_MARKS, thread_id);
 }
 
 #[inline(always)]
@@ -90,17 +123,17 @@ fn begin(task: Task, in_io_wait: bool) {
         },
         None => return,
     };
-    let lost = value!(LOST_RECORDS, 0);
     if let Some(ended) = WAITING_THREADS
         .get_ptr(thread_id)
         // SAFETY: as above; a wait that has ended and that no look-up followed is complete.
         .map(|waiting| unsafe { *waiting })
         && ended.end_ns != 0
     {
-        emit(record_of(&ended, thread_id), &mut lost.waits);
+        emit::<Early>(Program::Switch, record_of(&ended, thread_id));
     }
+    mark(&WAITING_MARKS, thread_id);
     if WAITING_THREADS.insert(thread_id, waiting, 0).is_err() {
-        lost.waits += 1;
+        lose(Program::Switch, Kind::Wait);
     } else if !in_io_wait {
         count_lock_wait(1);
     }
@@ -125,8 +158,7 @@ fn end(thread_id: u32) {
     if waiting.kind == u32::from(wait_kind::LOCK) {
         count_lock_wait(u64::MAX);
     }
-    let lost = value!(LOST_RECORDS, 0);
-    emit(record_of(waiting, thread_id), &mut lost.waits);
+    emit::<Early>(Program::Switch, record_of(waiting, thread_id));
     let _ = WAITING_THREADS.remove(thread_id);
 }
 
@@ -140,7 +172,7 @@ fn count_lock_wait(change: u64) {
 
 /// A look-up by the current thread found pages of a file: the wait that ended just before it was for them.
 #[inline(always)]
-pub fn look_up_found(file: &FileSlot, first_page: u64, time_ns: u64) {
+pub fn look_up_found<A: Abilities>(file: &FileSlot, first_page: u64, time_ns: u64) {
     if setting!(waits) == 0 {
         return;
     }
@@ -156,14 +188,13 @@ pub fn look_up_found(file: &FileSlot, first_page: u64, time_ns: u64) {
     waiting.kind = u32::from(wait_kind::MODEL_FOLIO);
     waiting.file = file.file;
     waiting.page = first_page as u32;
-    let lost = value!(LOST_RECORDS, 0);
-    emit(record_of(&waiting, thread_id), &mut lost.lookups);
+    emit::<A>(Program::PageLookup, record_of(&waiting, thread_id));
     let _ = WAITING_THREADS.remove(thread_id);
 }
 
 /// The current thread begins to reclaim memory.
 #[inline(always)]
-pub fn reclaim_begins() {
+pub fn reclaim_begins(program: Program) {
     if !gate::is_open() || setting!(waits) == 0 {
         return;
     }
@@ -178,13 +209,13 @@ pub fn reclaim_begins() {
         .insert(process_and_thread as u32, start_ns, 0)
         .is_err()
     {
-        value!(LOST_RECORDS, 0).reclaims += 1;
+        lose(program, Kind::Wait);
     }
 }
 
 /// The current thread has reclaimed memory.
 #[inline(always)]
-pub fn reclaim_ends() {
+pub fn reclaim_ends(program: Program) {
     if !gate::is_open() || setting!(waits) == 0 {
         return;
     }
@@ -203,15 +234,14 @@ pub fn reclaim_ends() {
         page: 0,
         process_id: (process_and_thread >> 32) as u32,
     };
-    let lost = value!(LOST_RECORDS, 0);
-    emit(record_of(&waiting, thread_id), &mut lost.reclaims);
+    emit::<Early>(program, record_of(&waiting, thread_id));
     let _ = RECLAIMING_THREADS.remove(thread_id);
 }
 
 #[inline(always)]
 fn record_of(waiting: &WaitingThread, thread_id: u32) -> WaitRecord {
     WaitRecord {
-        kind: kind::WAIT,
+        kind: KindByte::NEW,
         wait: waiting.kind as u8,
         file: waiting.file as u16,
         thread_id,

@@ -9,10 +9,11 @@ use aya_ebpf::programs::BtfTracePointContext;
 use tracer_common::{
     counters::Operation,
     gap::SECTOR_BYTES,
+    program::Program,
     request::{RequestSlot, state},
 };
 
-use super::transfer::{self, Transfer};
+use super::transfer::{self, Completion, Transfer};
 use crate::{
     abilities::Abilities,
     field::{Bio, argument},
@@ -28,7 +29,7 @@ pub fn queue<A: Abilities>(context: &BtfTracePointContext) {
         return;
     }
     let bio = Bio(argument(context, setting!(constants.queued_bio_argument)));
-    let Some((device_slot, device)) = filter::device_of(bio.disk()) else {
+    let Some(device) = filter::device_of(bio.disk()) else {
         return;
     };
     let transfer = Transfer {
@@ -44,7 +45,7 @@ pub fn queue<A: Abilities>(context: &BtfTracePointContext) {
     } else {
         None
     };
-    transfer::issued::<A>(context, device_slot, device, &transfer, slot);
+    transfer::issued::<A>(context, Program::BioQueue, device, &transfer, slot);
 }
 
 /// `block_bio_complete`: the queue, the bio. Its sector and bytes have been used up by then.
@@ -54,7 +55,7 @@ pub fn complete<A: Abilities>(context: &BtfTracePointContext) {
         return;
     }
     let bio = Bio(context.arg(1));
-    let Some((device_slot, device)) = filter::device_of(bio.disk()) else {
+    let Some(device) = filter::device_of(bio.disk()) else {
         return;
     };
     if filter::operation_of(bio.command_flags()) != Operation::Read {
@@ -68,15 +69,18 @@ pub fn complete<A: Abilities>(context: &BtfTracePointContext) {
     };
     let sector = slot.next_sector;
     let bytes = (slot.end_sector - sector) * SECTOR_BYTES;
-    transfer::completed::<A>(
-        context,
-        device_slot,
-        device,
+    let completion = Completion {
         address,
         sector,
-        bytes as u32,
-        bio.status(),
-        true,
+        bytes: bytes as u32,
+        status: bio.status(),
+        last: true,
+    };
+    transfer::completed::<A>(
+        context,
+        Program::BioComplete,
+        device,
+        &completion,
         Some(slot),
     );
     let _ = BIOS.remove(address);
@@ -92,6 +96,8 @@ fn slot_of(address: u64) -> Option<&'static mut RequestSlot> {
             end_sector: 0,
             state: state::FREE,
             device: 0,
+            extent: 0,
+            reserved: [0; 5],
         };
         BIOS.insert(address, free, 0).ok()?;
     }

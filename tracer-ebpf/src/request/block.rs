@@ -3,23 +3,23 @@
 use aya_ebpf::{helpers::generated::bpf_ktime_get_ns, programs::BtfTracePointContext};
 use tracer_common::{
     counters::Operation,
-    extent::MAX_MODELS,
     gap::SECTOR_BYTES,
-    record::{RequeueRecord, kind},
+    program::Program,
+    record::{KindByte, RequeueRecord},
     request::{RequestSlot, state},
-    settings::DeviceFilter,
 };
 
 use super::{
-    transfer::{self, Transfer},
-    walk::{self, space},
+    transfer::{self, Completion, Transfer},
+    walk::{self, Range, space},
 };
 use crate::{
     abilities::Abilities,
     emit::emit,
     field::{Request, argument},
-    filter, gate,
-    maps::{LOST_RECORDS, MODEL_REQUEUES, REQUESTS, value},
+    filter::{self, Device},
+    gate,
+    maps::{MODEL_REQUEUES, REQUESTS, value},
     settings::setting,
 };
 
@@ -30,7 +30,7 @@ pub fn issue<A: Abilities>(context: &BtfTracePointContext) {
         return;
     }
     let request = Request(argument(context, setting!(constants.request_argument)));
-    let Some((device_slot, device)) = filter::device_of(request.disk()) else {
+    let Some(device) = filter::device_of(request.disk()) else {
         return;
     };
     let transfer = Transfer {
@@ -42,47 +42,7 @@ pub fn issue<A: Abilities>(context: &BtfTracePointContext) {
         first_bio: request.first_bio(),
     };
     let slot = slot_of(request, device);
-    transfer::issued::<A>(context, device_slot, device, &transfer, slot);
-}
-
-/// `block_rq_complete`, before [`complete`]: a read whose issue no program saw, although it began in the window, is
-/// taken in now.
-///
-/// From Linux 7 on a program on a tracepoint can be preempted, and the kernel skips it for whatever other tasks do on that
-/// processor until it is back. Completions come in interrupts, which nothing preempts.
-#[inline(always)]
-pub fn late_issue<A: Abilities>(context: &BtfTracePointContext) {
-    if !gate::is_open() {
-        return;
-    }
-    let request = Request(context.arg(0));
-    let Some((device_slot, device)) = filter::device_of(request.disk()) else {
-        return;
-    };
-    let command_flags = request.command_flags();
-    if filter::operation_of(command_flags) != Operation::Read {
-        return;
-    }
-    let Some(slot) = slot_of(request, device) else {
-        return;
-    };
-    let sector = request.sector();
-    let is_known = slot.state != state::FREE
-        && slot.request == request.address()
-        && sector >= slot.next_sector
-        && sector < slot.end_sector;
-    if is_known || request.started_ns() < gate::opened_ns() {
-        return;
-    }
-    let transfer = Transfer {
-        address: request.address(),
-        command_flags,
-        sector,
-        bytes: request.bytes(),
-        reissue: false,
-        first_bio: request.first_bio(),
-    };
-    transfer::issued::<A>(context, device_slot, device, &transfer, Some(slot));
+    transfer::issued::<A>(context, Program::BlockIssue, device, &transfer, slot);
 }
 
 /// `block_rq_complete`: the request, `blk_status_t`, bytes.
@@ -92,26 +52,62 @@ pub fn complete<A: Abilities>(context: &BtfTracePointContext) {
         return;
     }
     let request = Request(context.arg(0));
-    let Some((device_slot, device)) = filter::device_of(request.disk()) else {
+    let Some(device) = filter::device_of(request.disk()) else {
         return;
     };
-    if filter::operation_of(request.command_flags()) != Operation::Read {
+    let command_flags = request.command_flags();
+    if filter::operation_of(command_flags) != Operation::Read {
         return;
+    }
+    let sector = request.sector();
+    let mut slot = slot_of(request, device);
+    if let Some(slot) = slot.as_deref_mut() {
+        let is_known = slot.state != state::FREE
+            && slot.request == request.address()
+            && sector >= slot.next_sector
+            && sector < slot.end_sector;
+        if !is_known && request.started_ns() >= gate::opened_ns() {
+            take_in::<A>(context, request, device, slot);
+        }
     }
     let status: u8 = context.arg(1);
     let bytes: u32 = context.arg(2);
-    // The tracepoint fires before the bytes are taken off the request.
-    let last = bytes >= request.bytes();
-    transfer::completed::<A>(
-        context,
-        device_slot,
-        device,
-        request.address(),
-        request.sector(),
+    let completion = Completion {
+        address: request.address(),
+        sector,
         bytes,
         status,
-        last,
-        slot_of(request, device),
+        // The tracepoint fires before the bytes are taken off the request.
+        last: bytes >= request.bytes(),
+    };
+    transfer::completed::<A>(context, Program::BlockComplete, device, &completion, slot);
+}
+
+/// Takes in a read whose issue no program saw, although it began in the window, when it completes.
+///
+/// From Linux 7 on a program on a tracepoint can be preempted, and the kernel skips it for whatever other tasks do on that
+/// processor until it is back. Completions come in interrupts, which nothing preempts.
+#[inline(always)]
+fn take_in<A: Abilities>(
+    context: &BtfTracePointContext,
+    request: Request,
+    device: Device,
+    slot: &mut RequestSlot,
+) {
+    let transfer = Transfer {
+        address: request.address(),
+        command_flags: request.command_flags(),
+        sector: request.sector(),
+        bytes: request.bytes(),
+        reissue: false,
+        first_bio: request.first_bio(),
+    };
+    transfer::issued::<A::Late>(
+        context,
+        Program::BlockComplete,
+        device,
+        &transfer,
+        Some(slot),
     );
 }
 
@@ -123,7 +119,7 @@ pub fn requeue<A: Abilities>(context: &BtfTracePointContext) {
         return;
     }
     let request = Request(argument(context, setting!(constants.requeued_argument)));
-    let Some((device_slot, device)) = filter::device_of(request.disk()) else {
+    let Some(device) = filter::device_of(request.disk()) else {
         return;
     };
     let Some(slot) = slot_of(request, device) else {
@@ -136,26 +132,29 @@ pub fn requeue<A: Abilities>(context: &BtfTracePointContext) {
     let sector = request.sector();
     let bytes = request.bytes();
     let end_sector = sector + u64::from(bytes) / SECTOR_BYTES;
+    let range = Range {
+        device,
+        sector,
+        end_sector,
+    };
     if A::COUNTS_MODELS {
-        let Some(walk) = walk::over(space::REQUEUE, device, sector, end_sector, false) else {
+        let parts = walk::parts(space::REQUEUE, range, Some(slot.extent), false);
+        if !parts.are_some() {
             return;
-        };
-        for model in 0..MAX_MODELS {
-            if walk.touched & (1 << model) == 0 {
-                continue;
-            }
-            let counters = value!(MODEL_REQUEUES, model as u32);
-            counters.requeues += 1;
-            counters.requeued_bytes += walk.parts[model].bytes;
         }
-    } else if !walk::touches(device, sector, end_sector) {
+        walk::each_model(&parts, |model, part| {
+            let counters = value!(MODEL_REQUEUES, model);
+            counters.requeues += 1;
+            counters.requeued_bytes += part.bytes;
+        });
+    } else if !walk::touches(range) {
         return;
     }
-    let lost = value!(LOST_RECORDS, 0);
-    emit(
+    emit::<A>(
+        Program::BlockRequeue,
         RequeueRecord {
-            kind: kind::REQUEUE,
-            device: device_slot as u8,
+            kind: KindByte::NEW,
+            device: device.slot as u8,
             reserved: 0,
             bytes,
             // SAFETY: no arguments.
@@ -163,20 +162,19 @@ pub fn requeue<A: Abilities>(context: &BtfTracePointContext) {
             request: request.address(),
             sector,
         },
-        &mut lost.requeues,
     );
 }
 
 /// Slot of a request's tag; none where the tag lies outside the table, which the loader sized by what
 /// sysfs says.
 #[inline(always)]
-fn slot_of(request: Request, device: &DeviceFilter) -> Option<&'static mut RequestSlot> {
+fn slot_of(request: Request, device: Device) -> Option<&'static mut RequestSlot> {
     let queue = request.hardware_queue();
     let tag = request.lasting_tag();
-    if tag < 0 || tag as u32 >= device.tags || queue >= device.hardware_queues {
+    if tag < 0 || tag as u32 >= device.tags() || queue >= device.hardware_queues() {
         return None;
     }
-    let index = device.first_slot + queue * device.tags + tag as u32;
+    let index = device.first_slot() + queue * device.tags() + tag as u32;
     // SAFETY: a value of the map. The issue, requeue and completion of one request follow each other, so
     // no two programs are in one slot at a time.
     REQUESTS

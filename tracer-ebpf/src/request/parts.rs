@@ -14,6 +14,15 @@ pub struct Part {
     pub bytes: u64,
 }
 
+impl Part {
+    /// Nothing.
+    pub const NONE: Self = Self {
+        start_sector: 0,
+        end_sector: 0,
+        bytes: 0,
+    };
+}
+
 /// A walk and its result.
 #[repr(C)]
 pub struct Walk {

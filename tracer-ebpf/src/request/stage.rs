@@ -10,15 +10,16 @@ use aya_ebpf::{
 use tracer_common::{
     counters::Operation,
     gap::SECTOR_BYTES,
-    record::{StageRecord, kind, stage},
+    program::Program,
+    record::{KindByte, StageRecord, stage},
 };
 
-use super::walk;
+use super::walk::{self, Range};
 use crate::{
+    abilities::Early,
     emit::emit,
     field::{Bio, Request, argument},
     filter, gate,
-    maps::{LOST_RECORDS, value},
     settings::setting,
 };
 
@@ -29,8 +30,7 @@ pub fn queued(context: &BtfTracePointContext) {
         return;
     }
     let bio = Bio(argument(context, setting!(constants.queued_bio_argument)));
-    let lost = value!(LOST_RECORDS, 0);
-    passed(&Passing::of_bio(bio, stage::QUEUE), &mut lost.stage_queues);
+    passed(Program::AuditQueue, &Passing::of_bio(bio, stage::QUEUE));
 }
 
 /// `block_getrq`. Without a bio where a request of no file is allocated.
@@ -46,10 +46,9 @@ pub fn request_allocated(context: &BtfTracePointContext) {
     if bio.address() == 0 {
         return;
     }
-    let lost = value!(LOST_RECORDS, 0);
     passed(
+        Program::AuditRequest,
         &Passing::of_bio(bio, stage::GET_REQUEST),
-        &mut lost.stage_requests,
     );
 }
 
@@ -70,8 +69,7 @@ pub fn inserted(context: &BtfTracePointContext) {
         bytes: request.bytes(),
         stage: stage::INSERT,
     };
-    let lost = value!(LOST_RECORDS, 0);
-    passed(&passing, &mut lost.stage_inserts);
+    passed(Program::AuditInsert, &passing);
 }
 
 /// `block_bio_remap`: the bio names its new device and sector already.
@@ -81,8 +79,7 @@ pub fn remapped(context: &BtfTracePointContext) {
         return;
     }
     let bio = Bio(argument(context, setting!(constants.remapped_bio_argument)));
-    let lost = value!(LOST_RECORDS, 0);
-    passed(&Passing::of_bio(bio, stage::REMAP), &mut lost.stage_remaps);
+    passed(Program::AuditRemap, &Passing::of_bio(bio, stage::REMAP));
 }
 
 struct Passing {
@@ -107,22 +104,28 @@ impl Passing {
 }
 
 #[inline(always)]
-fn passed(passing: &Passing, lost: &mut u64) {
-    let Some((device_slot, device)) = filter::device_of(passing.disk) else {
+fn passed(program: Program, passing: &Passing) {
+    let Some(device) = filter::device_of(passing.disk) else {
         return;
     };
     if filter::operation_of(passing.command_flags) != Operation::Read {
         return;
     }
     let end_sector = passing.sector + u64::from(passing.bytes) / SECTOR_BYTES;
-    if !walk::touches(device, passing.sector, end_sector) {
+    let range = Range {
+        device,
+        sector: passing.sector,
+        end_sector,
+    };
+    if !walk::touches(range) {
         return;
     }
     let process_and_thread = bpf_get_current_pid_tgid();
-    emit(
+    emit::<Early>(
+        program,
         StageRecord {
-            kind: kind::STAGE,
-            device: device_slot as u8,
+            kind: KindByte::NEW,
+            device: device.slot as u8,
             stage: passing.stage,
             reserved: 0,
             bytes: passing.bytes,
@@ -132,6 +135,5 @@ fn passed(passing: &Passing, lost: &mut u64) {
             thread_id: process_and_thread as u32,
             process_id: (process_and_thread >> 32) as u32,
         },
-        lost,
     );
 }

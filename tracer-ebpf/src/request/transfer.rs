@@ -6,33 +6,32 @@ use aya_ebpf::{
 };
 use aya_log_ebpf::debug;
 use tracer_common::{
-    counters::Operation,
+    counters::{DeviceIssueCounters, Operation},
     extent::{MAX_DEVICES, MAX_MODELS},
     gap::{GapClass, SECTOR_BYTES},
     latency::{LATENCY_BUCKETS, latency_bucket},
     origin::ReadOrigin,
+    program::Program,
     record::{
-        ANY_MODEL, CompleteRecord, IssueRecord, NO_PREVIOUS_END, UnseenRecord, complete_flag,
-        issue_flag, kind,
+        ANY_MODEL, CompleteRecord, IssueRecord, KindByte, NO_PREVIOUS_END, UnseenRecord,
+        complete_flag, issue_flag,
     },
     request::{RequestSlot, state},
-    settings::DeviceFilter,
 };
 
 use super::{
     origin,
-    parts::Walk,
-    walk::{self, space},
+    parts::Part,
+    walk::{self, Parts, Range, space},
 };
 use crate::{
     abilities::Abilities,
     atomic,
     emit::emit,
     field::Bio,
-    filter,
+    filter::{self, Device},
     maps::{
-        DEVICE_COMPLETES, DEVICE_ISSUES, LAST_ENDS, LATENCIES, LOST_RECORDS, MODEL_COMPLETES,
-        MODEL_ISSUES, value,
+        DEVICE_COMPLETES, DEVICE_ISSUES, LAST_ENDS, LATENCIES, MODEL_COMPLETES, MODEL_ISSUES, value,
     },
     settings::setting,
 };
@@ -54,50 +53,90 @@ pub struct Transfer {
     pub first_bio: Bio,
 }
 
+impl Transfer {
+    #[inline(always)]
+    fn range(&self, device: Device) -> Range {
+        Range {
+            device,
+            sector: self.sector,
+            end_sector: self.sector + u64::from(self.bytes) / SECTOR_BYTES,
+        }
+    }
+
+    /// Whether the file system marked it as metadata.
+    #[inline(always)]
+    fn is_metadata(&self) -> bool {
+        self.command_flags & setting!(constants.flag_metadata) != 0
+    }
+}
+
+/// What came back of a transfer.
+#[derive(Clone, Copy)]
+pub struct Completion {
+    /// Its address in the kernel.
+    pub address: u64,
+    /// First sector that came back.
+    pub sector: u64,
+    /// Bytes that came back.
+    pub bytes: u32,
+    /// `blk_status_t`: 0 without error.
+    pub status: u8,
+    /// Nothing of the transfer is left.
+    pub last: bool,
+}
+
 /// A transfer is handed to a device. `slot` is where it is remembered; none where there is no room for it.
 #[inline(always)]
 pub fn issued<A: Abilities>(
     context: &BtfTracePointContext,
-    device_slot: u32,
-    device: &DeviceFilter,
+    program: Program,
+    device: Device,
     transfer: &Transfer,
-    slot: Option<&'static mut RequestSlot>,
+    slot: Option<&mut RequestSlot>,
 ) {
-    let command_flags = transfer.command_flags;
-    let operation = filter::operation_of(command_flags);
-    let (bytes, reissue) = (transfer.bytes, transfer.reissue);
-    let set = u32::from(A::LATE);
-    let device_counters = value!(DEVICE_ISSUES, set * MAX_DEVICES as u32 + device_slot);
-    let metadata = command_flags & setting!(constants.flag_metadata) != 0;
-    if !reissue {
-        device_counters.requests[operation as usize] += 1;
-        device_counters.bytes[operation as usize] += u64::from(bytes);
-        if metadata && operation == Operation::Read {
-            device_counters.metadata_reads += 1;
-            device_counters.metadata_bytes += u64::from(bytes);
+    let operation = filter::operation_of(transfer.command_flags);
+    let counters = value!(DEVICE_ISSUES, counter_set::<A>(MAX_DEVICES) + device.slot);
+    count_request(counters, operation, transfer);
+    match operation {
+        Operation::Read => read_issued::<A>(context, program, device, transfer, slot, counters),
+        Operation::Write if A::COUNTS_MODELS && !transfer.reissue => {
+            count_write::<A>(transfer.range(device));
         }
-    } else if operation == Operation::Read {
-        device_counters.read_reissues += 1;
+        Operation::Write | Operation::Flush | Operation::Discard | Operation::Other => {}
     }
-    if operation != Operation::Read && operation != Operation::Write {
+}
+
+#[inline(always)]
+fn count_request(counters: &mut DeviceIssueCounters, operation: Operation, transfer: &Transfer) {
+    let bytes = u64::from(transfer.bytes);
+    let is_read = operation == Operation::Read;
+    if transfer.reissue {
+        counters.read_reissues += u64::from(is_read);
         return;
     }
-
-    let sector = transfer.sector;
-    let end_sector = sector + u64::from(bytes) / SECTOR_BYTES;
-    if operation == Operation::Write {
-        if A::COUNTS_MODELS
-            && !reissue
-            && let Some(walk) = walk::over(issue_space::<A>(), device, sector, end_sector, false)
-        {
-            count_write(walk);
-        }
-        return;
+    counters.requests[operation as usize] += 1;
+    counters.bytes[operation as usize] += bytes;
+    if is_read && transfer.is_metadata() {
+        counters.metadata_reads += 1;
+        counters.metadata_bytes += bytes;
     }
+}
 
+#[inline(always)]
+fn read_issued<A: Abilities>(
+    context: &BtfTracePointContext,
+    program: Program,
+    device: Device,
+    transfer: &Transfer,
+    slot: Option<&mut RequestSlot>,
+    device_counters: &mut DeviceIssueCounters,
+) {
+    let range = transfer.range(device);
+    let reissue = transfer.reissue;
     // SAFETY: no arguments.
     let time_ns = unsafe { bpf_ktime_get_ns() };
-    match slot {
+    let mut slot = slot;
+    match slot.as_deref_mut() {
         Some(slot) if reissue => {
             if slot.state == state::FREE || slot.request != transfer.address {
                 // First issued before the gate opened: not a read of this window.
@@ -105,26 +144,24 @@ pub fn issued<A: Abilities>(
                 return;
             }
             slot.state = state::ISSUED;
-            slot.next_sector = sector;
-            slot.end_sector = end_sector;
+            slot.next_sector = range.sector;
+            slot.end_sector = range.end_sector;
         }
         Some(slot) => {
             if slot.state == state::ISSUED {
                 device_counters.unseen_completions += 1;
                 device_counters.unseen_bytes += (slot.end_sector - slot.next_sector) * SECTOR_BYTES;
-                count_unseen::<A>(device, device_slot, slot, time_ns);
+                count_unseen::<A>(program, device, slot, time_ns);
             } else if slot.state == state::REQUEUED {
                 device_counters.absorbed_after_requeue += 1;
             }
-            *slot = RequestSlot {
-                request: transfer.address,
-                // What was noticed late has no latency.
-                issue_time_ns: if A::LATE { 0 } else { time_ns },
-                next_sector: sector,
-                end_sector,
-                state: state::ISSUED,
-                device: device_slot,
-            };
+            slot.request = transfer.address;
+            // What was noticed late has no latency.
+            slot.issue_time_ns = if A::LATE { 0 } else { time_ns };
+            slot.next_sector = range.sector;
+            slot.end_sector = range.end_sector;
+            slot.state = state::ISSUED;
+            slot.device = device.slot;
         }
         None => {
             device_counters.untimed_reads += 1;
@@ -137,66 +174,50 @@ pub fn issued<A: Abilities>(
     let origin = if reissue {
         ReadOrigin::Unbuffered
     } else {
-        origin::of_read(command_flags, transfer.first_bio)
+        origin::of_read(transfer.command_flags, transfer.first_bio)
     };
-    let mut other_bytes = if reissue { 0 } else { u64::from(bytes) };
-    let walk = if A::COUNTS_MODELS {
-        walk::over(issue_space::<A>(), device, sector, end_sector, false)
+    let mut other_bytes = if reissue {
+        0
     } else {
-        None
+        u64::from(transfer.bytes)
     };
-    let touches = if A::COUNTS_MODELS {
-        walk.is_some()
+    let parts = if A::COUNTS_MODELS {
+        walk::parts(issue_space::<A>(), range, None, false)
     } else {
-        walk::touches(device, sector, end_sector)
+        Parts::NONE
     };
+    if let Some(slot) = slot {
+        slot.extent = parts.extent;
+    }
+    let touches = parts.are_some() || (!A::COUNTS_MODELS && walk::touches(range));
     if !touches {
         device_counters.other_bytes_by_origin[origin as usize] += other_bytes;
         return;
     }
-
-    let mut flags = if A::LATE { issue_flag::LATE } else { 0 };
-    if metadata {
-        flags |= issue_flag::METADATA;
-    }
-    if command_flags & setting!(constants.flag_readahead) != 0 {
-        flags |= issue_flag::READAHEAD;
-    }
-    if command_flags & setting!(constants.flag_synchronous) != 0 {
-        flags |= issue_flag::SYNCHRONOUS;
-    }
-    if reissue {
-        flags |= issue_flag::REISSUE;
-    } else {
+    if !reissue {
         device_counters.model_reads += 1;
     }
     let process_and_thread = bpf_get_current_pid_tgid();
     let mut record = IssueRecord {
-        kind: kind::ISSUE,
-        device: device_slot as u8,
-        model: 0,
-        flags,
+        kind: KindByte::NEW,
+        device: device.slot as u8,
+        model: ANY_MODEL,
+        flags: record_flags::<A>(transfer),
         thread_id: process_and_thread as u32,
         time_ns,
         request: transfer.address,
-        sector,
+        sector: range.sector,
         previous_end: NO_PREVIOUS_END,
-        bytes,
+        bytes: transfer.bytes,
         process_id: (process_and_thread >> 32) as u32,
     };
-    let lost = value!(LOST_RECORDS, set);
-    let Some(walk) = walk else {
-        record.model = ANY_MODEL;
+    if !A::COUNTS_MODELS {
         record.flags |= (origin as u8) << issue_flag::ORIGIN_SHIFT;
-        emit(record, &mut lost.issues);
+        emit::<A>(program, record);
         return;
-    };
-    for model in 0..MAX_MODELS {
-        if walk.touched & (1 << model) == 0 {
-            continue;
-        }
-        let part = &walk.parts[model];
-        let counters = value!(MODEL_ISSUES, set * MAX_MODELS as u32 + model as u32);
+    }
+    walk::each_model(&parts, |model, part| {
+        let counters = value!(MODEL_ISSUES, counter_set::<A>(MAX_MODELS) + model);
         counters.issued_bytes += part.bytes;
         record.model = model as u8;
         if reissue {
@@ -208,92 +229,105 @@ pub fn issued<A: Abilities>(
             other_bytes = other_bytes.saturating_sub(part.bytes);
             let last_end = value!(
                 LAST_ENDS,
-                (model * MAX_DEVICES) as u32 + (device_slot & (MAX_DEVICES as u32 - 1))
+                model * MAX_DEVICES as u32 + (device.slot & (MAX_DEVICES as u32 - 1))
             );
             // SAFETY: an aligned word of the map.
-            let previous_end = unsafe { atomic::exchange(last_end, part.end_sector) };
-            record.previous_end = previous_end;
-            if previous_end == NO_PREVIOUS_END {
+            record.previous_end = unsafe { atomic::exchange(last_end, part.end_sector) };
+            if record.previous_end == NO_PREVIOUS_END {
                 counters.first_reads += 1;
             } else {
                 count_gap(
                     &mut counters.gaps,
-                    GapClass::of(part.start_sector, previous_end),
+                    GapClass::of(part.start_sector, record.previous_end),
                 );
             }
         }
-        emit(record, &mut lost.issues);
-    }
-    if !reissue {
-        device_counters.other_bytes_by_origin[origin as usize] += other_bytes;
-    }
+        emit::<A>(program, record);
+    });
+    device_counters.other_bytes_by_origin[origin as usize] += other_bytes;
 }
 
-/// Bytes of a read from `sector` on came back; `last`: nothing of it is left.
 #[inline(always)]
-#[allow(clippy::too_many_arguments)]
+fn record_flags<A: Abilities>(transfer: &Transfer) -> u8 {
+    let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
+    let command = |mask: u32| transfer.command_flags & mask != 0;
+    flag(A::LATE, issue_flag::LATE)
+        | flag(transfer.is_metadata(), issue_flag::METADATA)
+        | flag(
+            command(setting!(constants.flag_readahead)),
+            issue_flag::READAHEAD,
+        )
+        | flag(
+            command(setting!(constants.flag_synchronous)),
+            issue_flag::SYNCHRONOUS,
+        )
+        | flag(transfer.reissue, issue_flag::REISSUE)
+}
+
+/// A part of a read, or all of it, came back.
+#[inline(always)]
 pub fn completed<A: Abilities>(
     context: &BtfTracePointContext,
-    device_slot: u32,
-    device: &DeviceFilter,
-    address: u64,
-    sector: u64,
-    bytes: u32,
-    status: u8,
-    last: bool,
-    slot: Option<&'static mut RequestSlot>,
+    program: Program,
+    device: Device,
+    completion: &Completion,
+    slot: Option<&mut RequestSlot>,
 ) {
-    let device_counters = value!(DEVICE_COMPLETES, device_slot);
+    let Completion {
+        address,
+        sector,
+        bytes,
+        status,
+        last,
+    } = *completion;
+    let device_counters = value!(DEVICE_COMPLETES, device.slot);
     device_counters.read_events += 1;
     device_counters.read_bytes += u64::from(bytes);
 
-    let end_sector = sector + u64::from(bytes) / SECTOR_BYTES;
+    let range = Range {
+        device,
+        sector,
+        end_sector: sector + u64::from(bytes) / SECTOR_BYTES,
+    };
     let slot = slot.filter(|slot| slot.state != state::FREE && slot.request == address);
     let arrived = slot.is_some() && status == 0;
-    let walk = if A::COUNTS_MODELS {
-        walk::over(space::COMPLETE, device, sector, end_sector, arrived)
+    let parts = if A::COUNTS_MODELS {
+        let hint = slot.as_deref().map(|slot| slot.extent);
+        walk::parts(space::COMPLETE, range, hint, arrived)
     } else {
-        None
+        Parts::NONE
     };
-    let touches = if A::COUNTS_MODELS {
-        walk.is_some()
-    } else {
-        walk::touches(device, sector, end_sector)
-    };
+    let touches = parts.are_some() || (!A::COUNTS_MODELS && walk::touches(range));
     if !touches {
         // A read that touches a model in its other part only, or not at all.
         if let Some(slot) = slot {
-            advance(slot, last, end_sector);
+            advance(slot, last, range.end_sector);
         }
         return;
     }
     let Some(slot) = slot else {
         device_counters.unmatched += 1;
-        if let Some(walk) = walk {
-            for model in 0..MAX_MODELS {
-                if walk.touched & (1 << model) != 0 {
-                    device_counters.unmatched_bytes += walk.parts[model].bytes;
-                }
-            }
-        }
+        walk::each_model(&parts, |_model, part| {
+            device_counters.unmatched_bytes += part.bytes;
+        });
         debug!(context, "completion without an issue at sector {}", sector);
         return;
     };
     // SAFETY: no arguments.
     let time_ns = unsafe { bpf_ktime_get_ns() };
-    let latency_ns = match slot.issue_time_ns {
-        0 => None,
-        issue_time_ns => Some(time_ns.wrapping_sub(issue_time_ns)),
+    let latency = Latency {
+        is_known: slot.issue_time_ns != 0,
+        ns: time_ns.wrapping_sub(slot.issue_time_ns),
     };
-    advance(slot, last, end_sector);
-    if let Some(walk) = walk {
-        count_completed(walk, status == 0, last, latency_ns);
-    }
-    let lost = value!(LOST_RECORDS, 0);
-    emit(
+    advance(slot, last, range.end_sector);
+    walk::each_model(&parts, |model, part| {
+        count_completed(model, part, completion, latency);
+    });
+    emit::<A>(
+        program,
         CompleteRecord {
-            kind: kind::COMPLETE,
-            device: device_slot as u8,
+            kind: KindByte::NEW,
+            device: device.slot as u8,
             status,
             flags: if last { complete_flag::LAST } else { 0 },
             bytes,
@@ -301,34 +335,37 @@ pub fn completed<A: Abilities>(
             request: address,
             sector,
         },
-        &mut lost.completions,
     );
 }
 
+/// From the first issue to the last completion. No `Option`: the compiler keeps what None does not have in a register that has
+/// no value, and the verifier refuses to see it copied.
+#[derive(Clone, Copy)]
+struct Latency {
+    is_known: bool,
+    ns: u64,
+}
+
 #[inline(always)]
-fn count_completed(walk: &Walk, arrived: bool, last: bool, latency_ns: Option<u64>) {
-    for model in 0..MAX_MODELS {
-        if walk.touched & (1 << model) == 0 {
-            continue;
-        }
-        let part = &walk.parts[model];
-        let counters = value!(MODEL_COMPLETES, model as u32);
-        if arrived {
-            counters.completed_bytes += part.bytes;
-        } else {
-            counters.failed_bytes += part.bytes;
-        }
-        if last {
-            if arrived {
-                counters.reads += 1;
-            } else {
-                counters.failed_reads += 1;
-            }
-            if let Some(latency_ns) = latency_ns {
-                let bucket = model * LATENCY_BUCKETS + latency_bucket(latency_ns);
-                *value!(LATENCIES, bucket as u32) += 1;
-            }
-        }
+fn count_completed(model: u32, part: &Part, completion: &Completion, latency: Latency) {
+    let counters = value!(MODEL_COMPLETES, model);
+    let arrived = completion.status == 0;
+    if arrived {
+        counters.completed_bytes += part.bytes;
+    } else {
+        counters.failed_bytes += part.bytes;
+    }
+    if !completion.last {
+        return;
+    }
+    if arrived {
+        counters.reads += 1;
+    } else {
+        counters.failed_reads += 1;
+    }
+    if latency.is_known {
+        let bucket = model as usize * LATENCY_BUCKETS + latency_bucket(latency.ns);
+        *value!(LATENCIES, bucket as u32) += 1;
     }
 }
 
@@ -344,45 +381,42 @@ fn advance(slot: &mut RequestSlot, last: bool, end_sector: u64) {
 
 /// A read came back and no program saw it: counts its rest, and its sectors as read.
 #[inline(always)]
-fn count_unseen<A: Abilities>(
-    device: &DeviceFilter,
-    device_slot: u32,
-    slot: &RequestSlot,
-    time_ns: u64,
-) {
+fn count_unseen<A: Abilities>(program: Program, device: Device, slot: &RequestSlot, time_ns: u64) {
+    let range = Range {
+        device,
+        sector: slot.next_sector,
+        end_sector: slot.end_sector,
+    };
     if A::COUNTS_MODELS {
-        let Some(walk) = walk::over(
-            issue_space::<A>(),
-            device,
-            slot.next_sector,
-            slot.end_sector,
-            true,
-        ) else {
+        let parts = walk::parts(issue_space::<A>(), range, Some(slot.extent), true);
+        if !parts.are_some() {
             return;
-        };
-        for model in 0..MAX_MODELS {
-            if walk.touched & (1 << model) != 0 {
-                let set = u32::from(A::LATE);
-                let counters = value!(MODEL_ISSUES, set * MAX_MODELS as u32 + model as u32);
-                counters.unseen_completions += 1;
-                counters.unseen_bytes += walk.parts[model].bytes;
-            }
         }
-    } else if !walk::touches(device, slot.next_sector, slot.end_sector) {
+        walk::each_model(&parts, |model, part| {
+            let counters = value!(MODEL_ISSUES, counter_set::<A>(MAX_MODELS) + model);
+            counters.unseen_completions += 1;
+            counters.unseen_bytes += part.bytes;
+        });
+    } else if !walk::touches(range) {
         return;
     }
-    let lost = value!(LOST_RECORDS, u32::from(A::LATE));
-    emit(
+    emit::<A>(
+        program,
         UnseenRecord {
-            kind: kind::UNSEEN,
-            device: device_slot as u8,
+            kind: KindByte::NEW,
+            device: device.slot as u8,
             reserved: 0,
             reserved_too: 0,
             time_ns,
             request: slot.request,
         },
-        &mut lost.issues,
     );
+}
+
+/// Where the counters lie of the program that takes an issue in, in a map with so many of each set.
+#[inline(always)]
+const fn counter_set<A: Abilities>(size: usize) -> u32 {
+    if A::LATE { size as u32 } else { 0 }
 }
 
 /// Work space of the program that takes an issue in.
@@ -396,14 +430,13 @@ const fn issue_space<A: Abilities>() -> u32 {
 }
 
 #[inline(always)]
-fn count_write(walk: &Walk) {
-    for model in 0..MAX_MODELS {
-        if walk.touched & (1 << model) != 0 {
-            let counters = value!(MODEL_ISSUES, model as u32);
-            counters.writes += 1;
-            counters.write_bytes += walk.parts[model].bytes;
-        }
-    }
+fn count_write<A: Abilities>(range: Range) {
+    let parts = walk::parts(issue_space::<A>(), range, None, false);
+    walk::each_model(&parts, |model, part| {
+        let counters = value!(MODEL_ISSUES, model);
+        counters.writes += 1;
+        counters.write_bytes += part.bytes;
+    });
 }
 
 #[inline(always)]

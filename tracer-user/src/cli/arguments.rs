@@ -106,7 +106,7 @@ pub struct TraceArguments {
     /// Where to write run.json, report.md and the engine's output [default: a new folder in tracer-runs/].
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Size of the ring buffer between kernel and tracer: a power of two, at least one page.
+    /// Size of the buffers between kernel and tracer, those of all CPUs together: a power of two, at least one page.
     #[arg(long, value_name = "SIZE", default_value = "16M", value_parser = super::size::ring_buffer)]
     pub ring_buffer: u32,
     /// A function of the engine that begins a decode step, beside those that are known, such as my_engine_step. With

@@ -8,12 +8,13 @@ use aya::{
 use tracer_common::{
     counters::{
         CompleteCounters, CounterBlock, DeviceCompleteCounters, DeviceIssueCounters,
-        EvictionCounters, FaultCounters, InsertCounters, IssueCounters, LookupCounters,
+        EvictionCounters, FaultCounters, InsertCounters, IssueCounters, LOSS_CELLS, LookupCounters,
         LostRecords, MapPagesCounters, Operation, RequeueCounters,
     },
     extent::{Extent, MAX_DEVICES, MAX_MODELS},
     latency::LATENCY_BUCKETS,
     page::WaitingThread,
+    program::Program,
     record::NO_PREVIOUS_END,
     request::{RequestSlot, state},
 };
@@ -89,7 +90,7 @@ pub(super) struct Sizes<'a> {
     /// Whether the kernel side counts each model's reads.
     pub counts_models: bool,
     /// Whether a program was attached.
-    pub attached: &'a dyn Fn(&str) -> bool,
+    pub attached: &'a dyn Fn(Program) -> bool,
 }
 
 pub(super) fn read(ebpf: &Ebpf, sizes: &Sizes<'_>) -> anyhow::Result<Aggregates> {
@@ -103,18 +104,18 @@ pub(super) fn read(ebpf: &Ebpf, sizes: &Sizes<'_>) -> anyhow::Result<Aggregates>
     for file in 0..sizes.files {
         let slot = slot_number(file)?;
         let inserts: Option<InsertCounters> =
-            observed(sizes, "filemap_add", || sum_at(ebpf, "INSERTS", slot))?;
+            observed(sizes, Program::PageInsert, || sum_at(ebpf, "INSERTS", slot))?;
         files.push(FileAggregates {
             inserts,
             reinserted_pages: inserts
                 .filter(|_| sizes.counts_models)
                 .map(|inserts| inserts.reinserted_pages),
-            evictions: observed(sizes, "filemap_delete", || sum_at(ebpf, "EVICTIONS", slot))?,
-            faults: observed(sizes, "filemap_fault", || sum_at(ebpf, "FAULTS", slot))?,
-            map_pages: observed(sizes, "filemap_map_pages", || {
-                sum_at(ebpf, "MAP_PAGES", slot)
+            evictions: observed(sizes, Program::PageEvict, || {
+                sum_at(ebpf, "EVICTIONS", slot)
             })?,
-            lookups: observed(sizes, "filemap_get_pages", || sum_at(ebpf, "LOOKUPS", slot))?,
+            faults: observed(sizes, Program::PageFault, || sum_at(ebpf, "FAULTS", slot))?,
+            map_pages: observed(sizes, Program::PageMap, || sum_at(ebpf, "MAP_PAGES", slot))?,
+            lookups: observed(sizes, Program::PageLookup, || sum_at(ebpf, "LOOKUPS", slot))?,
         });
     }
     let mut devices = Vec::with_capacity(sizes.devices);
@@ -128,8 +129,6 @@ pub(super) fn read(ebpf: &Ebpf, sizes: &Sizes<'_>) -> anyhow::Result<Aggregates>
         issues.add(&late);
         devices.push((issues, sum_at(ebpf, "DEVICE_DONE", slot)?));
     }
-    let mut lost_records: LostRecords = sum_at(ebpf, "LOST_RECORDS", 0)?;
-    lost_records.add(&sum_at(ebpf, "LOST_RECORDS", 1)?);
     Ok(Aggregates {
         models,
         files,
@@ -137,7 +136,7 @@ pub(super) fn read(ebpf: &Ebpf, sizes: &Sizes<'_>) -> anyhow::Result<Aggregates>
         unfinished,
         unseen_at_end,
         waiting: waiting_threads(ebpf)?,
-        lost_records,
+        lost_records: LostRecords::of_cells(per_cpu_words(ebpf, "LOST_RECORDS", LOSS_CELLS)?),
         late_issues,
     })
 }
@@ -198,7 +197,7 @@ fn waiting_threads(ebpf: &Ebpf) -> anyhow::Result<Vec<(u32, WaitingThread)>> {
 /// Runs `read` where the program was attached.
 fn observed<T>(
     sizes: &Sizes<'_>,
-    program: &str,
+    program: Program,
     read: impl FnOnce() -> anyhow::Result<T>,
 ) -> anyhow::Result<Option<T>> {
     if (sizes.attached)(program) {

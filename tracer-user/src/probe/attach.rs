@@ -7,19 +7,20 @@ use aya::{
     Btf, Ebpf,
     programs::{BtfTracePoint, FEntry},
 };
+use tracer_common::program::Program;
 
 use super::{
     KernelTypes, SessionOptions,
-    programs::{DeviceKind, Need, PROGRAMS, TracedEvent},
+    programs::{DeviceKind, Need, TracedEvent, traced_events},
 };
 
 /// A program in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Attached {
-    /// The name by which all programs for this event are known ([`TracedEvent::program`]).
-    pub event: &'static str,
+    /// What it does.
+    pub program: Program,
     /// Its name in the object.
-    pub program: &'static str,
+    pub name: &'static str,
 }
 
 /// What a program sits on.
@@ -47,16 +48,16 @@ fn choose(
     counts_models: bool,
 ) -> Option<(&'static str, Hook)> {
     if types.tracepoint_arguments(event.tracepoint).is_some() {
-        let program = match event.early {
+        let name = match event.program.early_name() {
             Some(early) if !counts_models => early,
-            _ => event.program,
+            _ => event.program.name(),
         };
-        return Some((program, Hook::Tracepoint(event.tracepoint)));
+        return Some((name, Hook::Tracepoint(event.tracepoint)));
     }
-    let stand_in = event.on_function?;
+    let (name, stand_in) = event.program.stand_in_name().zip(event.on_function)?;
     types
         .has_function(stand_in.function)
-        .then_some((stand_in.program, Hook::Function(stand_in.function)))
+        .then_some((name, Hook::Function(stand_in.function)))
 }
 
 /// Loads and attaches what this kernel has.
@@ -72,8 +73,8 @@ pub(super) fn attach(
     options: SessionOptions,
     counts_models: bool,
 ) -> anyhow::Result<Vec<Attached>> {
-    let mut chosen = Vec::with_capacity(PROGRAMS.len());
-    for event in &PROGRAMS {
+    let mut chosen = Vec::with_capacity(Program::ALL.len());
+    for event in traced_events() {
         let for_these_devices = event.devices == DeviceKind::Any || event.devices == device_kind;
         let is_needed = match event.need {
             Need::Always => true,
@@ -83,37 +84,37 @@ pub(super) fn attach(
         if !for_these_devices || !is_needed {
             continue;
         }
-        let Some((program, hook)) = choose(event, types, counts_models) else {
+        let Some((name, hook)) = choose(&event, types, counts_models) else {
             if event.required {
                 return Err(types.missing_tracepoint(event.tracepoint).into());
             }
             continue;
         };
-        types.check_arguments(event)?;
-        let loaded = load(ebpf, btf, program, hook).with_context(|| {
-            let way_out = if event.early.is_some() && counts_models {
+        types.check_arguments(&event)?;
+        let loaded = load(ebpf, btf, name, hook).with_context(|| {
+            let way_out = if event.program.early_name().is_some() && counts_models {
                 "; `--early-programs` takes simpler ones"
             } else {
                 ""
             };
-            format!("the kernel refused program {program}{way_out}")
+            format!("the kernel refused program {name}{way_out}")
         });
         match (loaded, hook) {
             (Err(_), Hook::Function(_)) => continue,
             (loaded, _) => loaded?,
         }
-        chosen.push((event.program, program, hook));
+        chosen.push((event.program, name, hook));
     }
     let mut attached = Vec::with_capacity(chosen.len());
-    for (event, program, hook) in chosen {
-        let done = attach_one(ebpf, program, hook)
-            .with_context(|| format!("cannot attach program {program}"));
+    for (program, name, hook) in chosen {
+        let done =
+            attach_one(ebpf, name, hook).with_context(|| format!("cannot attach program {name}"));
         match (done, hook) {
             // A kernel without trampolines, or under lockdown: what it would have shown is unobserved.
             (Err(_), Hook::Function(_)) => continue,
             (done, _) => done?,
         }
-        attached.push(Attached { event, program });
+        attached.push(Attached { program, name });
     }
     Ok(attached)
 }

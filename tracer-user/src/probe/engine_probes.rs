@@ -4,14 +4,14 @@ use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
 use aya::{
-    maps::HashMap,
+    maps::{Array, HashMap},
     programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeScope},
 };
-use tracer_common::mark::cookie;
+use tracer_common::{mark::cookie, page::MARKS, program::Program};
 
 use super::{
     Session,
-    probes::{PROGRAMS, ProbePoint, program},
+    probes::{ProbePoint, program},
 };
 
 impl Session {
@@ -20,13 +20,16 @@ impl Session {
     /// # Errors
     /// The file cannot be probed there.
     pub fn probe(&mut self, file: &Path, point: ProbePoint) -> anyhow::Result<()> {
-        let [entry, returns] = PROGRAMS;
-        let name = if point.returns { returns } else { entry };
+        let marked = if point.returns {
+            Program::MarkReturn
+        } else {
+            Program::MarkEntry
+        };
         let location = UProbeAttachPoint {
             location: UProbeAttachLocation::AbsoluteOffset(point.file_offset_bytes),
             cookie: Some(cookie::of(point.symbol, point.action)),
         };
-        program(self.programs(), name)?
+        program(self.programs(), marked.name())?
             .attach(location, file, UProbeScope::AllProcesses)
             .with_context(|| {
                 format!(
@@ -43,6 +46,12 @@ impl Session {
     /// # Errors
     /// The table is full.
     pub fn add_engine_process(&mut self, process_id: u32) -> anyhow::Result<()> {
+        // The mark first: without it the programs do not look for the process.
+        let map = self
+            .programs()
+            .map_mut("ENGINE_MARKS")
+            .ok_or_else(|| anyhow!("the eBPF object has no map ENGINE_MARKS"))?;
+        Array::<_, u8>::try_from(map)?.set(process_id % MARKS, 1, 0)?;
         let map = self
             .programs()
             .map_mut("ENGINE_PROCS")

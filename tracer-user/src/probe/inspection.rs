@@ -2,14 +2,19 @@
 
 use anyhow::{Context as _, anyhow, bail};
 use aya::{Btf, Ebpf, EbpfLoader};
-use tracer_common::{extent::MAX_DEVICES, settings::Settings};
+use tracer_common::{
+    extent::MAX_DEVICES,
+    program::Program,
+    ring::LEAST_RING_SLOTS,
+    settings::{DeviceFilter, ExtentIndex, Settings},
+};
 
 use super::{
     KernelTypes, Requirement,
     aggregates::Plain,
     attach::{self, Hook},
     probes,
-    programs::{PROGRAMS, StandIn, TracedEvent},
+    programs::traced_event,
     session::{OBJECT, raise_memlock_limit},
 };
 
@@ -42,35 +47,34 @@ pub fn programs() -> Vec<Requirement> {
 }
 
 fn candidates() -> impl Iterator<Item = Candidate> {
-    PROGRAMS
-        .iter()
-        .flat_map(of_event)
-        .chain(probes::PROGRAMS.map(|program| Candidate {
-            program,
-            hook: None,
-            helper: Some("get_attach_cookie"),
-        }))
+    Program::ALL.iter().copied().flat_map(of_program)
 }
 
-fn of_event(event: &TracedEvent) -> Vec<Candidate> {
+/// All programs of the object that do the same.
+fn of_program(program: Program) -> Vec<Candidate> {
+    let Some(event) = traced_event(program) else {
+        return vec![Candidate {
+            program: program.name(),
+            hook: None,
+            helper: Some("get_attach_cookie"),
+        }];
+    };
     let on_tracepoint = |program, helper| Candidate {
         program,
         hook: Some(Hook::Tracepoint(event.tracepoint)),
         helper,
     };
     // What has an early twin walks over extents with bpf_loop.
-    let helper = event.early.is_some().then_some("loop");
-    let mut list = vec![on_tracepoint(event.program, helper)];
-    list.extend(event.early.map(|early| on_tracepoint(early, None)));
-    list.extend(event.on_function.map(
-        |StandIn {
-             program, function, ..
-         }| Candidate {
-            program,
-            hook: Some(Hook::Function(function)),
-            helper: None,
-        },
-    ));
+    let early = program.early_name();
+    let helper = early.is_some().then_some("loop");
+    let mut list = vec![on_tracepoint(program.name(), helper)];
+    list.extend(early.map(|early| on_tracepoint(early, None)));
+    let stand_in = program.stand_in_name().zip(event.on_function);
+    list.extend(stand_in.map(|(program, stand_in)| Candidate {
+        program,
+        hook: Some(Hook::Function(stand_in.function)),
+        helper: None,
+    }));
     list
 }
 
@@ -112,12 +116,27 @@ fn lacking(candidate: &Candidate, types: &KernelTypes) -> Option<String> {
 /// Loads and attaches one program, alone; what the verifier did for it.
 fn try_out(candidate: &Candidate, types: &KernelTypes, btf: &Btf) -> anyhow::Result<String> {
     let settings = Settings {
+        // All the devices that there may be, each in many extents: what costs the verifier most.
+        devices: std::array::from_fn(|slot| DeviceFilter {
+            major: 8,
+            first_minor: slot as u32,
+            extents: 1000,
+            tags: 256,
+            hardware_queues: 4,
+            ..DeviceFilter::default()
+        }),
+        extent_indices: [ExtentIndex {
+            pieces: 8192,
+            shift: 10,
+            ..ExtentIndex::default()
+        }; MAX_DEVICES],
         device_count: u32::try_from(MAX_DEVICES)?,
-        wake_above_bytes: 0,
+        ring_slots: LEAST_RING_SLOTS,
         page_records: 1,
         waits: 1,
         members: types.members()?,
         constants: types.constants()?,
+        ..Settings::ZERO
     };
     let mut ebpf = EbpfLoader::new()
         .btf(Some(btf))

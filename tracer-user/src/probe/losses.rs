@@ -6,13 +6,13 @@ use std::{
     time::Duration,
 };
 
-use aya::programs::Program;
+use tracer_common::program::Program;
 
 /// What the kernel counted for one program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProgramRun {
-    /// Name of the program.
-    pub program: &'static str,
+    /// The program.
+    pub program: Program,
     /// Times that the kernel skipped it, since it would have interrupted itself. None where this kernel
     /// skips programs and does not count it.
     pub recursion_misses: Option<u64>,
@@ -33,18 +33,18 @@ pub struct RunTimeStatistics {
 /// (`bpf_prog_show_fdinfo` in `kernel/bpf/syscall.c`). `can_be_skipped` is what
 /// [`KernelTypes::can_skip`](super::types::KernelTypes::can_skip) says.
 pub(super) fn of_program(
-    name: &'static str,
-    program: &Program,
+    program: Program,
+    loaded: &aya::programs::Program,
     run_time_measured: bool,
     can_be_skipped: bool,
 ) -> io::Result<ProgramRun> {
-    let descriptor = program.fd().map_err(io::Error::other)?;
+    let descriptor = loaded.fd().map_err(io::Error::other)?;
     let information = std::fs::read_to_string(format!(
         "/proc/self/fdinfo/{}",
         descriptor.as_fd().as_raw_fd()
     ))?;
     let run_time = if run_time_measured {
-        let information = program.info().map_err(io::Error::other)?;
+        let information = loaded.info().map_err(io::Error::other)?;
         Some(RunTimeStatistics {
             calls: information.run_count(),
             time: information.run_time(),
@@ -53,7 +53,7 @@ pub(super) fn of_program(
         None
     };
     Ok(ProgramRun {
-        program: name,
+        program,
         recursion_misses: recursion_misses(&information, can_be_skipped),
         run_time,
     })

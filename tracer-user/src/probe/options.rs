@@ -2,7 +2,7 @@
 
 #[derive(Clone, Copy, Debug)]
 pub struct SessionOptions {
-    /// Size of the ring buffer: a power of two, at least a page.
+    /// Size of the rings of all CPUs together: a power of two, at least a page.
     pub ring_buffer_bytes: u32,
     /// Whether each page-cache event and each wait gives a record; otherwise page-cache events are counted only.
     pub page_records: bool,

@@ -7,7 +7,7 @@ use aya::maps::MapType;
 
 use super::{
     KernelTypes, TypesError,
-    programs::{PROGRAMS, TracedEvent},
+    programs::{TracedEvent, traced_events},
     tracepoint_format::TracepointFormat,
     types::NO_TRACEPOINT,
 };
@@ -95,6 +95,7 @@ pub fn requirements() -> Vec<Requirement> {
             list.push(loops(&types));
             list.push(cookies(&types));
             list.push(skipped_programs(&types));
+            list.push(process_1(&types));
         }
         Err(error) => list.push(Requirement::missing(
             "kernel types (BTF)",
@@ -193,7 +194,7 @@ fn records(types: &KernelTypes) -> Requirement {
     };
     let mut names: Vec<&str> = Vec::new();
     let mut unread: Vec<String> = Vec::new();
-    for event in &PROGRAMS {
+    for event in traced_events() {
         if names.contains(&event.tracepoint)
             || types.tracepoint_arguments(event.tracepoint).is_none()
         {
@@ -205,7 +206,7 @@ fn records(types: &KernelTypes) -> Requirement {
             .join("format");
         match std::fs::read_to_string(&path) {
             Ok(text) => {
-                if let Err(error) = compare(types, event, &text) {
+                if let Err(error) = compare(types, &event, &text) {
                     return Requirement::missing(
                         NAME,
                         error.to_string(),
@@ -243,11 +244,10 @@ fn compare(
 }
 
 fn tracepoints(types: &KernelTypes) -> Vec<Requirement> {
-    PROGRAMS
-        .iter()
+    traced_events()
         .map(|event| {
             let name = format!("tracepoint {}:{}", event.subsystem, event.tracepoint);
-            if let Err(error) = types.check_arguments(event) {
+            if let Err(error) = types.check_arguments(&event) {
                 return wrong(name, &error);
             }
             match types.tracepoint_arguments(event.tracepoint) {
@@ -336,6 +336,19 @@ fn skipped_programs(types: &KernelTypes) -> Requirement {
             "none: a program on a tracepoint always runs here (before 5.12)"
         },
     )
+}
+
+/// Whether events are hidden that come while process 1 runs.
+fn process_1(types: &KernelTypes) -> Requirement {
+    const NAME: &str = "events while process 1 runs";
+    if types.hides_from_process_1() {
+        Requirement::reduced(
+            NAME,
+            "this kernel hides them from programs (its `bpf_prog_aux` has `init_owned`, which kernel.org's has not): a read that completes then has no latency, and the run says how many did",
+        )
+    } else {
+        Requirement::present(NAME, "shown to programs")
+    }
 }
 
 fn supported(name: &str, answer: Result<bool, String>, remedy: &str) -> Requirement {

@@ -8,10 +8,7 @@ use aya::{
         uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeScope},
     },
 };
-use tracer_common::mark::BatchAction;
-
-/// The programs: at a function's entry, and at its return.
-pub(super) const PROGRAMS: [&str; 2] = ["mark_entry", "mark_return"];
+use tracer_common::{mark::BatchAction, program::Program};
 
 /// One place of a file to be probed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,8 +25,8 @@ pub struct ProbePoint {
 
 /// Loads the programs, so that attaching them later takes little time.
 pub(super) fn load(ebpf: &mut Ebpf) -> anyhow::Result<()> {
-    for name in PROGRAMS {
-        load_one(ebpf, name)?;
+    for marked in [Program::MarkEntry, Program::MarkReturn] {
+        load_one(ebpf, marked.name())?;
     }
     Ok(())
 }

@@ -5,30 +5,37 @@ use std::io;
 use anyhow::{Context as _, anyhow, bail};
 use aya::{
     Btf, Ebpf, EbpfLoader,
-    maps::{Array, HashMap, MapData, RingBuf},
+    maps::{Array, HashMap, Map, MapData, RingBuf},
+    util::nr_cpus,
 };
 use aya_log::EbpfLogger;
 use tokio::io::{Interest, unix::AsyncFd};
 use tracer_common::{
     extent::{Extent, MAX_DEVICES, MAX_EXTENTS, MAX_MODELS},
     page::{FileKey, FileSlot, MAX_FILES},
-    record::NO_PREVIOUS_END,
+    program::Program,
+    record::{NO_PREVIOUS_END, Record},
     settings::{DeviceFilter, Settings},
 };
 
 use super::{
-    KernelTypes, Record, SessionOptions,
+    KernelTypes, SessionOptions,
     aggregates::{self, Aggregates, FileAggregates, Plain, Sizes},
     attach::{Attached, attach},
-    decode,
+    extent_index,
     losses::{self, ProgramRun},
     probes,
     programs::DeviceKind,
+    rings::{self, Rings},
+    time_order::TimeOrder,
 };
 
 /// The eBPF object that the build script made.
 pub(super) static OBJECT: &[u8] =
     aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf"));
+
+/// Fewest bytes of a ring buffer: a page, which no kernel takes fewer of.
+const LEAST_RING_BUFFER: u32 = 4096;
 
 /// How often the reader of the ring buffer should come by itself.
 pub const WAKE_INTERVAL: std::time::Duration = std::time::Duration::from_millis(20);
@@ -103,6 +110,8 @@ pub struct Session {
     /// Slots of files whose page-cache events cannot be told from others'.
     unnamed_files: Vec<usize>,
     ring: AsyncFd<RingBuf<MapData>>,
+    rings: Rings,
+    order: TimeOrder,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
     statistics: Option<std::os::fd::OwnedFd>,
 }
@@ -118,9 +127,29 @@ impl Session {
         }
         raise_memlock_limit();
         let types = KernelTypes::of_running_kernel()?;
+        let counts_models = types.counts_models() && !options.early_programs;
+        let cpus = u32::try_from(nr_cpus().map_err(|(path, error)| {
+            anyhow!(error).context(format!(
+                "cannot read how many CPUs there may be from {path}"
+            ))
+        })?)?;
+        // Programs of one kind use the rings of the CPUs, those of the other kind share a ring buffer: the bytes go where
+        // most records do.
+        const SMALLER_SHARE: u32 = 4;
+        let smaller_bytes = (options.ring_buffer_bytes / SMALLER_SHARE).max(LEAST_RING_BUFFER);
+        let (ring_bytes, ring_buffer_bytes) = if counts_models {
+            (options.ring_buffer_bytes, smaller_bytes)
+        } else {
+            (smaller_bytes, options.ring_buffer_bytes)
+        };
+        let ring_slots = rings::slots_for(ring_bytes, cpus);
+        let (extent_indices, index_table) = extent_index::build(&tables.devices, &tables.extents)?;
         let settings = Settings {
+            devices: padded(&tables.devices),
+            extent_indices: padded(&extent_indices),
             device_count: u32::try_from(tables.devices.len())?,
-            wake_above_bytes: options.ring_buffer_bytes / 4,
+            wake_above_bytes: ring_buffer_bytes / 4,
+            ring_slots,
             page_records: u32::from(options.page_records),
             waits: u32::from(options.page_records),
             members: types.members()?,
@@ -154,10 +183,13 @@ impl Session {
             .override_global("SETTINGS", &Plain(settings), true)
             .override_global("AYA_LOG_LEVEL", &log_level, false)
             .map_max_entries("EXTENTS", u32::try_from(tables.extents.len())?.max(1))
+            .map_max_entries("EXTENT_INDEX", u32::try_from(index_table.len())?.max(1))
+            .map_max_entries("RING_ENDS", cpus)
+            .map_max_entries("RING_SLOTS", cpus * ring_slots)
             .map_max_entries("REQUESTS", request_slots.max(1))
             .map_max_entries("UNIQUE_SECTORS", unique_words.max(1))
             .map_max_entries("EVICTED_PAGES", page_words.max(1))
-            .map_max_entries("RECORDS", options.ring_buffer_bytes)
+            .map_max_entries("RECORDS", ring_buffer_bytes)
             .map_max_entries("INSERTS", files)
             .map_max_entries("EVICTIONS", files)
             .map_max_entries("FAULTS", files)
@@ -167,12 +199,12 @@ impl Session {
             .context("the kernel refused the eBPF object")?;
 
         fill_tables(&mut ebpf, &tables, &file_slots)?;
+        fill(&mut ebpf, "EXTENT_INDEX", &index_table)?;
         let logger = options
             .diagnostics
             .then(|| EbpfLogger::init(&mut ebpf))
             .transpose()
             .context("cannot open the eBPF side's log")?;
-        let counts_models = types.counts_models() && !options.early_programs;
         let attached = attach(
             &mut ebpf,
             &btf,
@@ -194,6 +226,12 @@ impl Session {
             AsyncFd::register_with_interest(RingBuf::try_from(ring)?, Interest::READABLE)
         }
         .context("cannot poll the ring buffer")?;
+        let rings = Rings::map(
+            map_data(&ebpf, "RING_ENDS")?,
+            map_data(&ebpf, "RING_SLOTS")?,
+            cpus,
+            ring_slots,
+        )?;
         Ok(Self {
             ebpf,
             tables,
@@ -204,6 +242,8 @@ impl Session {
             can_skip: types.can_skip(),
             unnamed_files: Vec::new(),
             ring,
+            rings,
+            order: TimeOrder::default(),
             logger,
             statistics,
         })
@@ -211,10 +251,10 @@ impl Session {
 
     /// Whether this kernel has what a program needs.
     #[must_use]
-    pub fn has_program(&self, program: &str) -> bool {
+    pub fn has_program(&self, program: Program) -> bool {
         self.attached
             .iter()
-            .any(|attached| attached.event == program)
+            .any(|attached| attached.program == program)
     }
 
     /// Whether the kernel side counts each model's reads; else the aggregates have none, and the records are all there
@@ -235,8 +275,7 @@ impl Session {
     /// # Errors
     /// The map could not be written.
     pub fn open_gate(&mut self) -> anyhow::Result<()> {
-        let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)?;
-        let now_ns = u64::try_from(std::time::Duration::from(now).as_nanos())?;
+        let now_ns = monotonic_ns()?;
         self.set_gate(now_ns.max(1))
     }
 
@@ -291,21 +330,51 @@ impl Session {
         Ok(())
     }
 
-    /// Hands every record that is there to `take`, in the order of the ring buffer. Returns their number.
+    /// Hands records to `take` in the order of their times, and returns up to when it has handed out all that happened
+    /// (`CLOCK_MONOTONIC`, nanoseconds): what is later waits for the next call, since another CPU may have something from
+    /// before.
     ///
     /// # Errors
     /// Bytes that are no record.
-    pub fn drain(&mut self, mut take: impl FnMut(Record)) -> anyhow::Result<u64> {
-        let mut count = 0;
+    pub fn drain(&mut self, take: impl FnMut(Record)) -> anyhow::Result<u64> {
+        let now_ns = monotonic_ns()?;
+        let is_whole = self.collect()?;
+        // A program is about to fill its place, and holds up what lies behind it: so that has to wait everywhere.
+        let until_ns = if is_whole {
+            now_ns
+        } else {
+            self.order.given_until_ns()
+        };
+        self.order.give(until_ns, take);
+        Ok(until_ns)
+    }
+
+    /// Hands every record to `take` that is there. Only after [`Session::close_gate`], when nothing more comes.
+    ///
+    /// # Errors
+    /// Bytes that are no record; a place that no program has filled.
+    pub fn drain_rest(&mut self, take: impl FnMut(Record)) -> anyhow::Result<()> {
+        if !self.collect()? {
+            bail!(
+                "a program took a place for a record and has not filled it, although none runs any more"
+            );
+        }
+        self.order.give(u64::MAX, take);
+        Ok(())
+    }
+
+    /// Takes all records out of the rings and the ring buffer. False where some had to be left.
+    fn collect(&mut self) -> anyhow::Result<bool> {
+        let order = &mut self.order;
+        let is_whole = self.rings.drain(|record| order.add(record))?;
         let ring = self.ring.get_mut();
         while let Some(item) = ring.next() {
-            take(decode(&item)?);
-            count += 1;
+            order.add(Record::decode(&item)?);
         }
         if let Some(logger) = &mut self.logger {
             logger.flush();
         }
-        Ok(count)
+        Ok(is_whole)
     }
 
     /// Reads what the kernel side counted. Only after [`Session::close_gate`] do the figures belong
@@ -358,20 +427,37 @@ impl Session {
         self.attached
             .iter()
             .map(|attached| {
-                let name = attached.program;
-                let program = self
+                let name = attached.name;
+                let loaded = self
                     .ebpf
                     .program(name)
                     .ok_or_else(|| anyhow!("the eBPF object has no program {name}"))?;
                 losses::of_program(
-                    attached.event,
-                    program,
+                    attached.program,
+                    loaded,
                     self.statistics.is_some(),
                     self.can_skip,
                 )
                 .with_context(|| format!("cannot read the counters of program {name}"))
             })
             .collect()
+    }
+}
+
+/// The values, and as many of the default as an array of the settings has beyond them.
+fn padded<T: Copy + Default>(values: &[T]) -> [T; MAX_DEVICES] {
+    std::array::from_fn(|slot| values.get(slot).copied().unwrap_or_default())
+}
+
+fn monotonic_ns() -> anyhow::Result<u64> {
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)?;
+    Ok(u64::try_from(std::time::Duration::from(now).as_nanos())?)
+}
+
+fn map_data<'a>(ebpf: &'a Ebpf, name: &str) -> anyhow::Result<&'a MapData> {
+    match ebpf.map(name) {
+        Some(Map::Array(data)) => Ok(data),
+        _ => bail!("the eBPF object has no array {name}"),
     }
 }
 

@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use tokio::{io::unix::AsyncFd, time};
+use tracer_common::program::Program;
 
 use crate::{
     output::RunDirectory,
@@ -289,8 +290,8 @@ pub(super) fn conclude(
 }
 
 fn touch_events(session: &Session) -> TouchEvents {
-    let all = ["filemap_fault", "filemap_map_pages", "filemap_get_pages"]
-        .iter()
+    let all = [Program::PageFault, Program::PageMap, Program::PageLookup]
+        .into_iter()
         .all(|program| session.has_program(program));
     if all {
         TouchEvents::Observed

@@ -130,7 +130,7 @@ impl Window {
         let closed_nanos = monotonic_nanos();
         let after = statistics(&self.disks);
         stream.begin_batch();
-        session.drain(|record| stream.take(record))?;
+        session.drain_rest(|record| stream.take(record))?;
         let tracer_cpu = own_cpu_time().saturating_sub(self.cpu_at_open);
         Ok(ClosedWindow {
             kernel_counts: session.counts_models(),
@@ -169,10 +169,9 @@ async fn read(
             filling = session.filling() => filling.context("cannot wait for the ring buffer")?,
             _ = interval.tick() => {}
         }
-        let now = Nanos(monotonic_nanos());
         stream.begin_batch();
-        session.drain(|record| stream.take(record))?;
-        stream.end_batch(now);
+        let until_ns = session.drain(|record| stream.take(record))?;
+        stream.end_batch(Nanos(until_ns));
     }
 }
 

@@ -4,7 +4,7 @@
 
 use btf_rs::{Parameter, Type};
 
-use crate::probe::programs::{Argument, PROGRAMS, TracedEvent};
+use crate::probe::programs::{Argument, TracedEvent, traced_events};
 
 use super::{KernelTypes, TypesError, value::Value};
 
@@ -42,8 +42,7 @@ impl KernelTypes {
         let Some(parameters) = self.tracepoint_parameters(tracepoint) else {
             return Ok(0);
         };
-        PROGRAMS
-            .iter()
+        traced_events()
             .find(|event| event.tracepoint == tracepoint)
             .and_then(|event| Some((event, event.arguments.first()?)))
             .map_or(Ok(0), |(event, argument)| {

@@ -139,6 +139,14 @@ impl KernelTypes {
         self.place("bpf_prog", "active", Value::Bit).is_ok()
     }
 
+    /// Whether the kernel shows no event to programs while a thread of process 1 runs: a patch that is in no kernel of
+    /// kernel.org adds `bpf_prog_aux.init_owned`, and returns before a program, uncounted, where it is not set.
+    #[must_use]
+    pub fn hides_from_process_1(&self) -> bool {
+        // Whatever it is.
+        self.place("bpf_prog_aux", "init_owned", Value::Bit).is_ok()
+    }
+
     /// The first member that the struct has.
     fn first_of(&self, structure: &'static str, names: &[Name]) -> Result<u32, TypesError> {
         for (name, value) in names {

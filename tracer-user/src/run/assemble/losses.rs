@@ -1,6 +1,6 @@
 //! What was lost, and what tracing cost → the record.
 
-use tracer_common::counters::LostRecords;
+use tracer_common::{counters::LostRecords, record::Kind};
 
 use crate::{
     probe::{Aggregates, ProgramRun},
@@ -8,24 +8,14 @@ use crate::{
     schema::{LossRecord, OverheadRecord, ProgramOverhead},
 };
 
-/// Lost records of page-cache events.
-const fn losses_of_pages(lost: &LostRecords) -> u64 {
-    lost.inserts + lost.evictions + lost.faults + lost.map_windows + lost.lookups
+/// Lost records of reads' issues, and of reads that ended unseen.
+const fn losses_of_issues(lost: &LostRecords) -> u64 {
+    lost.of(Kind::Issue) + lost.of(Kind::Unseen)
 }
 
-/// Lost records of everything but reads.
-pub(super) const fn losses_of_events(lost: &LostRecords) -> u64 {
-    losses_of_pages(lost)
-        + lost.waits
-        + lost.reclaims
-        + lost.mark_entries
-        + lost.mark_returns
-        + losses_of_stages(lost)
-}
-
-/// Lost records of the audit.
-const fn losses_of_stages(lost: &LostRecords) -> u64 {
-    lost.stage_queues + lost.stage_requests + lost.stage_inserts + lost.stage_remaps
+/// Lost records of reads.
+pub(super) const fn losses_of_reads(lost: &LostRecords) -> u64 {
+    losses_of_issues(lost) + lost.of(Kind::Complete) + lost.of(Kind::Requeue)
 }
 
 pub(super) fn losses(aggregates: &Aggregates, programs: &[ProgramRun]) -> LossRecord {
@@ -38,17 +28,14 @@ pub(super) fn losses(aggregates: &Aggregates, programs: &[ProgramRun]) -> LossRe
             .sum()
     };
     LossRecord {
-        ring_buffer_records: lost.issues
-            + lost.completions
-            + lost.requeues
-            + losses_of_events(lost),
-        ring_buffer_issues: lost.issues,
-        ring_buffer_completions: lost.completions,
-        ring_buffer_requeues: lost.requeues,
-        ring_buffer_pages: losses_of_pages(lost),
-        ring_buffer_waits: lost.waits + lost.reclaims,
-        ring_buffer_marks: lost.mark_entries + lost.mark_returns,
-        ring_buffer_stages: losses_of_stages(lost),
+        ring_buffer_records: lost.total(),
+        ring_buffer_issues: losses_of_issues(lost),
+        ring_buffer_completions: lost.of(Kind::Complete),
+        ring_buffer_requeues: lost.of(Kind::Requeue),
+        ring_buffer_pages: lost.of(Kind::Page),
+        ring_buffer_waits: lost.of(Kind::Wait),
+        ring_buffer_marks: lost.of(Kind::Mark),
+        ring_buffer_stages: lost.of(Kind::Stage),
         recursion_misses: programs.iter().map(|run| run.recursion_misses).sum(),
         unseen_completions: over_devices(|issues| issues.unseen_completions)
             + aggregates.unseen_at_end.len() as u64,
@@ -71,7 +58,7 @@ pub(super) fn overhead(
             .filter_map(|run| {
                 let run_time = run.run_time?;
                 Some(ProgramOverhead {
-                    program: run.program.to_owned(),
+                    program: run.program.name().to_owned(),
                     calls: run_time.calls,
                     total_ns: u64::try_from(run_time.time.as_nanos()).unwrap_or(u64::MAX),
                 })

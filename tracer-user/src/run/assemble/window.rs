@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use tracer_common::program::Program;
+
 use crate::{
     assemble::{identity, stream_members},
     place::{ModelPieces, Subject, SubjectModel},
@@ -18,7 +20,7 @@ use crate::{
 use super::{
     attribution::{self, Surroundings},
     device::device,
-    losses::{losses, losses_of_events, overhead},
+    losses::{losses, losses_of_reads, overhead},
     model::{ReadSides, cache, files_of, in_first_pid_namespace, reads},
     residency::{ResidencyCourse, residency_course},
 };
@@ -102,11 +104,11 @@ impl<'a> Ended<'a> {
                 .complete(&mut aggregates, &stream.models, &stream.latency_buckets);
         }
         let lost = aggregates.lost_records;
-        let lost_records = lost.issues + lost.completions + lost.requeues;
+        let lost_records = losses_of_reads(&lost);
         Self {
             observed,
             lost_records,
-            lost_events: lost_records + losses_of_events(&lost),
+            lost_events: lost.total(),
             aggregates,
             stream,
             programs: window.programs,
@@ -120,7 +122,7 @@ impl<'a> Ended<'a> {
         self.observed.subject.models.len() > 1
     }
 
-    fn has_program(&self, name: &str) -> bool {
+    fn has_program(&self, name: Program) -> bool {
         self.programs.iter().any(|run| run.program == name)
     }
 
@@ -277,9 +279,9 @@ impl<'a> Ended<'a> {
             pieces,
             opened: self.opened,
             has_sectors: own.model.without_sectors.is_none(),
-            waits_observed: self.has_program("sched_switch"),
-            faults_observed: self.has_program("filemap_fault"),
-            lookups_observed: self.has_program("filemap_get_pages"),
+            waits_observed: self.has_program(Program::Switch),
+            faults_observed: self.has_program(Program::PageFault),
+            lookups_observed: self.has_program(Program::PageLookup),
             data_bytes: own.model.data_bytes,
             calls: &self.stream.calls,
             last_probed: self.stream.last_probed,

@@ -8,7 +8,7 @@ pub fn of_programs(programs: &[ProgramRun]) -> Check {
     let unknown: Vec<&str> = programs
         .iter()
         .filter(|run| run.recursion_misses.is_none())
-        .map(|run| run.program)
+        .map(|run| run.program.name())
         .collect();
     let name = "no program was skipped by the kernel";
     let missed: u64 = programs.iter().filter_map(|run| run.recursion_misses).sum();
@@ -29,13 +29,15 @@ pub fn of_programs(programs: &[ProgramRun]) -> Check {
 
 #[cfg(test)]
 mod tests {
+    use tracer_common::program::Program;
+
     use crate::probe::ProgramRun;
 
     use super::of_programs;
 
     fn run(recursion_misses: Option<u64>) -> ProgramRun {
         ProgramRun {
-            program: "p",
+            program: Program::BlockIssue,
             recursion_misses,
             run_time: None,
         }

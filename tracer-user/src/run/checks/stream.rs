@@ -1,5 +1,7 @@
 //! The records as a whole: how many there are, and where they belong.
 
+use tracer_common::record::Kind;
+
 use crate::{
     probe::{Aggregates, ModelAggregates},
     run::stream::{FinishedStream, RecordCounts},
@@ -20,7 +22,7 @@ pub fn of_stream(aggregates: &Aggregates, stream: &FinishedStream) -> Vec<Check>
     let sum = |pick: fn(&ModelAggregates) -> u64| aggregates.models.iter().map(pick).sum::<u64>();
     let mut checks = vec![
         issue_records(
-            issues + unseen + lost.issues,
+            issues + unseen + lost.of(Kind::Issue) + lost.of(Kind::Unseen),
             sum(|model| model.issues.reads + model.issues.reissues),
             sum(|model| model.issues.unseen_completions),
             aggregates.models.len(),
@@ -34,7 +36,7 @@ pub fn of_stream(aggregates: &Aggregates, stream: &FinishedStream) -> Vec<Check>
     if aggregates.models.len() == 1 {
         checks.push(Check::equal(
             "records of requeues: received + lost = written",
-            ("received + lost", requeues + lost.requeues),
+            ("received + lost", requeues + lost.of(Kind::Requeue)),
             ("kernel, requeues", sum(|model| model.requeues.requeues)),
         ));
     }

@@ -11,11 +11,14 @@ pub mod window_reads;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use tracer_common::{page::WaitingThread, record::WaitRecord, request::RequestSlot};
+use tracer_common::{
+    page::WaitingThread,
+    record::{KindByte, Record, WaitRecord},
+    request::RequestSlot,
+};
 
 use crate::{
     place::{Locator, Owner},
-    probe::Record,
     stats::{
         FileData, ModelAccumulator, ModelFigures, Nanos,
         audit::accounting::AccountingFigures,
@@ -210,7 +213,7 @@ impl Stream {
                 waiting.end_ns
             };
             self.wait(&WaitRecord {
-                kind: 0,
+                kind: KindByte::NEW,
                 wait: waiting.kind as u8,
                 file: waiting.file as u16,
                 thread_id: *thread_id,

@@ -10,13 +10,13 @@ use fiemap::FiemapExtentFlags;
 use nix::time::ClockId;
 use proptest::prelude::*;
 use tracer_common::record::{
-    CompleteRecord, IssueRecord, NO_PREVIOUS_END, RequeueRecord, complete_flag, issue_flag, kind,
+    CompleteRecord, IssueRecord, KindByte, NO_PREVIOUS_END, Record, RequeueRecord, complete_flag,
+    issue_flag,
 };
 
 use crate::{
     output::RunDirectory,
     place::{Layout, Locator, Owner},
-    probe::Record,
     process::Caller,
     read_list::{ReadList, ReadListHeader, ReadRow, RecordedFile, RecordedModel},
     stats::{
@@ -124,7 +124,7 @@ fn records(offsets: impl Iterator<Item = u64>, bytes: u32, depth: usize) -> Vec<
     let (mut time_ns, mut previous_end) = (0, NO_PREVIOUS_END);
     let complete = |records: &mut Vec<Record>, time_ns, (request, sector)| {
         records.push(Record::Complete(CompleteRecord {
-            kind: kind::COMPLETE,
+            kind: KindByte::NEW,
             device: 0,
             status: 0,
             flags: complete_flag::LAST,
@@ -144,7 +144,7 @@ fn records(offsets: impl Iterator<Item = u64>, bytes: u32, depth: usize) -> Vec<
         let request = 0xffff_8881_0000_0000 + (number % (2 * depth)) as u64 * 384;
         let sector = sector_of(offset);
         records.push(Record::Issue(IssueRecord {
-            kind: kind::ISSUE,
+            kind: KindByte::NEW,
             device: 0,
             model: 0,
             flags: 0,
@@ -258,7 +258,7 @@ fn records_of(script: &Script) -> Vec<Record> {
         Event::Issued(read) => {
             ends.insert(read.request.0, (read.device, read.end_sector));
             Record::Issue(IssueRecord {
-                kind: kind::ISSUE,
+                kind: KindByte::NEW,
                 device: read.device,
                 model: 0,
                 flags: if read.reissue { issue_flag::REISSUE } else { 0 },
@@ -272,7 +272,7 @@ fn records_of(script: &Script) -> Vec<Record> {
             })
         }
         Event::Completed(part, ranges) => Record::Complete(CompleteRecord {
-            kind: kind::COMPLETE,
+            kind: KindByte::NEW,
             device: ranges[0].file as u8,
             status: u8::from(part.failed),
             flags: if part.last { complete_flag::LAST } else { 0 },
@@ -284,7 +284,7 @@ fn records_of(script: &Script) -> Vec<Record> {
         Event::Requeued(part) => {
             let (device, end) = ends[&part.request.0];
             Record::Requeue(RequeueRecord {
-                kind: kind::REQUEUE,
+                kind: KindByte::NEW,
                 device,
                 reserved: 0,
                 bytes: part.bytes as u32,

@@ -1,9 +1,9 @@
 //! Reads that the kernel side saw and did not divide among the models, on kernels whose eBPF can do no more
 //! ([`crate::probe::Session::counts_models`]): the records are the only road to a figure.
 //!
-//! Programs take their places in the ring buffer one after the other, so its order is an order of the reads: each
-//! read's predecessor is the one before it there. With several CPUs that may be another order than that of the exchange
-//! on newer kernels, by the nanoseconds between a program's begin and its record.
+//! Each record has the time at which its program began, and they come in the order of these times: each read's predecessor
+//! is the one before it there. With several CPUs that may be another order than that of the exchange on newer kernels, by
+//! the nanoseconds between two programs' begins.
 
 use std::collections::BTreeMap;
 

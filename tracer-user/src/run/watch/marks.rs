@@ -258,7 +258,7 @@ mod tests {
     use crate::stats::phases::phase::{Mark, Phase};
 
     use super::{MarkedSymbols, NamedSymbol};
-    use tracer_common::record::{MarkRecord, UNKNOWN_TOKENS, kind};
+    use tracer_common::record::{KindByte, MarkRecord, UNKNOWN_TOKENS};
 
     fn record(
         symbols: &MarkedSymbols,
@@ -269,7 +269,7 @@ mod tests {
     ) -> MarkRecord {
         let symbol = symbols.names().iter().position(|own| *own == name);
         MarkRecord {
-            kind: kind::MARK,
+            kind: KindByte::NEW,
             returns,
             symbol: symbol
                 .and_then(|place| u16::try_from(place).ok())

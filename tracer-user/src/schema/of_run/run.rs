@@ -169,10 +169,9 @@ pub struct LossRecord {
     pub ring_buffer_stages: u64,
     /// Events for which the kernel skipped a program. Null where this kernel does not count them.
     pub recursion_misses: Option<u64>,
-    /// Reads of the traced devices whose completion no program saw: the kernel skips a tracing program that
-    /// would interrupt another one on the same CPU, and does not always count it as a recursion miss. They
-    /// are noticed when their tag is used again, or when the device is idle at the end, so that counts,
-    /// bytes and unique bytes stay exact; they have no latency and are in no bandwidth.
+    /// Reads of the traced devices whose completion no program saw: some kernels hide events from programs
+    /// (`docs/KERNELS.md`), and count it nowhere. They are noticed when their tag is used again, or when the device is
+    /// idle at the end, so that counts, bytes and unique bytes stay exact; they have no latency and are in no bandwidth.
     pub unseen_completions: u64,
     /// Of them: noticed at the end only, since the device was idle. The others gave a record of their own.
     pub unseen_at_end: u64,

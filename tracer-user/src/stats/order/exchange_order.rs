@@ -1,6 +1,6 @@
 //! Puts reads back into the order of the kernel's exchange.
 //!
-//! A record takes its place in the ring buffer a moment after its exchange, and with many CPUs the two orders
+//! Records come in the order of their times, each taken a moment before its exchange, and with many CPUs the two orders
 //! differ. Gap classes do not care: each record carries what its exchange returned. What needs the true order
 //! (streams, file offsets, overlap with the predecessor) gets it here: the successor of a read is the record
 //! whose `previous_end` is that read's end. A record whose predecessor has not come yet waits.

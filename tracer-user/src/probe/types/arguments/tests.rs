@@ -1,5 +1,5 @@
 use crate::probe::{
-    PROGRAMS, TracedEvent,
+    TracedEvent, traced_events,
     types::{
         TypesError,
         blob::{self, RELEASE},
@@ -8,10 +8,9 @@ use crate::probe::{
 
 const FOLIOS: &str = "struct folio flags:u8\n";
 
-fn event(program: &str) -> &'static TracedEvent {
-    PROGRAMS
-        .iter()
-        .find(|event| event.program == program)
+fn event(program: &str) -> TracedEvent {
+    traced_events()
+        .find(|event| event.program.name() == program)
         .expect("a program")
 }
 
@@ -68,7 +67,7 @@ fn arguments_as_the_programs_read_them_are_accepted() {
     for (program, text) in FITTING {
         let types = blob::kernel(&format!("{FOLIOS}{text}"));
         types
-            .check_arguments(event(program))
+            .check_arguments(&event(program))
             .unwrap_or_else(|error| panic!("{text}: {error}"));
     }
 }
@@ -90,7 +89,7 @@ fn each_argument_that_a_program_reads_is_checked() {
                 let mut changed = words.clone();
                 changed[position] = other;
                 let types = blob::kernel(&format!("{FOLIOS}{}", changed.join(" ")));
-                let answer = types.check_arguments(event(program));
+                let answer = types.check_arguments(&event(program));
                 assert_eq!(answer.is_err(), read, "{changed:?}: {answer:?}");
                 if let Err(error) = answer {
                     assert!(matches!(error, TypesError::UnexpectedArgument { .. }));
@@ -102,7 +101,7 @@ fn each_argument_that_a_program_reads_is_checked() {
             // Cut off before it.
             if read {
                 let types = blob::kernel(&format!("{FOLIOS}{}", words[..position].join(" ")));
-                assert!(types.check_arguments(event(program)).is_err(), "{text}");
+                assert!(types.check_arguments(&event(program)).is_err(), "{text}");
             }
         }
     }
@@ -134,7 +133,7 @@ fn the_request_is_told_by_its_type() {
 fn a_switch_with_the_state_in_front_is_refused() {
     let types = blob::kernel("trace sched_switch u1 u4 *task_struct *task_struct");
     let error = types
-        .check_arguments(event("sched_switch"))
+        .check_arguments(&event("sched_switch"))
         .expect_err("the state is no task");
     assert!(error.to_string().contains("previous task"), "{error}");
 }
@@ -143,9 +142,9 @@ fn a_switch_with_the_state_in_front_is_refused() {
 fn pages_are_folios_only_where_there_are_none() {
     let page = "trace mm_filemap_add_to_page_cache *page";
     let filemap_add = event("filemap_add");
-    assert!(blob::kernel(page).check_arguments(filemap_add).is_ok());
+    assert!(blob::kernel(page).check_arguments(&filemap_add).is_ok());
     let error = blob::kernel(&format!("{FOLIOS}{page}"))
-        .check_arguments(filemap_add)
+        .check_arguments(&filemap_add)
         .expect_err("folios have other members");
     assert!(
         error
@@ -158,7 +157,7 @@ fn pages_are_folios_only_where_there_are_none() {
 fn a_tracepoint_that_is_not_there_is_named_with_its_kernel() {
     let types = blob::kernel(FOLIOS);
     assert_eq!(types.tracepoint_arguments("block_rq_issue"), None);
-    assert!(types.check_arguments(event("block_rq_issue")).is_ok());
+    assert!(types.check_arguments(&event("block_rq_issue")).is_ok());
     let said = types.constants().expect_err("nothing is there").to_string();
     for expected in [RELEASE, "block_rq_issue", "CONFIG_BPF_EVENTS"] {
         assert!(said.contains(expected), "{said}");
@@ -167,8 +166,8 @@ fn a_tracepoint_that_is_not_there_is_named_with_its_kernel() {
 
 #[test]
 fn every_tracepoint_s_programs_agree_on_its_first_argument() {
-    for one in &PROGRAMS {
-        for other in &PROGRAMS {
+    for one in traced_events() {
+        for other in traced_events() {
             if one.tracepoint == other.tracepoint {
                 let names = |event: &TracedEvent| -> Vec<&str> {
                     event
@@ -177,7 +176,7 @@ fn every_tracepoint_s_programs_agree_on_its_first_argument() {
                         .map(|argument| argument.name)
                         .collect()
                 };
-                assert_eq!(names(one), names(other), "{}", one.tracepoint);
+                assert_eq!(names(&one), names(&other), "{}", one.tracepoint);
             }
         }
     }

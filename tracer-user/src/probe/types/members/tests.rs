@@ -206,3 +206,11 @@ fn members_of_no_kernel_are_missing() {
         Err(TypesError::MissingType { .. })
     ));
 }
+
+#[test]
+fn a_kernel_that_hides_events_from_process_1_is_told_by_its_types() {
+    let with = blob::kernel("struct bpf_prog_aux id:u4 init_owned:u1");
+    let without = blob::kernel("struct bpf_prog_aux id:u4");
+    assert!(with.hides_from_process_1());
+    assert!(!without.hides_from_process_1());
+}

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use crate::probe::{
-    FormatField, PROGRAMS, TracedEvent, TracepointFormat,
+    FormatField, TracedEvent, TracepointFormat, traced_events,
     tracepoint_format::tests::recorded,
     types::{
         TypesError,
@@ -36,14 +36,13 @@ fn btf_of(format: &TracepointFormat, class: &str) -> String {
     )
 }
 
-fn event(tracepoint: &str) -> &'static TracedEvent {
-    PROGRAMS
-        .iter()
+fn event(tracepoint: &str) -> TracedEvent {
+    traced_events()
         .find(|event| event.tracepoint == tracepoint)
         .expect("a tracepoint of the programs")
 }
 
-fn all() -> Vec<(TracepointFormat, &'static TracedEvent)> {
+fn all() -> Vec<(TracepointFormat, TracedEvent)> {
     recorded()
         .iter()
         .map(|(kernel, tracepoint, text)| {
@@ -56,7 +55,7 @@ fn all() -> Vec<(TracepointFormat, &'static TracedEvent)> {
 fn compare(of_btf: &TracepointFormat, format: &TracepointFormat) -> Result<(), TypesError> {
     let event = event(&format.tracepoint);
     let class = event.classes.last().unwrap_or(&event.tracepoint);
-    blob::kernel(&btf_of(of_btf, class)).check_record(event, format)
+    blob::kernel(&btf_of(of_btf, class)).check_record(&event, format)
 }
 
 #[test]
@@ -64,10 +63,10 @@ fn recorded_formats_agree_with_btf_that_says_the_same() {
     for (format, event) in all() {
         compare(&format, &format).expect("they agree");
         let own = blob::kernel(&btf_of(&format, event.tracepoint));
-        own.check_record(event, &format).expect("they agree");
+        own.check_record(&event, &format).expect("they agree");
         let other = blob::kernel(&btf_of(&format, "another"));
         let error = other
-            .check_record(event, &format)
+            .check_record(&event, &format)
             .expect_err("no such record");
         assert!(matches!(error, TypesError::MissingType { .. }), "{error}");
     }
