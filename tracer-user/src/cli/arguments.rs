@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     pressure::{BalloonSize, MemoryLimits},
+    process::{PhaseLine, RateLine},
     run::{ConditionsRequest, NamedSymbol},
 };
 
@@ -113,6 +114,14 @@ pub struct TraceArguments {
     /// =PHASE it begins that phase instead: load, idle, warm-up, prompt, generation, mixed. Can be given several times.
     #[arg(long = "mark", value_name = "SYMBOL[=PHASE]")]
     pub marks: Vec<NamedSymbol>,
+    /// A line of the engine's log that says that a phase begins: a regular expression, then = and load, idle, warm-up, prompt,
+    /// generation, mixed, end, or step for a decode step. Can be given several times.
+    #[arg(long = "phase-line", value_name = "REGEX=PHASE")]
+    pub phase_lines: Vec<PhaseLine>,
+    /// A line of the engine's log that states generated tokens per second: a regular expression with one group, around the
+    /// number. Of several lines the last counts. Can be given several times.
+    #[arg(long = "rate-line", value_name = "REGEX")]
+    pub rate_lines: Vec<RateLine>,
     /// Only count page-cache events, instead of recording each and every wait: no figures of the page cache by
     /// tensor or step, no stalls, less overhead.
     #[arg(long)]

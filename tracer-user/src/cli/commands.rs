@@ -14,6 +14,7 @@ use crate::{
     place::inspect,
     pressure,
     probe::{Requirement, SessionOptions, kernel_release},
+    process::UserLines,
     report,
     run::{
         AttachOptions, DemoOptions, FinishedRun, LaunchOptions, TraceOptions, bytes_progress,
@@ -191,6 +192,10 @@ fn trace_options(arguments: TraceArguments, what: &str) -> TraceOptions {
             measure_overhead: arguments.measure_overhead,
         },
         marks: arguments.marks,
+        lines: UserLines {
+            phases: arguments.phase_lines,
+            rates: arguments.rate_lines,
+        },
         read_list: !arguments.no_read_list,
     }
 }

@@ -19,6 +19,8 @@ Examples:
   tracer launch --model m.gguf --memory-max 8G -- llama-cli -m m.gguf -n 100
                                        give the engine and its cache 8 GiB
   tracer launch --model m.gguf --out runs/1 -- llama-bench -m m.gguf
+  tracer launch --model m.gguf --phase-line ^READY=idle --rate-line ([0-9.]+)tok/s -- ./my-engine m.gguf
+                                       an engine whose log is not known; quote the expressions in a shell
 
 The engine runs as you, not as root. Its exit status becomes the tracer's. Ctrl-C stops it and still gives a report.";
 

@@ -18,6 +18,7 @@ const NO_FIGURES: &[&str] = &[
     "/exit/",
     "/engine/buffers/",
     "/engine/requests/",
+    "/given_marks/",
     "/model/files/",
     "/reads/sizes/",
     "/gaps/distances/",

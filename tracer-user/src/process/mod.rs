@@ -31,6 +31,7 @@ pub use engine_output::output::{
 };
 pub use engine_output::request_line::{ActiveRequests, RequestMark, RequestSlot};
 pub use engine_output::timings::EngineLogParser;
+pub use engine_output::user_lines::{PhaseLine, RateLine, UserLines};
 pub use exit::{EngineExit, ExitKind};
 pub use launch::{LINGER, LaunchError, LaunchRequest, LaunchedProcess, OnLine, launch};
 pub use libraries::{ExecutableFile, SymbolError, executable_mappings, exported_symbols};

@@ -13,9 +13,9 @@ use crate::{
     output::RunDirectory,
     place::{ModelPieces, Subject},
     probe::{Requirement, RequirementState, Session, SessionOptions, kernel_release, requirements},
-    process::{Caller, ReceivedSignal, SignalWatch},
+    process::{Caller, ReceivedSignal, SignalWatch, UserLines},
     report,
-    schema::{MachineRecord, RunRecord, SCHEMA_VERSION},
+    schema::{GivenMarkRecord, MachineRecord, RunRecord, SCHEMA_VERSION},
     stats::pages::events::TouchEvents,
 };
 
@@ -46,6 +46,8 @@ pub struct TraceOptions {
     pub session: SessionOptions,
     /// Functions of the engine that mark its phases, beside those that are known.
     pub marks: Vec<NamedSymbol>,
+    /// What the user knows of the engine's log.
+    pub lines: UserLines,
     /// Write the list of reads.
     pub read_list: bool,
 }
@@ -205,7 +207,7 @@ impl Prepared {
             subject: self.subject,
             directory: self.directory,
             signals: self.signals,
-            log: SharedLog::new(shared.clone()),
+            log: SharedLog::new(shared.clone(), self.options.lines),
             shared,
             finder,
             window,
@@ -232,6 +234,7 @@ impl Opened {
         command: Vec<String>,
     ) -> anyhow::Result<(RunRecord, RunDirectory, Caller)> {
         watch.sample(&self.log, &self.subject, self.window.opened_nanos());
+        let opened = self.window.opened_nanos();
         let mut closed = self.window.close().await?;
         let reads = closed
             .stream
@@ -267,8 +270,31 @@ impl Opened {
             },
         );
         window_reads::add_to(&mut record, reads);
+        add_given_marks(&mut record, &self.shared, opened);
         Ok((record, self.directory, self.caller))
     }
+}
+
+/// The phases that were given.
+fn add_given_marks(record: &mut RunRecord, shared: &SharedMarks, opened_nanos: u64) {
+    let (given, count) = shared.given();
+    if given.len() as u64 != count {
+        record.notes.push(format!(
+            "{count} phases were given; the record lists the first {}",
+            given.len()
+        ));
+    }
+    let seconds = |nanos: u64| nanos as f64 / 1e9;
+    let marks: Vec<_> = given
+        .iter()
+        .map(|mark| GivenMarkRecord {
+            phase: mark.phase.name().to_owned(),
+            by: mark.by.name().to_owned(),
+            at_s: seconds(mark.at.0.saturating_sub(opened_nanos)),
+            uncertainty_s: seconds(mark.uncertainty_nanos),
+        })
+        .collect();
+    record.given_marks = Some(marks).filter(|marks| !marks.is_empty());
 }
 
 /// Writes the record; a folder that cannot be written any more does not take the figures away.

@@ -38,8 +38,8 @@ pub use of_model::model::{CacheRecord, ModelRecord};
 pub use of_model::reads::{GapsRecord, OrderRecord, ReadsRecord};
 pub use of_run::checks::Check;
 pub use of_run::course::{
-    BufferRecord, CgroupPointRecord, MemoryPointRecord, ProcessPointRecord, ResidencyPointRecord,
-    SystemPointRecord,
+    BufferRecord, CgroupPointRecord, GivenMarkRecord, MemoryPointRecord, ProcessPointRecord,
+    ResidencyPointRecord, SystemPointRecord,
 };
 pub use of_run::device::{DeviceRecord, TimeRecord};
 pub use of_run::engine::{EngineRecord, IntervalsRecord, RequestRecord};

@@ -12,3 +12,4 @@ pub mod report;
 pub mod request_line;
 pub mod timing_line;
 pub mod timings;
+pub mod user_lines;

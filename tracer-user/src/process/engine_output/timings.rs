@@ -34,14 +34,16 @@ use super::{
     bench_rows::{self, BenchColumns},
     buffer_lines::{BufferSize, BufferSizes},
     engine_mark::{self, EngineMark},
-    engine_timings::{EngineTimings, TimingSource},
+    engine_timings::{EngineTimings, RequestTimings, TimingSource},
     log_prefix::without_prefix,
     other_engines::OtherEngines,
     output::OutputStream,
     report::{Judged, Report},
     request_line::{ActiveRequests, RequestMark},
     timing_line::{self, PerfForm, TimingItem, TimingLine},
+    user_lines::UserLines,
 };
+use crate::stats::phases::given::GivenPhase;
 
 /// Longest JSON document that is kept to be parsed, bytes.
 const LONGEST_DOCUMENT_BYTES: usize = 4 << 20;
@@ -62,6 +64,11 @@ struct StreamState {
 /// Reads an engine's output line by line and keeps what it says about time, about its buffers and about requests.
 #[derive(Debug, Default)]
 pub struct EngineLogParser {
+    user: UserLines,
+    /// Rates by the user's expressions.
+    user_rates: Option<Report>,
+    given: Vec<GivenPhase>,
+    given_seen: bool,
     streams: [StreamState; 2],
     perf: Option<(PerfForm, Report)>,
     builtin: Option<Report>,
@@ -84,6 +91,15 @@ impl EngineLogParser {
         Self::default()
     }
 
+    /// One that also takes the user's word for what lines mean.
+    #[must_use]
+    pub fn with_lines(user: UserLines) -> Self {
+        Self {
+            user,
+            ..Self::default()
+        }
+    }
+
     /// Takes one line (any bytes; a trailing `\n` does no harm). Returns the last mark in it, if there is one.
     ///
     /// A progress bar overwrites itself with `\r`: each part between two of them is read as a line.
@@ -91,12 +107,22 @@ impl EngineLogParser {
         let text = timing_line::plain_text(line);
         let mut mark = None;
         self.request_marks.clear();
+        self.given.clear();
         for segment in text
             .split(['\r', '\n'])
             .filter(|segment| !segment.trim().is_empty())
         {
+            let whole = segment;
             let segment = without_prefix(segment);
             let segment = segment.as_ref();
+            // What the user sees may have the prefix or not.
+            let given = self.user.phase(segment).or_else(|| self.user.phase(whole));
+            self.given.extend(given);
+            self.given_seen |= given.is_some();
+            if let Some(rate) = self.user.rate(segment).or_else(|| self.user.rate(whole)) {
+                self.user_rate(rate);
+                continue;
+            }
             if stream == OutputStream::Stdout {
                 // Only the last line is a summary.
                 self.json = None;
@@ -110,6 +136,33 @@ impl EngineLogParser {
             self.segment(stream, segment);
         }
         mark
+    }
+
+    fn user_rate(&mut self, rate: f64) {
+        let report = self.user_rates.get_or_insert_default();
+        report.reports += 1;
+        report.rate = Some(rate);
+        report.keep_request(RequestTimings {
+            tokens_per_second: Some(rate),
+            ..RequestTimings::default()
+        });
+    }
+
+    /// Phases that begin by the user's expressions in the line that was taken last.
+    #[must_use]
+    pub fn given_phases(&self) -> &[GivenPhase] {
+        &self.given
+    }
+
+    /// Options of the user whose expressions have matched nothing yet.
+    #[must_use]
+    pub fn unmatched(&self) -> Vec<&'static str> {
+        let phase = !self.user.phases.is_empty() && !self.given_seen;
+        let rate = !self.user.rates.is_empty() && self.user_rates.is_none();
+        [(phase, "--phase-line"), (rate, "--rate-line")]
+            .into_iter()
+            .filter_map(|(unmatched, option)| unmatched.then_some(option))
+            .collect()
     }
 
     /// Sizes of the engine's buffers as its log states them; empty if it does not (see [`BufferSizes`]).
@@ -167,6 +220,7 @@ impl EngineLogParser {
         let bench = documents::bench_report(&self.bench);
         let [ollama, koboldcpp, lm_studio] = self.others.reports();
         let candidates = [
+            (TimingSource::RateLine, self.user_rates.as_ref()),
             (TimingSource::Builtin, self.builtin.as_ref()),
             (
                 TimingSource::Json,

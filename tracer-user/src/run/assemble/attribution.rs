@@ -102,6 +102,7 @@ fn marks(figures: &AttributionFigures, around: &Surroundings<'_>) -> MarksRecord
         })
         .collect();
     let basis = match figures.load_end {
+        Some(LoadEndBasis::Given) => "the load's end: the first phase that was given",
         Some(LoadEndBasis::Returned) => "the load's end: the function that loads returned",
         Some(LoadEndBasis::ContextMade) => "the load's end: the next function was entered",
         Some(LoadEndBasis::ExactLogLine) => "the load's end: a line of the log, at that moment",
@@ -114,11 +115,14 @@ fn marks(figures: &AttributionFigures, around: &Surroundings<'_>) -> MarksRecord
     };
     let load_end = figures.load_end.map(|basis| match basis {
         LoadEndBasis::FullPass => "page cache",
+        LoadEndBasis::Given => "given",
         LoadEndBasis::Returned | LoadEndBasis::ContextMade => "uprobes",
         _ => "log",
     });
     let steps = figures.steps().len();
-    let (source, description) = if steps > 0 {
+    let (source, description) = if steps > 0 && calls.is_empty() {
+        ("given", format!("{steps} steps that were given; {basis}"))
+    } else if steps > 0 {
         let names: Vec<String> = calls
             .iter()
             .map(|call| format!("{} × {}", call.symbol, call.calls))
@@ -287,7 +291,7 @@ fn tokens(figures: &AttributionFigures, around: &Surroundings<'_>) -> Option<Vec
                     match unended {
                         Unended::WindowEnded => "the window ended in it",
                         Unended::EntryOnly => {
-                            "no step came after it, and its function returns before the step's work is done"
+                            "no step came after it, and nothing else marks where it ends"
                         }
                     }
                     .to_owned(),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::{
     process::{
         Certainty, EngineLogParser, EngineMark, EngineTimings, MarkKind, OutputLine, RequestMark,
-        RequestTimings, TimingSource,
+        RequestTimings, TimingSource, UserLines,
     },
     schema::{BufferRecord, EngineRecord, IntervalsRecord, RequestRecord},
     stats::{
@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-use super::marks::SharedMarks;
+use super::marks::{GivenBy, GivenMark, SharedMarks};
 
 /// A mark with its time.
 #[derive(Clone, Copy, Debug)]
@@ -41,8 +41,9 @@ pub struct SharedLog(Arc<Mutex<Log>>);
 impl SharedLog {
     /// An empty one, which tells what it marks to the reader of the ring buffer.
     #[must_use]
-    pub fn new(shared: SharedMarks) -> Self {
+    pub fn new(shared: SharedMarks, lines: UserLines) -> Self {
         Self(Arc::new(Mutex::new(Log {
+            parser: EngineLogParser::with_lines(lines),
             shared,
             ..Log::default()
         })))
@@ -62,6 +63,14 @@ impl SharedLog {
                 RequestMark::Ended { .. } => Mark::RequestEnded,
             };
             log.shared.log(TimedMark { time, mark });
+        }
+        for phase in log.parser.given_phases() {
+            log.shared.give(GivenMark {
+                phase: *phase,
+                by: GivenBy::LogLine,
+                at: time,
+                uncertainty_nanos: line.monotonic_nanos.saturating_sub(line.empty_nanos),
+            });
         }
         if let Some(mark) = engine_mark {
             log.marks.push(LogMark {
@@ -152,6 +161,12 @@ impl SharedLog {
             }
             notes.extend(timings.disagreements.iter().map(ToString::to_string));
         }
+        notes.extend(
+            log.parser
+                .unmatched()
+                .into_iter()
+                .map(|option| format!("no line of the log matches the expression of {option}")),
+        );
         if let Some((unit, line)) = log.parser.unread_rate() {
             notes.push(format!(
                 "the log has '{unit}' in a form that is not known; see --rate-line: {line:?}"

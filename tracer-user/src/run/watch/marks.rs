@@ -15,7 +15,10 @@ use crate::{
     probe::ProbePoint,
     stats::{
         Nanos,
-        phases::phase::{LoadEndBasis, Mark, Phase, TimedMark},
+        phases::{
+            given::GivenPhase,
+            phase::{LoadEndBasis, Mark, Phase, TimedMark},
+        },
     },
 };
 
@@ -81,20 +84,9 @@ impl FromStr for NamedSymbol {
         if symbol.is_empty() || symbol.contains(char::is_whitespace) {
             return Err("a symbol's name is missing; write SYMBOL or SYMBOL=PHASE".to_owned());
         }
-        let phase = match phase {
-            None | Some("step") => None,
-            Some(name) => {
-                let known = Phase::ALL
-                    .into_iter()
-                    .find(|phase| phase.name() == name.replace('-', "_"));
-                Some(known.ok_or_else(|| {
-                    let names: Vec<_> = Phase::ALL.iter().map(|phase| phase.name()).collect();
-                    format!(
-                        "there is no phase {name:?}; choose step or one of {}",
-                        names.join(", ")
-                    )
-                })?)
-            }
+        let phase = match phase.map(str::parse).transpose()? {
+            None | Some(GivenPhase::Step) => None,
+            Some(GivenPhase::Phase(phase)) => Some(phase),
         };
         Ok(Self {
             symbol: symbol.to_owned(),
@@ -219,9 +211,42 @@ impl MarkedSymbols {
 #[derive(Clone, Debug, Default)]
 pub struct SharedMarks(Arc<Mutex<Known>>);
 
+/// Who said that a phase begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GivenBy {
+    /// A line of the engine's log, by `--phase-line`.
+    LogLine,
+}
+
+impl GivenBy {
+    /// As in the record.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::LogLine => "phase_line",
+        }
+    }
+}
+
+/// A phase that was given, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GivenMark {
+    pub phase: GivenPhase,
+    pub by: GivenBy,
+    /// When the tracer had it: the time that counts.
+    pub at: Nanos,
+    /// It was given this much before that, at most.
+    pub uncertainty_nanos: u64,
+}
+
+/// Marks that are kept for the record; later ones count, and are not listed.
+const MOST_GIVEN: usize = 10_000;
+
 #[derive(Debug, Default)]
 struct Known {
     log: VecDeque<TimedMark>,
+    given: Vec<GivenMark>,
+    given_count: u64,
     processes: BTreeSet<u32>,
 }
 
@@ -229,6 +254,26 @@ impl SharedMarks {
     /// A line of the log marks something.
     pub fn log(&self, mark: TimedMark) {
         self.known().log.push_back(mark);
+    }
+
+    /// Somebody says that a phase begins.
+    pub fn give(&self, given: GivenMark) {
+        let mut known = self.known();
+        known.log.push_back(TimedMark {
+            time: given.at,
+            mark: given.phase.mark(),
+        });
+        known.given_count += 1;
+        if known.given.len() < MOST_GIVEN {
+            known.given.push(given);
+        }
+    }
+
+    /// The phases that were given, the first 10,000 of them, and how many there were.
+    #[must_use]
+    pub fn given(&self) -> (Vec<GivenMark>, u64) {
+        let known = self.known();
+        (known.given.clone(), known.given_count)
     }
 
     /// A process belongs to the engine.

@@ -195,7 +195,7 @@ pub struct PageCacheRecord {
 /// Where the phases were taken from.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct MarksRecord {
-    /// `uprobes`, `log`, `page cache` or `none`.
+    /// `uprobes`, `log`, `page cache`, `given` or `none`.
     pub source: String,
     /// What ended the load: `uprobes`, `log` or `page cache` (all of the model had entered it once). Null: nothing did.
     pub load_end: Option<String>,

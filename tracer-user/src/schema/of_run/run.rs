@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::schema::{
-    Check, DeviceRecord, DeviceShareRecord, EngineRecord, MachineRecord, MemoryPointRecord,
-    ModelRecord, ProcessRecord, ReadListRecord, ResidencyPointRecord, TimeRecord,
+    Check, DeviceRecord, DeviceShareRecord, EngineRecord, GivenMarkRecord, MachineRecord,
+    MemoryPointRecord, ModelRecord, ProcessRecord, ReadListRecord, ResidencyPointRecord,
+    TimeRecord,
 };
 
 /// Version of the layout of `run.json`. 1: the first one. 2: phases, steps, tensors, shares of devices and courses over
@@ -37,6 +38,9 @@ pub struct RunRecord {
     pub time: TimeRecord,
     /// What the engine said of itself.
     pub engine: EngineRecord,
+    /// Phases that were given from outside; null where none was.
+    #[serde(default)]
+    pub given_marks: Option<Vec<GivenMarkRecord>>,
     /// The model's figures, where one model was traced.
     #[serde(flatten)]
     pub single: Option<ModelRecord>,

@@ -1,6 +1,7 @@
 //! What reads, pages and waits were for: phases and steps, told from marks.
 
 pub mod attribution;
+pub mod given;
 pub mod phase;
 pub mod reads;
 pub mod segments;

@@ -90,6 +90,8 @@ pub enum LoadEndBasis {
     ContextMade,
     /// The function that loads returned.
     Returned,
+    /// Somebody who knows said what comes next.
+    Given,
 }
 
 /// What happened at a mark.
@@ -119,6 +121,8 @@ pub enum Mark {
     },
     /// Such a function returned.
     BeginnerReturned,
+    /// Somebody who knows says that a phase begins: the user's line of a log, a script. It lasts until another is given.
+    PhaseGiven(Phase),
     /// The log said that the prompt has been processed.
     PromptEnded,
     /// A server begins a request.
@@ -140,7 +144,7 @@ impl Mark {
 pub enum Unended {
     /// The window ended before the decode call returned.
     WindowEnded,
-    /// Only the entry of the step's function says something: it returns before the step's work is done.
+    /// Only the step's begin is marked: its function returns before the step's work is done, or it has none.
     EntryOnly,
 }
 
@@ -166,10 +170,23 @@ pub struct SegmentClass {
 /// is the load.
 #[must_use]
 pub fn classify(marks: &[TimedMark], from_start: bool) -> Vec<SegmentClass> {
-    match marks.iter().position(|mark| mark.mark.begins_step()) {
+    let mut classes = match marks.iter().position(|mark| mark.mark.begins_step()) {
         Some(first) => with_steps(marks, first, from_start),
         None => without_steps(marks, from_start),
+    };
+    // What was given counts over what was told from the other marks.
+    let mut given = None;
+    for (mark, class) in marks.iter().zip(classes.iter_mut().skip(1)) {
+        if let Mark::PhaseGiven(phase) = mark.mark {
+            given = Some(phase);
+        }
+        match given {
+            Some(phase) if phase.has_steps() => class.phase = phase,
+            Some(phase) => *class = plain(phase),
+            None => {}
+        }
     }
+    classes
 }
 
 /// Whether a step ends where the function returns that began it: most of the time from one entry to the next passes
@@ -208,6 +225,7 @@ pub fn unended(marks: &[TimedMark]) -> Option<Unended> {
     let is_step = phase.is_none_or(Phase::has_steps);
     let ended = after.iter().any(|mark| match mark.mark {
         Mark::DecodeReturned => true,
+        Mark::PhaseGiven(phase) => !phase.has_steps(),
         Mark::BeginnerReturned => beginner_ends_step(marks),
         _ => false,
     });
@@ -343,7 +361,7 @@ fn with_steps(marks: &[TimedMark], first_decode: usize, from_start: bool) -> Vec
                 }
             }
             Mark::RequestEnded => active = active_after(active, mark.mark),
-            Mark::Loaded(_) | Mark::PromptEnded => {}
+            Mark::Loaded(_) | Mark::PromptEnded | Mark::PhaseGiven(_) => {}
         }
         classes.push(if inside || pending_from.is_none() {
             current
@@ -373,6 +391,12 @@ fn decode_phase(tokens: Option<u32>, warm_up: bool, new_request: bool, active: u
 
 /// Number of the mark at which loading ended.
 fn load_end(marks: &[TimedMark]) -> Option<usize> {
+    let given = marks
+        .iter()
+        .position(|mark| matches!(mark.mark, Mark::PhaseGiven(phase) if phase != Phase::Load));
+    if given.is_some() {
+        return given;
+    }
     marks
         .iter()
         .enumerate()
@@ -415,6 +439,7 @@ pub fn load_end_basis(marks: &[TimedMark]) -> Option<LoadEndBasis> {
     let before = marks.get(..first_decode)?;
     match before.get(load_end(before)?)?.mark {
         Mark::Loaded(basis) => Some(basis),
+        Mark::PhaseGiven(_) => Some(LoadEndBasis::Given),
         _ => None,
     }
 }

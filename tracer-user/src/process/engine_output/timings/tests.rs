@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::process::engine_output::{
     engine_mark::{Certainty, MarkKind},
     engine_timings::{EngineTimings, TimingSource},
+    user_lines::UserLines,
 };
 
 use super::*;
@@ -747,4 +748,49 @@ fn a_server_tells_each_request_apart() {
     let found = timings(&many);
     assert_eq!((found.requests.len(), found.reports), (1000, 1200));
     assert_eq!(found.eval_tokens, Some(12_000));
+}
+
+#[test]
+fn the_users_expressions_come_first() {
+    let parser = || {
+        EngineLogParser::with_lines(UserLines {
+            phases: vec!["^weights ready=idle".parse().expect("well-formed")],
+            rates: vec!["speed ([0-9.]+)".parse().expect("well-formed")],
+        })
+    };
+    let mut silent = parser();
+    silent.line(
+        OutputStream::Stderr,
+        b"[ Prompt: 20.1 t/s | Generation: 9.9 t/s ]",
+    );
+    assert_eq!(silent.unmatched(), ["--phase-line", "--rate-line"]);
+    assert_eq!(
+        silent.timings().map(|found| found.source),
+        Some(TimingSource::Rates)
+    );
+    let mut taken = parser();
+    // Behind a prefix the expression's line begins where the engine's does.
+    taken.line(OutputStream::Stdout, b"llama-1  | weights ready");
+    assert_eq!(
+        taken
+            .given_phases()
+            .iter()
+            .map(|given| given.name())
+            .collect::<Vec<_>>(),
+        ["idle"]
+    );
+    taken.line(OutputStream::Stdout, b"speed 3.5");
+    assert_eq!(taken.given_phases(), []);
+    taken.line(OutputStream::Stdout, b"speed 4.5 tok/s");
+    taken.line(
+        OutputStream::Stderr,
+        b"[ Prompt: 20.1 t/s | Generation: 9.9 t/s ]",
+    );
+    let found = taken.timings().expect("timings");
+    assert_eq!(
+        (found.source, found.tokens_per_second),
+        (TimingSource::RateLine, Some(4.5))
+    );
+    assert_eq!(each_rate(&found), [Some(3.5), Some(4.5)]);
+    assert_eq!((taken.unmatched(), taken.unread_rate()), (vec![], None));
 }

@@ -218,6 +218,68 @@ fn a_step_known_by_its_entry_alone_has_no_end_and_takes_nothing_from_the_end() {
 }
 
 #[test]
+fn what_is_given_counts_over_what_is_told() {
+    use Mark::{DecodeReturned as Returned, PhaseGiven};
+    use Phase::{End, Generation, Idle, Inference, Load, Mixed, Prompt, Unmarked};
+    // A script alone.
+    let script = [
+        PhaseGiven(Load),
+        PhaseGiven(Prompt),
+        PhaseGiven(Generation),
+        PhaseGiven(End),
+    ];
+    let found = phases(&script, true);
+    assert_eq!(
+        found,
+        [Load, Load, Prompt, Generation, End].map(|phase| (phase, None))
+    );
+    assert_eq!(load_end_basis(&marks(&script)), Some(LoadEndBasis::Given));
+    assert_eq!(phases(&script[2..], false)[0].0, Unmarked);
+    // Beside the page cache's.
+    let full_pass = Mark::Loaded(LoadEndBasis::FullPass);
+    assert_eq!(
+        phases(&[full_pass, PhaseGiven(Generation)], true),
+        [(Load, None), (Load, None), (Generation, None)]
+    );
+    assert_eq!(
+        phases(&[full_pass], true),
+        [(Load, None), (Inference, None)]
+    );
+    // Over decode calls: their steps stay, and get the phase.
+    assert_eq!(
+        phases(
+            &[
+                PhaseGiven(Mixed),
+                entered(4),
+                Returned,
+                entered(1),
+                PhaseGiven(Idle),
+                Returned
+            ],
+            true
+        ),
+        [
+            (Load, None),
+            (Mixed, None),
+            (Mixed, Some(0)),
+            (Mixed, Some(0)),
+            (Mixed, Some(1)),
+            (Idle, None),
+            (Idle, None),
+        ]
+    );
+    // Steps that a script marks, and their end.
+    let step = Mark::StepBegan { phase: None };
+    let steps = [PhaseGiven(Generation), step, step, PhaseGiven(End)];
+    assert_eq!(unended(&marks(&steps)), None);
+    assert_eq!(
+        phases(&steps, true)[2..],
+        [(Generation, Some(0)), (Generation, Some(1)), (End, None)]
+    );
+    assert_eq!(unended(&marks(&steps[..3])), Some(Unended::EntryOnly));
+}
+
+#[test]
 fn a_named_load_is_no_unended_step() {
     let loads = Mark::StepBegan {
         phase: Some(Phase::Load),
@@ -304,6 +366,7 @@ fn any_mark() -> impl Strategy<Value = Mark> {
         Just(Mark::DecodeReturned),
         Just(Mark::StepBegan { phase: None }),
         Just(Mark::BeginnerReturned),
+        Just(Mark::PhaseGiven(Phase::Mixed)),
         Just(Mark::PromptEnded),
         Just(Mark::RequestBegan),
         Just(Mark::RequestEnded),
