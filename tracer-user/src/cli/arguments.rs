@@ -51,6 +51,8 @@ pub enum Command {
     /// Check figures that were taken from a recording of blktrace: shows what comes out when each read is counted once,
     /// twice, three times, and which way gives the figures that you have.
     Audit(AuditArguments),
+    /// Say which phase begins, to a run that goes on; a script can write it into the run's pipe as well.
+    Mark(super::mark::MarkArguments),
     /// Make many runs and compare them: memory sizes, models, threads, each repeated in random order.
     Experiment(super::experiment::ExperimentArguments),
     /// Measure how fast the disk of a model's file reads this file, and what the order of a run's reads costs there.
@@ -216,6 +218,9 @@ pub struct AttachArguments {
     /// A file of the model [default: the .gguf and .safetensors files that the process has mapped or open].
     #[arg(long, value_name = "FILE")]
     pub model: Vec<PathBuf>,
+    /// The engine's log, a file or a pipe: rates and phases are taken from what is written to it from now on.
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
     /// Stop after this time, such as 30s or 5m [default: at the end of the process]. Ctrl-C stops earlier, with
     /// a report that is marked as partial.
     #[arg(long, value_name = "TIME", value_parser = super::size::duration)]

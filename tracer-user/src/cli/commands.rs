@@ -32,7 +32,11 @@ use super::{
     blktrace::{audit, blktrace},
     doctor::examine,
     experiment::experiment,
+    mark::mark,
 };
+
+/// Where runs go that are given no folder.
+pub const RUNS: &str = "tracer-runs";
 
 /// Executes a command line; returns the status to exit with. Call it before any other thread is started: it
 /// takes over SIGINT and SIGTERM.
@@ -48,6 +52,7 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<i32> {
         Command::Audit(arguments) => audit(&arguments),
         Command::Device(arguments) => device(arguments),
         Command::Doctor(arguments) => doctor(&arguments),
+        Command::Mark(arguments) => mark(arguments),
         Command::Demo(arguments) => demo(arguments),
         Command::Experiment(arguments) => experiment(arguments),
         Command::Engine(arguments) => engine(arguments),
@@ -71,6 +76,7 @@ fn attach(arguments: AttachArguments) -> anyhow::Result<i32> {
     let options = AttachOptions {
         pid: arguments.pid,
         models: arguments.model,
+        log: arguments.log,
         duration: arguments.duration,
         trace: trace_options(arguments.trace, "attach"),
     };
@@ -205,7 +211,7 @@ fn default_directory(what: &str) -> PathBuf {
     let time: String = humantime::format_rfc3339_seconds(SystemTime::now())
         .to_string()
         .replace(':', "");
-    PathBuf::from("tracer-runs").join(format!("{time}-{what}-{}", std::process::id()))
+    PathBuf::from(RUNS).join(format!("{time}-{what}-{}", std::process::id()))
 }
 
 /// Prints the table and says where the record is.

@@ -29,9 +29,20 @@ pub const ATTACH: &str = "\
 Examples:
   tracer attach --pid $(pidof llama-server) --duration 30s
   tracer attach --pid 4242             until the process ends, or Ctrl-C
+  tracer attach --pid 4242 --log /var/log/engine.log
+                                       with rates and phases from what it writes to its log
   tracer attach --pid 4242 --model /models/m-00001-of-00003.gguf --out runs/2
 
 The process is not stopped, changed or slowed down on purpose; when the tracer ends, it goes on as before.";
+
+/// `tracer mark --help`.
+pub const MARK: &str = "\
+Examples:
+  tracer mark generation               in the only run that goes on
+  tracer mark end --run runs/1
+
+The same without the tracer, from any script, as any user who may enter the folder:
+  echo generation > runs/1/mark";
 
 /// `tracer demo --help`.
 pub const DEMO: &str = "\

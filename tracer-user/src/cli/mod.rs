@@ -7,6 +7,7 @@ mod console;
 mod doctor;
 mod examples;
 mod experiment;
+mod mark;
 mod size;
 
 pub use arguments::Arguments;

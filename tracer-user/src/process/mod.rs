@@ -26,6 +26,7 @@ pub use engine_output::engine_mark::{Certainty, EngineMark, MarkKind};
 pub use engine_output::engine_timings::{
     EngineTimings, IntervalMeans, RateDisagreement, RequestTimings, TimingSource, WorkKind,
 };
+pub use engine_output::follow::Followed;
 pub use engine_output::output::{
     LONGEST_PIECE_BYTES, OutputLine, OutputReport, OutputStream, monotonic_nanos,
 };

@@ -1,6 +1,7 @@
 //! What launch and attach have in common: preflight, the session, the watch, the record.
 
 use std::{
+    io,
     path::PathBuf,
     time::{Duration, SystemTime},
 };
@@ -31,6 +32,7 @@ use super::{
     watch::{
         engine::EngineWatch,
         log::SharedLog,
+        mark_pipe::MarkPipe,
         marks::{MarkedSymbols, NamedSymbol, SharedMarks},
         probe_finder::ProbeFinder,
         residency_moments::residency_now,
@@ -127,6 +129,8 @@ pub(super) struct Prepared {
 
 /// A window with what was seen before it.
 pub(super) struct Opened {
+    // First, so that it is gone before an empty folder is removed.
+    marks: Result<MarkPipe, io::Error>,
     pub caller: Caller,
     pub subject: Subject,
     pub directory: RunDirectory,
@@ -202,7 +206,9 @@ impl Prepared {
         };
         let started_at = SystemTime::now();
         let window = Window::open(self.session, stream, self.subject.disks.clone(), requests)?;
+        let marks = MarkPipe::make(self.directory.path(), &self.caller, shared.clone());
         Ok(Opened {
+            marks,
             caller: self.caller,
             subject: self.subject,
             directory: self.directory,
@@ -235,6 +241,12 @@ impl Opened {
     ) -> anyhow::Result<(RunRecord, RunDirectory, Caller)> {
         watch.sample(&self.log, &self.subject, self.window.opened_nanos());
         let opened = self.window.opened_nanos();
+        let mark_note = match self.marks {
+            Ok(pipe) => pipe.end(),
+            Err(error) => Some(format!(
+                "the run's folder has no pipe for marks: {error}; `tracer mark` could not be used"
+            )),
+        };
         let mut closed = self.window.close().await?;
         let reads = closed
             .stream
@@ -270,6 +282,7 @@ impl Opened {
             },
         );
         window_reads::add_to(&mut record, reads);
+        record.notes.extend(mark_note);
         add_given_marks(&mut record, &self.shared, opened);
         Ok((record, self.directory, self.caller))
     }

@@ -5,6 +5,7 @@ pub mod bench_rows;
 pub mod buffer_lines;
 pub mod engine_mark;
 pub mod engine_timings;
+pub mod follow;
 pub mod log_prefix;
 pub mod other_engines;
 pub mod output;

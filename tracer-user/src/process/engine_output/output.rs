@@ -96,12 +96,7 @@ impl Drain {
             read_error: None,
         };
         let mut empty_nanos = monotonic_nanos();
-        let mut lines = Lines {
-            stream: self.stream,
-            pending: Vec::new(),
-            empty_nanos,
-            on_line,
-        };
+        let mut lines = Lines::new(self.stream, empty_nanos, on_line);
         let mut buffer = vec![0; LONGEST_PIECE_BYTES];
         let mut deadline = None;
         let mut late_bytes = 0;
@@ -235,15 +230,28 @@ fn write_all(target: &mut OwnedFd, mut bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Cuts a stream into lines, and lines into pieces of bounded length.
-struct Lines<'a> {
+pub(super) struct Lines<'a> {
     stream: OutputStream,
     pending: Vec<u8>,
     empty_nanos: u64,
     on_line: &'a (dyn Fn(OutputLine) + Send + Sync),
 }
 
-impl Lines<'_> {
-    fn push(&mut self, bytes: &[u8], arrived: u64, empty_nanos: u64) {
+impl<'a> Lines<'a> {
+    pub(super) const fn new(
+        stream: OutputStream,
+        empty_nanos: u64,
+        on_line: &'a (dyn Fn(OutputLine) + Send + Sync),
+    ) -> Self {
+        Self {
+            stream,
+            pending: Vec::new(),
+            empty_nanos,
+            on_line,
+        }
+    }
+
+    pub(super) fn push(&mut self, bytes: &[u8], arrived: u64, empty_nanos: u64) {
         self.empty_nanos = empty_nanos;
         for part in bytes.split_inclusive(|&byte| byte == b'\n') {
             let (text, ended) = part
@@ -263,7 +271,7 @@ impl Lines<'_> {
         }
     }
 
-    fn finish(&mut self) {
+    pub(super) fn finish(&mut self) {
         if !self.pending.is_empty() {
             self.hand_on(monotonic_nanos(), false);
         }

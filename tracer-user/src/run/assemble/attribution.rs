@@ -111,6 +111,9 @@ fn marks(figures: &AttributionFigures, around: &Surroundings<'_>) -> MarksRecord
         Some(LoadEndBasis::FullPass) => {
             "the load's end: all of the model had entered the page cache once"
         }
+        None if figures.phases.contains_key(&Phase::Load) && !figures.steps().is_empty() => {
+            "the load's end: the first step"
+        }
         None => "nothing marked the load's end",
     };
     let load_end = figures.load_end.map(|basis| match basis {

@@ -40,13 +40,19 @@ enum Role {
     EndsStep,
     /// It puts a token into a batch, or empties it.
     Batch(BatchAction),
+    /// PyTorch's embedding, with which a forward pass of a language model begins. It returns long before the pass is over.
+    Embeds,
     /// The user named it: a decode call of a phase, or of one that is to be told as for the others.
     Named(Option<Phase>),
 }
 
+/// `at::_ops::embedding::call` of PyTorch, mangled up to its parameters, which differ from release to release:
+/// `RKNS_6TensorES4_lbb` in 1.13, `RKNS_6TensorES4_N3c106SymIntEbb` in 2.x.
+const EMBEDDING: &str = "_ZN2at4_ops9embedding4callE*";
+
 /// Functions that are looked for, each by its exported name. Those of llama.cpp: `llama_process` is the decode call
 /// of current builds, `llama_decode` that of older ones; a build that exports both calls one of them.
-const KNOWN: [(&str, Role); 17] = [
+const KNOWN: [(&str, Role); 18] = [
     ("llama_process", Role::Decodes(BatchAction::InThirdArgument)),
     ("llama_decode", Role::Decodes(BatchAction::ByValue)),
     ("llama_model_load_from_file", Role::Loads),
@@ -61,6 +67,7 @@ const KNOWN: [(&str, Role); 17] = [
     ("llama_batch_ext_clear", Role::Batch(BatchAction::Forget)),
     ("llama_batch_ext_init", Role::Batch(BatchAction::Forget)),
     ("llama_batch_ext_free", Role::Batch(BatchAction::Forget)),
+    (EMBEDDING, Role::Embeds),
     ("tracer_engine_loaded", Role::MakesContext),
     ("tracer_engine_step_begins", Role::BeginsStep),
     ("tracer_engine_step_ends", Role::EndsStep),
@@ -118,19 +125,32 @@ impl MarkedSymbols {
         self.0.iter().map(|(name, _)| name.as_str()).collect()
     }
 
-    /// Name of a function.
+    /// Name of a function, as people write it.
     #[must_use]
     pub fn name(&self, symbol: u16) -> Option<&str> {
         self.0
             .get(usize::from(symbol))
-            .map(|(name, _)| name.as_str())
+            .map(|(name, role)| match role {
+                Role::Embeds => "at::_ops::embedding::call",
+                _ => name.as_str(),
+            })
+    }
+
+    /// Whether a function is called by each of several processes that share the work: one of them says it all.
+    #[must_use]
+    pub fn is_called_by_each_worker(&self, symbol: u16) -> bool {
+        matches!(self.0.get(usize::from(symbol)), Some((_, Role::Embeds)))
     }
 
     /// Whether a function is a decode call.
     #[must_use]
     pub fn decodes(&self, name: &str) -> bool {
         self.0.iter().any(|(own, role)| {
-            own == name && matches!(role, Role::Decodes(_) | Role::BeginsStep | Role::Named(_))
+            own == name
+                && matches!(
+                    role,
+                    Role::Decodes(_) | Role::BeginsStep | Role::Embeds | Role::Named(_)
+                )
         })
     }
 
@@ -156,7 +176,11 @@ impl MarkedSymbols {
             };
             match role {
                 Role::Loads => points.push(point(BatchAction::None, true)),
-                Role::MakesContext | Role::SetsWarmUp | Role::BeginsStep | Role::EndsStep => {
+                Role::MakesContext
+                | Role::SetsWarmUp
+                | Role::BeginsStep
+                | Role::EndsStep
+                | Role::Embeds => {
                     points.push(point(BatchAction::None, false));
                 }
                 Role::Batch(action) => points.push(point(*action, false)),
@@ -197,6 +221,7 @@ impl MarkedSymbols {
                     Phase::Prompt
                 }),
             },
+            (Role::Embeds, false) => Mark::EmbeddingEntered,
             (Role::Named(phase), false) => Mark::StepBegan { phase: *phase },
             _ => return None,
         };
@@ -216,6 +241,10 @@ pub struct SharedMarks(Arc<Mutex<Known>>);
 pub enum GivenBy {
     /// A line of the engine's log, by `--phase-line`.
     LogLine,
+    /// Somebody who wrote into the run's pipe.
+    Pipe,
+    /// `tracer mark`.
+    Command,
 }
 
 impl GivenBy {
@@ -224,6 +253,8 @@ impl GivenBy {
     pub const fn name(self) -> &'static str {
         match self {
             Self::LogLine => "phase_line",
+            Self::Pipe => "pipe",
+            Self::Command => "command",
         }
     }
 }
@@ -355,6 +386,30 @@ mod tests {
                 .is_err_and(|error| error.contains("generation"))
         );
         assert!("=load".parse::<NamedSymbol>().is_err());
+    }
+
+    #[test]
+    fn pytorchs_embedding_is_known_by_its_entry() {
+        let symbols = MarkedSymbols::new(&[]);
+        let found = symbols
+            .names()
+            .into_iter()
+            .find(|name| name.contains("embedding"));
+        let search = found.expect("it is looked for");
+        assert!(symbols.decodes(search));
+        let points = symbols.points(search, 16);
+        assert_eq!(points.len(), 1);
+        assert!(!points[0].returns);
+        assert!(symbols.is_called_by_each_worker(points[0].symbol));
+        assert_eq!(
+            symbols.name(points[0].symbol),
+            Some("at::_ops::embedding::call")
+        );
+        let entered = record(&symbols, search, 0, UNKNOWN_TOKENS, 0);
+        assert_eq!(
+            symbols.meaning(&entered).map(|mark| mark.mark),
+            Some(Mark::EmbeddingEntered)
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub mod engine;
 pub mod log;
+pub mod mark_pipe;
 pub mod marks;
 pub mod probe_finder;
 pub mod residency_moments;

@@ -2,6 +2,7 @@
 
 pub mod attribution;
 pub mod given;
+mod passes;
 pub mod phase;
 pub mod reads;
 pub mod segments;

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::stats::Nanos;
 
+use super::passes::same_pass;
+
 /// What an engine does in a part of its run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -119,7 +121,10 @@ pub enum Mark {
         /// The phase that the user gave the symbol.
         phase: Option<Phase>,
     },
-    /// Such a function returned.
+    /// PyTorch looks up an embedding: a forward pass begins. A model with several (of tokens, of positions) does so several
+    /// times in each pass.
+    EmbeddingEntered,
+    /// The function of [`Mark::StepBegan`] returned.
     BeginnerReturned,
     /// Somebody who knows says that a phase begins: the user's line of a log, a script. It lasts until another is given.
     PhaseGiven(Phase),
@@ -135,7 +140,10 @@ impl Mark {
     /// Whether a step begins with it.
     #[must_use]
     pub const fn begins_step(self) -> bool {
-        matches!(self, Self::DecodeEntered { .. } | Self::StepBegan { .. })
+        matches!(
+            self,
+            Self::DecodeEntered { .. } | Self::StepBegan { .. } | Self::EmbeddingEntered
+        )
     }
 }
 
@@ -219,6 +227,7 @@ pub fn unended(marks: &[TimedMark]) -> Option<Unended> {
     let (phase, unended) = match entry.mark {
         Mark::DecodeEntered { phase, .. } => (phase, Unended::WindowEnded),
         Mark::StepBegan { phase } => (phase, Unended::EntryOnly),
+        Mark::EmbeddingEntered => (None, Unended::EntryOnly),
         _ => return None,
     };
     // What the user calls the load is no step.
@@ -293,14 +302,16 @@ fn with_steps(marks: &[TimedMark], first_decode: usize, from_start: bool) -> Vec
     let beginner_ends_step = beginner_ends_step(marks);
     // The segment that the latest decode call begins.
     let mut last_entry = classes.len();
-    for mark in marks.get(first_decode..).unwrap_or_default() {
+    let same_pass = same_pass(marks);
+    for (number, mark) in marks.iter().enumerate().skip(first_decode) {
         let (tokens, named) = match mark.mark {
             Mark::DecodeEntered { tokens, phase } => (tokens, phase),
             Mark::StepBegan { phase } => (None, phase),
             _ => (None, None),
         };
         match mark.mark {
-            Mark::DecodeEntered { .. } | Mark::StepBegan { .. } => {
+            Mark::EmbeddingEntered if same_pass.contains(&number) => {}
+            Mark::DecodeEntered { .. } | Mark::StepBegan { .. } | Mark::EmbeddingEntered => {
                 let phase = named.unwrap_or_else(|| {
                     let kind = decode_phase(
                         tokens,
