@@ -19,8 +19,8 @@ Examples:
   tracer launch --model m.gguf --memory-max 8G -- llama-cli -m m.gguf -n 100
                                        give the engine and its cache 8 GiB
   tracer launch --model m.gguf --out runs/1 -- llama-bench -m m.gguf
-  tracer launch --model m.gguf --phase-line ^READY=idle --rate-line ([0-9.]+)tok/s -- ./my-engine m.gguf
-                                       an engine whose log is not known; quote the expressions in a shell
+  tracer launch --model m.gguf --phase-line '^READY=idle' --rate-line '([0-9.]+)tok/s' -- ./my-engine m.gguf
+                                       an engine whose log is not known: what its lines mean
 
 The engine runs as you, not as root. Its exit status becomes the tracer's. Ctrl-C stops it and still gives a report.";
 
@@ -128,7 +128,9 @@ mod tests {
                     rest = after.split_once(')').map_or("", |(_, after)| after);
                 }
                 plain.push_str(rest);
-                plain.split_whitespace().map(str::to_owned).collect()
+                // Quotes are for the shell; none of the examples has a space in them.
+                let unquoted = |word: &str| word.trim_matches('\'').to_owned();
+                plain.split_whitespace().map(unquoted).collect()
             })
             .collect()
     }
