@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use crate::{
     device_bench::{DeviceTestRequest, run_device_test},
     engine::{self, EngineOptions, LoadMode, RandomModelShape},
+    output::RUNS_FOLDER,
     place::inspect,
     pressure,
     probe::{Requirement, SessionOptions, kernel_release},
@@ -34,9 +35,6 @@ use super::{
     experiment::experiment,
     mark::mark,
 };
-
-/// Where runs go that are given no folder.
-pub const RUNS: &str = "tracer-runs";
 
 /// Executes a command line; returns the status to exit with. Call it before any other thread is started: it
 /// takes over SIGINT and SIGTERM.
@@ -211,7 +209,7 @@ fn default_directory(what: &str) -> PathBuf {
     let time: String = humantime::format_rfc3339_seconds(SystemTime::now())
         .to_string()
         .replace(':', "");
-    PathBuf::from(RUNS).join(format!("{time}-{what}-{}", std::process::id()))
+    PathBuf::from(RUNS_FOLDER).join(format!("{time}-{what}-{}", std::process::id()))
 }
 
 /// Prints the table and says where the record is.

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::{
+    output::RUNS_FOLDER,
     run::{give_mark, only_run},
     stats::phases::given::GivenPhase,
 };
 
-use super::{commands::RUNS, examples};
+use super::examples;
 
 /// Which phase begins, and in which run.
 #[derive(Clone, Debug, Args)]
@@ -29,7 +30,7 @@ pub struct MarkArguments {
 pub fn mark(arguments: MarkArguments) -> anyhow::Result<i32> {
     let run = match arguments.run {
         Some(run) => run,
-        None => only_run(Path::new(RUNS))?,
+        None => only_run(Path::new(RUNS_FOLDER))?,
     };
     give_mark(&run, arguments.phase)?;
     Ok(0)

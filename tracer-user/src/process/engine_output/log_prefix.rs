@@ -78,7 +78,7 @@ mod tests {
         ] {
             let escaped = serde_json::to_string(&format!("{row}\n")).expect("a string");
             for line in [
-                format!("{row}"),
+                row.to_owned(),
                 format!("Jan 02 12:30:10 host llama-bench[4242]: {row}"),
                 format!("Nov  2 02:30:10 host ollama[4242]: {row}"),
                 format!("2026-01-02T12:30:10+0000 host llama-bench[4242]: {row}"),

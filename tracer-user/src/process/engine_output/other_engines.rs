@@ -3,6 +3,7 @@
 mod intervals;
 mod koboldcpp;
 mod lm_studio;
+mod number;
 mod ollama;
 
 use serde_json::{Map, Value};
@@ -66,10 +67,4 @@ impl OtherEngines {
     pub(crate) fn means(&self) -> Option<IntervalMeans> {
         self.intervals.means()
     }
-}
-
-/// A finite number above 0.
-fn positive(text: &str) -> Option<f64> {
-    let value: f64 = text.trim().parse().ok()?;
-    (value.is_finite() && value > 0.0).then_some(value)
 }

@@ -27,6 +27,7 @@
 //!
 //! llama.cpp's `load time` ends when the first evaluation ends its start-up, so it is not the end of reading the file.
 
+mod bench_report;
 mod documents;
 
 use super::{
@@ -217,7 +218,7 @@ impl EngineLogParser {
             .server
             .as_ref()
             .is_none_or(|server| server.reports <= 1);
-        let bench = documents::bench_report(&self.bench);
+        let bench = bench_report::bench_report(&self.bench);
         let [ollama, koboldcpp, lm_studio] = self.others.reports();
         let candidates = [
             (TimingSource::RateLine, self.user_rates.as_ref()),

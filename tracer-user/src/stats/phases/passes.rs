@@ -4,8 +4,6 @@ use std::collections::BTreeSet;
 
 use crate::stats::Nanos;
 
-use super::phase::{Mark, TimedMark};
-
 /// Embeddings of a pass, at most: BERT has three.
 const MOST_EMBEDDINGS: usize = 4;
 
@@ -15,15 +13,9 @@ const FEWEST_PASSES: usize = 3;
 /// The time between two passes is so many times that between two embeddings of one.
 const CLEARLY_LONGER: u64 = 10;
 
-/// Numbers of the marks that go on with a pass instead of beginning one. Calls come in groups where every `n`-th time
+/// Of calls, each with its number and time, the numbers of those that go on with a pass instead of beginning one. Calls come in groups where every `n`-th time
 /// between them is much longer than those between: by the median, since a first pass and a read from a disk are slow.
-pub(super) fn same_pass(marks: &[TimedMark]) -> BTreeSet<usize> {
-    let calls: Vec<(usize, Nanos)> = marks
-        .iter()
-        .enumerate()
-        .filter(|(_, mark)| mark.mark == Mark::EmbeddingEntered)
-        .map(|(number, mark)| (number, mark.time))
-        .collect();
+pub(super) fn same_pass(calls: &[(usize, Nanos)]) -> BTreeSet<usize> {
     let gaps: Vec<u64> = calls
         .windows(2)
         .filter_map(|two| Some(two.get(1)?.1.since(two.first()?.1).unwrap_or(0)))

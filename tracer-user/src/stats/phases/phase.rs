@@ -302,7 +302,13 @@ fn with_steps(marks: &[TimedMark], first_decode: usize, from_start: bool) -> Vec
     let beginner_ends_step = beginner_ends_step(marks);
     // The segment that the latest decode call begins.
     let mut last_entry = classes.len();
-    let same_pass = same_pass(marks);
+    let embeddings: Vec<(usize, Nanos)> = marks
+        .iter()
+        .enumerate()
+        .filter(|(_, mark)| mark.mark == Mark::EmbeddingEntered)
+        .map(|(number, mark)| (number, mark.time))
+        .collect();
+    let same_pass = same_pass(&embeddings);
     for (number, mark) in marks.iter().enumerate().skip(first_decode) {
         let (tokens, named) = match mark.mark {
             Mark::DecodeEntered { tokens, phase } => (tokens, phase),

@@ -14,7 +14,7 @@ use regex_lite::Regex;
 
 use crate::process::engine_output::engine_timings::IntervalMeans;
 
-use super::{ollama::milliseconds, positive};
+use super::{number::positive, ollama::milliseconds};
 
 /// Form of a mean, and what its interval is.
 const MEANS: [(&str, &str); 2] = [

@@ -18,7 +18,7 @@ use crate::process::engine_output::{
     timing_line::{self, Work},
 };
 
-use super::positive;
+use super::number::positive;
 
 static SUMMARY: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let part = |name: &str, key: &str| {

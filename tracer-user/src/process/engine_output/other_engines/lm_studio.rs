@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use crate::process::engine_output::{engine_timings::RequestTimings, report::Report};
 
-use super::positive;
+use super::number::positive;
 
 /// What LM Studio has said.
 #[derive(Debug, Default)]

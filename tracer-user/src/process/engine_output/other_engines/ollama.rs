@@ -18,7 +18,7 @@ use crate::process::engine_output::{
     timing_line::Work,
 };
 
-use super::positive;
+use super::number::positive;
 
 /// Durations are printed to the nanosecond, or cut by who shows them; half a millisecond is less than any rate's rounding.
 const TIME_STEP_MILLISECONDS: f64 = 1.0;
