@@ -5,8 +5,13 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use tests::{
-    disk::FileSystem, model_file::ModelFile, plan::ReadPlan, reader::ReadMode,
-    reference::has_helper, run_record::RunRecord, tracer::TracerCall,
+    disk::FileSystem,
+    model_file::ModelFile,
+    plan::ReadPlan,
+    reader::ReadMode,
+    reference::has_helper,
+    run_record::RunRecord,
+    tracer::{TracerCall, binary},
 };
 
 use crate::ground::{Case, Ground, case};
@@ -27,6 +32,18 @@ pub fn cases() -> Vec<Case> {
         }),
         case("marks::no_record_no_phase", |ground, _| {
             no_record_no_phase(ground)
+        }),
+        case("marks::pytorchs_embedding_begins_a_step", |ground, _| {
+            pytorchs_embedding_begins_a_step(ground)
+        }),
+        case("marks::lines_that_the_user_knows", |ground, _| {
+            lines_that_the_user_knows(ground)
+        }),
+        case("marks::a_script_says_what_begins", |ground, _| {
+            a_script_says_what_begins(ground)
+        }),
+        case("marks::the_log_of_an_attached_engine", |ground, _| {
+            the_log_of_an_attached_engine(ground)
         }),
     ]
 }
@@ -213,6 +230,212 @@ fn no_record_no_phase(ground: &Ground) -> Result<()> {
         "{} {}",
         record.value("reads")?,
         record.value("cache")?
+    );
+    Ok(())
+}
+
+fn pytorchs_embedding_begins_a_step(ground: &Ground) -> Result<()> {
+    let record = engine(
+        ground,
+        &["--steps", "3", "--prompt", "1", "--embedding"],
+        &[],
+    )?;
+    if !has_helper("get_attach_cookie")? {
+        return no_step_is_claimed(&record);
+    }
+    let found = steps(&record)?;
+    let expected = ["prompt", "generation", "generation", "unended_step"]
+        .map(|phase| (phase.to_owned(), None));
+    ensure!(found == expected, "the steps are {found:?}");
+    let found = phases(&record)?;
+    ensure!(
+        found.first().is_some_and(|phase| phase == "load")
+            && found.last().is_some_and(|phase| phase == "unended_step"),
+        "the phases are {found:?}"
+    );
+    for step in 0..3 {
+        let milliseconds = record.number(&format!("tokens.{step}.duration_s"))? * 1e3;
+        ensure!(
+            milliseconds >= STEP_MILLISECONDS,
+            "step {step} took {milliseconds} ms, and the engine sleeps {STEP_MILLISECONDS} ms in it"
+        );
+    }
+    for member in [
+        "duration_s",
+        "reads",
+        "read_bytes",
+        "faults",
+        "waits.stall_s",
+    ] {
+        ensure!(
+            record.is_null(&format!("tokens.3.{member}"))?,
+            "the last step has no end, and its {member} is {}",
+            record.value(&format!("tokens.3.{member}"))?
+        );
+    }
+    record.text("tokens.3.unended")?;
+    ensure!(
+        record.text("marks.calls.0.symbol")? == "at::_ops::embedding::call"
+            && record.count("marks.calls.0.calls")? == 4,
+        "the calls are {}",
+        record.value("marks.calls")?
+    );
+    Ok(())
+}
+
+/// A shell as the engine, which leaves the model alone.
+fn shell(ground: &Ground, script: &str, options: &[(&str, &str)]) -> Result<RunRecord> {
+    let disk = ground.disk(FileSystem::Ext4)?;
+    let model = ModelFile::contiguous(&disk, "model", FILE_BYTES)?;
+    let mut call = TracerCall::launch(&ground.scratch, model.path())?;
+    for (option, value) in options {
+        call = call.option(option, value);
+    }
+    let run = call.directory().to_owned();
+    let tracer = binary()?;
+    let run = call
+        .engine(
+            Path::new("/bin/sh"),
+            &[
+                "-c".as_ref(),
+                script.as_ref(),
+                run.as_os_str(),
+                tracer.as_os_str(),
+            ],
+        )
+        .run()?;
+    run.finished.succeeded().context("the script")?;
+    ensure!(
+        !run.directory.join("mark").exists(),
+        "the pipe is left behind"
+    );
+    run.record()
+}
+
+fn given(record: &RunRecord) -> Result<Vec<(String, String)>> {
+    let marks = record.value("given_marks")?.as_array();
+    let marks = marks.context("given_marks is no list")?.iter();
+    marks
+        .map(|mark| {
+            let text = |member: &str| {
+                let text = mark.get(member).and_then(Value::as_str);
+                Ok(text.context("a mark without it")?.to_owned())
+            };
+            let uncertainty = mark.get("uncertainty_s").and_then(Value::as_f64);
+            ensure!(
+                uncertainty.is_some_and(|seconds| (0.0..5.0).contains(&seconds)),
+                "how certain is the time of {mark}?"
+            );
+            Ok((text("phase")?, text("by")?))
+        })
+        .collect()
+}
+
+fn lines_that_the_user_knows(ground: &Ground) -> Result<()> {
+    let script = "echo weights READY; sleep 0.1; echo go; sleep 0.2; echo 'ran at 12.5 per s'; echo 'old: 3.1 tok/s'";
+    let options = [
+        ("--phase-line", "READY$=idle"),
+        ("--phase-line", "^go=generation"),
+        ("--rate-line", "at ([0-9.]+) per s"),
+    ];
+    let record = shell(ground, script, &options)?;
+    let found = phases(&record)?;
+    ensure!(
+        found == ["load", "idle", "generation"],
+        "the phases are {found:?}"
+    );
+    let milliseconds = record.number("phases.1.duration_s")? * 1e3;
+    ensure!(
+        (90.0..2000.0).contains(&milliseconds),
+        "it was idle for {milliseconds} ms"
+    );
+    let found = given(&record)?;
+    let expected = ["idle", "generation"].map(|phase| (phase.to_owned(), "phase_line".to_owned()));
+    ensure!(found == expected, "the marks are {found:?}");
+    ensure!(
+        record.number("engine.tokens_per_s")? == 12.5
+            && record.text("engine.source")? == "rate_line"
+            && record.text("marks.source")? == "given",
+        "the engine said {}",
+        record.value("engine")?
+    );
+    // Without the expression the rate in the log is not understood, and that is said.
+    let record = shell(ground, script, &[])?;
+    ensure!(
+        record.is_null("engine.tokens_per_s")?,
+        "a rate was invented"
+    );
+    let notes = record.value("notes")?.to_string();
+    ensure!(
+        notes.contains("'tok/s' in a form that is not known; see --rate-line"),
+        "the notes are {notes}"
+    );
+    Ok(())
+}
+
+fn a_script_says_what_begins(ground: &Ground) -> Result<()> {
+    let script = "echo prompt > $0/mark; sleep 0.1; $1 mark generation --run $0; sleep 0.1; echo nonsense > $0/mark; echo end > $0/mark";
+    let record = shell(ground, script, &[])?;
+    let found = given(&record)?;
+    let expected = [
+        ("prompt", "pipe"),
+        ("generation", "command"),
+        ("end", "pipe"),
+    ]
+    .map(|(phase, by)| (phase.to_owned(), by.to_owned()));
+    ensure!(found == expected, "the marks are {found:?}");
+    let found = phases(&record)?;
+    ensure!(
+        found.starts_with(&[
+            "load".to_owned(),
+            "prompt".to_owned(),
+            "generation".to_owned()
+        ]),
+        "the phases are {found:?}"
+    );
+    let notes = record.value("notes")?.to_string();
+    ensure!(
+        notes.contains("nonsense"),
+        "a line that is no mark is not said: {notes}"
+    );
+    Ok(())
+}
+
+fn the_log_of_an_attached_engine(ground: &Ground) -> Result<()> {
+    let disk = ground.disk(FileSystem::Ext4)?;
+    let model = ModelFile::contiguous(&disk, "model", FILE_BYTES)?;
+    let log = ground.scratch.fresh_path("engine.log");
+    std::fs::write(&log, "[ Prompt: 1.0 t/s | Generation: 1.0 t/s ]\n")?;
+    let script = "while ! [ -p $1/mark ]; do sleep 0.01; done; sleep 0.3; echo go >> $0; echo '[ Prompt: 20.1 t/s | Generation: 9.9 t/s ]' >> $0; sleep 0.3";
+    // The run's folder is known before the process is.
+    let mut call = TracerCall::bare(&ground.scratch, &["attach"])?;
+    let run = call.directory().to_owned();
+    let mut process = std::process::Command::new("sh")
+        .args([
+            "-c".as_ref(),
+            script.as_ref(),
+            log.as_os_str(),
+            run.as_os_str(),
+        ])
+        .spawn()?;
+    call = call
+        .option("--out", &run)
+        .option("--pid", process.id().to_string())
+        .option("--model", model.path())
+        .option("--log", &log)
+        .option("--phase-line", "^go$=generation");
+    let traced = call.run();
+    process.wait()?;
+    let record = traced?.record()?;
+    ensure!(
+        record.number("engine.tokens_per_s")? == 9.9,
+        "the engine said {}: what was in the log before does not count",
+        record.value("engine")?
+    );
+    let found = given(&record)?;
+    ensure!(
+        found == [("generation".to_owned(), "phase_line".to_owned())],
+        "the marks are {found:?}"
     );
     Ok(())
 }

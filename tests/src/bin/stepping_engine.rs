@@ -25,6 +25,9 @@ struct Arguments {
     /// Call `a_step_of_our_own` for the steps of the generation.
     #[arg(long)]
     own_symbol: bool,
+    /// Begin each step, the prompt too, as PyTorch does: with a call that returns before the work is done.
+    #[arg(long)]
+    embedding: bool,
 }
 
 /// `struct llama_batch` of llama.cpp's `include/llama.h`, which is passed by value.
@@ -85,9 +88,24 @@ extern "C" fn a_step_of_our_own(milliseconds: u64) -> i32 {
     black_box(0)
 }
 
+/// `at::_ops::embedding::call` of PyTorch 1.13.
+#[inline(never)]
+#[unsafe(export_name = "_ZN2at4_ops9embedding4callERKNS_6TensorES4_lbb")]
+extern "C" fn embedding(tensor: u64) -> u64 {
+    black_box(tensor)
+}
+
 fn main() {
     let arguments = Arguments::parse();
     let milliseconds = arguments.step_milliseconds;
+    if arguments.embedding {
+        work(milliseconds);
+        for _ in 0..=arguments.steps {
+            embedding(1);
+            work(milliseconds);
+        }
+        return;
+    }
     // A fitting pass first, as llama.cpp does: the last one counts.
     llama_model_load_from_file(milliseconds);
     llama_model_load_from_file(milliseconds);

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     pressure::{BalloonSize, MemoryLimits},
+    process::{PhaseLine, RateLine},
     run::{ConditionsRequest, NamedSymbol},
 };
 
@@ -50,6 +51,8 @@ pub enum Command {
     /// Check figures that were taken from a recording of blktrace: shows what comes out when each read is counted once,
     /// twice, three times, and which way gives the figures that you have.
     Audit(AuditArguments),
+    /// Say which phase begins, to a run that goes on; a script can write it into the run's pipe as well.
+    Mark(super::mark::MarkArguments),
     /// Make many runs and compare them: memory sizes, models, threads, each repeated in random order.
     Experiment(super::experiment::ExperimentArguments),
     /// Measure how fast the disk of a model's file reads this file, and what the order of a run's reads costs there.
@@ -113,6 +116,14 @@ pub struct TraceArguments {
     /// =PHASE it begins that phase instead: load, idle, warm-up, prompt, generation, mixed. Can be given several times.
     #[arg(long = "mark", value_name = "SYMBOL[=PHASE]")]
     pub marks: Vec<NamedSymbol>,
+    /// A line of the engine's log that says that a phase begins: a regular expression, then = and load, idle, warm-up, prompt,
+    /// generation, mixed, end, or step for a decode step. Can be given several times.
+    #[arg(long = "phase-line", value_name = "REGEX=PHASE")]
+    pub phase_lines: Vec<PhaseLine>,
+    /// A line of the engine's log that states generated tokens per second: a regular expression with one group, around the
+    /// number. Of several lines the last counts. Can be given several times.
+    #[arg(long = "rate-line", value_name = "REGEX")]
+    pub rate_lines: Vec<RateLine>,
     /// Only count page-cache events, instead of recording each and every wait: no figures of the page cache by
     /// tensor or step, no stalls, less overhead.
     #[arg(long)]
@@ -218,6 +229,9 @@ pub struct AttachArguments {
     /// A file of the model [default: the GGUF and safetensors files that the process has mapped or open].
     #[arg(long, value_name = "FILE")]
     pub model: Vec<PathBuf>,
+    /// The engine's log, a file or a pipe: rates and phases are taken from what is written to it from now on.
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
     /// Stop after this time, such as 30s or 5m [default: at the end of the process]. Ctrl-C stops earlier, with
     /// a report that is marked as partial.
     #[arg(long, value_name = "TIME", value_parser = super::size::duration)]

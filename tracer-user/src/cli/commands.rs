@@ -11,9 +11,11 @@ use anyhow::Context as _;
 use crate::{
     device_bench::{DeviceTestRequest, run_device_test},
     engine::{self, EngineOptions, LoadMode, RandomModelShape},
+    output::RUNS_FOLDER,
     place::inspect,
     pressure,
     probe::{Requirement, SessionOptions, kernel_release},
+    process::UserLines,
     report,
     run::{
         AttachOptions, AttachTarget, DemoOptions, FinishedRun, LaunchOptions, TraceOptions,
@@ -32,6 +34,7 @@ use super::{
     choose_process::{Chosen, choose_process},
     doctor::examine,
     experiment::experiment,
+    mark::mark,
 };
 
 /// What clap exits with where the command line is wrong.
@@ -51,6 +54,7 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<i32> {
         Command::Audit(arguments) => audit(&arguments),
         Command::Device(arguments) => device(arguments),
         Command::Doctor(arguments) => doctor(&arguments),
+        Command::Mark(arguments) => mark(arguments),
         Command::Demo(arguments) => demo(arguments),
         Command::Experiment(arguments) => experiment(arguments),
         Command::Engine(arguments) => engine(arguments),
@@ -84,6 +88,7 @@ fn attach(arguments: AttachArguments) -> anyhow::Result<i32> {
     let options = AttachOptions {
         target,
         models: arguments.model,
+        log: arguments.log,
         duration: arguments.duration,
         trace: trace_options(arguments.trace, "attach"),
     };
@@ -205,6 +210,10 @@ fn trace_options(arguments: TraceArguments, what: &str) -> TraceOptions {
             measure_overhead: arguments.measure_overhead,
         },
         marks: arguments.marks,
+        lines: UserLines {
+            phases: arguments.phase_lines,
+            rates: arguments.rate_lines,
+        },
         read_list: !arguments.no_read_list,
     }
 }
@@ -214,7 +223,7 @@ fn default_directory(what: &str) -> PathBuf {
     let time: String = humantime::format_rfc3339_seconds(SystemTime::now())
         .to_string()
         .replace(':', "");
-    PathBuf::from("tracer-runs").join(format!("{time}-{what}-{}", std::process::id()))
+    PathBuf::from(RUNS_FOLDER).join(format!("{time}-{what}-{}", std::process::id()))
 }
 
 /// Prints the table and says where the record is.

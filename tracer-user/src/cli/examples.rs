@@ -22,6 +22,9 @@ Examples:
   tracer launch --model m.gguf --out runs/1 -- ./start-my-server.sh
                                        goes on while what the script started has the model open
   tracer launch --until-exit --model m.gguf -- ./start-my-server.sh
+  tracer launch --model m.gguf --out runs/1 -- llama-bench -m m.gguf
+  tracer launch --model m.gguf --phase-line '^READY=idle' --rate-line '([0-9.]+)tok/s' -- ./my-engine m.gguf
+                                       an engine whose log is not known: what its lines mean
 
 The engine runs as you, not as root. Its exit status becomes the tracer's. Ctrl-C stops it and still gives a report.";
 
@@ -33,10 +36,21 @@ Examples:
   tracer attach --pid 4242             until the process ends, or Ctrl-C
   tracer attach --name ollama          the process that ollama started and that has the model
   tracer attach --container 3f9a1c52   by the id that docker ps prints
+  tracer attach --pid 4242 --log /var/log/engine.log
+                                       with rates and phases from what it writes to its log
   tracer attach --pid 4242 --model /models/m-00001-of-00003.gguf --out runs/2
 
 Without --pid, --name and --container, and where nobody can be asked, the list is printed and the status is 2.
 The process is not stopped, changed or slowed down on purpose; when the tracer ends, it goes on as before.";
+
+/// `tracer mark --help`.
+pub const MARK: &str = "\
+Examples:
+  tracer mark generation               in the only run that goes on
+  tracer mark end --run runs/1
+
+The same without the tracer, from any script, as any user who may enter the folder:
+  echo generation > runs/1/mark";
 
 /// `tracer demo --help`.
 pub const DEMO: &str = "\
@@ -122,7 +136,9 @@ mod tests {
                     rest = after.split_once(')').map_or("", |(_, after)| after);
                 }
                 plain.push_str(rest);
-                plain.split_whitespace().map(str::to_owned).collect()
+                // Quotes are for the shell; none of the examples has a space in them.
+                let unquoted = |word: &str| word.trim_matches('\'').to_owned();
+                plain.split_whitespace().map(unquoted).collect()
             })
             .collect()
     }

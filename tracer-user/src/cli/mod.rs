@@ -8,6 +8,7 @@ mod console;
 mod doctor;
 mod examples;
 mod experiment;
+mod mark;
 mod size;
 
 pub use arguments::Arguments;

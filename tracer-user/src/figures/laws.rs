@@ -17,6 +17,8 @@ const NO_FIGURES: &[&str] = &[
     "/schema_version",
     "/exit/",
     "/engine/buffers/",
+    "/engine/requests/",
+    "/given_marks/",
     "/model/files/",
     "/reads/sizes/",
     "/gaps/distances/",
@@ -126,6 +128,9 @@ fn every_figure_is_its_member_and_every_number_is_a_figure() {
     value["pressure"]["cgroup"] = serde_json::json!({
         "version": 2, "limit_bytes": 1, "high_bytes": 2, "peak_bytes": 3, "oom_kills": 4,
         "workingset_refault_file": 5
+    });
+    value["engine"]["intervals"] = serde_json::json!({
+        "interval": "some", "count": 6, "tokens_per_s": 7.5, "lowest_tokens_per_s": 8.5, "highest_tokens_per_s": 9.5
     });
     let record: RunRecord = serde_json::from_value(value.clone()).expect("numbers only");
     let mut known = BTreeSet::from(["/pressure/cgroup/version".to_owned()]);

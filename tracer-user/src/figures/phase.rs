@@ -106,6 +106,7 @@ pub fn meaning(phase: &str) -> &'static str {
         "generation" => "one token a step",
         "mixed" => "several requests at once",
         "inference" => "prompt and generation, which no mark tells apart",
+        "unended_step" => "the last step and what came after it: nothing says when it ended",
         "end" => "after the last decode call",
         _ => "nothing marked what the engine did",
     }

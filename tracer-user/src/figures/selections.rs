@@ -147,6 +147,7 @@ pub static RUN_DETAILS: &[(&str, &[&Figure<RunRecord>])] = &[
             &engine::PROMPT_TOKENS,
             &engine::EVAL_S,
             &engine::EVAL_TOKENS,
+            &engine::INTERVAL_TOKENS_PER_S,
             &engine::USER_S,
             &engine::SYSTEM_S,
         ],

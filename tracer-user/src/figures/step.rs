@@ -2,10 +2,12 @@
 
 use crate::schema::TokenRecord;
 
-use super::{definition::figures, reads::NO_SECTORS};
+use super::definition::figures;
 
-const NO_TRACEPOINT: &str = "no `mm_filemap_fault`";
-const NO_WAITS: &str = "waits not observed";
+const NO_TRACEPOINT: &str = "no `mm_filemap_fault`; step without a known end";
+const NO_WAITS: &str = "waits not observed; step without a known end";
+const UNENDED: &str = "step without a known end";
+const NO_SECTORS: &str = "no sectors; step without a known end";
 
 figures! {
     /// Figures of a step, in the order of `run.json`.
@@ -20,7 +22,7 @@ figures! {
     START_S, "start_s", "start", Seconds, Stream, null: "",
         "entry of the decode call, seconds from the opening of the gate",
         |step| step.start_s;
-    DURATION_S, "duration_s", "time", Seconds, Stream, null: "",
+    DURATION_S, "duration_s", "time", Seconds, Stream, null: UNENDED,
         "to the entry of the next one; the last of a request to its return",
         |step| step.duration_s;
     READS, "reads", "reads", Count, Stream, null: NO_SECTORS,
@@ -35,10 +37,10 @@ figures! {
     FAULTS, "faults", "faults", Count, Stream, null: NO_TRACEPOINT,
         "page faults on the model",
         |step| step.faults;
-    REFAULTED_BYTES, "refaulted_bytes", "refaulted", Bytes, Stream, null: "not observed",
+    REFAULTED_BYTES, "refaulted_bytes", "refaulted", Bytes, Stream, null: "not observed; step without a known end",
         "bytes that entered the page cache after an eviction seen in this run",
         |step| step.refaulted_bytes;
-    STALL_S, "waits.stall_s", "stalled", Seconds, Stream, null: "as of phases",
+    STALL_S, "waits.stall_s", "stalled", Seconds, Stream, null: "as of phases; step without a known end",
         "time in which at least one thread waited for a folio of the model: union over threads",
         |step| step.waits.stall_s;
     STALL_THREADS_S, "waits.stall_threads_s", "threads in folio waits", Seconds, Stream, null: "as `stall_s`",
@@ -50,13 +52,13 @@ figures! {
     RECLAIM_THREADS_S, "waits.reclaim_threads_s", "in reclaim", Seconds, Stream, null: NO_WAITS,
         "as of phases",
         |step| step.waits.reclaim_threads_s;
-    LOCK_THREADS_S, "waits.lock_threads_s", "in locks", Seconds, Stream, null: "waits or faults not observed",
+    LOCK_THREADS_S, "waits.lock_threads_s", "in locks", Seconds, Stream, null: "waits or faults not observed; step without a known end",
         "as of phases",
         |step| step.waits.lock_threads_s;
     NEED_BYTES, "need_bytes", "needed", Bytes, UserSpace, null: "a warm-up; several tokens, where it is a range; the headers do not say",
         "bytes of the tensors and experts that a step with so many tokens uses",
         |step| step.need_bytes;
-    NEED_FACTOR, "need_factor", "read / needed", Factor, Stream, null: "no sectors, need null",
+    NEED_FACTOR, "need_factor", "read / needed", Factor, Stream, null: "no sectors, need null; step without a known end",
         "bytes read in the step / bytes that it needs: 0 where all of it was in memory, 1 where each was read",
         |step| step.need_factor;
 }

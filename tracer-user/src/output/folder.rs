@@ -15,6 +15,9 @@ use crate::{
 
 use super::whole_file::write_whole_file;
 
+/// Where runs go that are given no folder.
+pub const RUNS_FOLDER: &str = "tracer-runs";
+
 /// The record of the run.
 const RECORD: &str = "run.json";
 /// The record of an old trace.

@@ -3,5 +3,5 @@
 mod folder;
 mod whole_file;
 
-pub use folder::{AUDIT_RECORD, RunDirectory, TRACE_RECORD};
+pub use folder::{AUDIT_RECORD, RUNS_FOLDER, RunDirectory, TRACE_RECORD};
 pub use whole_file::write_whole_file;

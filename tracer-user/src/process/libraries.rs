@@ -122,7 +122,7 @@ impl From<io::Error> for Fault {
 /// Functions of these names that the file defines, each with its offset in the file, where a uprobe can be set.
 ///
 /// Names are compared as they are in the symbol table (C++ names mangled); a version after `@` is left out of the
-/// comparison. A name may come with several offsets (versions of it, or static functions of several objects), in
+/// comparison. A wanted name that ends with `*` is the beginning of one: a mangled name up to its parameters. A name may come with several offsets (versions of it, or static functions of several objects), in
 /// ascending order; names come in the order of `wanted`. Resolvers of indirect functions are left out: a uprobe there
 /// would fire once. `.symtab` is searched only for names that `.dynsym` does not define.
 ///
@@ -282,9 +282,17 @@ fn name_index(at: u32, names: &[u8], wanted: &[(usize, &str)]) -> Option<usize> 
     wanted
         .iter()
         .find(|(_, wanted)| {
-            name.strip_prefix(wanted.as_bytes())
-                .and_then(<[u8]>::first)
-                .is_some_and(|&end| end == 0 || end == b'@')
+            let Some(beginning) = wanted.strip_suffix('*') else {
+                let rest = name.strip_prefix(wanted.as_bytes());
+                return rest
+                    .and_then(<[u8]>::first)
+                    .is_some_and(|&end| end == 0 || end == b'@');
+            };
+            // A compiler puts parts of a function aside, under its name and a point.
+            name.strip_prefix(beginning.as_bytes()).is_some_and(|rest| {
+                let ends = |byte: &&u8| matches!(byte, 0 | b'@' | b'.');
+                rest.iter().find(ends).is_some_and(|end| *end != b'.')
+            })
         })
         .map(|(index, _)| *index)
 }

@@ -26,13 +26,16 @@ pub use child_setup::SetupStep;
 pub use command_model::{CommandModelError, models_of_command};
 pub use engine_output::buffer_lines::{BufferLine, BufferPurpose, BufferSize, BufferSizes};
 pub use engine_output::engine_mark::{Certainty, EngineMark, MarkKind};
+pub use engine_output::engine_timings::{
+    EngineTimings, IntervalMeans, RateDisagreement, RequestTimings, TimingSource, WorkKind,
+};
+pub use engine_output::follow::Followed;
 pub use engine_output::output::{
     LONGEST_PIECE_BYTES, OutputLine, OutputReport, OutputStream, monotonic_nanos,
 };
 pub use engine_output::request_line::{ActiveRequests, RequestMark, RequestSlot};
-pub use engine_output::timings::{
-    EngineLogParser, EngineTimings, RateDisagreement, TimingSource, WorkKind,
-};
+pub use engine_output::timings::EngineLogParser;
+pub use engine_output::user_lines::{PhaseLine, RateLine, UserLines};
 pub use exit::{EngineExit, ExitKind};
 pub use family::Family;
 pub use in_use::{

@@ -1,14 +1,15 @@
 //! `tracer attach`: trace a process that runs already, and leave it as it was.
 
-use std::{path::PathBuf, time::Duration};
+use std::{fs::File, path::PathBuf, time::Duration};
 
+use anyhow::{Context as _, bail};
 use tokio::time;
 
 use crate::{
     output::RunDirectory,
     place::Subject,
     probe::Session,
-    process::{Caller, ObservedProcess, SignalWatch},
+    process::{Caller, Followed, ObservedProcess, SignalWatch},
     schema::ExitRecord,
 };
 
@@ -28,6 +29,8 @@ pub struct AttachOptions {
     pub target: AttachTarget,
     /// A file of each model; empty: those that the process has mapped or open.
     pub models: Vec<PathBuf>,
+    /// The engine's log, from its present end on.
+    pub log: Option<PathBuf>,
     /// How long; None: to the end of the process.
     pub duration: Option<Duration>,
     pub trace: TraceOptions,
@@ -49,6 +52,15 @@ pub async fn run_attach(
         models,
         mut notes,
     } = target::find(&options.target, &options.models)?;
+    let lines = &options.trace.lines;
+    if options.log.is_none() && !(lines.phases.is_empty() && lines.rates.is_empty()) {
+        bail!("--phase-line and --rate-line need the engine's log: name it with --log");
+    }
+    let log_file = options
+        .log
+        .as_ref()
+        .map(|path| File::open(path).with_context(|| format!("cannot read {}", path.display())))
+        .transpose()?;
     let subject = Subject::open(models)?;
     let tables = kernel_tables(&subject)?;
     let directory = RunDirectory::create(&options.trace.directory, &caller)?;
@@ -71,6 +83,11 @@ pub async fn run_attach(
         process.pid(),
         process.identity().command_name
     );
+    let log = opened.log.clone();
+    let followed = log_file
+        .map(|file| Followed::start(file, move |line| log.line(&line)))
+        .transpose()
+        .context("cannot follow the log")?;
     let mut watch = EngineWatch::of_process(process, family)?;
     for process_id in &watch.process_ids {
         opened.shared.process(*process_id);
@@ -104,8 +121,17 @@ pub async fn run_attach(
         }
     };
     let faults_after = watch.faults();
+    let (log, opened_nanos) = (opened.log.clone(), opened.opened_nanos());
+    let has_log = followed.is_some();
+    // Reads what is there, so that its marks are in the figures.
+    drop(followed);
     let (mut record, directory, caller) = opened.finish(&mut watch, "attach", command).await?;
     record.notes.extend(notes);
+    if has_log {
+        let (said, notes) = log.engine(opened_nanos);
+        record.engine = said;
+        record.notes.extend(notes);
+    }
     record.notes.push(
         "attached to a running process: what it read before the window is in none of the figures"
             .to_owned(),

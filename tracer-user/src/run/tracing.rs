@@ -1,6 +1,7 @@
 //! What launch and attach have in common: preflight, the session, the watch, the record.
 
 use std::{
+    io,
     path::PathBuf,
     time::{Duration, SystemTime},
 };
@@ -13,9 +14,9 @@ use crate::{
     output::RunDirectory,
     place::{ModelPieces, Subject, SubjectFile},
     probe::{Requirement, RequirementState, Session, SessionOptions, kernel_release, requirements},
-    process::{Caller, ReceivedSignal, SignalWatch},
+    process::{Caller, ReceivedSignal, SignalWatch, UserLines},
     report,
-    schema::{MachineRecord, RunRecord, SCHEMA_VERSION},
+    schema::{GivenMarkRecord, MachineRecord, RunRecord, SCHEMA_VERSION},
     stats::pages::events::TouchEvents,
 };
 
@@ -29,7 +30,9 @@ use super::{
         window_reads::{self, WindowReads},
     },
     watch::{
-        engine::{EngineWatch, SharedLog},
+        engine::EngineWatch,
+        log::SharedLog,
+        mark_pipe::MarkPipe,
         marks::{MarkedSymbols, NamedSymbol, SharedMarks},
         probe_finder::ProbeFinder,
         residency_moments::residency_now,
@@ -45,6 +48,8 @@ pub struct TraceOptions {
     pub session: SessionOptions,
     /// Functions of the engine that mark its phases, beside those that are known.
     pub marks: Vec<NamedSymbol>,
+    /// What the user knows of the engine's log.
+    pub lines: UserLines,
     /// Write the list of reads.
     pub read_list: bool,
 }
@@ -124,6 +129,8 @@ pub(super) struct Prepared {
 
 /// A window with what was seen before it.
 pub(super) struct Opened {
+    // First, so that it is gone before an empty folder is removed.
+    marks: Result<MarkPipe, io::Error>,
     pub caller: Caller,
     pub subject: Subject,
     pub directory: RunDirectory,
@@ -199,12 +206,14 @@ impl Prepared {
         };
         let started_at = SystemTime::now();
         let window = Window::open(self.session, stream, self.subject.disks.clone(), requests)?;
+        let marks = MarkPipe::make(self.directory.path(), &self.caller, shared.clone());
         Ok(Opened {
+            marks,
             caller: self.caller,
             subject: self.subject,
             directory: self.directory,
             signals: self.signals,
-            log: SharedLog::new(shared.clone()),
+            log: SharedLog::new(shared.clone(), self.options.lines),
             shared,
             finder,
             window,
@@ -240,6 +249,13 @@ impl Opened {
         command: Vec<String>,
     ) -> anyhow::Result<(RunRecord, RunDirectory, Caller)> {
         watch.sample(&self.log, &self.subject, self.window.opened_nanos());
+        let opened = self.window.opened_nanos();
+        let mark_note = match self.marks {
+            Ok(pipe) => pipe.end(),
+            Err(error) => Some(format!(
+                "the run's folder has no pipe for marks: {error}; `tracer mark` could not be used"
+            )),
+        };
         let mut closed = self.window.close().await?;
         let reads = closed
             .stream
@@ -279,8 +295,32 @@ impl Opened {
         record
             .notes
             .extend(self.subject.files.iter().filter_map(SubjectFile::replaced));
+        record.notes.extend(mark_note);
+        add_given_marks(&mut record, &self.shared, opened);
         Ok((record, self.directory, self.caller))
     }
+}
+
+/// The phases that were given.
+fn add_given_marks(record: &mut RunRecord, shared: &SharedMarks, opened_nanos: u64) {
+    let (given, count) = shared.given();
+    if given.len() as u64 != count {
+        record.notes.push(format!(
+            "{count} phases were given; the record lists the first {}",
+            given.len()
+        ));
+    }
+    let seconds = |nanos: u64| nanos as f64 / 1e9;
+    let marks: Vec<_> = given
+        .iter()
+        .map(|mark| GivenMarkRecord {
+            phase: mark.phase.name().to_owned(),
+            by: mark.by.name().to_owned(),
+            at_s: seconds(mark.at.0.saturating_sub(opened_nanos)),
+            uncertainty_s: seconds(mark.uncertainty_nanos),
+        })
+        .collect();
+    record.given_marks = Some(marks).filter(|marks| !marks.is_empty());
 }
 
 /// Writes the record; a folder that cannot be written any more does not take the figures away.

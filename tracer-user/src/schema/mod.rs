@@ -36,18 +36,19 @@ pub use of_model::identity::{ExpertsRecord, ModelFileRecord, ModelIdentity};
 pub use of_model::model::{CacheRecord, ModelRecord};
 pub use of_model::reads::{GapsRecord, ReadsRecord};
 pub use of_run::course::{
-    BufferRecord, CgroupPointRecord, MemoryPointRecord, ProcessPointRecord, ResidencyPointRecord,
-    SystemPointRecord,
+    BufferRecord, CgroupPointRecord, GivenMarkRecord, MemoryPointRecord, ProcessPointRecord,
+    ResidencyPointRecord, SystemPointRecord,
 };
 pub use of_run::device::{DeviceRecord, TimeRecord};
+pub use of_run::engine::{EngineRecord, IntervalsRecord, RequestRecord};
 pub use of_run::machine::MachineRecord;
 pub use of_run::process::{
     MappingRecord, MappingsRecord, PeakMemoryRecord, ProcessRecord, RollupRecord,
 };
 pub use of_run::read_list::ReadListRecord;
 pub use of_run::run::{
-    CgroupRecord, EngineRecord, ExitRecord, LossRecord, MemoryRecord, OverheadRecord,
-    PressureRecord, ProgramOverhead, RunRecord, SCHEMA_VERSION,
+    CgroupRecord, ExitRecord, LossRecord, MemoryRecord, OverheadRecord, PressureRecord,
+    ProgramOverhead, RunRecord, SCHEMA_VERSION,
 };
 
 // Where a figure of `stats` is a member as it is, there is one type for both.

@@ -50,4 +50,16 @@ figures! {
     LOAD_END_S, "engine.load_end_s", "load's end by the log", Seconds, Engine, null: NOT_PRINTED,
         "arrival of the line that marks the end of loading − opening of the gate. Of several lines the most certain, of equals the last",
         |run| run.engine.load_end_s;
+    INTERVAL_TOKENS_PER_S, "engine.intervals.tokens_per_s", "tok/s, mean of intervals", PerSecond, Engine, null: "the engine prints no means over intervals; `attach` without a log",
+        "mean of the means that the engine printed over intervals with generation; part of an interval may be idle, so it is no rate of a request",
+        |run| run.engine.intervals.as_ref()?.tokens_per_s;
+    LOWEST_INTERVAL, "engine.intervals.lowest_tokens_per_s", "slowest interval", PerSecond, Engine, null: "as `intervals.tokens_per_s`",
+        "the lowest of them",
+        |run| run.engine.intervals.as_ref()?.lowest_tokens_per_s;
+    HIGHEST_INTERVAL, "engine.intervals.highest_tokens_per_s", "fastest interval", PerSecond, Engine, null: "as `intervals.tokens_per_s`",
+        "the highest of them",
+        |run| run.engine.intervals.as_ref()?.highest_tokens_per_s;
+    INTERVALS, "engine.intervals.count", "intervals", Count, Engine, null: "as `intervals.tokens_per_s`",
+        "intervals in which tokens were generated",
+        |run| run.engine.intervals.as_ref()?.count;
 }

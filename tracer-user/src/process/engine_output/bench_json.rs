@@ -12,6 +12,8 @@ pub(crate) struct BenchTest {
     pub prompt_tokens: u64,
     /// Generated tokens of one repetition.
     pub generated_tokens: u64,
+    /// `n_depth`: tokens that were in the context before.
+    pub depth_tokens: u64,
     /// `avg_ts`: mean over the repetitions of their tokens per second.
     pub average_rate: Option<f64>,
     /// Time of each repetition, nanoseconds; empty if the object has none.
@@ -28,6 +30,8 @@ impl BenchTest {
         Some(Self {
             prompt_tokens: object.get("n_prompt")?.as_u64()?,
             generated_tokens: object.get("n_gen")?.as_u64()?,
+            // Builds before 2025 have no depths.
+            depth_tokens: object.get("n_depth").map_or(Some(0), Value::as_u64)?,
             average_rate,
             samples_nanoseconds: object
                 .get("samples_ns")
@@ -37,25 +41,17 @@ impl BenchTest {
         })
     }
 
-    /// A row of the table that `llama-bench` prints by default: `| llama 7B … | tg128 | 12.50 ± 0.08 |`. None for other
-    /// rows, those of prompt and generation in one and those at a depth among them.
-    pub(crate) fn from_table_row(line: &str) -> Option<Self> {
-        let row = line.trim().strip_prefix('|')?.strip_suffix('|')?;
-        let mut cells = row.rsplit('|').map(str::trim);
-        let (rate, test) = (cells.next()?, cells.next()?);
-        let rate: f64 = rate.split_once('±')?.0.trim().parse().ok()?;
-        let count = |kind: &str| test.strip_prefix(kind)?.parse().ok();
-        let (prompt_tokens, generated_tokens) = match (count("pp"), count("tg")) {
-            (Some(tokens), None) => (tokens, 0),
-            (None, Some(tokens)) => (0, tokens),
-            _ => return None,
+    /// What `llama-bench` calls it: `pp512`, `tg128 @ d512`.
+    pub(crate) fn name(&self) -> String {
+        let kind = match (self.prompt_tokens, self.generated_tokens) {
+            (prompt, 0) => format!("pp{prompt}"),
+            (0, generated) => format!("tg{generated}"),
+            (prompt, generated) => format!("pp{prompt}+tg{generated}"),
         };
-        Some(Self {
-            prompt_tokens,
-            generated_tokens,
-            average_rate: Some(rate).filter(|rate| rate.is_finite() && *rate > 0.0),
-            samples_nanoseconds: Vec::new(),
-        })
+        match self.depth_tokens {
+            0 => kind,
+            depth => format!("{kind} @ d{depth}"),
+        }
     }
 
     /// Tokens and time of all repetitions, for a test that has one kind of work only.
@@ -101,10 +97,6 @@ pub(crate) struct ServerTimings {
     /// Prompt processing; `None` where nothing was processed (the whole prompt was cached).
     pub prompt: Option<Work>,
     pub generation: Option<Work>,
-    /// Loading of the model, milliseconds, where the answer has it.
-    pub load_milliseconds: Option<f64>,
-    /// All of the request, milliseconds, where the answer has it.
-    pub total_milliseconds: Option<f64>,
 }
 
 impl ServerTimings {
@@ -115,7 +107,7 @@ impl ServerTimings {
             .and_then(Value::as_object)
             .unwrap_or(object);
         if !timings.contains_key("predicted_n") || !timings.contains_key("predicted_ms") {
-            return Self::of_ollama(object);
+            return None;
         }
         let work = |count: &str, milliseconds: &str, rate: &str| {
             let positive = |key: &str| {
@@ -137,30 +129,6 @@ impl ServerTimings {
         Some(Self {
             prompt: work("prompt_n", "prompt_ms", "prompt_per_second"),
             generation: work("predicted_n", "predicted_ms", "predicted_per_second"),
-            load_milliseconds: None,
-            total_milliseconds: None,
-        })
-    }
-
-    /// From the last answer of ollama's API to a request: durations in nanoseconds.
-    fn of_ollama(object: &Map<String, Value>) -> Option<Self> {
-        let milliseconds = |key: &str| {
-            let nanoseconds = object.get(key)?.as_u64().filter(|value| *value > 0)?;
-            Some(nanoseconds as f64 / 1e6)
-        };
-        let work = |count: &str, duration: &str| {
-            let tokens = object.get(count)?.as_u64().filter(|tokens| *tokens > 0)?;
-            Some(Work {
-                milliseconds: milliseconds(duration)?,
-                tokens: Some(tokens),
-                printed_rate: None,
-            })
-        };
-        Some(Self {
-            prompt: work("prompt_eval_count", "prompt_eval_duration"),
-            generation: Some(work("eval_count", "eval_duration")?),
-            load_milliseconds: milliseconds("load_duration"),
-            total_milliseconds: milliseconds("total_duration"),
         })
     }
 }

@@ -44,11 +44,12 @@ pub struct EngineMark {
 ///   right after `llama_model_load_from_file` returned.
 /// * `warming up the model`: after the context, before the warm-up's decode; absent with `--no-warmup`.
 /// * `llama threadpool init`: after `common_init_from_params`, which loads and warms up.
+/// * `Loading weights took` (vLLM), `Load weight end.` (SGLang), `loaded the model in` (candle): right after loading.
 /// * `: model loaded`, `server is listening on`: llama-server, after loading and warm-up.
 ///
 /// `system_info:` is no mark: llama-cli prints it after loading, llama-server before. `load_tensors: … model buffer
 /// size` is none either: it is printed before the data is read.
-const MARKS: [(&str, MarkKind, Certainty); 8] = [
+const MARKS: [(&str, MarkKind, Certainty); 11] = [
     (
         "builtin_engine: load finished",
         MarkKind::LoadEnd,
@@ -74,6 +75,9 @@ const MARKS: [(&str, MarkKind, Certainty); 8] = [
         MarkKind::LoadEnd,
         Certainty::Close,
     ),
+    ("Loading weights took ", MarkKind::LoadEnd, Certainty::Close),
+    ("Load weight end.", MarkKind::LoadEnd, Certainty::Close),
+    ("loaded the model in ", MarkKind::LoadEnd, Certainty::Close),
     (
         "llama threadpool init, n_threads",
         MarkKind::LoadEnd,

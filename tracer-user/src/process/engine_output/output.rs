@@ -24,6 +24,9 @@ pub enum OutputStream {
 /// Longest piece of a line that is handed on at once, bytes; a longer line comes in several pieces.
 pub const LONGEST_PIECE_BYTES: usize = 64 << 10;
 
+/// How often an empty pipe is looked at, so that it is known how late a line was read at most.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+
 /// `/proc/sys/fs/pipe-max-size` as it is by default.
 const LARGEST_PIPE_BYTES: usize = 1 << 20;
 
@@ -34,6 +37,9 @@ pub struct OutputLine {
     pub stream: OutputStream,
     /// `CLOCK_MONOTONIC`, nanoseconds, when its end was read from the pipe (the child wrote it earlier).
     pub monotonic_nanos: u64,
+    /// `CLOCK_MONOTONIC`, nanoseconds, when the pipe was last seen empty before that: the child wrote it later, unless it
+    /// buffered it itself.
+    pub empty_nanos: u64,
     /// Without the `\n`.
     pub bytes: Vec<u8>,
     /// False for a piece of a line that goes on, and for a last line without `\n`.
@@ -89,16 +95,13 @@ impl Drain {
             file_error: None,
             read_error: None,
         };
-        let mut lines = Lines {
-            stream: self.stream,
-            pending: Vec::new(),
-            on_line,
-        };
+        let mut empty_nanos = monotonic_nanos();
+        let mut lines = Lines::new(self.stream, empty_nanos, on_line);
         let mut buffer = vec![0; LONGEST_PIECE_BYTES];
         let mut deadline = None;
         let mut late_bytes = 0;
         loop {
-            match self.wait_readable(&mut deadline, late_bytes) {
+            match self.wait_readable(&mut deadline, late_bytes, &mut empty_nanos) {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => {
@@ -131,7 +134,7 @@ impl Drain {
             keep_going(&mut self.file, &mut report.file_error, |target| {
                 target.write_all(bytes)
             });
-            lines.push(bytes, arrived);
+            lines.push(bytes, arrived, empty_nanos);
         }
         lines.finish();
         report
@@ -145,8 +148,14 @@ impl Drain {
         &self,
         deadline: &mut Option<Instant>,
         late_bytes: usize,
+        empty_nanos: &mut u64,
     ) -> nix::Result<bool> {
         loop {
+            let looked = monotonic_nanos();
+            let mut pipe = [PollFd::new(self.pipe.as_fd(), PollFlags::POLLIN)];
+            if poll(&mut pipe, PollTimeout::ZERO) == Ok(0) {
+                *empty_nanos = looked;
+            }
             let remaining =
                 deadline.map(|at: Instant| at.saturating_duration_since(Instant::now()));
             let over = remaining.is_some_and(|left| left.is_zero());
@@ -158,7 +167,7 @@ impl Drain {
                 Some(left) => {
                     PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::MAX)
                 }
-                None => PollTimeout::NONE,
+                None => PollTimeout::try_from(LOOK_INTERVAL).unwrap_or(PollTimeout::MAX),
             };
             let mut polled = [
                 PollFd::new(self.pipe.as_fd(), PollFlags::POLLIN),
@@ -221,14 +230,29 @@ fn write_all(target: &mut OwnedFd, mut bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Cuts a stream into lines, and lines into pieces of bounded length.
-struct Lines<'a> {
+pub(super) struct Lines<'a> {
     stream: OutputStream,
     pending: Vec<u8>,
+    empty_nanos: u64,
     on_line: &'a (dyn Fn(OutputLine) + Send + Sync),
 }
 
-impl Lines<'_> {
-    fn push(&mut self, bytes: &[u8], arrived: u64) {
+impl<'a> Lines<'a> {
+    pub(super) const fn new(
+        stream: OutputStream,
+        empty_nanos: u64,
+        on_line: &'a (dyn Fn(OutputLine) + Send + Sync),
+    ) -> Self {
+        Self {
+            stream,
+            pending: Vec::new(),
+            empty_nanos,
+            on_line,
+        }
+    }
+
+    pub(super) fn push(&mut self, bytes: &[u8], arrived: u64, empty_nanos: u64) {
+        self.empty_nanos = empty_nanos;
         for part in bytes.split_inclusive(|&byte| byte == b'\n') {
             let (text, ended) = part
                 .strip_suffix(b"\n")
@@ -247,7 +271,7 @@ impl Lines<'_> {
         }
     }
 
-    fn finish(&mut self) {
+    pub(super) fn finish(&mut self) {
         if !self.pending.is_empty() {
             self.hand_on(monotonic_nanos(), false);
         }
@@ -258,6 +282,7 @@ impl Lines<'_> {
         (self.on_line)(OutputLine {
             stream: self.stream,
             monotonic_nanos,
+            empty_nanos: self.empty_nanos,
             bytes,
             ended,
         });
@@ -298,12 +323,12 @@ mod tests {
             }
             let received = Mutex::new(Vec::new());
             let on_line = |line: OutputLine| received.lock().expect("lock").push(line);
-            let mut lines = Lines { stream: OutputStream::Stdout, pending: Vec::new(), on_line: &on_line };
+            let mut lines = Lines { stream: OutputStream::Stdout, pending: Vec::new(), empty_nanos: 0, on_line: &on_line };
             let mut rest = stream.as_slice();
             for cut in cuts.iter().cycle() {
                 if rest.is_empty() { break; }
                 let (now, later) = rest.split_at((*cut).min(rest.len()));
-                lines.push(now, 1);
+                lines.push(now, 1, 0);
                 rest = later;
             }
             lines.finish();

@@ -191,22 +191,34 @@ fn work(milliseconds: f64, rest: &str) -> Option<Work> {
     })
 }
 
-/// Whether a line states a rate of tokens in some form: `12.3 tok/s`, `4.46T/s`, `tokens per second`.
-pub(crate) fn states_a_rate(text: &str) -> bool {
-    const UNITS: [&str; 8] = [
+/// The unit of a rate of tokens that a line states in some form: `12.3 tok/s`, `4.46T/s`, `Tokens/Second: 31.59`,
+/// `throughput (token/s): 12.3`.
+pub(crate) fn stated_rate(text: &str) -> Option<&'static str> {
+    const UNITS: [&str; 10] = [
+        "tokens/sec",
         "tokens/s",
         "token/s",
-        "tok/s",
         "toks/s",
+        "tok/s",
         "t/s",
         "T/s",
         "tokens per second",
-        "tokens/second",
+        "Tokens/Second",
+        "tokens_per_second",
     ];
-    UNITS.iter().any(|unit| {
+    let is_number = |character: char| character.is_ascii_digit();
+    UNITS.into_iter().find(|unit| {
         text.match_indices(unit).any(|(at, _)| {
-            let before = text.get(..at).unwrap_or_default().trim_end();
-            before.ends_with(|last: char| last.is_ascii_digit())
+            let before = text.get(..at).unwrap_or_default();
+            let after = text.get(at + unit.len()..).unwrap_or_default();
+            // Not the end of another word: `bit/s`.
+            let begins_a_word = !before.ends_with(|last: char| last.is_alphabetic());
+            let after = after.trim_start_matches(|between: char| "ond)\"'".contains(between));
+            before.trim_end().ends_with(is_number)
+                || (begins_a_word
+                    && after
+                        .strip_prefix([':', '='])
+                        .is_some_and(|value| value.trim_start().starts_with(is_number)))
         })
     })
 }

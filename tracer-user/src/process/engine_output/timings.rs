@@ -5,11 +5,16 @@
 //! | [`TimingSource`] | printed by | what is taken when it appears more than once |
 //! |---|---|---|
 //! | `Builtin` | the tracer's own engine, `builtin_perf_print:` | the last block |
-//! | `Json` | a script's last line on standard output: llama-server's `timings` object, the answer of ollama's API | – |
-//! | `Bench` | `llama-bench -o json` or `jsonl`, or its table | sums over the tests with generation only (and with prompt only); of a table with several of a kind, nothing |
+//! | `RateLine` | any engine, by the user's `--rate-line` | the last line |
+//! | `Json` | a script's last line on standard output: llama-server's `timings` object | – |
+//! | `Bench` | `llama-bench` as `json`, `jsonl`, `md`, `csv`, `sql` | sums over the tests with generation only (and with prompt only) of one depth; where they have rates only and there are several, nothing |
 //! | `Server` | llama-server, `slot print_timing: …`, on one line each or the items on the lines after it; `print_timings: …` of 2023, and as JSON of 2024 | sums over the requests |
+//! | `Ollama` | ollama `--verbose`, and the last answer of its API to each request | sums over the requests |
+//! | `KoboldCpp` | koboldcpp's line for each request | sums over the requests; where one has no count of tokens, nothing |
 //! | `Perf` | `common_perf_print:`, `llama_perf_context_print:`, `llama_print_timings:` | the last block: the counters may or may not be cumulative, a sum could count twice |
 //! | `Rates` | `llama-cli`'s `[ Prompt: … t/s \| Generation: … t/s ]` (rates only) | the last line |
+//! | `LmStudio` | LM Studio's statistics of a prediction (rates only) | nothing |
+//! | `Intervals` | vLLM, SGLang: means over intervals, never taken for a rate of requests; the time of loading | the slowest load |
 //!
 //! When several forms appear in one run the first in this table wins, and all values come from that one form, with one
 //! exception: a `Json` object stands for one request, so when the server's lines show several, `Server` wins.
@@ -22,196 +27,24 @@
 //!
 //! llama.cpp's `load time` ends when the first evaluation ends its start-up, so it is not the end of reading the file.
 
+mod bench_report;
 mod documents;
-
-use std::fmt;
-
-use serde::Serialize;
 
 use super::{
     bench_json::BenchTest,
+    bench_rows::{self, BenchColumns},
     buffer_lines::{BufferSize, BufferSizes},
     engine_mark::{self, EngineMark},
+    engine_timings::{EngineTimings, RequestTimings, TimingSource},
+    log_prefix::without_prefix,
+    other_engines::OtherEngines,
     output::OutputStream,
+    report::{Judged, Report},
     request_line::{ActiveRequests, RequestMark},
-    timing_line::{self, PerfForm, TimingItem, TimingLine, Work},
+    timing_line::{self, PerfForm, TimingItem, TimingLine},
+    user_lines::UserLines,
 };
-
-/// Which form of output the timings came from, best first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TimingSource {
-    /// `builtin_perf_print`.
-    Builtin,
-    /// llama-server's `timings` object on the last line of standard output.
-    Json,
-    /// `llama-bench -o json|jsonl`.
-    Bench,
-    /// `slot print_timing`, summed over requests.
-    Server,
-    /// `common_perf_print`.
-    CommonPerf,
-    /// `llama_perf_context_print`.
-    PerfContext,
-    /// `llama_print_timings`.
-    PrintTimings,
-    /// `[ Prompt: … | Generation: … ]`: rates only.
-    Rates,
-}
-
-/// What the engine said about its own time. `None` is "not said", never 0.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct EngineTimings {
-    /// Seconds of loading, as the engine counts them (see the module's note).
-    pub load_seconds: Option<f64>,
-    /// Seconds of prompt processing.
-    pub prompt_seconds: Option<f64>,
-    /// Tokens of the prompt that were processed (cached ones are not among them).
-    pub prompt_tokens: Option<u64>,
-    /// Seconds of generation.
-    pub eval_seconds: Option<f64>,
-    /// Generated tokens, or decode runs (see the module's note).
-    pub eval_tokens: Option<u64>,
-    /// The engine's own total, seconds.
-    pub total_seconds: Option<f64>,
-    /// `prompt_tokens / prompt_seconds`; the printed rate where a form has rates only.
-    pub prompt_tokens_per_second: Option<f64>,
-    /// `eval_tokens / eval_seconds`; the printed rate where a form has rates only.
-    pub tokens_per_second: Option<f64>,
-    /// Where all of this came from.
-    pub source: TimingSource,
-    /// Requests, tests or blocks of that form that were seen (the module's table says what several mean).
-    pub reports: u64,
-    /// Rates that the engine printed and that its own tokens and time do not give. Where one is listed, the rate
-    /// of that kind of work is `None`.
-    pub disagreements: Vec<RateDisagreement>,
-}
-
-/// A printed rate that is not tokens / time.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct RateDisagreement {
-    pub work: WorkKind,
-    /// Tokens per second as printed.
-    pub printed: f64,
-    /// Tokens per second from tokens and time of the same line.
-    pub computed: f64,
-}
-
-impl fmt::Display for RateDisagreement {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let work = match self.work {
-            WorkKind::Prompt => "prompt",
-            WorkKind::Generation => "generation",
-        };
-        write!(
-            formatter,
-            "the engine printed {} {work} tokens per second, its tokens and time give {:.2}",
-            self.printed, self.computed
-        )
-    }
-}
-
-/// The two kinds of work that have a rate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum WorkKind {
-    Prompt,
-    Generation,
-}
-
-/// Sums of work of one kind.
-#[derive(Debug, Clone, Copy, Default)]
-struct WorkSum {
-    milliseconds: Option<f64>,
-    tokens: Option<u64>,
-    uncounted: bool,
-    disagreement: Option<(f64, f64)>,
-}
-
-impl WorkSum {
-    fn add(&mut self, work: &Work, agrees: bool) {
-        self.milliseconds = Some(self.milliseconds.unwrap_or(0.0) + work.milliseconds);
-        match work.tokens {
-            Some(tokens) => self.tokens = Some(self.tokens.unwrap_or(0).saturating_add(tokens)),
-            None => self.uncounted = true,
-        }
-        if let (false, Some(tokens), Some(printed)) = (agrees, work.tokens, work.printed_rate) {
-            self.disagreement
-                .get_or_insert((printed, 1e3 * tokens as f64 / work.milliseconds));
-        }
-    }
-
-    fn tokens(&self) -> Option<u64> {
-        self.tokens.filter(|_| !self.uncounted)
-    }
-
-    fn rate(&self) -> Option<f64> {
-        if self.disagreement.is_some() {
-            return None;
-        }
-        Some(1e3 * self.tokens()? as f64 / self.milliseconds?)
-    }
-}
-
-/// What one form said so far.
-#[derive(Debug, Clone, Default)]
-struct Report {
-    load_milliseconds: Option<f64>,
-    prompt: WorkSum,
-    eval: WorkSum,
-    total_milliseconds: Option<f64>,
-    prompt_rate: Option<f64>,
-    rate: Option<f64>,
-    reports: u64,
-}
-
-impl Report {
-    fn add(&mut self, item: &TimingItem) {
-        // The engine prints times and rates with two decimals.
-        let agrees = |work: &Work| timing_line::rate_agrees(work, 0.01, 0.01);
-        match item {
-            TimingItem::Load(milliseconds) => self.load_milliseconds = Some(*milliseconds),
-            TimingItem::Prompt(Some(work)) => self.prompt.add(work, agrees(work)),
-            TimingItem::Eval(Some(work)) => self.eval.add(work, agrees(work)),
-            TimingItem::Prompt(None) | TimingItem::Eval(None) => {}
-            TimingItem::Total(milliseconds) => {
-                self.total_milliseconds =
-                    Some(self.total_milliseconds.unwrap_or(0.0) + milliseconds);
-            }
-        }
-    }
-
-    fn finish(&self, source: TimingSource) -> EngineTimings {
-        let disagreements = [
-            (WorkKind::Prompt, &self.prompt),
-            (WorkKind::Generation, &self.eval),
-        ]
-        .into_iter()
-        .filter_map(|(work, sum)| {
-            sum.disagreement
-                .map(|(printed, computed)| RateDisagreement {
-                    work,
-                    printed,
-                    computed,
-                })
-        })
-        .collect();
-        let seconds = |milliseconds: Option<f64>| milliseconds.map(|value| value / 1e3);
-        EngineTimings {
-            load_seconds: seconds(self.load_milliseconds),
-            prompt_seconds: seconds(self.prompt.milliseconds),
-            prompt_tokens: self.prompt.tokens(),
-            eval_seconds: seconds(self.eval.milliseconds),
-            eval_tokens: self.eval.tokens(),
-            total_seconds: seconds(self.total_milliseconds),
-            prompt_tokens_per_second: self.prompt.rate().or(self.prompt_rate),
-            tokens_per_second: self.eval.rate().or(self.rate),
-            source,
-            reports: self.reports.max(1),
-            disagreements,
-        }
-    }
-}
+use crate::stats::phases::given::GivenPhase;
 
 /// Longest JSON document that is kept to be parsed, bytes.
 const LONGEST_DOCUMENT_BYTES: usize = 4 << 20;
@@ -225,25 +58,31 @@ struct StreamState {
     inside_slot: bool,
     /// Lines of a pretty-printed JSON array since its `[`.
     document: Option<String>,
+    /// Header of a table of comma-separated values.
+    columns: Option<BenchColumns>,
 }
 
 /// Reads an engine's output line by line and keeps what it says about time, about its buffers and about requests.
 #[derive(Debug, Default)]
 pub struct EngineLogParser {
+    user: UserLines,
+    /// Rates by the user's expressions.
+    user_rates: Option<Report>,
+    given: Vec<GivenPhase>,
+    given_seen: bool,
     streams: [StreamState; 2],
     perf: Option<(PerfForm, Report)>,
     builtin: Option<Report>,
     server: Option<Report>,
-    bench: Option<Report>,
-    /// Rows of a table of llama-bench: of prompts, and of generation.
-    bench_rows: [u64; 2],
+    bench: Vec<BenchTest>,
+    others: OtherEngines,
     json: Option<Report>,
     rates: Option<Report>,
     buffers: BufferSizes,
     requests: ActiveRequests,
     request_marks: Vec<RequestMark>,
-    /// The first line that states a rate of tokens in a form that is not read.
-    unread_rate: Option<String>,
+    /// The first line that states a rate of tokens in a form that is not read, and the rate's unit in it.
+    unread_rate: Option<(&'static str, String)>,
 }
 
 impl EngineLogParser {
@@ -253,6 +92,15 @@ impl EngineLogParser {
         Self::default()
     }
 
+    /// One that also takes the user's word for what lines mean.
+    #[must_use]
+    pub fn with_lines(user: UserLines) -> Self {
+        Self {
+            user,
+            ..Self::default()
+        }
+    }
+
     /// Takes one line (any bytes; a trailing `\n` does no harm). Returns the last mark in it, if there is one.
     ///
     /// A progress bar overwrites itself with `\r`: each part between two of them is read as a line.
@@ -260,10 +108,22 @@ impl EngineLogParser {
         let text = timing_line::plain_text(line);
         let mut mark = None;
         self.request_marks.clear();
+        self.given.clear();
         for segment in text
             .split(['\r', '\n'])
             .filter(|segment| !segment.trim().is_empty())
         {
+            let whole = segment;
+            let segment = without_prefix(segment);
+            let segment = segment.as_ref();
+            // What the user sees may have the prefix or not.
+            let given = self.user.phase(segment).or_else(|| self.user.phase(whole));
+            self.given.extend(given);
+            self.given_seen |= given.is_some();
+            if let Some(rate) = self.user.rate(segment).or_else(|| self.user.rate(whole)) {
+                self.user_rate(rate);
+                continue;
+            }
             if stream == OutputStream::Stdout {
                 // Only the last line is a summary.
                 self.json = None;
@@ -277,6 +137,33 @@ impl EngineLogParser {
             self.segment(stream, segment);
         }
         mark
+    }
+
+    fn user_rate(&mut self, rate: f64) {
+        let report = self.user_rates.get_or_insert_default();
+        report.reports += 1;
+        report.rate = Some(rate);
+        report.keep_request(RequestTimings {
+            tokens_per_second: Some(rate),
+            ..RequestTimings::default()
+        });
+    }
+
+    /// Phases that begin by the user's expressions in the line that was taken last.
+    #[must_use]
+    pub fn given_phases(&self) -> &[GivenPhase] {
+        &self.given
+    }
+
+    /// Options of the user whose expressions have matched nothing yet.
+    #[must_use]
+    pub fn unmatched(&self) -> Vec<&'static str> {
+        let phase = !self.user.phases.is_empty() && !self.given_seen;
+        let rate = !self.user.rates.is_empty() && self.user_rates.is_none();
+        [(phase, "--phase-line"), (rate, "--rate-line")]
+            .into_iter()
+            .filter_map(|(unmatched, option)| unmatched.then_some(option))
+            .collect()
     }
 
     /// Sizes of the engine's buffers as its log states them; empty if it does not (see [`BufferSizes`]).
@@ -297,13 +184,22 @@ impl EngineLogParser {
         &self.requests
     }
 
-    /// The first line that states a rate of tokens in a form that is not read, where no rate of generation was read.
+    /// The first line that states a rate of tokens in a form that is not read, and the rate's unit in it, where no rate
+    /// of generation was read.
     #[must_use]
-    pub fn unread_rate(&self) -> Option<&str> {
-        let has_rate = |timings: EngineTimings| timings.tokens_per_second.is_some();
+    pub fn unread_rate(&self) -> Option<(&'static str, &str)> {
+        let has_rate = |timings: EngineTimings| {
+            timings.tokens_per_second.is_some()
+                || timings.intervals.is_some()
+                || timings
+                    .requests
+                    .iter()
+                    .any(|request| request.tokens_per_second.is_some())
+        };
         self.unread_rate
-            .as_deref()
+            .as_ref()
             .filter(|_| !self.timings().is_some_and(has_rate))
+            .map(|(unit, line)| (*unit, line.as_str()))
     }
 
     /// What has been said so far, by the best form seen; `None` if nothing was.
@@ -322,27 +218,30 @@ impl EngineLogParser {
             .server
             .as_ref()
             .is_none_or(|server| server.reports <= 1);
+        let bench = bench_report::bench_report(&self.bench);
+        let [ollama, koboldcpp, lm_studio] = self.others.reports();
         let candidates = [
-            self.builtin
-                .as_ref()
-                .map(|report| (TimingSource::Builtin, report)),
-            self.json
-                .as_ref()
-                .filter(|_| one_request)
-                .map(|report| (TimingSource::Json, report)),
-            self.bench
-                .as_ref()
-                .map(|report| (TimingSource::Bench, report)),
-            self.server
-                .as_ref()
-                .map(|report| (TimingSource::Server, report)),
-            perf,
-            self.rates
-                .as_ref()
-                .map(|report| (TimingSource::Rates, report)),
+            (TimingSource::RateLine, self.user_rates.as_ref()),
+            (TimingSource::Builtin, self.builtin.as_ref()),
+            (
+                TimingSource::Json,
+                self.json.as_ref().filter(|_| one_request),
+            ),
+            (TimingSource::Bench, bench.as_ref()),
+            (TimingSource::Server, self.server.as_ref()),
+            ollama,
+            koboldcpp,
         ];
-        let (source, report) = candidates.into_iter().flatten().next()?;
-        Some(report.finish(source))
+        let own = candidates
+            .into_iter()
+            .chain(perf.map(|(source, report)| (source, Some(report))))
+            .chain([(TimingSource::Rates, self.rates.as_ref()), lm_studio])
+            .find_map(|(source, report)| Some(report?.finish(source)));
+        let timings = own.or_else(|| self.others.without_requests())?;
+        Some(EngineTimings {
+            intervals: self.others.means(),
+            ..timings
+        })
     }
 
     fn state(&mut self, stream: OutputStream) -> &mut StreamState {
@@ -357,8 +256,7 @@ impl EngineLogParser {
         if self.document(stream, segment) {
             return;
         }
-        if let Some(test) = BenchTest::from_table_row(segment) {
-            self.bench_row(&test);
+        if self.bench_row(stream, segment) || self.others.line(segment) {
             return;
         }
         let parsed = timing_line::parse(segment);
@@ -373,9 +271,11 @@ impl EngineLogParser {
                 self.slot_item(&item);
             }
             Some(TimingLine::Bare(_)) | None => {
-                if self.unread_rate.is_none() && timing_line::states_a_rate(segment) {
+                if self.unread_rate.is_none()
+                    && let Some(unit) = timing_line::stated_rate(segment)
+                {
                     let shown = segment.trim().chars().take(LONGEST_SHOWN_LINE);
-                    self.unread_rate = Some(shown.collect());
+                    self.unread_rate = Some((unit, shown.collect()));
                 }
             }
             Some(TimingLine::Rates { prompt, generation }) => {
@@ -405,14 +305,37 @@ impl EngineLogParser {
         }
     }
 
+    /// A row of a table of `llama-bench`. True if it was one.
+    fn bench_row(&mut self, stream: OutputStream, segment: &str) -> bool {
+        let state = self.state(stream);
+        if let Some(columns) = BenchColumns::from_header(segment) {
+            state.columns = Some(columns);
+            return true;
+        }
+        let of_columns = || state.columns.as_ref()?.row(segment);
+        let test = bench_rows::from_table_row(segment)
+            .or_else(|| bench_rows::from_sql(segment))
+            .or_else(of_columns);
+        test.map(|test| self.bench_test(test)).is_some()
+    }
+
     fn slot_item(&mut self, item: &TimingItem) {
         let report = self.server.get_or_insert_default();
-        if let TimingItem::Eval(work) = item {
-            report.reports += 1;
-            let steps = work.map(|work| timing_line::as_decode_steps(&work, 0.01, 0.01));
-            report.add(&TimingItem::Eval(steps));
-        } else {
-            report.add(item);
+        let judged = |work| Judged::by_rounding(work, 0.01, 0.01);
+        match item {
+            TimingItem::Eval(work) => {
+                report.reports += 1;
+                let steps = work.map(|work| timing_line::as_decode_steps(&work, 0.01, 0.01));
+                if let Some(steps) = steps {
+                    report.request_eval(&judged(steps));
+                }
+                report.add(&TimingItem::Eval(steps));
+            }
+            TimingItem::Prompt(Some(work)) => {
+                report.request_prompt(&judged(*work));
+                report.add(item);
+            }
+            _ => report.add(item),
         }
     }
 }

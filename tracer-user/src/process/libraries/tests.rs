@@ -319,6 +319,30 @@ fn search_bytes(bytes: &[u8], wanted: &[&str]) -> Result<Vec<(String, u64)>, Sym
 }
 
 #[test]
+fn pytorchs_embedding_is_found_in_every_release() {
+    let found = |name: &str| {
+        let names = [name.as_bytes(), b"\0"].concat();
+        name_index(0, &names, &[(7, "_ZN2at4_ops9embedding4callE*")])
+    };
+    for name in [
+        "_ZN2at4_ops9embedding4callERKNS_6TensorES4_lbb",
+        "_ZN2at4_ops9embedding4callERKNS_6TensorES4_N3c106SymIntEbb",
+        "_ZN2at4_ops9embedding4callERKNS_6TensorES4_lbb@@TORCH",
+    ] {
+        assert_eq!(found(name), Some(7), "{name}");
+    }
+    for name in [
+        "_ZN2at4_ops9embedding4callERKNS_6TensorES4_lbb.cold",
+        "_ZN2at4_ops9embedding10redispatchEN3c1014DispatchKeySetERKNS_6TensorES6_lbb",
+        "_ZN2at4_ops18embedding_backward4callERKNS_6TensorES4_lbb",
+        "_ZN2at4_ops9embedding4cal",
+        "",
+    ] {
+        assert_eq!(found(name), None, "{name}");
+    }
+}
+
+#[test]
 fn exact_names_in_executable_parts_of_the_file_count() {
     let found = |wanted: &[&str]| search_bytes(&small_elf(), wanted).expect("symbols");
     let one = |name: &str, offset| vec![(name.to_owned(), offset)];
@@ -336,6 +360,8 @@ fn exact_names_in_executable_parts_of_the_file_count() {
     assert_eq!(found(&["data", "imported"]), []);
     assert_eq!(found(&["deco", "code", "V2", ""]), []);
     assert_eq!(found(&["decode@@V2"]), one("decode@@V2", 0x180));
+    let both = [("deco*".to_owned(), 0x100), ("deco*".to_owned(), 0x110)];
+    assert_eq!(found(&["deco*"]), both, "the beginning of a name");
     let mut without_dynsym = small_elf();
     without_dynsym[0x300 + 64 + 4] = 1;
     assert_eq!(

@@ -7,6 +7,7 @@ mod machine;
 mod names;
 mod phases;
 mod pieces;
+mod requests;
 mod results;
 mod steps;
 mod verdict;

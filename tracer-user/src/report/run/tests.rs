@@ -1,6 +1,6 @@
 use crate::schema::{
     BandwidthFigures, GapsRecord, LatencyFigures, ModelIdentity, ModelRecord, PageCacheFigures,
-    PhaseRecord, ReadsRecord, RunRecord, SizeCount, TensorRecord, TokenRecord,
+    PhaseRecord, ReadsRecord, RequestRecord, RunRecord, SizeCount, TensorRecord, TokenRecord,
 };
 
 use super::{markdown, terminal};
@@ -165,4 +165,23 @@ fn long_lists_are_cut_and_say_where_the_rest_is() {
     );
     assert!(text.contains("| 99 (generation) |") && !text.contains("| 50 (generation) |"));
     assert!(!text.contains("| 1.04 MiB |"), "sizes are powers of two");
+}
+
+#[test]
+fn requests_are_shown_where_there_are_several() {
+    let mut record = sample();
+    let request = |rate: f64| RequestRecord {
+        tokens_per_s: Some(rate),
+        ..RequestRecord::default()
+    };
+    record.engine.requests = Some(vec![request(4.46)]);
+    assert!(!markdown(&record).contains("by the engine's log"));
+    record.engine.requests = Some(vec![request(4.46), request(10.61)]);
+    let text = markdown(&record);
+    assert!(
+        text.contains("Requests, by the engine's log") && text.contains("10.61"),
+        "{text}"
+    );
+    record.engine.requests = Some((0..30).map(|_| request(1.0)).collect());
+    assert!(markdown(&record).contains("The first 24 of 30"));
 }

@@ -18,7 +18,7 @@ use crate::{
         formulas::{amplification, coverage, need_factor, per_second, ratio, seconds},
         phases::{
             attribution::AttributionFigures,
-            phase::{LoadEndBasis, Phase},
+            phase::{LoadEndBasis, Phase, Unended},
             reads::PhaseReadFigures,
             spans::SpanFigures,
         },
@@ -98,6 +98,7 @@ fn marks(figures: &AttributionFigures, around: &Surroundings<'_>) -> MarksRecord
         })
         .collect();
     let basis = match figures.load_end {
+        Some(LoadEndBasis::Given) => "the load's end: the first phase that was given",
         Some(LoadEndBasis::Returned) => "the load's end: the function that loads returned",
         Some(LoadEndBasis::ContextMade) => "the load's end: the next function was entered",
         Some(LoadEndBasis::ExactLogLine) => "the load's end: a line of the log, at that moment",
@@ -106,15 +107,21 @@ fn marks(figures: &AttributionFigures, around: &Surroundings<'_>) -> MarksRecord
         Some(LoadEndBasis::FullPass) => {
             "the load's end: all of the model had entered the page cache once"
         }
+        None if figures.phases.contains_key(&Phase::Load) && !figures.steps().is_empty() => {
+            "the load's end: the first step"
+        }
         None => "nothing marked the load's end",
     };
     let load_end = figures.load_end.map(|basis| match basis {
         LoadEndBasis::FullPass => "page cache",
+        LoadEndBasis::Given => "given",
         LoadEndBasis::Returned | LoadEndBasis::ContextMade => "uprobes",
         _ => "log",
     });
     let steps = figures.steps().len();
-    let (source, description) = if steps > 0 {
+    let (source, description) = if steps > 0 && calls.is_empty() {
+        ("given", format!("{steps} steps that were given; {basis}"))
+    } else if steps > 0 {
         let names: Vec<String> = calls
             .iter()
             .map(|call| format!("{} × {}", call.symbol, call.calls))
@@ -241,11 +248,11 @@ fn tokens(figures: &AttributionFigures, around: &Surroundings<'_>) -> Option<Vec
         return None;
     }
     let spans = figures.spans(|class| class.step);
+    let last = steps.last().and_then(|class| class.step);
     let outline = around.pieces.outline.as_ref();
     let records = steps.iter().filter_map(|class| {
         let step = class.step?;
         let span = spans.get(&step)?;
-        let read_bytes = around.of_requests(span.counts.read_bytes);
         let need_bytes = class
             .tokens
             .zip(outline)
@@ -254,22 +261,41 @@ fn tokens(figures: &AttributionFigures, around: &Surroundings<'_>) -> Option<Vec
             .map(|need| need.least_bytes)
             // A warm-up uses every expert, whatever its batch.
             .filter(|_| class.phase != Phase::WarmUp);
-        Some(TokenRecord {
+        let entered = TokenRecord {
             step: u64::from(step),
             phase: class.phase.name().to_owned(),
             tokens: class.tokens.map(u64::from),
             start_s: around.seconds(span.start_ns),
-            duration_s: seconds(span.nanos),
+            need_bytes,
+            ..TokenRecord::default()
+        };
+        if let Some(unended) = figures.unended.filter(|_| Some(step) == last) {
+            return Some(TokenRecord {
+                unended: Some(
+                    match unended {
+                        Unended::WindowEnded => "the window ended in it",
+                        Unended::EntryOnly => {
+                            "no step came after it, and nothing else marks where it ends"
+                        }
+                    }
+                    .to_owned(),
+                ),
+                ..entered
+            });
+        }
+        let read_bytes = around.of_requests(span.counts.read_bytes);
+        Some(TokenRecord {
+            duration_s: Some(seconds(span.nanos)),
             reads: around.of_requests(span.counts.reads),
             read_bytes,
             major_faults: around.of_faults(span.counts.major_faults),
             faults: around.of_faults(span.counts.faults),
             refaulted_bytes: Some(span.counts.refaulted_bytes),
             waits: around.waits(&span.waits),
-            need_bytes,
             need_factor: read_bytes
                 .zip(need_bytes)
                 .and_then(|(read, need)| need_factor(read, need)),
+            ..entered
         })
     });
     Some(records.collect())

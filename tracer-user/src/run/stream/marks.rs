@@ -28,6 +28,12 @@ impl Stream {
             self.counts.foreign_marks += 1;
             return;
         }
+        if self.symbols.is_called_by_each_worker(record.symbol) {
+            let worker = *self.worker.get_or_insert(record.process_id);
+            if worker != record.process_id {
+                return;
+            }
+        }
         if record.returns == 0 || self.symbols.only_returns(record.symbol) {
             *self.calls.entry(record.symbol).or_default() += 1;
         }

@@ -74,6 +74,8 @@ pub struct Stream {
     log_marks: VecDeque<TimedMark>,
     /// Calls of the probed functions by number.
     calls: BTreeMap<u16, u64>,
+    /// Of several processes that share the work, the one whose calls count: the first.
+    worker: Option<u32>,
     /// Waits for folios of the models by process, nanoseconds.
     waits_by_process: BTreeMap<u32, u64>,
     residency: ResidencySamples,
@@ -131,6 +133,7 @@ impl Stream {
             counts: RecordCounts::default(),
             log_marks: VecDeque::new(),
             calls: BTreeMap::new(),
+            worker: None,
             waits_by_process: BTreeMap::new(),
             residency: ResidencySamples::default(),
             last_probed: None,

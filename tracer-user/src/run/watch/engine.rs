@@ -1,167 +1,29 @@
 //! The engine while it runs: memory samples, descendants, the log, and what is looked at when loading ends
 //! and when the last token is there.
 
-use std::{
-    collections::BTreeSet,
-    os::fd::OwnedFd,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::BTreeSet, os::fd::OwnedFd};
 
 use crate::{
     place::Subject,
     pressure::{MemoryCourse, MemoryPoint, MemorySources, ProcessPoint},
     process::{
-        Certainty, EngineLogParser, EngineMark, EngineSignals, Family, FaultCounts, MappingTable,
-        MarkKind, MemorySample, MemoryUse, ObservedProcess, OutputLine, PeakMemory, RequestMark,
-        memory_rollup, monotonic_nanos,
+        EngineSignals, Family, FaultCounts, MappingTable, MemorySample, MemoryUse, ObservedProcess,
+        PeakMemory, memory_rollup, monotonic_nanos,
     },
     schema::{
-        BufferRecord, CgroupPointRecord, EngineRecord, MappingRecord, MappingsRecord,
-        MemoryPointRecord, PeakMemoryRecord, ProcessPointRecord, ProcessRecord, RollupRecord,
-        SystemPointRecord,
-    },
-    stats::{
-        Nanos,
-        phases::phase::{LoadEndBasis, Mark, TimedMark},
+        CgroupPointRecord, MappingRecord, MappingsRecord, MemoryPointRecord, PeakMemoryRecord,
+        ProcessPointRecord, ProcessRecord, RollupRecord, SystemPointRecord,
     },
 };
 
 use super::{
     files::FilesWatch,
-    marks::SharedMarks,
+    log::SharedLog,
     residency_moments::{ResidencyMoment, residency_now},
 };
 
 /// Mappings that the report lists.
 const LARGEST_MAPPINGS: usize = 12;
-
-/// A mark with its time.
-#[derive(Clone, Copy, Debug)]
-pub struct LogMark {
-    /// What and how certain.
-    pub mark: EngineMark,
-    /// `CLOCK_MONOTONIC`, nanoseconds.
-    pub at_nanos: u64,
-}
-
-/// The engine's log, fed by the threads that copy its output.
-#[derive(Default)]
-struct Log {
-    parser: EngineLogParser,
-    marks: Vec<LogMark>,
-    said_timings: bool,
-    shared: SharedMarks,
-}
-
-/// The engine's log, shared with those threads.
-#[derive(Clone, Default)]
-pub struct SharedLog(Arc<Mutex<Log>>);
-
-impl SharedLog {
-    /// An empty one, which tells what it marks to the reader of the ring buffer.
-    #[must_use]
-    pub fn new(shared: SharedMarks) -> Self {
-        Self(Arc::new(Mutex::new(Log {
-            shared,
-            ..Log::default()
-        })))
-    }
-
-    /// Takes in one line of output.
-    pub fn line(&self, line: &OutputLine) {
-        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let engine_mark = log.parser.line(line.stream, &line.bytes);
-        let time = Nanos(line.monotonic_nanos);
-        for mark in engine_mark.into_iter().flat_map(phase_marks) {
-            log.shared.log(TimedMark { time, mark });
-        }
-        for request in log.parser.request_marks() {
-            let mark = match request {
-                RequestMark::Began { .. } => Mark::RequestBegan,
-                RequestMark::Ended { .. } => Mark::RequestEnded,
-            };
-            log.shared.log(TimedMark { time, mark });
-        }
-        if let Some(mark) = engine_mark {
-            log.marks.push(LogMark {
-                mark,
-                at_nanos: line.monotonic_nanos,
-            });
-        }
-        log.said_timings = log.said_timings || log.parser.timings().is_some();
-    }
-
-    /// The best mark of a load's end so far.
-    fn load_end(&self) -> Option<LogMark> {
-        let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        log.marks
-            .iter()
-            .filter(|timed| timed.mark.kind == MarkKind::LoadEnd)
-            .max_by_key(|timed| (timed.mark.certainty, timed.at_nanos))
-            .copied()
-    }
-
-    fn said_timings(&self) -> bool {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .said_timings
-    }
-
-    /// What the engine said of itself, with the load's end counted from the opening of the gate.
-    #[must_use]
-    pub fn engine(&self, opened_nanos: u64) -> (EngineRecord, Vec<String>) {
-        let load_end = self.load_end();
-        let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut record = EngineRecord {
-            load_end_s: load_end
-                .map(|timed| timed.at_nanos.saturating_sub(opened_nanos) as f64 / 1e9),
-            load_end_mark: load_end.map(|timed| {
-                let certainty = match timed.mark.certainty {
-                    Certainty::Exact => "at that moment",
-                    Certainty::Close => "right after it",
-                    Certainty::UpperBound => "some time after it",
-                };
-                format!("{} (printed {certainty})", timed.mark.basis)
-            }),
-            ..EngineRecord::default()
-        };
-        record.buffers = log
-            .parser
-            .buffers()
-            .iter()
-            .map(|buffer| BufferRecord {
-                device: buffer.device.clone(),
-                purpose: serde_json::to_value(buffer.purpose)
-                    .ok()
-                    .and_then(|value| value.as_str().map(str::to_owned))
-                    .unwrap_or_default(),
-                bytes: buffer.bytes,
-            })
-            .collect();
-        let mut notes = Vec::new();
-        if let Some(timings) = log.parser.timings() {
-            record.source = serde_json::to_value(timings.source)
-                .ok()
-                .and_then(|value| value.as_str().map(str::to_owned));
-            record.tokens_per_s = timings.tokens_per_second;
-            record.load_s = timings.load_seconds;
-            record.prompt_s = timings.prompt_seconds;
-            record.prompt_tokens = timings.prompt_tokens;
-            record.prompt_tokens_per_s = timings.prompt_tokens_per_second;
-            record.eval_s = timings.eval_seconds;
-            record.eval_tokens = timings.eval_tokens;
-            record.total_s = timings.total_seconds;
-            notes.extend(timings.disagreements.iter().map(ToString::to_string));
-        }
-        if let Some(line) = log.parser.unread_rate() {
-            notes.push(format!(
-                "the engine's output states a rate of tokens in a form that is not known, so no rate is taken from it: {line:?}"
-            ));
-        }
-        (record, notes)
-    }
-}
 
 fn memory_point(point: &MemoryPoint) -> MemoryPointRecord {
     MemoryPointRecord {
@@ -192,20 +54,6 @@ fn memory_point(point: &MemoryPoint) -> MemoryPointRecord {
             major_faults: cgroup.major_faults_change,
         }),
     }
-}
-
-/// What a line of the log marks.
-fn phase_marks(mark: EngineMark) -> impl Iterator<Item = Mark> {
-    let first = match (mark.kind, mark.certainty) {
-        (MarkKind::LoadEnd, Certainty::Exact) => Mark::Loaded(LoadEndBasis::ExactLogLine),
-        (MarkKind::LoadEnd, Certainty::Close) => Mark::Loaded(LoadEndBasis::LogLine),
-        (MarkKind::LoadEnd, Certainty::UpperBound) => Mark::Loaded(LoadEndBasis::LateLogLine),
-        (MarkKind::PromptEnd, _) => Mark::PromptEnded,
-    };
-    let announced = mark.basis.starts_with("warming up");
-    [Some(first), announced.then_some(Mark::WarmUpAnnounced)]
-        .into_iter()
-        .flatten()
 }
 
 /// What was seen of the engine.

@@ -15,7 +15,10 @@ use crate::{
     probe::ProbePoint,
     stats::{
         Nanos,
-        phases::phase::{LoadEndBasis, Mark, Phase, TimedMark},
+        phases::{
+            given::GivenPhase,
+            phase::{LoadEndBasis, Mark, Phase, TimedMark},
+        },
     },
 };
 
@@ -37,13 +40,19 @@ enum Role {
     EndsStep,
     /// It puts a token into a batch, or empties it.
     Batch(BatchAction),
+    /// PyTorch's embedding, with which a forward pass of a language model begins. It returns long before the pass is over.
+    Embeds,
     /// The user named it: a decode call of a phase, or of one that is to be told as for the others.
     Named(Option<Phase>),
 }
 
+/// `at::_ops::embedding::call` of PyTorch, mangled up to its parameters, which differ from release to release:
+/// `RKNS_6TensorES4_lbb` in 1.13, `RKNS_6TensorES4_N3c106SymIntEbb` in 2.x.
+const EMBEDDING: &str = "_ZN2at4_ops9embedding4callE*";
+
 /// Functions that are looked for, each by its exported name. Those of llama.cpp: `llama_process` is the decode call
 /// of current builds, `llama_decode` that of older ones; a build that exports both calls one of them.
-const KNOWN: [(&str, Role); 17] = [
+const KNOWN: [(&str, Role); 18] = [
     ("llama_process", Role::Decodes(BatchAction::InThirdArgument)),
     ("llama_decode", Role::Decodes(BatchAction::ByValue)),
     ("llama_model_load_from_file", Role::Loads),
@@ -58,6 +67,7 @@ const KNOWN: [(&str, Role); 17] = [
     ("llama_batch_ext_clear", Role::Batch(BatchAction::Forget)),
     ("llama_batch_ext_init", Role::Batch(BatchAction::Forget)),
     ("llama_batch_ext_free", Role::Batch(BatchAction::Forget)),
+    (EMBEDDING, Role::Embeds),
     ("tracer_engine_loaded", Role::MakesContext),
     ("tracer_engine_step_begins", Role::BeginsStep),
     ("tracer_engine_step_ends", Role::EndsStep),
@@ -81,20 +91,9 @@ impl FromStr for NamedSymbol {
         if symbol.is_empty() || symbol.contains(char::is_whitespace) {
             return Err("a symbol's name is missing; write SYMBOL or SYMBOL=PHASE".to_owned());
         }
-        let phase = match phase {
-            None | Some("step") => None,
-            Some(name) => {
-                let known = Phase::ALL
-                    .into_iter()
-                    .find(|phase| phase.name() == name.replace('-', "_"));
-                Some(known.ok_or_else(|| {
-                    let names: Vec<_> = Phase::ALL.iter().map(|phase| phase.name()).collect();
-                    format!(
-                        "there is no phase {name:?}; choose step or one of {}",
-                        names.join(", ")
-                    )
-                })?)
-            }
+        let phase = match phase.map(str::parse).transpose()? {
+            None | Some(GivenPhase::Step) => None,
+            Some(GivenPhase::Phase(phase)) => Some(phase),
         };
         Ok(Self {
             symbol: symbol.to_owned(),
@@ -126,19 +125,32 @@ impl MarkedSymbols {
         self.0.iter().map(|(name, _)| name.as_str()).collect()
     }
 
-    /// Name of a function.
+    /// Name of a function, as people write it.
     #[must_use]
     pub fn name(&self, symbol: u16) -> Option<&str> {
         self.0
             .get(usize::from(symbol))
-            .map(|(name, _)| name.as_str())
+            .map(|(name, role)| match role {
+                Role::Embeds => "at::_ops::embedding::call",
+                _ => name.as_str(),
+            })
+    }
+
+    /// Whether a function is called by each of several processes that share the work: one of them says it all.
+    #[must_use]
+    pub fn is_called_by_each_worker(&self, symbol: u16) -> bool {
+        matches!(self.0.get(usize::from(symbol)), Some((_, Role::Embeds)))
     }
 
     /// Whether a function is a decode call.
     #[must_use]
     pub fn decodes(&self, name: &str) -> bool {
         self.0.iter().any(|(own, role)| {
-            own == name && matches!(role, Role::Decodes(_) | Role::BeginsStep | Role::Named(_))
+            own == name
+                && matches!(
+                    role,
+                    Role::Decodes(_) | Role::BeginsStep | Role::Embeds | Role::Named(_)
+                )
         })
     }
 
@@ -164,7 +176,11 @@ impl MarkedSymbols {
             };
             match role {
                 Role::Loads => points.push(point(BatchAction::None, true)),
-                Role::MakesContext | Role::SetsWarmUp | Role::BeginsStep | Role::EndsStep => {
+                Role::MakesContext
+                | Role::SetsWarmUp
+                | Role::BeginsStep
+                | Role::EndsStep
+                | Role::Embeds => {
                     points.push(point(BatchAction::None, false));
                 }
                 Role::Batch(action) => points.push(point(*action, false)),
@@ -191,9 +207,8 @@ impl MarkedSymbols {
             (Role::MakesContext, false) => Mark::Loaded(LoadEndBasis::ContextMade),
             // A C++ bool: the lowest byte counts.
             (Role::SetsWarmUp, false) => Mark::WarmUp(record.value & 0xff != 0),
-            (Role::Decodes(_) | Role::Named(_), true) | (Role::EndsStep, false) => {
-                Mark::DecodeReturned
-            }
+            (Role::Decodes(_), true) | (Role::EndsStep, false) => Mark::DecodeReturned,
+            (Role::Named(_), true) => Mark::BeginnerReturned,
             (Role::Decodes(_), false) => Mark::DecodeEntered {
                 tokens: known(record.tokens),
                 phase: None,
@@ -206,10 +221,8 @@ impl MarkedSymbols {
                     Phase::Prompt
                 }),
             },
-            (Role::Named(phase), false) => Mark::DecodeEntered {
-                tokens: None,
-                phase: *phase,
-            },
+            (Role::Embeds, false) => Mark::EmbeddingEntered,
+            (Role::Named(phase), false) => Mark::StepBegan { phase: *phase },
             _ => return None,
         };
         Some(TimedMark {
@@ -223,9 +236,48 @@ impl MarkedSymbols {
 #[derive(Clone, Debug, Default)]
 pub struct SharedMarks(Arc<Mutex<Known>>);
 
+/// Who said that a phase begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GivenBy {
+    /// A line of the engine's log, by `--phase-line`.
+    LogLine,
+    /// Somebody who wrote into the run's pipe.
+    Pipe,
+    /// `tracer mark`.
+    Command,
+}
+
+impl GivenBy {
+    /// As in the record.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::LogLine => "phase_line",
+            Self::Pipe => "pipe",
+            Self::Command => "command",
+        }
+    }
+}
+
+/// A phase that was given, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GivenMark {
+    pub phase: GivenPhase,
+    pub by: GivenBy,
+    /// When the tracer had it: the time that counts.
+    pub at: Nanos,
+    /// It was given this much before that, at most.
+    pub uncertainty_nanos: u64,
+}
+
+/// Marks that are kept for the record; later ones count, and are not listed.
+const MOST_GIVEN: usize = 10_000;
+
 #[derive(Debug, Default)]
 struct Known {
     log: VecDeque<TimedMark>,
+    given: Vec<GivenMark>,
+    given_count: u64,
     processes: BTreeSet<u32>,
 }
 
@@ -233,6 +285,26 @@ impl SharedMarks {
     /// A line of the log marks something.
     pub fn log(&self, mark: TimedMark) {
         self.known().log.push_back(mark);
+    }
+
+    /// Somebody says that a phase begins.
+    pub fn give(&self, given: GivenMark) {
+        let mut known = self.known();
+        known.log.push_back(TimedMark {
+            time: given.at,
+            mark: given.phase.mark(),
+        });
+        known.given_count += 1;
+        if known.given.len() < MOST_GIVEN {
+            known.given.push(given);
+        }
+    }
+
+    /// The phases that were given, the first 10,000 of them, and how many there were.
+    #[must_use]
+    pub fn given(&self) -> (Vec<GivenMark>, u64) {
+        let known = self.known();
+        (known.given.clone(), known.given_count)
     }
 
     /// A process belongs to the engine.
@@ -303,12 +375,7 @@ mod tests {
                 .meaning(&record(&symbols, name, 0, UNKNOWN_TOKENS, 0))
                 .map(|mark| mark.mark)
         };
-        let entered = |phase| {
-            Some(Mark::DecodeEntered {
-                tokens: None,
-                phase,
-            })
-        };
+        let entered = |phase| Some(Mark::StepBegan { phase });
         assert_eq!(meaning("my_step"), entered(None));
         assert_eq!(meaning("my_prompt"), entered(Some(Phase::Prompt)));
         assert_eq!(meaning("llama_decode"), entered(Some(Phase::WarmUp)));
@@ -319,6 +386,30 @@ mod tests {
                 .is_err_and(|error| error.contains("generation"))
         );
         assert!("=load".parse::<NamedSymbol>().is_err());
+    }
+
+    #[test]
+    fn pytorchs_embedding_is_known_by_its_entry() {
+        let symbols = MarkedSymbols::new(&[]);
+        let found = symbols
+            .names()
+            .into_iter()
+            .find(|name| name.contains("embedding"));
+        let search = found.expect("it is looked for");
+        assert!(symbols.decodes(search));
+        let points = symbols.points(search, 16);
+        assert_eq!(points.len(), 1);
+        assert!(!points[0].returns);
+        assert!(symbols.is_called_by_each_worker(points[0].symbol));
+        assert_eq!(
+            symbols.name(points[0].symbol),
+            Some("at::_ops::embedding::call")
+        );
+        let entered = record(&symbols, search, 0, UNKNOWN_TOKENS, 0);
+        assert_eq!(
+            symbols.meaning(&entered).map(|mark| mark.mark),
+            Some(Mark::EmbeddingEntered)
+        );
     }
 
     #[test]

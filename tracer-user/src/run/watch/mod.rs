@@ -2,6 +2,8 @@
 
 pub mod engine;
 pub mod files;
+pub mod log;
+pub mod mark_pipe;
 pub mod marks;
 pub mod probe_finder;
 pub mod residency_moments;

@@ -9,7 +9,8 @@ use crate::schema::{LatencyFigures, PhaseGaps};
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct PhaseRecord {
     /// `load`, `idle`, `warm_up`, `prompt`, `generation`, `mixed`, `inference` (prompt and generation, which no mark
-    /// tells apart), `end`, or `unmarked`.
+    /// tells apart), `unended_step` (the last step and what came after it, where nothing says when that step ended), `end`,
+    /// or `unmarked`.
     pub phase: String,
     /// Begin of its first part, seconds after the opening of the gate.
     pub start_s: f64,
@@ -90,8 +91,13 @@ pub struct TokenRecord {
     pub tokens: Option<u64>,
     /// Entry of the decode call, seconds after the opening of the gate.
     pub start_s: f64,
-    /// To the entry of the next one, or to the return of the last of a request.
-    pub duration_s: f64,
+    /// To the entry of the next one, or to the return of the last of a request. Null, like all that was counted in the
+    /// step, where its end is not known.
+    pub duration_s: Option<f64>,
+    /// Why the step's end is not known, where that is so: only of the last one. What was counted from its entry on is in
+    /// its phase.
+    #[serde(default)]
+    pub unended: Option<String>,
     /// Reads first issued in it.
     pub reads: Option<u64>,
     /// Bytes of the model in them.
@@ -148,7 +154,7 @@ pub struct TensorRecord {
 /// Where the phases were taken from.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct MarksRecord {
-    /// `uprobes`, `log`, `page cache` or `none`.
+    /// `uprobes`, `log`, `page cache`, `given` or `none`.
     pub source: String,
     /// What ended the load: `uprobes`, `log` or `page cache` (all of the model had entered it once). Null: nothing did.
     pub load_end: Option<String>,

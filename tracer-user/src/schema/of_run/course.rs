@@ -88,3 +88,17 @@ pub struct BufferRecord {
     /// Bytes, as exact as the log.
     pub bytes: u64,
 }
+
+/// A phase that a person, a script or a line of the log said had begun.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct GivenMarkRecord {
+    /// Name of the phase, or `step`.
+    pub phase: String,
+    /// Who said so: `phase_line` (a line of the log), `pipe` (somebody who wrote into the run's pipe), `command` (`tracer mark`).
+    pub by: String,
+    /// When the tracer had it, seconds after the opening of the gate. This time counts.
+    pub at_s: f64,
+    /// It was given at most this much before `at_s`, seconds. What an engine keeps back before it writes its log is not
+    /// in it.
+    pub uncertainty_s: f64,
+}

@@ -2,6 +2,7 @@
 
 pub mod course;
 pub mod device;
+pub mod engine;
 pub mod machine;
 pub mod process;
 pub mod read_list;

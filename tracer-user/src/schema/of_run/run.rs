@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::schema::{
-    BufferRecord, Check, DeviceRecord, DeviceShareRecord, MachineRecord, MemoryPointRecord,
-    ModelRecord, ProcessRecord, ReadListRecord, ResidencyPointRecord, TimeRecord,
+    Check, DeviceRecord, DeviceShareRecord, EngineRecord, GivenMarkRecord, MachineRecord,
+    MemoryPointRecord, ModelRecord, ProcessRecord, ReadListRecord, ResidencyPointRecord,
+    TimeRecord,
 };
 
 /// Version of the layout of `run.json`. 1: the first one. 2: phases, steps, tensors, shares of devices and courses over
@@ -37,6 +38,9 @@ pub struct RunRecord {
     pub time: TimeRecord,
     /// What the engine said of itself.
     pub engine: EngineRecord,
+    /// Phases that were given from outside; null where none was.
+    #[serde(default)]
+    pub given_marks: Option<Vec<GivenMarkRecord>>,
     /// The model's figures, where one model was traced.
     #[serde(flatten)]
     pub single: Option<ModelRecord>,
@@ -92,35 +96,6 @@ pub struct ExitRecord {
     /// Signal, where one ended it.
     pub signal: Option<i32>,
     pub description: String,
-}
-
-/// What the engine printed of itself. All null where it printed nothing that is known.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct EngineRecord {
-    /// Which form of output the figures come from.
-    pub source: Option<String>,
-    /// Generated tokens per second, without load and prompt.
-    pub tokens_per_s: Option<f64>,
-    /// The engine's own load time, seconds. llama.cpp overwrites it at the first decode.
-    pub load_s: Option<f64>,
-    /// Time of the prompt, seconds.
-    pub prompt_s: Option<f64>,
-    /// Tokens of the prompt.
-    pub prompt_tokens: Option<u64>,
-    /// Prompt tokens per second.
-    pub prompt_tokens_per_s: Option<f64>,
-    /// Time of the generation, seconds.
-    pub eval_s: Option<f64>,
-    /// Decode steps of the generation.
-    pub eval_tokens: Option<u64>,
-    /// Total time, seconds.
-    pub total_s: Option<f64>,
-    /// When loading ended, seconds after the gate opened, by the engine's log.
-    pub load_end_s: Option<f64>,
-    /// The line of the log that said so.
-    pub load_end_mark: Option<String>,
-    /// Sizes of the engine's buffers by its log. Empty where it prints none.
-    pub buffers: Vec<BufferRecord>,
 }
 
 /// What was done to the memory.

@@ -24,7 +24,7 @@ use crate::stats::{
 };
 
 use super::{
-    phase::{LoadEndBasis, Mark, Phase, SegmentClass, TimedMark},
+    phase::{LoadEndBasis, Mark, Phase, SegmentClass, TimedMark, Unended},
     reads::PhaseReadFigures,
     segments::Segments,
     spans::SpanFigures,
@@ -251,6 +251,7 @@ impl Attribution {
         let segments = self.segments.finish();
         AttributionFigures {
             load_end: super::phase::load_end_basis(&segments.marks),
+            unended: super::phase::unended(&segments.marks),
             marks: segments.marks,
             classes: segments.classes,
             phases: segments
@@ -300,6 +301,8 @@ impl Folio {
 pub struct AttributionFigures {
     /// Where the load's end was taken from.
     pub load_end: Option<LoadEndBasis>,
+    /// Why the end of the last step is not known, where that is so.
+    pub unended: Option<Unended>,
     /// Marks in the order of time.
     pub marks: Vec<TimedMark>,
     /// Classes of the segments: one before the first mark, and one after each.

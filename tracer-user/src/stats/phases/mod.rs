@@ -1,6 +1,8 @@
 //! What reads, pages and waits were for: phases and steps, told from marks.
 
 pub mod attribution;
+pub mod given;
+mod passes;
 pub mod phase;
 pub mod reads;
 pub mod segments;

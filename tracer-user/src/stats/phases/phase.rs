@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::stats::Nanos;
 
+use super::passes::same_pass;
+
 /// What an engine does in a part of its run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -27,13 +29,15 @@ pub enum Phase {
     Mixed,
     /// Prompt and generation, which no mark tells apart.
     Inference,
+    /// From the entry of the last decode call to the window's end, where nothing says when that call's step ended.
+    UnendedStep,
     /// After the last decode call.
     End,
 }
 
 impl Phase {
     /// All of them, in the order of a run.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Unmarked,
         Self::Load,
         Self::Idle,
@@ -42,6 +46,7 @@ impl Phase {
         Self::Generation,
         Self::Mixed,
         Self::Inference,
+        Self::UnendedStep,
         Self::End,
     ];
 
@@ -66,6 +71,7 @@ impl Phase {
             Self::Generation => "generation",
             Self::Mixed => "mixed",
             Self::Inference => "inference",
+            Self::UnendedStep => "unended_step",
             Self::End => "end",
         }
     }
@@ -86,6 +92,8 @@ pub enum LoadEndBasis {
     ContextMade,
     /// The function that loads returned.
     Returned,
+    /// Somebody who knows said what comes next.
+    Given,
 }
 
 /// What happened at a mark.
@@ -105,14 +113,47 @@ pub enum Mark {
         /// The phase that the user gave the symbol.
         phase: Option<Phase>,
     },
-    /// A decode call returned.
+    /// A decode call returned: its step has ended.
     DecodeReturned,
+    /// A function is entered that begins a step, and may leave most of the step's work to what comes after it, as
+    /// `at::_ops::embedding::call` of PyTorch does.
+    StepBegan {
+        /// The phase that the user gave the symbol.
+        phase: Option<Phase>,
+    },
+    /// PyTorch looks up an embedding: a forward pass begins. A model with several (of tokens, of positions) does so several
+    /// times in each pass.
+    EmbeddingEntered,
+    /// The function of [`Mark::StepBegan`] returned.
+    BeginnerReturned,
+    /// Somebody who knows says that a phase begins: the user's line of a log, a script. It lasts until another is given.
+    PhaseGiven(Phase),
     /// The log said that the prompt has been processed.
     PromptEnded,
     /// A server begins a request.
     RequestBegan,
     /// A server has ended a request.
     RequestEnded,
+}
+
+impl Mark {
+    /// Whether a step begins with it.
+    #[must_use]
+    pub const fn begins_step(self) -> bool {
+        matches!(
+            self,
+            Self::DecodeEntered { .. } | Self::StepBegan { .. } | Self::EmbeddingEntered
+        )
+    }
+}
+
+/// Why the end of the last step is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unended {
+    /// The window ended before the decode call returned.
+    WindowEnded,
+    /// Only the step's begin is marked: its function returns before the step's work is done, or it has none.
+    EntryOnly,
 }
 
 /// A mark with its time.
@@ -137,11 +178,67 @@ pub struct SegmentClass {
 /// is the load.
 #[must_use]
 pub fn classify(marks: &[TimedMark], from_start: bool) -> Vec<SegmentClass> {
-    let is_decode = |mark: &TimedMark| matches!(mark.mark, Mark::DecodeEntered { .. });
-    match marks.iter().position(is_decode) {
+    let mut classes = match marks.iter().position(|mark| mark.mark.begins_step()) {
         Some(first) => with_steps(marks, first, from_start),
         None => without_steps(marks, from_start),
+    };
+    // What was given counts over what was told from the other marks.
+    let mut given = None;
+    for (mark, class) in marks.iter().zip(classes.iter_mut().skip(1)) {
+        if let Mark::PhaseGiven(phase) = mark.mark {
+            given = Some(phase);
+        }
+        match given {
+            Some(phase) if phase.has_steps() => class.phase = phase,
+            Some(phase) => *class = plain(phase),
+            None => {}
+        }
     }
+    classes
+}
+
+/// Whether a step ends where the function returns that began it: most of the time from one entry to the next passes
+/// inside of it, in at least half of the steps. Without two entries nothing says so.
+fn beginner_ends_step(marks: &[TimedMark]) -> bool {
+    let (mut inside, mut steps) = (0usize, 0usize);
+    let (mut entered, mut returned) = (None, None);
+    for mark in marks {
+        match mark.mark {
+            Mark::StepBegan { .. } => {
+                if let (Some(entry), Some(exit)) = (entered, returned) {
+                    let share = |to: Nanos| to.since(entry).unwrap_or(0);
+                    steps += 1;
+                    inside += usize::from(share(exit) > share(mark.time) / 2);
+                }
+                (entered, returned) = (Some(mark.time), None);
+            }
+            Mark::BeginnerReturned => returned = Some(mark.time),
+            _ => {}
+        }
+    }
+    steps > 0 && inside * 2 >= steps
+}
+
+/// Why the end of the last step is not known, where that is so. `marks` are those of the whole window.
+#[must_use]
+pub fn unended(marks: &[TimedMark]) -> Option<Unended> {
+    let last = marks.iter().rposition(|mark| mark.mark.begins_step())?;
+    let (entry, after) = marks.get(last..)?.split_first()?;
+    let (phase, unended) = match entry.mark {
+        Mark::DecodeEntered { phase, .. } => (phase, Unended::WindowEnded),
+        Mark::StepBegan { phase } => (phase, Unended::EntryOnly),
+        Mark::EmbeddingEntered => (None, Unended::EntryOnly),
+        _ => return None,
+    };
+    // What the user calls the load is no step.
+    let is_step = phase.is_none_or(Phase::has_steps);
+    let ended = after.iter().any(|mark| match mark.mark {
+        Mark::DecodeReturned => true,
+        Mark::PhaseGiven(phase) => !phase.has_steps(),
+        Mark::BeginnerReturned => beginner_ends_step(marks),
+        _ => false,
+    });
+    (is_step && !ended).then_some(unended)
 }
 
 /// Whether a mark says that several requests are being worked on after it.
@@ -202,10 +299,26 @@ fn with_steps(marks: &[TimedMark], first_decode: usize, from_start: bool) -> Vec
     let mut inside = false;
     // Segments since the latest return, which belong to its step if another decode call of the request follows.
     let mut pending_from = None;
-    for mark in marks.get(first_decode..).unwrap_or_default() {
+    let beginner_ends_step = beginner_ends_step(marks);
+    // The segment that the latest decode call begins.
+    let mut last_entry = classes.len();
+    let embeddings: Vec<(usize, Nanos)> = marks
+        .iter()
+        .enumerate()
+        .filter(|(_, mark)| mark.mark == Mark::EmbeddingEntered)
+        .map(|(number, mark)| (number, mark.time))
+        .collect();
+    let same_pass = same_pass(&embeddings);
+    for (number, mark) in marks.iter().enumerate().skip(first_decode) {
+        let (tokens, named) = match mark.mark {
+            Mark::DecodeEntered { tokens, phase } => (tokens, phase),
+            Mark::StepBegan { phase } => (None, phase),
+            _ => (None, None),
+        };
         match mark.mark {
-            Mark::DecodeEntered { tokens, phase } => {
-                let phase = phase.unwrap_or_else(|| {
+            Mark::EmbeddingEntered if same_pass.contains(&number) => {}
+            Mark::DecodeEntered { .. } | Mark::StepBegan { .. } | Mark::EmbeddingEntered => {
+                let phase = named.unwrap_or_else(|| {
                     let kind = decode_phase(
                         tokens,
                         warm_up || warm_up_announced || (is_server && from_start && !requests_seen),
@@ -237,8 +350,11 @@ fn with_steps(marks: &[TimedMark], first_decode: usize, from_start: bool) -> Vec
                 };
                 step += u32::from(phase.has_steps());
                 inside = true;
+                last_entry = classes.len();
             }
-            Mark::DecodeReturned => {
+            // What is no step, such as a load that the user named, ends with its function.
+            Mark::BeginnerReturned if !beginner_ends_step && current.step.is_some() => {}
+            Mark::DecodeReturned | Mark::BeginnerReturned => {
                 inside = false;
                 pending_from = Some(classes.len());
             }
@@ -262,13 +378,17 @@ fn with_steps(marks: &[TimedMark], first_decode: usize, from_start: bool) -> Vec
                 }
             }
             Mark::RequestEnded => active = active_after(active, mark.mark),
-            Mark::Loaded(_) | Mark::PromptEnded => {}
+            Mark::Loaded(_) | Mark::PromptEnded | Mark::PhaseGiven(_) => {}
         }
         classes.push(if inside || pending_from.is_none() {
             current
         } else {
             plain(Phase::End)
         });
+    }
+    if unended(marks) == Some(Unended::EntryOnly) {
+        let unended = classes.iter_mut().skip(last_entry);
+        unended.for_each(|class| class.phase = Phase::UnendedStep);
     }
     classes
 }
@@ -288,6 +408,12 @@ fn decode_phase(tokens: Option<u32>, warm_up: bool, new_request: bool, active: u
 
 /// Number of the mark at which loading ended.
 fn load_end(marks: &[TimedMark]) -> Option<usize> {
+    let given = marks
+        .iter()
+        .position(|mark| matches!(mark.mark, Mark::PhaseGiven(phase) if phase != Phase::Load));
+    if given.is_some() {
+        return given;
+    }
     marks
         .iter()
         .enumerate()
@@ -323,11 +449,14 @@ fn without_steps(marks: &[TimedMark], from_start: bool) -> Vec<SegmentClass> {
 /// The basis of the load's end that [`classify`] goes by.
 #[must_use]
 pub fn load_end_basis(marks: &[TimedMark]) -> Option<LoadEndBasis> {
-    let is_decode = |mark: &TimedMark| matches!(mark.mark, Mark::DecodeEntered { .. });
-    let first_decode = marks.iter().position(is_decode).unwrap_or(marks.len());
+    let first_decode = marks
+        .iter()
+        .position(|mark| mark.mark.begins_step())
+        .unwrap_or(marks.len());
     let before = marks.get(..first_decode)?;
     match before.get(load_end(before)?)?.mark {
         Mark::Loaded(basis) => Some(basis),
+        Mark::PhaseGiven(_) => Some(LoadEndBasis::Given),
         _ => None,
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::stats::Nanos;
 
 use super::{
-    phase::{Mark, Phase, SegmentClass, TimedMark, classify},
+    phase::{Phase, SegmentClass, TimedMark, classify},
     reads::PhaseReads,
 };
 
@@ -68,12 +68,18 @@ impl Segments {
         if self.apart.len() < SEGMENTS_APART {
             return;
         }
-        let is_decode = |mark: &TimedMark| matches!(mark.mark, Mark::DecodeEntered { .. });
+        let is_decode = |mark: &TimedMark| mark.mark.begins_step();
         let Some(first_decode) = self.marks.iter().position(is_decode) else {
             return;
         };
         let classes = classify(&self.marks, self.from_start);
-        let keep = self.marks.len().saturating_sub(SEGMENTS_APART / 2);
+        // Whether the latest call's step has an end is not known yet.
+        let latest_decode = self.marks.iter().rposition(is_decode).unwrap_or(0);
+        let keep = self
+            .marks
+            .len()
+            .saturating_sub(SEGMENTS_APART / 2)
+            .min(latest_decode);
         if keep <= first_decode {
             return;
         }
@@ -179,6 +185,45 @@ mod tests {
             .map(|(phase, reads)| (*phase, reads.figures().total_bytes))
             .collect();
         assert_eq!(bytes, [(Phase::Load, 9), (Phase::Generation, 3)]);
+    }
+
+    #[test]
+    fn what_is_settled_is_no_unended_step() {
+        let mut segments = Segments::new(true);
+        let began = Mark::StepBegan { phase: None };
+        for step in 0..1000u64 {
+            segments.mark(TimedMark {
+                time: Nanos(10 * step),
+                mark: began,
+            });
+            segments.at(Nanos(10 * step)).first_issue(1, false, None);
+        }
+        // Many lines of a log in a step.
+        for line in 0..1000u64 {
+            segments.mark(TimedMark {
+                time: Nanos(20_000 + line),
+                mark: Mark::PromptEnded,
+            });
+            segments
+                .at(Nanos(20_000 + line))
+                .first_issue(1, false, None);
+        }
+        segments.mark(TimedMark {
+            time: Nanos(30_000),
+            mark: began,
+        });
+        segments.at(Nanos(30_000)).first_issue(1, false, None);
+        let finished = segments.finish();
+        let bytes = |phase: Phase| {
+            finished
+                .phases
+                .get(&phase)
+                .map_or(0, |reads| reads.figures().total_bytes)
+        };
+        assert_eq!(
+            [Phase::Prompt, Phase::Generation, Phase::UnendedStep].map(bytes),
+            [1, 1999, 1]
+        );
     }
 
     proptest! {

@@ -4,11 +4,13 @@ use serde_json::Value;
 
 use crate::process::engine_output::{
     bench_json::{BenchTest, ServerTimings},
+    engine_timings::MOST_REQUESTS,
     output::OutputStream,
+    report::Report,
     timing_line::{self, Work},
 };
 
-use super::{EngineLogParser, LONGEST_DOCUMENT_BYTES, Report};
+use super::{EngineLogParser, LONGEST_DOCUMENT_BYTES};
 
 impl EngineLogParser {
     /// Takes lines that are JSON. True if the line was part of a document.
@@ -28,7 +30,7 @@ impl EngineLogParser {
                 if let Ok(Value::Array(tests)) = serde_json::from_str(&document) {
                     for object in tests.iter().filter_map(Value::as_object) {
                         if let Some(test) = BenchTest::from_object(object) {
-                            self.bench_test(&test);
+                            self.bench_test(test);
                         }
                     }
                 }
@@ -47,15 +49,15 @@ impl EngineLogParser {
             return false;
         };
         if let Some(test) = BenchTest::from_object(&object) {
-            self.bench_test(&test);
+            self.bench_test(test);
         } else if let Some(message) = server_message(&object) {
             self.segment(stream, &message);
+        } else if self.others.answer(&object) {
+            return true;
         } else if stream == OutputStream::Stdout {
             self.json = ServerTimings::from_object(&object).map(|timings| {
                 let mut report = Report {
                     reports: 1,
-                    load_milliseconds: timings.load_milliseconds,
-                    total_milliseconds: timings.total_milliseconds,
                     ..Report::default()
                 };
                 // JSON carries full precision; the server rounds times to a microsecond.
@@ -73,41 +75,10 @@ impl EngineLogParser {
         true
     }
 
-    /// A row of a table, which has a rate and neither tokens nor time: of several tests there is no rate of all.
-    pub(super) fn bench_row(&mut self, test: &BenchTest) {
-        self.bench_test(test);
-        let [prompts, generations] = &mut self.bench_rows;
-        *prompts += u64::from(test.prompt_tokens > 0);
-        *generations += u64::from(test.generated_tokens > 0);
-        if let Some(report) = &mut self.bench {
-            report.prompt_rate = report.prompt_rate.filter(|_| *prompts == 1);
-            report.rate = report.rate.filter(|_| *generations == 1);
-        }
-    }
-
-    fn bench_test(&mut self, test: &BenchTest) {
-        let generation = match (test.prompt_tokens, test.generated_tokens) {
-            (0, 1..) => true,
-            (1.., 0) => false,
-            // Prompt and generation in one figure: neither rate can be had from it.
-            _ => return,
-        };
-        let report = self.bench.get_or_insert_default();
-        let (sum, rate) = if generation {
-            report.reports += 1;
-            (&mut report.eval, &mut report.rate)
-        } else {
-            (&mut report.prompt, &mut report.prompt_rate)
-        };
-        match test.work() {
-            Some(work) => sum.add(
-                &Work {
-                    printed_rate: test.average_rate,
-                    ..work
-                },
-                test.rate_agrees(),
-            ),
-            None => *rate = test.average_rate,
+    pub(super) fn bench_test(&mut self, test: BenchTest) {
+        // More rows than anybody reads.
+        if self.bench.len() < MOST_REQUESTS {
+            self.bench.push(test);
         }
     }
 }

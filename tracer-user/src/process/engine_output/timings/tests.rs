@@ -3,9 +3,14 @@
 use proptest::prelude::*;
 use serde_json::Value;
 
-use crate::process::engine_output::engine_mark::{Certainty, MarkKind};
+use crate::process::engine_output::{
+    engine_mark::{Certainty, MarkKind},
+    engine_timings::{EngineTimings, TimingSource},
+};
 
 use super::*;
+
+mod each_engine;
 
 const REAL_LOG: &[u8] = include_bytes!("../../testdata/llama-completion-11434.txt");
 
@@ -427,18 +432,28 @@ fn a_table_of_llama_bench() {
 
 #[test]
 fn a_rate_that_is_not_read_is_shown() {
-    for (name, beginning) in [
-        ("candle-others.log", "99 tokens generated (12.34 token/s)"),
-        ("vllm.log", "(APIServer pid=7151) INFO"),
+    let parser = given(OutputStream::Stdout, "candle-others.log");
+    let found = parser.timings().expect("the time of loading");
+    assert_eq!(
+        (found.tokens_per_second, found.load_seconds),
+        (None, Some(3.25))
+    );
+    assert_eq!(
+        parser.unread_rate(),
+        Some(("token/s", "99 tokens generated (12.34 token/s)"))
+    );
+    for (unit, line) in [
+        ("tok/s", "decode: 12.3 tok/s"),
+        ("tokens/s", "generation throughput (tokens/s): 12.3"),
+        ("T/s", "speed 4.46T/s"),
+        ("tokens per second", "that is 3.5 tokens per second"),
     ] {
-        let parser = given(OutputStream::Stdout, name);
-        assert_eq!(
-            parser.timings().and_then(|found| found.tokens_per_second),
-            None,
-            "{name}"
-        );
-        let line = parser.unread_rate().expect(name);
-        assert!(line.starts_with(beginning), "{line}");
+        let parser = parse_all(OutputStream::Stderr, line.as_bytes());
+        assert_eq!(parser.unread_rate(), Some((unit, line)));
+    }
+    for line in ["12 Mbit/s", "format: 3 bit/s: 5", "a rate in t/s: none"] {
+        let parser = parse_all(OutputStream::Stderr, line.as_bytes());
+        assert_eq!(parser.unread_rate(), None, "{line}");
     }
     let quiet = parse_all(OutputStream::Stderr, b"we offer tokens/s, t/s and more\n");
     assert_eq!(quiet.unread_rate(), None);

@@ -11,7 +11,7 @@ use super::spread;
 use crate::report::experiment::groups::{Group, Traced};
 
 /// Phases in the order of a run.
-const PHASES: [&str; 9] = [
+const PHASES: [&str; 10] = [
     "load",
     "idle",
     "warm_up",
@@ -19,6 +19,7 @@ const PHASES: [&str; 9] = [
     "generation",
     "mixed",
     "inference",
+    "unended_step",
     "end",
     "unmarked",
 ];

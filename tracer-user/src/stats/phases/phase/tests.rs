@@ -1,6 +1,6 @@
 use crate::stats::Nanos;
 
-use super::{LoadEndBasis, Mark, Phase, TimedMark, classify, load_end_basis};
+use super::{LoadEndBasis, Mark, Phase, TimedMark, Unended, classify, load_end_basis, unended};
 use proptest::prelude::*;
 
 fn marks(marks: &[Mark]) -> Vec<TimedMark> {
@@ -159,6 +159,142 @@ fn a_function_that_the_user_calls_the_load_is_no_step() {
     );
 }
 
+/// A function that is inside for so much of a step of 10, at times of its own.
+fn beginners(inside: u64, steps: u64) -> Vec<TimedMark> {
+    let began = Mark::StepBegan { phase: None };
+    (0..steps)
+        .flat_map(|step| {
+            [
+                (10 * step, began),
+                (10 * step + inside, Mark::BeginnerReturned),
+            ]
+        })
+        .map(|(time, mark)| TimedMark {
+            time: Nanos(100 + time),
+            mark,
+        })
+        .collect()
+}
+
+#[test]
+fn a_step_known_by_its_entry_alone_has_no_end_and_takes_nothing_from_the_end() {
+    use Phase::{End, Generation, Load, Prompt, UnendedStep};
+    let of = |list: &[TimedMark]| -> Vec<_> {
+        let classes = classify(list, true).into_iter();
+        classes.map(|class| (class.phase, class.step)).collect()
+    };
+    // The function returns at once; the work comes after.
+    let early = beginners(1, 3);
+    assert_eq!(
+        of(&early),
+        [
+            (Load, None),
+            (Prompt, Some(0)),
+            (Prompt, Some(0)),
+            (Generation, Some(1)),
+            (Generation, Some(1)),
+            (UnendedStep, Some(2)),
+            (UnendedStep, Some(2)),
+        ]
+    );
+    assert_eq!(unended(&early), Some(Unended::EntryOnly));
+    // Its return is not even probed.
+    let entries: Vec<_> = early.into_iter().step_by(2).collect();
+    assert_eq!(of(&entries).last(), Some(&(UnendedStep, Some(2))));
+    // The function is the step.
+    let whole = beginners(9, 3);
+    assert_eq!(
+        of(&whole)[4..],
+        [(Generation, Some(1)), (Generation, Some(2)), (End, None)]
+    );
+    assert_eq!(unended(&whole), None);
+    // One call alone says nothing of where its step ends.
+    assert_eq!(unended(&beginners(9, 1)), Some(Unended::EntryOnly));
+    // The window ends inside of a decode call.
+    let cut = marks(&[entered(1), Mark::DecodeReturned, entered(1)]);
+    assert_eq!(unended(&cut), Some(Unended::WindowEnded));
+    assert_eq!(unended(&cut[..2]), None);
+    assert_eq!(unended(&[]), None);
+}
+
+#[test]
+fn what_is_given_counts_over_what_is_told() {
+    use Mark::{DecodeReturned as Returned, PhaseGiven};
+    use Phase::{End, Generation, Idle, Inference, Load, Mixed, Prompt, Unmarked};
+    // A script alone.
+    let script = [
+        PhaseGiven(Load),
+        PhaseGiven(Prompt),
+        PhaseGiven(Generation),
+        PhaseGiven(End),
+    ];
+    let found = phases(&script, true);
+    assert_eq!(
+        found,
+        [Load, Load, Prompt, Generation, End].map(|phase| (phase, None))
+    );
+    assert_eq!(load_end_basis(&marks(&script)), Some(LoadEndBasis::Given));
+    assert_eq!(phases(&script[2..], false)[0].0, Unmarked);
+    // Beside the page cache's.
+    let full_pass = Mark::Loaded(LoadEndBasis::FullPass);
+    assert_eq!(
+        phases(&[full_pass, PhaseGiven(Generation)], true),
+        [(Load, None), (Load, None), (Generation, None)]
+    );
+    assert_eq!(
+        phases(&[full_pass], true),
+        [(Load, None), (Inference, None)]
+    );
+    // Over decode calls: their steps stay, and get the phase.
+    assert_eq!(
+        phases(
+            &[
+                PhaseGiven(Mixed),
+                entered(4),
+                Returned,
+                entered(1),
+                PhaseGiven(Idle),
+                Returned
+            ],
+            true
+        ),
+        [
+            (Load, None),
+            (Mixed, None),
+            (Mixed, Some(0)),
+            (Mixed, Some(0)),
+            (Mixed, Some(1)),
+            (Idle, None),
+            (Idle, None),
+        ]
+    );
+    // Steps that a script marks, and their end.
+    let step = Mark::StepBegan { phase: None };
+    let steps = [PhaseGiven(Generation), step, step, PhaseGiven(End)];
+    assert_eq!(unended(&marks(&steps)), None);
+    assert_eq!(
+        phases(&steps, true)[2..],
+        [(Generation, Some(0)), (Generation, Some(1)), (End, None)]
+    );
+    assert_eq!(unended(&marks(&steps[..3])), Some(Unended::EntryOnly));
+}
+
+#[test]
+fn a_named_load_is_no_unended_step() {
+    let loads = Mark::StepBegan {
+        phase: Some(Phase::Load),
+    };
+    assert_eq!(unended(&marks(&[loads])), None);
+    assert_eq!(
+        phases(&[loads, Mark::BeginnerReturned, entered(4)], true)[1..],
+        [
+            (Phase::Load, None),
+            (Phase::Idle, None),
+            (Phase::Prompt, Some(0))
+        ]
+    );
+}
+
 #[test]
 fn several_requests_at_once_are_mixed() {
     let run = [
@@ -228,6 +364,9 @@ fn any_mark() -> impl Strategy<Value = Mark> {
             phase: None
         }),
         Just(Mark::DecodeReturned),
+        Just(Mark::StepBegan { phase: None }),
+        Just(Mark::BeginnerReturned),
+        Just(Mark::PhaseGiven(Phase::Mixed)),
         Just(Mark::PromptEnded),
         Just(Mark::RequestBegan),
         Just(Mark::RequestEnded),
@@ -242,7 +381,7 @@ proptest! {
         let timed = marks(&list);
         let classes = classify(&timed, from_start);
         prop_assert_eq!(classes.len(), list.len() + 1);
-        let calls = list.iter().filter(|mark| matches!(mark, Mark::DecodeEntered { .. })).count();
+        let calls = list.iter().filter(|mark| mark.begins_step()).count();
         let mut steps: Vec<_> = classes.iter().filter_map(|class| class.step).collect();
         prop_assert!(steps.is_sorted());
         steps.dedup();
