@@ -107,7 +107,12 @@ fn marks(figures: &AttributionFigures, around: &Surroundings<'_>) -> MarksRecord
         Some(LoadEndBasis::FullPass) => {
             "the load's end: all of the model had entered the page cache once"
         }
-        None if figures.phases.contains_key(&Phase::Load) && !figures.steps().is_empty() => {
+        None if !figures.steps().is_empty()
+            && figures
+                .classes
+                .iter()
+                .any(|class| class.phase == Phase::Load) =>
+        {
             "the load's end: the first step"
         }
         None => "nothing marked the load's end",

@@ -185,8 +185,11 @@ pub fn classify(marks: &[TimedMark], from_start: bool) -> Vec<SegmentClass> {
     // What was given counts over what was told from the other marks.
     let mut given = None;
     for (mark, class) in marks.iter().zip(classes.iter_mut().skip(1)) {
-        if let Mark::PhaseGiven(phase) = mark.mark {
-            given = Some(phase);
+        match mark.mark {
+            Mark::PhaseGiven(phase) => given = Some(phase),
+            // A step that is marked ends a phase without steps.
+            Mark::StepBegan { .. } => given = given.filter(|phase| phase.has_steps()),
+            _ => {}
         }
         match given {
             Some(phase) if phase.has_steps() => class.phase = phase,

@@ -277,6 +277,10 @@ fn what_is_given_counts_over_what_is_told() {
         [(Generation, Some(0)), (Generation, Some(1)), (End, None)]
     );
     assert_eq!(unended(&marks(&steps[..3])), Some(Unended::EntryOnly));
+    assert_eq!(
+        phases(&[PhaseGiven(Idle), step, PhaseGiven(Idle)], true),
+        [(Load, None), (Idle, None), (Prompt, Some(0)), (Idle, None)]
+    );
 }
 
 #[test]
