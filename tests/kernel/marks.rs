@@ -317,7 +317,7 @@ fn given(record: &RunRecord) -> Result<Vec<(String, String)>> {
     let marks = marks.context("given_marks is no list")?.iter();
     marks
         .map(|mark| {
-            let text = |member: &str| {
+            let text = |member: &str| -> Result<String> {
                 let text = mark.get(member).and_then(Value::as_str);
                 Ok(text.context("a mark without it")?.to_owned())
             };
