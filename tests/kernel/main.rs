@@ -11,9 +11,12 @@
 //! time unless `--test-threads` says otherwise, and take turns with those of other processes in any case.
 
 mod aggregates;
+mod attach_mounts;
+mod attach_target;
 mod audit;
 mod bench;
 mod cgroup_v2;
+mod containers;
 mod device;
 mod device_counter;
 mod device_share;
@@ -44,6 +47,7 @@ mod stacked;
 mod stalls;
 mod tensor_table;
 mod tensors;
+mod which_model;
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -80,6 +84,10 @@ fn main() -> ExitCode {
         losses::cases(),
         marks::cases(),
         lifecycle::cases(),
+        which_model::cases(),
+        attach_target::cases(),
+        attach_mounts::cases(),
+        containers::cases(),
         experiment::cases(),
         real_engine::cases(),
         phases::cases(),

@@ -2,6 +2,8 @@
 //! come back. The kernel's own delay accounting is no reference on 6.18: a delay is sometimes about the machine's uptime,
 //! and on some machines most of them are.
 
+use std::process::{Child, Command};
+
 use anyhow::{Context as _, Result, ensure};
 use tests::{
     disk::FileSystem,
@@ -30,6 +32,13 @@ pub fn cases() -> Vec<Case> {
                 format!("stalls::{file_system}::{name}"),
                 move |ground, _| as_perf_events_see_it(ground, file_system, mode),
             ));
+            cases.push(case(
+                format!("stalls::{file_system}::{name}_beside_orphans"),
+                move |ground, _| {
+                    let _orphans = Orphans::begin()?;
+                    as_perf_events_see_it(ground, file_system, mode)
+                },
+            ));
         }
         cases.push(case(
             format!("stalls::{file_system}::direct"),
@@ -37,6 +46,27 @@ pub fn cases() -> Vec<Case> {
         ));
     }
     cases
+}
+
+/// Processes whose parents are gone, one after the other: process 1 is kept busy with taking them in. Some kernels hide
+/// from programs what happens while process 1 runs, such as that another thread takes over its processor.
+struct Orphans(Child);
+
+impl Orphans {
+    fn begin() -> Result<Self> {
+        Command::new("sh")
+            .args(["-c", "while :; do (:&); done"])
+            .spawn()
+            .map(Self)
+            .context("cannot start sh")
+    }
+}
+
+impl Drop for Orphans {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// Seconds that a wait makes over all phases.

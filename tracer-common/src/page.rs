@@ -51,8 +51,12 @@ pub struct LearntKey {
 pub struct WaitingThread {
     /// When it left the CPU, `CLOCK_MONOTONIC` nanoseconds.
     pub start_ns: u64,
-    /// When it was back on a CPU; 0 while it waits.
+    /// When it was back on a CPU; 0 while it waits, or where its return was hidden.
     pub end_ns: u64,
+    /// How long it had run when it left the CPU, nanoseconds; 0 on kernels that hide no return.
+    pub run_time_ns: u64,
+    /// When a look-up told what it had waited for although its return was hidden; else 0.
+    pub look_up_ns: u64,
     /// One of [`crate::record::wait_kind`].
     pub kind: u32,
     /// Slot of the file.
@@ -61,6 +65,10 @@ pub struct WaitingThread {
     pub page: u32,
     /// Its process.
     pub process_id: u32,
+    /// 1 where it was preempted right after its wait.
+    pub was_preempted: u32,
+    /// 1 where a look-up told that it had waited for a file that is not traced, although its return was hidden.
+    pub is_for_another_file: u32,
 }
 
 /// The last page-cache event of a thread, to tell a first-touch hit from the end of a miss.

@@ -99,6 +99,8 @@ pub struct MemberOffsets {
     pub task_state: u32,
     /// The byte that holds the bit `task_struct.in_iowait`.
     pub task_in_iowait: u32,
+    /// `task_struct.se.sum_exec_runtime`, or unused.
+    pub task_run_time: u32,
     /// `request.bio`.
     pub request_bio: u32,
     /// `bio.bi_io_vec`.
@@ -193,6 +195,9 @@ pub struct Settings {
     pub page_records: u32,
     /// Whether waits are looked at.
     pub waits: u32,
+    /// Whether the kernel shows no event to programs while a thread of process 1 runs, so that a switch from it to
+    /// another thread goes unseen.
+    pub hides_from_process_1: u32,
     /// Member offsets.
     pub members: MemberOffsets,
     /// Enumerators.
@@ -224,6 +229,7 @@ impl Settings {
         ring_slots: 0,
         page_records: 0,
         waits: 0,
+        hides_from_process_1: 0,
         members: MemberOffsets::ZERO,
         constants: KernelConstants::ZERO,
     };
@@ -258,6 +264,7 @@ impl MemberOffsets {
         task_process_id: 0,
         task_state: 0,
         task_in_iowait: 0,
+        task_run_time: 0,
         request_bio: 0,
         bio_vectors: 0,
         vector_page: 0,
@@ -304,7 +311,7 @@ impl KernelConstants {
 const _: () = assert!(
     size_of::<Settings>()
         == MAX_DEVICES * (size_of::<DeviceFilter>() + size_of::<ExtentIndex>())
-            + 5 * size_of::<u32>()
+            + 6 * size_of::<u32>()
             + size_of::<MemberOffsets>()
             + size_of::<KernelConstants>()
 );

@@ -289,6 +289,12 @@ impl Task {
         load(self.0, setting!(members.task_state))
     }
 
+    /// Nanoseconds that it has run. Up to date when it leaves its CPU: `update_curr` comes before `sched_switch`.
+    #[inline(always)]
+    pub fn run_time_ns(self) -> u64 {
+        load(self.0, setting!(members.task_run_time))
+    }
+
     /// Between `io_schedule_prepare` and `io_schedule_finish` (`kernel/sched/core.c`): it sleeps for I/O, or is
     /// just back from it.
     #[inline(always)]

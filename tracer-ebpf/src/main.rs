@@ -197,7 +197,12 @@ pub fn map_pages_function(context: FEntryContext) -> i32 {
 /// A CPU goes from one thread to another.
 #[btf_tracepoint(function = "sched_switch")]
 pub fn sched_switch(context: BtfTracePointContext) -> i32 {
-    waits::switch(Task(context.arg(1)), Task(context.arg(2)));
+    let is_preempted: u64 = context.arg(0);
+    waits::switch(
+        is_preempted != 0,
+        Task(context.arg(1)),
+        Task(context.arg(2)),
+    );
     0
 }
 

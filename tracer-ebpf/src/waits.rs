@@ -33,12 +33,27 @@ use crate::{
 const TASK_UNINTERRUPTIBLE: u32 = 2;
 /// `PF_MEMALLOC`: the thread reclaims, which is accounted for apart.
 const PF_MEMALLOC: u32 = 0x0000_0800;
-/// A `read()` reports its look-up within this time after its wait; a later look-up is another call's.
-const LOOKUP_FOLLOWS_WITHIN_NS: u64 = 50_000;
+/// A `read()` reports its look-up within this time after its wait, if it is not preempted there; a later look-up is
+/// another call's. On a busy machine interrupts come between the two: 50 µs were too short for 3 to 5 % of the waits.
+const LOOKUP_FOLLOWS_WITHIN_NS: u64 = 1_000_000;
+
+/// A wait of which nothing is known.
+const NOT_ENDED: WaitingThread = WaitingThread {
+    start_ns: 0,
+    end_ns: 0,
+    run_time_ns: 0,
+    look_up_ns: 0,
+    kind: 0,
+    file: 0,
+    page: 0,
+    process_id: 0,
+    was_preempted: 0,
+    is_for_another_file: 0,
+};
 
 /// `sched_switch`.
 #[inline(always)]
-pub fn switch(previous: Task, next: Task) {
+pub fn switch(previous_is_preempted: bool, previous: Task, next: Task) {
     if !gate::is_open() || setting!(waits) == 0 {
         return;
     }
@@ -47,6 +62,16 @@ pub fn switch(previous: Task, next: Task) {
         if is_marked(&WAITING_MARKS, thread_id) {
             end(thread_id);
         }
+    }
+    if setting!(hides_from_process_1) != 0 && is_marked(&WAITING_MARKS, previous.thread_id()) {
+        end_unseen(previous);
+    }
+    if previous_is_preempted {
+        // It does not sleep, whatever it was about to do: another thread wants the processor.
+        if is_marked(&WAITING_MARKS, previous.thread_id()) {
+            preempt(previous.thread_id());
+        }
+        return;
     }
     let in_io_wait = previous.is_in_io_wait();
     if (in_io_wait || previous.state() & TASK_UNINTERRUPTIBLE != 0)
@@ -100,10 +125,15 @@ fn begin(task: Task, in_io_wait: bool) {
         .filter(|touch| touch.kind == touch::FAULT);
     // SAFETY: no arguments.
     let start_ns = unsafe { bpf_ktime_get_ns() };
+    let run_time_ns = if setting!(hides_from_process_1) == 0 {
+        0
+    } else {
+        task.run_time_ns()
+    };
     let waiting = match fault {
         Some(fault) => WaitingThread {
             start_ns,
-            end_ns: 0,
+            run_time_ns,
             kind: u32::from(if in_io_wait {
                 wait_kind::MODEL_FOLIO
             } else {
@@ -112,14 +142,14 @@ fn begin(task: Task, in_io_wait: bool) {
             file: fault.file,
             page: fault.first_page as u32,
             process_id,
+            ..NOT_ENDED
         },
         None if in_io_wait && ENGINE_PROCESSES.get_ptr(process_id).is_some() => WaitingThread {
             start_ns,
-            end_ns: 0,
+            run_time_ns,
             kind: u32::from(wait_kind::OTHER_IO),
-            file: 0,
-            page: 0,
             process_id,
+            ..NOT_ENDED
         },
         None => return,
     };
@@ -150,7 +180,56 @@ fn end(thread_id: u32) {
         return;
     }
     // SAFETY: no arguments.
-    waiting.end_ns = unsafe { bpf_ktime_get_ns() };
+    end_at(thread_id, waiting, unsafe { bpf_ktime_get_ns() });
+}
+
+/// A thread leaves its CPU whose return to it was hidden, with process 1 before it there. It has run ever since, so how long
+/// it ran says when it came back.
+#[inline(always)]
+fn end_unseen(task: Task) {
+    let thread_id = task.thread_id();
+    let Some(waiting) = WAITING_THREADS.get_ptr_mut(thread_id) else {
+        return;
+    };
+    // SAFETY: as in `end`.
+    let waiting = unsafe { &mut *waiting };
+    if waiting.end_ns != 0 {
+        return;
+    }
+    // SAFETY: no arguments.
+    let now_ns = unsafe { bpf_ktime_get_ns() };
+    let ran_ns = task.run_time_ns().wrapping_sub(waiting.run_time_ns);
+    let end_ns = now_ns.saturating_sub(ran_ns).max(waiting.start_ns);
+    if waiting.look_up_ns != 0 && waiting.is_for_another_file == 0 {
+        if waiting.look_up_ns.saturating_sub(end_ns) <= LOOKUP_FOLLOWS_WITHIN_NS {
+            waiting.kind = u32::from(wait_kind::MODEL_FOLIO);
+        } else {
+            waiting.file = 0;
+            waiting.page = 0;
+        }
+    }
+    end_at(thread_id, waiting, end_ns);
+}
+
+/// A thread has to leave its processor. If that is between its wait and its look-up, the look-up may be late.
+#[inline(always)]
+fn preempt(thread_id: u32) {
+    let Some(waiting) = WAITING_THREADS.get_ptr_mut(thread_id) else {
+        return;
+    };
+    // SAFETY: as in `end`.
+    let waiting = unsafe { &mut *waiting };
+    // SAFETY: no arguments.
+    let now_ns = unsafe { bpf_ktime_get_ns() };
+    if waiting.end_ns != 0 && now_ns.wrapping_sub(waiting.end_ns) <= LOOKUP_FOLLOWS_WITHIN_NS {
+        waiting.was_preempted = 1;
+    }
+}
+
+/// A wait has ended.
+#[inline(always)]
+fn end_at(thread_id: u32, waiting: &mut WaitingThread, end_ns: u64) {
+    waiting.end_ns = end_ns;
     if waiting.kind == u32::from(wait_kind::OTHER_IO) {
         // A look-up may follow and say what it was for.
         return;
@@ -177,18 +256,58 @@ pub fn look_up_found<A: Abilities>(file: &FileSlot, first_page: u64, time_ns: u6
         return;
     }
     let thread_id = bpf_get_current_pid_tgid() as u32;
-    let Some(waiting) = WAITING_THREADS.get_ptr(thread_id) else {
+    let Some(waiting) = WAITING_THREADS.get_ptr_mut(thread_id) else {
         return;
     };
     // SAFETY: as in `end`.
-    let mut waiting = unsafe { *waiting };
-    if waiting.end_ns == 0 || time_ns.wrapping_sub(waiting.end_ns) > LOOKUP_FOLLOWS_WITHIN_NS {
+    let waiting = unsafe { &mut *waiting };
+    if setting!(hides_from_process_1) != 0
+        && waiting.end_ns == 0
+        && waiting.look_up_ns == 0
+        && waiting.kind == u32::from(wait_kind::OTHER_IO)
+    {
+        // Its return was hidden. When that was shows as it leaves the CPU again.
+        waiting.look_up_ns = time_ns;
+        waiting.file = file.file;
+        waiting.page = first_page as u32;
+        return;
+    }
+    let is_late = time_ns.wrapping_sub(waiting.end_ns) > LOOKUP_FOLLOWS_WITHIN_NS;
+    if waiting.end_ns == 0 || (is_late && waiting.was_preempted == 0) {
         return;
     }
     waiting.kind = u32::from(wait_kind::MODEL_FOLIO);
     waiting.file = file.file;
     waiting.page = first_page as u32;
-    emit::<A>(Program::PageLookup, record_of(&waiting, thread_id));
+    emit::<A>(Program::PageLookup, record_of(waiting, thread_id));
+    let _ = WAITING_THREADS.remove(thread_id);
+}
+
+/// A look-up by the current thread found pages of a file that is not traced: what it waited for just before was no model.
+#[inline(always)]
+pub fn look_up_of_another_file<A: Abilities>() {
+    if setting!(waits) == 0 {
+        return;
+    }
+    let thread_id = bpf_get_current_pid_tgid() as u32;
+    if !is_marked(&WAITING_MARKS, thread_id) {
+        return;
+    }
+    let Some(waiting) = WAITING_THREADS.get_ptr_mut(thread_id) else {
+        return;
+    };
+    // SAFETY: as in `end`.
+    let waiting = unsafe { &mut *waiting };
+    if waiting.kind != u32::from(wait_kind::OTHER_IO) {
+        return;
+    }
+    if waiting.end_ns == 0 {
+        // Its return was hidden.
+        waiting.look_up_ns = 1;
+        waiting.is_for_another_file = 1;
+        return;
+    }
+    emit::<A>(Program::PageLookup, record_of(waiting, thread_id));
     let _ = WAITING_THREADS.remove(thread_id);
 }
 
@@ -230,9 +349,8 @@ pub fn reclaim_ends(program: Program) {
         // SAFETY: no arguments.
         end_ns: unsafe { bpf_ktime_get_ns() },
         kind: u32::from(wait_kind::RECLAIM),
-        file: 0,
-        page: 0,
         process_id: (process_and_thread >> 32) as u32,
+        ..NOT_ENDED
     };
     emit::<Early>(program, record_of(&waiting, thread_id));
     let _ = RECLAIMING_THREADS.remove(thread_id);

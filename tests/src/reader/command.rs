@@ -50,6 +50,15 @@ impl ReaderCommand {
         })
     }
 
+    /// The same by another program, which runs the reader: its arguments name it.
+    #[must_use]
+    pub fn of(program: &Path, arguments: Vec<OsString>) -> Self {
+        Self {
+            program: program.to_owned(),
+            arguments,
+        }
+    }
+
     /// Adds an option as it is.
     #[must_use]
     pub fn option(mut self, option: &str) -> Self {

@@ -194,9 +194,14 @@ impl PressureArguments {
 #[derive(Debug, Args)]
 #[command(after_help = examples::LAUNCH)]
 pub struct LaunchArguments {
-    /// A file of the model; of a split model, any of its files. May be given several times.
-    #[arg(long, value_name = "FILE", required = true)]
+    /// A file of the model; of a split model, any of its files. May be given several times [default: what the command
+    /// names with -m, --model or the like].
+    #[arg(long, value_name = "FILE")]
     pub model: Vec<PathBuf>,
+    /// End with the command itself. Else tracing goes on while a process that it started, and that lives on, has the
+    /// model open.
+    #[arg(long)]
+    pub until_exit: bool,
     /// Pressure on the memory.
     #[command(flatten)]
     pub pressure: PressureArguments,
@@ -212,10 +217,16 @@ pub struct LaunchArguments {
 #[derive(Debug, Args)]
 #[command(after_help = examples::ATTACH)]
 pub struct AttachArguments {
-    /// The process.
-    #[arg(long)]
-    pub pid: i32,
-    /// A file of the model [default: the .gguf and .safetensors files that the process has mapped or open].
+    /// The process. Where it has no model open itself, the one of its descendants that has.
+    #[arg(long, group = "target")]
+    pub pid: Option<i32>,
+    /// The process by its name, such as llama-server, ollama, vllm; in the same way.
+    #[arg(long, group = "target")]
+    pub name: Option<String>,
+    /// The processes of a container, by its id or the beginning of it.
+    #[arg(long, group = "target", value_name = "ID")]
+    pub container: Option<String>,
+    /// A file of the model [default: the GGUF and safetensors files that the process has mapped or open].
     #[arg(long, value_name = "FILE")]
     pub model: Vec<PathBuf>,
     /// The engine's log, a file or a pipe: rates and phases are taken from what is written to it from now on.

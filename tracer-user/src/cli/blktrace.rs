@@ -169,11 +169,11 @@ fn expectation(text: &str) -> Result<Expectation, String> {
             "amplification" => {
                 return Err(format!("{part:?}: an amplification is at least 1"));
             }
-            "sequential" => &mut expectation.sequential,
-            "small" => &mut expectation.small,
-            "medium" => &mut expectation.medium,
-            "large" => &mut expectation.large,
-            "backward" => &mut expectation.backward,
+            "sequential" => &mut expectation.shares.sequential,
+            "small" => &mut expectation.shares.small,
+            "medium" => &mut expectation.shares.medium,
+            "large" => &mut expectation.shares.large,
+            "backward" => &mut expectation.shares.backward,
             other => {
                 return Err(format!(
                     "{other:?} is not known: amplification, sequential, small, medium, large, backward are"
@@ -187,7 +187,10 @@ fn expectation(text: &str) -> Result<Expectation, String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::{stats::audit::matching::Expectation, storage::KernelDevice};
+    use crate::{
+        stats::{audit::matching::Expectation, order::gaps::ByGapClass},
+        storage::KernelDevice,
+    };
 
     use super::{device, expectation};
 
@@ -205,8 +208,10 @@ mod tests {
             expectation("amplification=3.02, backward=66.9%"),
             Ok(Expectation {
                 amplification: Some(3.02),
-                backward: Some(66.9 / 100.0),
-                ..Expectation::default()
+                shares: ByGapClass {
+                    backward: Some(66.9 / 100.0),
+                    ..ByGapClass::default()
+                },
             })
         );
         for text in [

@@ -18,8 +18,8 @@ use crate::{
     process::UserLines,
     report,
     run::{
-        AttachOptions, DemoOptions, FinishedRun, LaunchOptions, TraceOptions, bytes_progress,
-        describe, run_attach, run_demo, run_launch,
+        AttachOptions, AttachTarget, DemoOptions, FinishedRun, LaunchOptions, TraceOptions,
+        bytes_progress, describe, run_attach, run_demo, run_launch,
     },
     units,
 };
@@ -31,10 +31,14 @@ use super::{
         EngineArguments, LaunchArguments, MakeModelArguments, ModelArguments, TraceArguments,
     },
     blktrace::{audit, blktrace},
+    choose_process::{Chosen, choose_process},
     doctor::examine,
     experiment::experiment,
     mark::mark,
 };
+
+/// What clap exits with where the command line is wrong.
+const WRONG_COMMAND_LINE: i32 = 2;
 
 /// Executes a command line; returns the status to exit with. Call it before any other thread is started: it
 /// takes over SIGINT and SIGTERM.
@@ -64,6 +68,7 @@ fn launch(arguments: LaunchArguments) -> anyhow::Result<i32> {
         models: arguments.model,
         command: arguments.command,
         conditions: arguments.pressure.conditions(),
+        until_exit: arguments.until_exit,
         trace: trace_options(arguments.trace, "launch"),
     };
     let signals = signals()?;
@@ -71,8 +76,17 @@ fn launch(arguments: LaunchArguments) -> anyhow::Result<i32> {
 }
 
 fn attach(arguments: AttachArguments) -> anyhow::Result<i32> {
+    let target = match (arguments.pid, arguments.name, arguments.container) {
+        (Some(pid), _, _) => AttachTarget::Pid(pid),
+        (_, Some(name), _) => AttachTarget::Name(name),
+        (_, _, Some(id)) => AttachTarget::Container(id),
+        _ => match choose_process()? {
+            Chosen::Process(pid) => AttachTarget::Pid(pid),
+            Chosen::OnlyListed => return Ok(WRONG_COMMAND_LINE),
+        },
+    };
     let options = AttachOptions {
-        pid: arguments.pid,
+        target,
         models: arguments.model,
         log: arguments.log,
         duration: arguments.duration,

@@ -4,16 +4,17 @@
 pub const TRACER: &str = "\
 Examples:
   tracer demo                                        see what the tool shows, with a model of its own
-  tracer attach --pid $(pidof llama-server) --duration 30s
+  tracer attach --name llama-server --duration 30s
                                                      trace a server that runs, and leave it as it was
-  tracer launch --model m.gguf -- llama-cli -m m.gguf -n 100
+  tracer launch -- llama-cli -m m.gguf -n 100
                                                      start an engine and trace it to its end
   tracer doctor                                      what is missing on this machine, and how to get it";
 
 /// `tracer launch --help`.
 pub const LAUNCH: &str = "\
 Examples:
-  tracer launch --model m.gguf -- llama-cli -m m.gguf -p Hello -n 100
+  tracer launch -- llama-cli -m m.gguf -p Hello -n 100
+                                       the model is the one that the command names
   tracer launch --model m.gguf --evict-model -- llama-cli -m m.gguf -n 100
                                        start with nothing of the model in memory
   tracer launch --model m.gguf --memory-max 8G -- llama-cli -m m.gguf -n 100
@@ -21,18 +22,25 @@ Examples:
   tracer launch --model m.gguf --out runs/1 -- llama-bench -m m.gguf
   tracer launch --model m.gguf --phase-line '^READY=idle' --rate-line '([0-9.]+)tok/s' -- ./my-engine m.gguf
                                        an engine whose log is not known: what its lines mean
+  tracer launch --model m.gguf --out runs/1 -- ./start-my-server.sh
+                                       goes on while what the script started has the model open
+  tracer launch --until-exit --model m.gguf -- ./start-my-server.sh
 
 The engine runs as you, not as root. Its exit status becomes the tracer's. Ctrl-C stops it and still gives a report.";
 
 /// `tracer attach --help`.
 pub const ATTACH: &str = "\
 Examples:
-  tracer attach --pid $(pidof llama-server) --duration 30s
+  tracer attach                        which processes have models open? Choose one
+  tracer attach --name llama-server --duration 30s
   tracer attach --pid 4242             until the process ends, or Ctrl-C
   tracer attach --pid 4242 --log /var/log/engine.log
                                        with rates and phases from what it writes to its log
+  tracer attach --name ollama          the process that ollama started and that has the model
+  tracer attach --container 3f9a1c52   by the id that docker ps prints
   tracer attach --pid 4242 --model /models/m-00001-of-00003.gguf --out runs/2
 
+Without --pid, --name and --container, and where nobody can be asked, the list is printed and the status is 2.
 The process is not stopped, changed or slowed down on purpose; when the tracer ends, it goes on as before.";
 
 /// `tracer mark --help`.

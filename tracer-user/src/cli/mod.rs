@@ -2,6 +2,7 @@
 
 mod arguments;
 mod blktrace;
+mod choose_process;
 mod commands;
 mod console;
 mod doctor;

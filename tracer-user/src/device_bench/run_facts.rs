@@ -41,7 +41,7 @@ impl RunFacts {
         let Some(model) = record.all_models().nth(place.model) else {
             return Err(no_reads(directory, file, "there is no such model"));
         };
-        let reads = model.reads.as_ref().filter(|reads| reads.count > 0);
+        let reads = model.reads.as_ref().filter(|reads| reads.amount.count > 0);
         let Some(reads) = reads else {
             let why = model.model.without_sectors.as_deref();
             return Err(no_reads(directory, file, why.unwrap_or("it read nothing")));

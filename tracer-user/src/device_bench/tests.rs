@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::schema::{
-    ModelFileRecord, ModelIdentity, ModelRecord, ReadsRecord, RunRecord, SizeCount,
+    ModelFileRecord, ModelIdentity, ModelRecord, ReadFigures, ReadsRecord, RunRecord, SizeCount,
 };
 
 use super::{
@@ -195,7 +195,10 @@ fn a_run_is_only_taken_for_its_own_file_or_a_copy() {
     let directory = scratch();
     let run = directory.path();
     let reads = ReadsRecord {
-        count: 2,
+        amount: ReadFigures {
+            count: 2,
+            ..ReadFigures::default()
+        },
         sizes: vec![SizeCount {
             bytes: 4096,
             count: 2,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::schema::TensorRecord;
+use crate::{schema::TensorRecord, stats::formulas::reread_factor};
 
 use super::{definition::figures, reads::NO_SECTORS};
 
@@ -110,9 +110,7 @@ fn sum(group: &TensorRecord, tensor: &TensorRecord) -> TensorRecord {
         read_bytes,
         reads,
         readahead_bytes: both(readahead_bytes, tensor.readahead_bytes),
-        reread: read_bytes
-            .filter(|_| bytes > 0)
-            .map(|read| read as f64 / bytes as f64),
+        reread: read_bytes.and_then(|read| reread_factor(read, bytes)),
         inserted_bytes: both(inserted_bytes, tensor.inserted_bytes),
         evictions_bytes: both(evictions_bytes, tensor.evictions_bytes),
         refaults_bytes: both(refaults_bytes, tensor.refaults_bytes),

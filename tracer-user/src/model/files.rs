@@ -1,13 +1,16 @@
 //! A model named by the user: one file, or all the files of a split model.
 
-use std::ffi::{OsStr, OsString};
 use std::fs::{Metadata, OpenOptions};
 use std::io::{self, Read as _};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::shard_index::ShardIndex;
+use super::{
+    file_names::{SplitName, has_model_extension},
+    hub_cache,
+    shard_index::ShardIndex,
+    start_of_file::starts_as_model,
+};
 
 /// How a pointer of Git LFS begins (docs/spec.md of git-lfs), and its largest size.
 const LFS_POINTER: &[u8] = b"version https://git-lfs";
@@ -37,6 +40,9 @@ pub enum ModelFileError {
         /// "a block device", …
         kind: &'static str,
     },
+    /// A folder with several models, none of which is the usual one.
+    #[error("model {}: the folder has several models: {}; name one of them", path.display(), models.join(", "))]
+    SeveralInFolder { path: PathBuf, models: Vec<String> },
     /// Parts of a split model are not there.
     #[error("model {}: of its {count} parts these are missing: {}; put all parts into one directory", path.display(), missing.join(", "))]
     MissingParts {
@@ -84,11 +90,19 @@ impl ModelFiles {
     /// The model that `path` belongs to: the file itself, or, where its name is that of a part
     /// (`NAME-00002-of-00005.gguf`), all parts in the same directory; where it is an index of shards
     /// (`model.safetensors.index.json`), or such an index beside it names it, all files that the index names. Any regular file will do, GGUF or not.
-    /// Symbolic links are followed, and the parts are looked for beside the link.
+    /// Symbolic links are followed, and the parts are looked for beside the link. A blob of a Hugging Face cache
+    /// (`blobs/SHA`) is taken by the name that a snapshot gives it.
     ///
     /// # Errors
     /// See [`ModelFileError`]; every part is checked.
     pub fn from_path(path: &Path) -> Result<Self, ModelFileError> {
+        check(path)?;
+        let named = hub_cache::names_of_blob(path).into_iter().next();
+        Self::of_name(named.as_deref().unwrap_or(path))
+    }
+
+    /// The same, by this name and no other.
+    pub(crate) fn of_name(path: &Path) -> Result<Self, ModelFileError> {
         check(path)?;
         if ShardIndex::has_its_name(path) {
             let index = ShardIndex::read(path).map_err(|problem| ModelFileError::BadIndex {
@@ -97,11 +111,12 @@ impl ModelFiles {
             })?;
             return Self::of_index(path, index);
         }
+        // An index knows better than the names, which need not be numbered.
+        if let Some(index) = ShardIndex::beside(path) {
+            return Self::of_index(path, index);
+        }
         let name = path.file_name().unwrap_or(path.as_os_str());
         let Some(part) = SplitName::parse(name) else {
-            if let Some(index) = ShardIndex::beside(path) {
-                return Self::of_index(path, index);
-            }
             return Ok(Self {
                 display_name: name.to_string_lossy().into_owned(),
                 files: vec![path.to_owned()],
@@ -129,6 +144,65 @@ impl ModelFiles {
         Ok(Self {
             display_name: part.display_name(),
             files,
+        })
+    }
+
+    /// A file of the model that a folder holds: its index of shards, else its only model, else the one that is called
+    /// `model.safetensors`, as the engines that are given a folder do.
+    ///
+    /// # Errors
+    /// There is none, or several; a file of it cannot be read.
+    pub fn file_in_folder(folder: &Path) -> Result<PathBuf, ModelFileError> {
+        const USUAL: &str = "model.safetensors";
+        let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
+            .map_err(|source| ModelFileError::Unreadable {
+                path: folder.to_owned(),
+                source,
+            })?
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.is_file())
+            .collect();
+        paths.sort();
+        // Where weights are there in two formats, engines take safetensors.
+        let index = |of_safetensors: bool| {
+            paths.iter().find(|path| {
+                ShardIndex::has_its_name(path)
+                    && (!of_safetensors || path.to_string_lossy().contains(".safetensors."))
+            })
+        };
+        let usual_index = format!("{USUAL}.index.json");
+        let is_called = |path: &PathBuf, name: &str| path.file_name().is_some_and(|it| it == name);
+        let usual_index = paths.iter().find(|path| is_called(path, &usual_index));
+        if let Some(index) = usual_index.or_else(|| index(true)) {
+            return Self::of_name(index).map(|_| index.clone());
+        }
+        let mut models: Vec<(PathBuf, Self)> = Vec::new();
+        for path in paths.iter().filter(|path| has_model_extension(path)) {
+            if !models.iter().any(|(_, model)| model.files.contains(path)) {
+                models.push((path.clone(), Self::of_name(path)?));
+            }
+        }
+        if let [(only, _)] = models.as_slice() {
+            return Ok(only.clone());
+        }
+        if let Some((usual, _)) = models.iter().find(|(path, _)| is_called(path, USUAL)) {
+            return Ok(usual.clone());
+        }
+        if let (true, Some(index)) = (models.is_empty(), index(false)) {
+            return Self::of_name(index).map(|_| index.clone());
+        }
+        if models.is_empty() {
+            return Err(ModelFileError::Directory {
+                path: folder.to_owned(),
+                hint: String::new(),
+            });
+        }
+        Err(ModelFileError::SeveralInFolder {
+            path: folder.to_owned(),
+            models: models
+                .into_iter()
+                .map(|(_, model)| model.display_name)
+                .collect(),
         })
     }
 
@@ -233,67 +307,11 @@ fn hint(directory: &Path) -> String {
     })
 }
 
-/// Whether the name ends in `.gguf` or `.safetensors`, in any case.
-pub(crate) fn has_model_extension(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| {
-        extension.eq_ignore_ascii_case("gguf") || extension.eq_ignore_ascii_case("safetensors")
-    })
-}
-
-/// `NAME-%05d-of-%05d.gguf` or `.safetensors`: llama.cpp's `llama_split_path` and the Hugging Face sharding use the same.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct SplitName {
-    prefix: Vec<u8>,
-    extension: Vec<u8>,
-    /// Number of this part, 1 … count.
-    pub number: u32,
-    /// How many parts there are.
-    pub count: u32,
-}
-
-impl SplitName {
-    /// `None` if it is no part's name.
-    pub(crate) fn parse(name: &OsStr) -> Option<Self> {
-        if !has_model_extension(Path::new(name)) {
-            return None;
-        }
-        let bytes = name.as_bytes();
-        let dot = bytes.iter().rposition(|&byte| byte == b'.')?;
-        let (stem, extension) = (bytes.get(..dot)?, bytes.get(dot + 1..)?);
-        // "-00001-of-00003"
-        let (prefix, numbers) = stem.split_at(stem.len().checked_sub(15)?);
-        let numbers = std::str::from_utf8(numbers).ok()?;
-        let (number, count) = numbers.strip_prefix('-')?.split_once("-of-")?;
-        let value = |digits: &str| {
-            let all_digits = digits.len() == 5 && digits.bytes().all(|byte| byte.is_ascii_digit());
-            all_digits.then(|| digits.parse::<u32>().ok()).flatten()
-        };
-        let (number, count) = (value(number)?, value(count)?);
-        let possible = !prefix.is_empty() && (1..=count).contains(&number);
-        possible.then(|| Self {
-            prefix: prefix.to_vec(),
-            extension: extension.to_vec(),
-            number,
-            count,
-        })
-    }
-
-    /// File name of a part.
-    pub(crate) fn name_of(&self, number: u32) -> OsString {
-        let mut name = self.prefix.clone();
-        name.extend(format!("-{number:05}-of-{:05}.", self.count).bytes());
-        name.extend(&self.extension);
-        OsString::from_vec(name)
-    }
-
-    /// `NAME.gguf`.
-    pub(crate) fn display_name(&self) -> String {
-        format!(
-            "{}.{}",
-            String::from_utf8_lossy(&self.prefix),
-            String::from_utf8_lossy(&self.extension)
-        )
-    }
+/// Whether a path is that of a model, or of an index of shards: by its name, or by how the file begins.
+#[must_use]
+pub fn names_a_model(path: &Path) -> bool {
+    path.is_file()
+        && (has_model_extension(path) || ShardIndex::has_its_name(path) || starts_as_model(path))
 }
 
 #[cfg(test)]

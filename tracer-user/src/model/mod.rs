@@ -9,14 +9,18 @@
 
 #[cfg(test)]
 pub(crate) mod corpus_tests;
+mod file_names;
 pub(crate) mod files;
 mod gguf;
+pub(crate) mod hub_cache;
 mod names;
 mod outline;
 mod safetensors;
 mod shard_index;
+mod start_of_file;
 
-pub use files::{ModelFileError, ModelFiles};
+pub(crate) use file_names::{SplitName, has_model_extension};
+pub use files::{ModelFileError, ModelFiles, names_a_model};
 pub use gguf::{
     Array, GgmlType, GgufError, GgufErrorKind, GgufHeader, MetadataValue, TensorInfo, TensorLength,
     ValueType,
@@ -25,6 +29,8 @@ pub use names::TensorKind;
 pub use outline::{
     ModelFormat, ModelOutline, NeedBytes, OutlineError, OutlineFile, Piece, PieceKind, TensorPlace,
 };
+pub use start_of_file::starts_as_model;
+
 pub use safetensors::{
     SafetensorsError, SafetensorsErrorKind, SafetensorsHeader, SafetensorsTensor,
 };

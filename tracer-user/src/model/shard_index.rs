@@ -11,6 +11,8 @@ use std::{
 
 use serde::Deserialize;
 
+use super::file_names::SplitName;
+
 /// Real ones have up to 10 MB.
 const LARGEST_INDEX_BYTES: u64 = 100_000_000;
 /// What an index is called, behind the model's name.
@@ -70,11 +72,18 @@ impl ShardIndex {
     pub(crate) fn beside(path: &Path) -> Option<Self> {
         let extension = path.extension()?.to_str()?;
         let usual = format!("model.{extension}{ENDING}");
-        let own = format!("{}{ENDING}", path.file_name()?.to_str()?);
-        [own, usual].iter().find_map(|name| {
-            let index = Self::read(&path.with_file_name(name)).ok()?;
-            (index.files.len() > 1 && index.files.iter().any(|file| file == path)).then_some(index)
-        })
+        let name = path.file_name()?;
+        let own = format!("{}{ENDING}", name.to_str()?);
+        let of_all =
+            SplitName::of_any_format(name).map(|part| format!("{}{ENDING}", part.display_name()));
+        [Some(own), of_all, Some(usual)]
+            .iter()
+            .flatten()
+            .find_map(|name| {
+                let index = Self::read(&path.with_file_name(name)).ok()?;
+                (index.files.len() > 1 && index.files.iter().any(|file| file == path))
+                    .then_some(index)
+            })
     }
 }
 

@@ -12,11 +12,12 @@ use crate::{
     assemble::stream_members,
     schema::{
         AUDIT_SCHEMA_VERSION, AuditRecord, BLOCK_TRACE_SCHEMA_VERSION, BlockTraceRecord, Check,
-        DeviceRecord, ModelIdentity, ModelRecord, ReadsRecord, TimeRecord, TraceLossRecord,
+        DeviceRecord, ModelIdentity, ModelRecord, ReadFigures, ReadsRecord, TimeRecord,
+        TraceLossRecord,
     },
     stats::{
         ModelFigures,
-        audit::matching::Expectation,
+        audit::matching::{Expectation, explain},
         formulas::{amplification, coverage},
         reads::latency::LatencyFigures,
     },
@@ -156,9 +157,8 @@ pub fn audit_record(
         model: found.model,
         first_sector: device.range.map(|(first, _)| first),
         end_sector: device.range.map(|(_, end)| end),
-        accountings: stream_members::accountings(&device.accountings),
-        expectation: expected
-            .map(|expected| stream_members::expectation(&device.accountings, expected)),
+        accountings: device.accountings.clone(),
+        expectation: expected.map(|expected| explain(&device.accountings, expected)),
         partial: partial_reason.is_some(),
         partial_reason,
         complete: loss.is_none()
@@ -293,7 +293,7 @@ fn all_reads(device: &DeviceFindings) -> ModelIdentity {
 }
 
 fn gap_counts(figures: &ModelFigures) -> [u64; tracer_common::gap::GAP_CLASSES] {
-    figures.gaps.classes().map(|(_, gap)| gap.count)
+    figures.gaps.map(|gap| gap.count).in_slots()
 }
 
 fn reads(device: &DeviceFindings, identity: &ModelIdentity, thread: Option<u32>) -> ReadsRecord {
@@ -306,12 +306,12 @@ fn reads(device: &DeviceFindings, identity: &ModelIdentity, thread: Option<u32>)
     let mut process_share = figures.processes.of(&threads);
     process_share.share = process_share.share.filter(|_| thread.is_some());
     ReadsRecord {
-        count: reads.count,
-        total_bytes: reads.total_bytes,
-        unique_bytes,
-        coverage: coverage(unique_bytes, data_bytes),
-        amplification: amplification(reads.total_bytes, unique_bytes),
-        reread_factor: reads.reread_factor,
+        amount: ReadFigures {
+            unique_bytes,
+            coverage: coverage(unique_bytes, data_bytes),
+            amplification: amplification(reads.total_bytes, unique_bytes),
+            ..*reads
+        },
         completed_bytes: requests.completed_bytes,
         failed: requests.failed_reads,
         failed_bytes: requests.failed_bytes,
@@ -343,13 +343,11 @@ fn devices(analysis: &Analysis) -> Vec<DeviceRecord> {
 fn checks(analysis: &Analysis, loss: &TraceLossRecord) -> Vec<Check> {
     let figures = &analysis.device.figures;
     let mut checks: Vec<Check> = figures
-        .laws
-        .iter()
+        .all_laws()
         .map(|law| Check {
-            name: law.name.clone(),
-            holds: Some(law.holds),
             left: format!("trace: {}", law.left),
             right: format!("trace: {}", law.right),
+            ..law.clone()
         })
         .collect();
     const DISPATCHES: &str = "issues of reads and flushes = blkparse's read dispatches";

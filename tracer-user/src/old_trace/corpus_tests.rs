@@ -47,7 +47,7 @@ fn check_figures(analysis: &Analysis) {
     assert!(device.figures.all_laws_hold(), "{:?}", device.figures.laws);
     for figures in &device.accountings {
         assert!(figures.unique_bytes <= figures.total_bytes);
-        assert_eq!(figures.gaps.count, figures.records.saturating_sub(1));
+        assert_eq!(figures.gaps.count(), figures.records.saturating_sub(1));
     }
     let [once, issues, ..] = device.accountings.as_slice() else {
         panic!("no accountings");

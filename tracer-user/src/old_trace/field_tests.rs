@@ -42,13 +42,21 @@ fn saved(content: &[u8]) -> tempfile::NamedTempFile {
 fn assert_four_reads(record: &BlockTraceRecord, what: &str) {
     let reads = record.model.reads.as_ref().unwrap();
     assert_eq!(
-        (reads.count, reads.total_bytes, reads.unique_bytes),
+        (
+            reads.amount.count,
+            reads.amount.total_bytes,
+            reads.amount.unique_bytes
+        ),
         (4, 131_072, 131_072),
         "{what}"
     );
-    assert_eq!(reads.amplification, Some(1.0), "{what}");
+    assert_eq!(reads.amount.amplification, Some(1.0), "{what}");
     let gaps = record.model.gaps.as_ref().unwrap();
-    assert_eq!((gaps.sequential.count, gaps.count), (3, 3), "{what}");
+    assert_eq!(
+        (gaps.classes.sequential.count, gaps.count),
+        (3, 3),
+        "{what}"
+    );
     assert!(record.complete && !record.partial, "{what}: {record:?}");
 }
 
@@ -107,10 +115,16 @@ fn a_record_that_is_broken_is_still_an_error() {
 fn a_barrier_says_nothing_of_the_direction() {
     let record = record(&[given("barrier-letter.txt")]);
     let reads = record.model.reads.as_ref().unwrap();
-    assert_eq!((reads.count, reads.total_bytes), (6, 1_179_648));
-    assert_eq!((reads.amplification, reads.sizes.len()), (Some(1.0), 1));
+    assert_eq!(
+        (reads.amount.count, reads.amount.total_bytes),
+        (6, 1_179_648)
+    );
+    assert_eq!(
+        (reads.amount.amplification, reads.sizes.len()),
+        (Some(1.0), 1)
+    );
     let gaps = record.model.gaps.as_ref().unwrap();
-    assert_eq!((gaps.sequential.count, gaps.count), (5, 5));
+    assert_eq!((gaps.classes.sequential.count, gaps.count), (5, 5));
     // Of a write it says nothing either.
     let text = fs::read_to_string(given("barrier-letter.txt")).unwrap();
     let writes = text.replace(" RB ", " WSB ").replace("   R ", "   W ");
@@ -190,9 +204,12 @@ fn two_recordings_are_not_one() {
 fn a_completion_stamped_before_its_issue_is_its_completion() {
     let record = record(&[given("skew")]);
     let reads = record.model.reads.as_ref().unwrap();
-    assert_eq!((reads.count, reads.unique_bytes), (6, 786_432));
     assert_eq!(
-        (reads.amplification, reads.completed_bytes),
+        (reads.amount.count, reads.amount.unique_bytes),
+        (6, 786_432)
+    );
+    assert_eq!(
+        (reads.amount.amplification, reads.completed_bytes),
         (Some(1.0), 786_432)
     );
     assert_eq!(reads.in_flight, 0);

@@ -15,6 +15,7 @@ use crate::{
             accounting::{AccountingFigures, Action},
             matching::{Expectation, fits},
         },
+        order::gaps::ByGapClass,
     },
     storage::Sector,
 };
@@ -73,8 +74,7 @@ fn text(name: &str, model: Option<ModelPlace>) -> Analysis {
 
 fn named<'a>(analysis: &'a Analysis, name: &str) -> &'a AccountingFigures {
     let mut all = analysis.device.accountings.iter();
-    all.find(|figures| figures.accounting.name() == name)
-        .expect(name)
+    all.find(|figures| figures.name == name).expect(name)
 }
 
 /// Per cent, with one decimal.
@@ -178,14 +178,16 @@ fn an_expectation_names_the_accountings_that_give_it() {
     let fitting = |analysis: &Analysis, amplification, backward| -> Vec<String> {
         let expectation = Expectation {
             amplification: Some(amplification),
-            backward: Some(backward),
-            ..Expectation::default()
+            shares: ByGapClass {
+                backward: Some(backward),
+                ..ByGapClass::default()
+            },
         };
         let figures = &analysis.device.accountings;
         fits(figures, &expectation)
             .iter()
-            .filter(|fit| fit.amplification_fits() && fit.shares_fit())
-            .map(|fit| figures[fit.accounting].accounting.name())
+            .filter(|fit| fit.amplification_fits && fit.shares_fit)
+            .map(|fit| fit.accounting.clone())
             .collect()
     };
     for name in [

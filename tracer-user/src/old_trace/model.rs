@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use crate::{
     assemble::identity,
+    model::SplitName,
     place::{Layout, Locator, Owner, RequestedModel, Subject},
     schema::{InspectedExtent, InspectedFile, ModelFileRecord, ModelIdentity},
     stats::FileData,
@@ -148,19 +149,6 @@ fn from_saved(model: Option<&Path>, source: &Path) -> anyhow::Result<FoundModel>
     }))
 }
 
-/// The parts of `NAME-00002-of-00005.EXTENSION`: what all shards of a model have, and this one's number.
-fn shard_name(path: &Path) -> Option<((String, u32), u32)> {
-    let (stem, extension) = path.file_name()?.to_str()?.rsplit_once('.')?;
-    let (rest, count) = stem.rsplit_once("-of-")?;
-    let (name, number) = rest.rsplit_once('-')?;
-    let figure = |digits: &str| {
-        let is_figure = digits.len() == 5 && digits.bytes().all(|byte| byte.is_ascii_digit());
-        is_figure.then(|| digits.parse().ok())?
-    };
-    let (number, count) = (figure(number)?, figure(count)?);
-    Some(((format!("{name}.{extension}"), count), number))
-}
-
 /// The shards of the model that one file is of, in order; that file alone where it is none.
 ///
 /// # Errors
@@ -169,22 +157,25 @@ fn with_its_shards(
     named: (PathBuf, FileExtents),
     others: Vec<(PathBuf, FileExtents)>,
 ) -> anyhow::Result<Vec<(PathBuf, FileExtents)>> {
-    let Some((model, own_number)) = shard_name(&named.0) else {
+    let split_name = |path: &Path| SplitName::of_any_format(path.file_name()?);
+    let Some(own) = split_name(&named.0) else {
         return Ok(vec![named]);
     };
     let folder = named.0.parent().map(Path::to_owned);
-    let mut shards = vec![(own_number, named)];
+    let mut shards = vec![(own.number, named)];
     shards.extend(others.into_iter().filter_map(|other| {
-        let (of, number) = shard_name(&other.0)?;
-        let is_its = of == model && other.0.parent() == folder.as_deref() && number != own_number;
-        is_its.then_some((number, other))
+        let shard = split_name(&other.0)?;
+        let is_its = shard.is_beside(&own)
+            && other.0.parent() == folder.as_deref()
+            && shard.number != own.number;
+        is_its.then_some((shard.number, other))
     }));
     shards.sort_by_key(|(number, _)| *number);
     let numbers: Vec<u32> = shards.iter().map(|(number, _)| *number).collect();
-    if !numbers.iter().copied().eq(1..=model.1) {
+    if !numbers.iter().copied().eq(1..=own.count) {
         bail!(
             "the model is in {} shards, and it has only {numbers:?} of them: save filefrag -v of all",
-            model.1
+            own.count
         );
     }
     Ok(shards.into_iter().map(|(_, file)| file).collect())

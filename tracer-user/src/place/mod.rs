@@ -9,4 +9,4 @@ mod tables;
 pub use inspect::inspect;
 pub use locator::{Layout, Locator, Owner};
 pub use pieces::{ModelPieces, PieceIdentity};
-pub use subject::{Placement, RequestedModel, Subject, SubjectFile, SubjectModel};
+pub use subject::{FileIdentity, Placement, RequestedModel, Subject, SubjectFile, SubjectModel};

@@ -1,7 +1,8 @@
 //! What is traced: models, their files, where these lie, and the tables for both sides made from that.
 
 use std::{
-    fs::File,
+    fs::{File, Metadata},
+    io::ErrorKind,
     os::{fd::AsRawFd as _, unix::fs::MetadataExt as _},
     path::{Path, PathBuf},
 };
@@ -50,10 +51,30 @@ impl RequestedModel {
     }
 }
 
+/// What stat(2) tells a file from every other by, while it is there: behind an overlay not what the tracepoints carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FileIdentity {
+    pub device: u64,
+    pub inode: u64,
+}
+
+impl From<&Metadata> for FileIdentity {
+    fn from(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+        }
+    }
+}
+
 /// A file of a model.
 #[derive(Debug)]
 pub struct SubjectFile {
     pub path: PathBuf,
+    /// Path by which it was opened: its own, or one that leads to where another process sees it.
+    pub opened_as: PathBuf,
+    /// What that path named then.
+    pub identity: FileIdentity,
     /// Path under which it can be opened and evicted: of the layer's file, behind an overlay.
     pub evictable_path: PathBuf,
     /// The file, open for reading.
@@ -102,6 +123,38 @@ impl SubjectFile {
                 .observed()
                 .is_some_and(|pages| pages.resident_pages == 0)
         })
+    }
+
+    /// Whether a process that has this file open or mapped has this one: by the path that was given, or, behind an
+    /// overlay, the layer's.
+    #[must_use]
+    pub fn is(&self, identity: FileIdentity) -> bool {
+        let own = || self.open.metadata().ok();
+        self.identity == identity
+            || own().is_some_and(|metadata| FileIdentity::from(&metadata) == identity)
+    }
+
+    /// Says so where its path names another file by now, or none.
+    #[must_use]
+    pub fn replaced(&self) -> Option<String> {
+        let path = self.path.display();
+        match self.opened_as.metadata() {
+            Ok(metadata) if FileIdentity::from(&metadata) == self.identity => None,
+            Ok(metadata) => Some(format!(
+                "{path} is no longer the file that was traced (inode {}): another one (inode {}) was put in its place. What was read of that one is in no figure",
+                self.identity.inode,
+                metadata.ino(),
+            )),
+            // Below /proc it may be the process that has ended.
+            Err(error)
+                if error.kind() == ErrorKind::NotFound && !self.opened_as.starts_with("/proc") =>
+            {
+                Some(format!(
+                    "{path} was deleted or renamed during the run: the figures are those of the file that had this name at the start"
+                ))
+            }
+            Err(_) => None,
+        }
     }
 
     /// Gives the kernel a hint on the whole file, which a file system may ignore.
@@ -154,12 +207,17 @@ impl Subject {
     }
 
     fn add_file(&mut self, path: PathBuf, openable: &Path) -> anyhow::Result<usize> {
+        let identity = FileIdentity::from(
+            &openable
+                .metadata()
+                .with_context(|| format!("cannot look at {}", path.display()))?,
+        );
         let placed = match map_file(openable)
             .with_context(|| format!("cannot find the device of {}", path.display()))?
         {
             Mapping::Mapped(placed) => *placed,
             Mapping::Unmappable(reason) => {
-                return self.add_cached_file(path, openable, reason.to_string());
+                return self.add_cached_file(path, openable, identity, reason.to_string());
             }
         };
         // Behind an overlay this is the layer's file, which is what the kernel reads and caches.
@@ -185,6 +243,8 @@ impl Subject {
         };
         self.files.push(SubjectFile {
             path,
+            opened_as: openable.to_owned(),
+            identity,
             open,
             evictable_path: placed.path,
             filesystem: placed.file_system.name().to_owned(),
@@ -220,6 +280,7 @@ impl Subject {
         &mut self,
         path: PathBuf,
         openable: &Path,
+        identity: FileIdentity,
         reason: String,
     ) -> anyhow::Result<usize> {
         let open = File::open(openable)
@@ -236,6 +297,8 @@ impl Subject {
         self.refuse_twice(key, &path)?;
         self.files.push(SubjectFile {
             path,
+            opened_as: openable.to_owned(),
+            identity,
             open,
             evictable_path: openable.to_owned(),
             filesystem: file_system.name().to_owned(),

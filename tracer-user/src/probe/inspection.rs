@@ -134,9 +134,10 @@ fn try_out(candidate: &Candidate, types: &KernelTypes, btf: &Btf) -> anyhow::Res
         ring_slots: LEAST_RING_SLOTS,
         page_records: 1,
         waits: 1,
+        hides_from_process_1: u32::from(types.hides_from_process_1()),
+        wake_above_bytes: 0,
         members: types.members()?,
         constants: types.constants()?,
-        ..Settings::ZERO
     };
     let mut ebpf = EbpfLoader::new()
         .btf(Some(btf))

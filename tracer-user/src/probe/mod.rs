@@ -5,7 +5,6 @@
 mod aggregates;
 mod attach;
 mod engine_probes;
-mod extent_index;
 mod file_keys;
 mod inspection;
 mod losses;
@@ -16,7 +15,7 @@ mod programs;
 mod release;
 mod rings;
 mod session;
-mod time_order;
+mod tables;
 mod tracepoint_format;
 mod types;
 
@@ -28,6 +27,7 @@ pub use preflight::{Requirement, RequirementState, requirements};
 pub use probes::ProbePoint;
 pub use programs::{Argument, DeviceKind, StandIn, TracedEvent, traced_events};
 pub use release::kernel_release;
-pub use session::{FilterTables, Session, WAKE_INTERVAL};
+pub use session::{Session, WAKE_INTERVAL};
+pub use tables::FilterTables;
 pub use tracepoint_format::{FormatError, FormatFault, FormatField, TracepointFormat};
 pub use types::{KernelTypes, TypesError, Value};

@@ -68,7 +68,12 @@ const COMPLETION: [Argument; 3] = [
     argument("status", &[1], Value::LowestOf(&[1, 4])),
     argument("bytes", &[2], Value::Integer(4)),
 ];
-const TASKS: [Argument; 2] = [
+const SWITCH: [Argument; 3] = [
+    argument(
+        "whether the previous task is preempted",
+        &[0],
+        Value::Integer(1),
+    ),
     argument("previous task", &[1], Value::Pointer("task_struct")),
     argument("next task", &[2], Value::Pointer("task_struct")),
 ];
@@ -234,7 +239,7 @@ pub const fn traced_event(program: Program) -> Option<TracedEvent> {
             program,
             on_function: None,
             tracepoint: "sched_switch",
-            arguments: &TASKS,
+            arguments: &SWITCH,
             classes: &[],
             subsystem: "sched",
             required: false,

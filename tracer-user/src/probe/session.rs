@@ -5,29 +5,21 @@ use std::io;
 use anyhow::{Context as _, anyhow, bail};
 use aya::{
     Btf, Ebpf, EbpfLoader,
-    maps::{Array, HashMap, Map, MapData, RingBuf},
+    maps::{Array, Map, MapData, RingBuf},
     util::nr_cpus,
 };
 use aya_log::EbpfLogger;
 use tokio::io::{Interest, unix::AsyncFd};
-use tracer_common::{
-    extent::{Extent, MAX_DEVICES, MAX_EXTENTS, MAX_MODELS},
-    page::{FileKey, FileSlot, MAX_FILES},
-    program::Program,
-    record::{NO_PREVIOUS_END, Record},
-    settings::{DeviceFilter, Settings},
-};
+use tracer_common::{page::FileKey, program::Program, record::Record, settings::Settings};
 
 use super::{
     KernelTypes, SessionOptions,
     aggregates::{self, Aggregates, FileAggregates, Plain, Sizes},
     attach::{Attached, attach},
-    extent_index,
     losses::{self, ProgramRun},
     probes,
-    programs::DeviceKind,
-    rings::{self, Rings},
-    time_order::TimeOrder,
+    rings::{self, Rings, TimeOrder},
+    tables::{self, FilterTables, file_slots, fill, fill_tables, padded, words_for},
 };
 
 /// The eBPF object that the build script made.
@@ -39,64 +31,6 @@ const LEAST_RING_BUFFER: u32 = 4096;
 
 /// How often the reader of the ring buffer should come by itself.
 pub const WAKE_INTERVAL: std::time::Duration = std::time::Duration::from_millis(20);
-
-/// What the programs look at.
-#[derive(Clone, Debug, Default)]
-pub struct FilterTables {
-    /// Traced devices; `first_extent` and `extents` point into [`FilterTables::extents`].
-    pub devices: Vec<DeviceFilter>,
-    /// Extents of all models, sorted by device and start, not overlapping.
-    pub extents: Vec<Extent>,
-    /// What the devices are handed.
-    pub device_kind: DeviceKind,
-    pub models: usize,
-    /// The files, as the page-cache tracepoints name them, and their sizes in pages; the position is the
-    /// file's slot.
-    pub files: Vec<(FileKey, u64)>,
-}
-
-impl FilterTables {
-    /// The first thing in the tables that the programs could not work with: their binary search wants
-    /// sorted extents that do not overlap.
-    fn fault(&self) -> Option<String> {
-        if self.devices.len() > MAX_DEVICES {
-            return Some(format!(
-                "the models lie on {} devices; at most {MAX_DEVICES} can be traced together",
-                self.devices.len()
-            ));
-        }
-        if self.models > MAX_MODELS {
-            return Some(format!(
-                "{} models; at most {MAX_MODELS} can be traced together",
-                self.models
-            ));
-        }
-        if self.files.len() > MAX_FILES as usize || self.extents.len() > MAX_EXTENTS as usize {
-            return Some(format!(
-                "{} files with {} extents; at most {MAX_FILES} files with {MAX_EXTENTS} extents can be traced together",
-                self.files.len(),
-                self.extents.len()
-            ));
-        }
-        for device in &self.devices {
-            let first = device.first_extent as usize;
-            let own = self
-                .extents
-                .get(first..first + device.extents as usize)
-                .unwrap_or_default();
-            for (one, next) in own.iter().zip(own.iter().skip(1)) {
-                if one.end_sector > next.start_sector {
-                    return Some(format!(
-                        "two pieces of the models' files share the sectors {} – {} (a reflinked copy, or one file given twice); trace one of them at a time",
-                        next.start_sector,
-                        one.end_sector.min(next.end_sector)
-                    ));
-                }
-            }
-        }
-        None
-    }
-}
 
 /// Loaded and attached programs. Dropping it detaches and frees all of them.
 pub struct Session {
@@ -143,7 +77,8 @@ impl Session {
             (smaller_bytes, options.ring_buffer_bytes)
         };
         let ring_slots = rings::slots_for(ring_bytes, cpus);
-        let (extent_indices, index_table) = extent_index::build(&tables.devices, &tables.extents)?;
+        let (extent_indices, index_table) =
+            tables::build_extent_index(&tables.devices, &tables.extents)?;
         let settings = Settings {
             devices: padded(&tables.devices),
             extent_indices: padded(&extent_indices),
@@ -152,6 +87,7 @@ impl Session {
             ring_slots,
             page_records: u32::from(options.page_records),
             waits: u32::from(options.page_records),
+            hides_from_process_1: u32::from(types.hides_from_process_1()),
             members: types.members()?,
             constants: types.constants()?,
         };
@@ -444,11 +380,6 @@ impl Session {
     }
 }
 
-/// The values, and as many of the default as an array of the settings has beyond them.
-fn padded<T: Copy + Default>(values: &[T]) -> [T; MAX_DEVICES] {
-    std::array::from_fn(|slot| values.get(slot).copied().unwrap_or_default())
-}
-
 fn monotonic_ns() -> anyhow::Result<u64> {
     let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)?;
     Ok(u64::try_from(std::time::Duration::from(now).as_nanos())?)
@@ -461,113 +392,9 @@ fn map_data<'a>(ebpf: &'a Ebpf, name: &str) -> anyhow::Result<&'a MapData> {
     }
 }
 
-fn fill_tables(
-    ebpf: &mut Ebpf,
-    tables: &FilterTables,
-    file_slots: &[(FileKey, FileSlot)],
-) -> anyhow::Result<()> {
-    fill(ebpf, "DEVICES", &tables.devices)?;
-    fill(ebpf, "EXTENTS", &tables.extents)?;
-    fill(
-        ebpf,
-        "LAST_ENDS",
-        &[NO_PREVIOUS_END; MAX_MODELS * MAX_DEVICES],
-    )?;
-    let map = ebpf
-        .map_mut("FILES")
-        .ok_or_else(|| anyhow!("the eBPF object has no map FILES"))?;
-    let mut files: HashMap<_, Plain<FileKey>, Plain<FileSlot>> = HashMap::try_from(map)?;
-    for (key, slot) in file_slots {
-        files.insert(Plain(*key), Plain(*slot), 0)?;
-    }
-    Ok(())
-}
-
-fn fill<T: Copy + 'static>(ebpf: &mut Ebpf, name: &str, values: &[T]) -> anyhow::Result<()> {
-    let map = ebpf
-        .map_mut(name)
-        .ok_or_else(|| anyhow!("the eBPF object has no map {name}"))?;
-    let mut array = Array::<_, Plain<T>>::try_from(map)?;
-    for (slot, value) in values.iter().enumerate() {
-        array.set(u32::try_from(slot)?, Plain(*value), 0)?;
-    }
-    Ok(())
-}
-
-/// 64-bit words for so many bits.
-fn words_for(bits: u64) -> anyhow::Result<u32> {
-    u32::try_from(bits.div_ceil(64)).context("the models are too large for one bitmap")
-}
-
-/// Gives each file its part of the bitmap of evicted pages; returns the words of all parts together.
-fn file_slots(files: &[(FileKey, u64)]) -> anyhow::Result<(Vec<(FileKey, FileSlot)>, u32)> {
-    let mut first_bit = 0u64;
-    let mut slots = Vec::with_capacity(files.len());
-    for (file, (key, pages)) in files.iter().enumerate() {
-        slots.push((
-            *key,
-            FileSlot {
-                first_bit,
-                pages: *pages,
-                file: u32::try_from(file)?,
-                reserved: 0,
-            },
-        ));
-        // A large folio can reach beyond the end of the file, up to its own size.
-        const LARGEST_FOLIO_PAGES: u64 = 4096;
-        first_bit += (pages + LARGEST_FOLIO_PAGES).next_multiple_of(64);
-    }
-    Ok((slots, words_for(first_bit)?))
-}
-
 /// Before Linux 5.11 maps count against the limit of locked memory. Where it cannot be raised, loading
 /// fails with the kernel's own error.
 pub(super) fn raise_memlock_limit() {
     use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
     let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{FilterTables, file_slots};
-    use tracer_common::{extent::Extent, page::FileKey, settings::DeviceFilter};
-
-    fn extent(start_sector: u64, end_sector: u64) -> Extent {
-        Extent {
-            start_sector,
-            end_sector,
-            first_bit: 0,
-            beyond_end_bytes: 0,
-            model: 0,
-            file: 0,
-        }
-    }
-
-    #[test]
-    fn overlapping_extents_are_refused_with_their_place() {
-        let mut tables = FilterTables {
-            devices: vec![DeviceFilter {
-                extents: 2,
-                ..Default::default()
-            }],
-            extents: vec![extent(0, 8), extent(8, 16)],
-            models: 1,
-            ..Default::default()
-        };
-        assert_eq!(tables.fault(), None);
-        tables.extents = vec![extent(0, 9), extent(8, 16)];
-        assert!(tables.fault().is_some_and(|fault| fault.contains("8 – 9")));
-    }
-
-    #[test]
-    fn bitmap_parts_are_word_aligned_and_apart() {
-        let key = |inode| FileKey { inode, device: 1 };
-        let (slots, words) = file_slots(&[(key(1), 3), (key(2), 100)]).expect("small");
-        let [(_, first), (_, second)] = slots.as_slice() else {
-            panic!("two files");
-        };
-        assert_eq!(first.first_bit % 64 + second.first_bit % 64, 0);
-        assert!(second.first_bit >= first.first_bit + first.pages + 4096);
-        assert!(u64::from(words) * 64 >= second.first_bit + second.pages + 4096);
-    }
 }

@@ -50,6 +50,8 @@ pub struct EngineExit {
     pub system_seconds: f64,
     pub minor_faults: u64,
     pub major_faults: u64,
+    /// Bytes that were fetched from storage for it, read-ahead included (`ru_inblock`, in units of 512 bytes).
+    pub storage_read_bytes: u64,
     /// Largest resident set, bytes. The kernel carries the forking process's own size over into this figure
     /// (`exec_mmap` keeps the old mm's high-water mark in `signal->maxrss`), so it is `None` unless it is above what
     /// the tracer itself ever had.
@@ -82,6 +84,7 @@ impl EngineExit {
             system_seconds: seconds(usage.ru_stime),
             minor_faults: usage.ru_minflt.unsigned_abs(),
             major_faults: usage.ru_majflt.unsigned_abs(),
+            storage_read_bytes: usage.ru_inblock.unsigned_abs().saturating_mul(512),
             max_rss_bytes: max_rss_bytes.filter(|peak| {
                 waited
                     .inherited_rss_bytes

@@ -40,7 +40,8 @@ use super::{
     signals::EngineSignals,
 };
 
-/// How long the outputs are read on after the command has ended while some process still holds them open.
+/// How long the outputs are read on after the command has ended and was waited for, while some process still holds them
+/// open.
 pub const LINGER: Duration = Duration::from_secs(1);
 
 /// Why a command could not be started.
@@ -117,6 +118,8 @@ pub struct LaunchedProcess {
     signals: EngineSignals,
     keeper: Option<JoinHandle<io::Result<Waited>>>,
     drains: Vec<JoinHandle<OutputReport>>,
+    /// While it is open the outputs are read to their ends, also those of processes that the command left behind.
+    reads_outputs: Option<OwnedFd>,
 }
 
 /// Starts a command.
@@ -210,8 +213,13 @@ pub fn launch(request: LaunchRequest<'_>) -> Result<LaunchedProcess, LaunchError
         signals,
         keeper: Some(keeper),
         drains: Vec::new(),
+        reads_outputs: None,
     };
     // From here on an early return drops `launched`, which kills the child.
+    let (no_longer_read, reads_outputs) = nix::unistd::pipe2(OFlag::O_CLOEXEC)
+        .map_err(io::Error::from)
+        .map_err(system("no pipe"))?;
+    launched.reads_outputs = Some(reads_outputs);
     let streams = [
         (
             OutputStream::Stdout,
@@ -227,15 +235,13 @@ pub fn launch(request: LaunchRequest<'_>) -> Result<LaunchedProcess, LaunchError
         ),
     ];
     for (stream, pipe, file, passthrough) in streams {
-        let exited = launched
-            .signals
-            .exit_descriptor()
-            .try_clone_to_owned()
+        let last_call = no_longer_read
+            .try_clone()
             .map_err(system("no descriptor"))?;
         let drain = Drain {
             stream,
             pipe,
-            exited,
+            last_call,
             linger: LINGER,
             passthrough,
             file,
@@ -271,6 +277,7 @@ impl LaunchedProcess {
 
     /// Waits for the command's end and for the end of its outputs (at most [`LINGER`] longer). Blocks: in async code, call
     /// it on a blocking thread once the [exit descriptor](EngineSignals::exit_descriptor) is readable, or from the start.
+    /// Until it is called, the outputs are read on, also where processes write to them that the command left behind.
     ///
     /// # Errors
     /// `wait4(2)` failed: someone else waited for the child.
@@ -286,6 +293,7 @@ impl LaunchedProcess {
         let waited = keeper
             .join()
             .map_err(|_| io::Error::other("the waiting thread panicked"))?;
+        self.reads_outputs = None;
         let outputs = self
             .drains
             .drain(..)

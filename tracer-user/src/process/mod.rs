@@ -6,14 +6,16 @@
 
 mod caller;
 mod child_setup;
+mod command_model;
 mod engine_output;
 mod exit;
+mod family;
+mod in_use;
 mod launch;
 mod libraries;
 mod mappings;
 mod memory;
 mod observed;
-mod open_models;
 mod program;
 mod signals;
 
@@ -21,6 +23,7 @@ pub use caller::{
     CALLER_PID_VARIABLE, Caller, CallerError, Environment, EnvironmentSource, OwnIds,
 };
 pub use child_setup::SetupStep;
+pub use command_model::{CommandModelError, models_of_command};
 pub use engine_output::buffer_lines::{BufferLine, BufferPurpose, BufferSize, BufferSizes};
 pub use engine_output::engine_mark::{Certainty, EngineMark, MarkKind};
 pub use engine_output::engine_timings::{
@@ -34,11 +37,18 @@ pub use engine_output::request_line::{ActiveRequests, RequestMark, RequestSlot};
 pub use engine_output::timings::EngineLogParser;
 pub use engine_output::user_lines::{PhaseLine, RateLine, UserLines};
 pub use exit::{EngineExit, ExitKind};
+pub use family::Family;
+pub use in_use::{
+    FileInUse, LargeFiles, ModelHolder, OpenModel, OpenModelFile, OpenModels, RefusedFile,
+    RefusedReason, all_processes, files_in_use, holders_among, processes_named,
+    processes_of_container, with_descendants,
+};
 pub use launch::{LINGER, LaunchError, LaunchRequest, LaunchedProcess, OnLine, launch};
 pub use libraries::{ExecutableFile, SymbolError, executable_mappings, exported_symbols};
 pub use mappings::{Mapping, MappingName, MappingRow, MappingTable, MemoryUse, NameRow};
 pub use memory::{MemorySample, PeakMemory, memory_rollup};
-pub use observed::{FaultCounts, ObservedProcess, ProcessError, ProcessIdentity, pidfd_open};
-pub use open_models::{OpenModel, OpenModelFile, OpenModels, RefusedFile, RefusedReason};
+pub use observed::{
+    FaultCounts, ObservedProcess, ProcessError, ProcessIdentity, pidfd_open, storage_read_bytes,
+};
 pub use program::{ProgramError, resolve as resolve_program};
 pub use signals::{EngineSignals, ReceivedSignal, SignalWatch};

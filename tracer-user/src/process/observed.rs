@@ -228,6 +228,19 @@ pub(crate) fn descendants_of(pid: i32) -> Result<Vec<i32>, ProcessError> {
     Ok(found)
 }
 
+/// Bytes that were fetched from storage for a process and for the children that it waited for, read-ahead included
+/// (`read_bytes` of `/proc/P/io`).
+///
+/// # Errors
+/// The process has ended or may not be looked at; a kernel without I/O accounting.
+pub fn storage_read_bytes(process: &ObservedProcess) -> Result<u64, ProcessError> {
+    let io = process
+        .proc()
+        .io()
+        .map_err(|error| classify(process.pid(), "io", error))?;
+    Ok(io.read_bytes)
+}
+
 fn identity_of(process: &Process) -> Result<ProcessIdentity, ProcessError> {
     let pid = process.pid;
     let stat = process

@@ -1,7 +1,8 @@
 //! The audit as a document: what the same trace gives under every way of counting its records.
 
 use crate::{
-    schema::{AccountingRecord, AuditRecord, ExpectationRecord, FitRecord},
+    schema::{AccountingFigures, AuditRecord, Explanation, Fit},
+    stats::audit::accounting::letters,
     units::{bytes, count, factor, share},
 };
 
@@ -24,39 +25,38 @@ const AMOUNTS: [&str; 10] = [
     "for each read",
 ];
 
-fn cells(accounting: &AccountingRecord) -> Vec<String> {
+fn cells(accounting: &AccountingFigures) -> Vec<String> {
     if !accounting.not_recorded.is_empty() {
         return vec![
             accounting.name.clone(),
-            format!("no {} here", accounting.not_recorded.join(", ")),
+            format!("no {} here", letters(&accounting.not_recorded, ", ")),
         ];
     }
-    vec![
+    let mut cells = vec![
         accounting.name.clone(),
         count(accounting.records),
         bytes(accounting.total_bytes),
         bytes(accounting.unique_bytes),
         factor(accounting.amplification),
-        share(accounting.sequential.share),
-        share(accounting.small.share),
-        share(accounting.medium.share),
-        share(accounting.large.share),
-        share(accounting.backward.share),
+    ];
+    cells.extend(accounting.gaps.in_slots().map(|gap| share(gap.share)));
+    cells.push(
         accounting
             .records_per_read
             .map_or_else(String::new, |records| format!("{records:.2}")),
-    ]
+    );
+    cells
 }
 
 /// One row an accounting.
-fn accounting_table(accountings: &[AccountingRecord]) -> Table {
+fn accounting_table(accountings: &[AccountingFigures]) -> Table {
     let amounts = AMOUNTS.into_iter().map(Column::right);
     Table::new(std::iter::once(Column::left("records counted")).chain(amounts))
         .with_rows(accountings.iter().map(cells))
 }
 
 /// The accountings of a live run's reads, as a part of its report.
-pub(super) fn accountings(document: &mut Document, accountings: &[AccountingRecord]) {
+pub(super) fn accountings(document: &mut Document, accountings: &[AccountingFigures]) {
     document.heading(2, "Accounting audit");
     document.paragraph("Each read passes several stages of the block layer. These figures would come out if the records of several stages were each counted as a read, as scripts over old traces did; the first row is the truth.");
     document.table(accounting_table(accountings));
@@ -112,13 +112,13 @@ fn words(document: &mut Document, record: &AuditRecord) {
         document.paragraph(format!(
             "Each request counted once: amplification {}, {} sequential, {} backward. The other rows are what a script finds that takes each of these records for a read.",
             factor(once.amplification),
-            share(once.sequential.share),
-            share(once.backward.share)
+            share(once.gaps.sequential.share),
+            share(once.gaps.backward.share)
         ));
     }
-    if let Some(expectation) = &record.expectation {
-        document.paragraph(format!("Your figures: {}.", given(expectation)));
-        for line in explanation(expectation, &record.accountings) {
+    if let Some(explanation) = &record.expectation {
+        document.paragraph(format!("Your figures: {}.", given(explanation)));
+        for line in sentences(explanation, &record.accountings) {
             document.paragraph(line);
         }
     }
@@ -129,41 +129,37 @@ fn words(document: &mut Document, record: &AuditRecord) {
 }
 
 /// The figures that somebody has, as one reads them.
-fn given(expectation: &ExpectationRecord) -> String {
-    let mut parts: Vec<String> = expectation
+fn given(explanation: &Explanation) -> String {
+    let expected = &explanation.expected;
+    let mut parts: Vec<String> = expected
         .amplification
         .iter()
         .map(|amplification| format!("amplification {amplification}×"))
         .collect();
-    for (name, expected) in [
-        ("sequential", expectation.sequential),
-        ("small", expectation.small),
-        ("medium", expectation.medium),
-        ("large", expectation.large),
-        ("backward", expectation.backward),
-    ] {
+    let names = ["sequential", "small", "medium", "large", "backward"];
+    for (name, expected) in names.into_iter().zip(expected.shares.in_slots()) {
         parts.extend(expected.map(|expected| format!("{name} {:.1} %", expected * 100.0)));
     }
     parts.join(", ")
 }
 
-fn names(fits: &[&FitRecord]) -> String {
+fn names(fits: &[&Fit]) -> String {
     let names: Vec<&str> = fits.iter().map(|fit| fit.accounting.as_str()).collect();
     names.join(", ")
 }
 
 /// Which accountings give the figures.
-fn explanation(expectation: &ExpectationRecord, accountings: &[AccountingRecord]) -> Vec<String> {
-    let (all, some): (Vec<&FitRecord>, Vec<&FitRecord>) = expectation
+fn sentences(explanation: &Explanation, accountings: &[AccountingFigures]) -> Vec<String> {
+    let (all, some): (Vec<&Fit>, Vec<&Fit>) = explanation
         .fits
         .iter()
         .filter(|fit| fit.amplification_fits)
         .partition(|fit| fit.shares_fit);
     let Some(best) = all.first().or(some.first()) else {
-        return vec![unexplained(expectation, accountings)];
+        return vec![unexplained(explanation, accountings)];
     };
     let mut lines = Vec::new();
-    if expectation.amplification.is_some() {
+    if explanation.expected.amplification.is_some() {
         lines.push(class(best));
     }
     if !all.is_empty() {
@@ -192,8 +188,8 @@ fn explanation(expectation: &ExpectationRecord, accountings: &[AccountingRecord]
 }
 
 /// Where no accounting gives the amplification.
-fn unexplained(expectation: &ExpectationRecord, accountings: &[AccountingRecord]) -> String {
-    let nearest = expectation.fits.first().map_or_else(String::new, |fit| {
+fn unexplained(explanation: &Explanation, accountings: &[AccountingFigures]) -> String {
+    let nearest = explanation.fits.first().map_or_else(String::new, |fit| {
         let own = accountings
             .iter()
             .find(|accounting| accounting.name == fit.accounting);
@@ -209,7 +205,7 @@ fn unexplained(expectation: &ExpectationRecord, accountings: &[AccountingRecord]
 }
 
 /// The class of an accounting: how many records of each read it takes for reads.
-fn class(fit: &FitRecord) -> String {
+fn class(fit: &Fit) -> String {
     let number = match fit.records_per_read {
         Some(1) => {
             return "Amplification fits requests that are counted once: these bytes were really read again.".to_owned();
@@ -231,8 +227,12 @@ fn class(fit: &FitRecord) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::schema::{
-        AccountingRecord, AuditRecord, ExpectationRecord, FitRecord, GapFigure, TraceLossRecord,
+    use crate::{
+        schema::{
+            AccountingFigures, Action, AuditRecord, ByGapClass, Explanation, Fit, GapFigure,
+            TraceLossRecord,
+        },
+        stats::audit::matching::Expectation,
     };
 
     use super::{audit_markdown, audit_terminal};
@@ -244,44 +244,50 @@ mod tests {
         }
     }
 
-    fn accounting(name: &str, amplification: f64, backward: f64) -> AccountingRecord {
-        AccountingRecord {
+    fn accounting(name: &str, amplification: f64, backward: f64) -> AccountingFigures {
+        AccountingFigures {
             name: name.to_owned(),
             amplification: Some(amplification),
-            backward: shared(backward),
-            sequential: shared(0.1),
-            small: shared(0.1),
-            medium: shared(0.1),
-            large: shared(0.1),
+            gaps: ByGapClass {
+                backward: shared(backward),
+                sequential: shared(0.1),
+                small: shared(0.1),
+                medium: shared(0.1),
+                large: shared(0.1),
+            },
             records_per_read: Some(amplification),
-            ..AccountingRecord::default()
+            ..AccountingFigures::default()
         }
     }
 
-    fn fit(name: &str, records: u64, shares_fit: bool) -> FitRecord {
-        FitRecord {
+    fn fit(name: &str, records: u64, shares_fit: bool) -> Fit {
+        Fit {
             accounting: name.to_owned(),
             amplification_fits: true,
             shares_fit,
             records_per_read: Some(records),
-            ..FitRecord::default()
+            ..Fit::default()
         }
     }
 
-    fn audit(fits: Vec<FitRecord>) -> AuditRecord {
+    fn audit(fits: Vec<Fit>) -> AuditRecord {
         let mut without_inserts = accounting("Q+I+D+C", 3.0, 0.67);
-        without_inserts.not_recorded = vec!["I".to_owned()];
+        without_inserts.not_recorded = vec![Action::Insert];
         AuditRecord {
             accountings: vec![
                 accounting("each request once", 1.0, 0.0),
                 accounting("Q+D+C", 3.0, 0.67),
                 without_inserts,
             ],
-            expectation: Some(ExpectationRecord {
-                amplification: Some(3.02),
-                backward: Some(0.669),
+            expectation: Some(Explanation {
+                expected: Expectation {
+                    amplification: Some(3.02),
+                    shares: ByGapClass {
+                        backward: Some(0.669),
+                        ..ByGapClass::default()
+                    },
+                },
                 fits,
-                ..ExpectationRecord::default()
             }),
             loss: TraceLossRecord {
                 missing_records: Some(0),

@@ -2,6 +2,7 @@
 
 use crate::{
     schema::{InspectedGroup, InspectedPiece, ModelInspection},
+    stats::formulas::ratio,
     units::{bytes, count, observed_bytes, share, unobserved},
 };
 
@@ -59,8 +60,8 @@ fn subject(document: &mut Document, model: &ModelInspection) {
     }
     let share_of_model = model
         .resident_bytes
-        .filter(|_| model.size_bytes > 0)
-        .map(|resident| (resident as f64 / model.size_bytes as f64).min(1.0));
+        .and_then(|resident| ratio(resident, model.size_bytes))
+        .map(|part| part.min(1.0));
     document.paragraph(format!(
         "a decode step with one token uses {}; {} in the page cache{}",
         observed_bytes(model.step_need_bytes),
@@ -114,7 +115,7 @@ fn table_of_groups(name: &str, groups: &[InspectedGroup], size_bytes: u64) -> Ta
             group.name.clone(),
             count(group.tensors),
             bytes(group.bytes),
-            share((size_bytes > 0).then(|| group.bytes as f64 / size_bytes as f64)),
+            share(ratio(group.bytes, size_bytes)),
             observed_bytes(group.resident_bytes),
         ]
     }))

@@ -3,6 +3,7 @@
 use crate::{
     figures::gaps,
     schema::{DeviceRecord, GapsRecord, ModelRecord, SizeCount},
+    stats::formulas::{quotient, ratio},
     units::{bytes, count, observed_count, share, unobserved},
 };
 
@@ -13,13 +14,13 @@ pub(super) fn gaps(model: &ModelRecord) -> Table {
     let in_file = gaps::CLASSES.iter().map(|class| class.in_file.value(model));
     let all: f64 = in_file.flatten().sum();
     let rows = gaps::CLASSES.iter().map(|class| {
-        let in_file = class.in_file.value(model).filter(|_| all > 0.0);
+        let in_file = class.in_file.value(model);
         [
             class.name.to_owned(),
             class.count.show(model),
             class.share.show(model),
             class.share_of_bytes.show(model),
-            share(in_file.map(|gaps| gaps / all)),
+            share(in_file.and_then(|gaps| quotient(gaps, all))),
         ]
     });
     Table::new([
@@ -80,7 +81,7 @@ pub(super) fn sizes<'a>(sizes: impl IntoIterator<Item = &'a SizeCount>) -> Table
         [
             bytes(class),
             count(reads),
-            share((all > 0).then(|| reads as f64 / all as f64)),
+            share(ratio(reads, all)),
             bytes(sum),
         ]
     });

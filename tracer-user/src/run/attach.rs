@@ -7,14 +7,15 @@ use tokio::time;
 
 use crate::{
     output::RunDirectory,
-    place::{RequestedModel, Subject},
+    place::Subject,
     probe::Session,
-    process::{Caller, Followed, ObservedProcess, OpenModel, OpenModels, SignalWatch},
+    process::{Caller, Followed, ObservedProcess, SignalWatch},
     schema::ExitRecord,
 };
 
 use super::{
     kernel_tables::kernel_tables,
+    target::{self, AttachTarget, Target},
     tracing::{
         FinishedRun, Prepared, TraceOptions, Wake, conclude, poll_signals, require_machine,
         watch_until,
@@ -25,7 +26,7 @@ use super::{
 /// What to attach to, and how.
 #[derive(Clone, Debug)]
 pub struct AttachOptions {
-    pub pid: i32,
+    pub target: AttachTarget,
     /// A file of each model; empty: those that the process has mapped or open.
     pub models: Vec<PathBuf>,
     /// The engine's log, from its present end on.
@@ -45,32 +46,6 @@ pub async fn run_attach(
 ) -> anyhow::Result<FinishedRun> {
     require_machine()?;
     let caller = Caller::of_this_process()?;
-    let process = ObservedProcess::open(options.pid)?;
-    let mut notes = Vec::new();
-    let requested: Vec<RequestedModel> = if options.models.is_empty() {
-        let found = OpenModels::find(&process)?;
-        notes.extend(found.refused.iter().map(ToString::to_string));
-        if found.models.is_empty() {
-            let refused = notes.join("; ");
-            bail!(
-                "process {} ({}) has no model file mapped or open{}; name one with --model",
-                options.pid,
-                process.identity().command_name,
-                if refused.is_empty() {
-                    String::new()
-                } else {
-                    format!(" that can be traced ({refused})")
-                }
-            );
-        }
-        found.models.into_iter().map(requested).collect()
-    } else {
-        options
-            .models
-            .iter()
-            .map(|model| RequestedModel::from_path(model))
-            .collect::<anyhow::Result<_>>()?
-    };
     let lines = &options.trace.lines;
     if options.log.is_none() && !(lines.phases.is_empty() && lines.rates.is_empty()) {
         bail!("--phase-line and --rate-line need the engine's log: name it with --log");
@@ -80,7 +55,13 @@ pub async fn run_attach(
         .as_ref()
         .map(|path| File::open(path).with_context(|| format!("cannot read {}", path.display())))
         .transpose()?;
-    let subject = Subject::open(requested)?;
+    let Target {
+        process,
+        family,
+        models,
+        mut notes,
+    } = target::find(&options.target, &options.models)?;
+    let subject = Subject::open(models)?;
     let tables = kernel_tables(&subject)?;
     let directory = RunDirectory::create(&options.trace.directory, &caller)?;
     let session = Session::start(tables, options.trace.session)?;
@@ -99,7 +80,7 @@ pub async fn run_attach(
 
     eprintln!(
         "tracer: tracing process {} ({}); Ctrl-C ends it",
-        options.pid,
+        process.pid(),
         process.identity().command_name
     );
     let log = opened.log.clone();
@@ -107,16 +88,38 @@ pub async fn run_attach(
         .map(|file| Followed::start(file, move |line| log.line(&line)))
         .transpose()
         .context("cannot follow the log")?;
-    let mut watch = EngineWatch::of_process(process)?;
+    let mut watch = EngineWatch::of_process(process, family)?;
     for process_id in &watch.process_ids {
         opened.shared.process(*process_id);
+    }
+    watch.files.begin(&watch.process_ids);
+    watch.files.look(&watch.process_ids, &opened.subject);
+    for model in not_open(&watch, &opened.subject) {
+        eprintln!("tracer: {model}");
     }
     opened.finder.look_at_processes(&watch.process_ids);
     opened.finder.settled().await;
     let deadline = options
         .duration
         .map(|duration| time::Instant::now() + duration);
-    let wake = watch_until(&mut watch, &mut opened, deadline).await?;
+    let mut changed_process = false;
+    let wake = loop {
+        match watch_until(&mut watch, &mut opened, deadline).await? {
+            Wake::Ended => match next_holder(&mut watch, &opened.subject) {
+                Some(next) => {
+                    notes.push(format!(
+                        "process {} ended while {} had the model open, which was traced from then on",
+                        watch.watched().map_or(0, ObservedProcess::pid),
+                        next.pid()
+                    ));
+                    watch.go_on_with(next)?;
+                    changed_process = true;
+                }
+                None => break Wake::Ended,
+            },
+            other => break other,
+        }
+    };
     let faults_after = watch.faults();
     let (log, opened_nanos) = (opened.log.clone(), opened.opened_nanos());
     let has_log = followed.is_some();
@@ -133,10 +136,13 @@ pub async fn run_attach(
         "attached to a running process: what it read before the window is in none of the figures"
             .to_owned(),
     );
-    if let (Some(before), Some(after)) = (faults_before, faults_after) {
+    // Two processes' counts have no difference.
+    if let (Some(before), Some(after), false) = (faults_before, faults_after, changed_process) {
         record.process.major_faults = after.major.checked_sub(before.major);
         record.process.minor_faults = after.minor.checked_sub(before.minor);
     }
+    let use_of_model = watch.files.notes(&record, watch.files.storage_read_bytes());
+    record.notes.extend(use_of_model);
     let asked = options
         .duration
         .map(|duration| format!(" of {}", humantime::format_duration(duration)))
@@ -166,18 +172,29 @@ pub async fn run_attach(
     Ok(conclude(record, directory, &caller, 0))
 }
 
-/// A model that a process has open.
-fn requested(model: OpenModel) -> RequestedModel {
-    let name = match model.files.as_slice() {
-        [only] => only.path_in_process.display().to_string(),
-        _ => model.display_name,
-    };
-    RequestedModel {
-        name,
-        files: model
-            .files
-            .into_iter()
-            .map(|file| (file.path_in_process, file.openable_path))
-            .collect(),
-    }
+/// Models that the process has not open now, in words: the wrong one may have been named.
+fn not_open(watch: &EngineWatch, subject: &Subject) -> Vec<String> {
+    let other = watch.files.others().map_or_else(String::new, |others| {
+        format!("; it has these large files open: {others}")
+    });
+    subject
+        .models
+        .iter()
+        .enumerate()
+        .filter(|(slot, _)| !watch.files.has_seen(*slot))
+        .map(|(_, model)| {
+            format!(
+                "the process has {} neither open nor mapped{other}",
+                model.name
+            )
+        })
+        .collect()
+}
+
+/// Another process of the family that has the model open, where the one that was watched has ended.
+fn next_holder(watch: &mut EngineWatch, subject: &Subject) -> Option<ObservedProcess> {
+    watch.files.look(&watch.process_ids, subject);
+    watch.running().into_iter().find(|process| {
+        u32::try_from(process.pid()).is_ok_and(|pid| watch.files.holders().contains(&pid))
+    })
 }

@@ -70,6 +70,7 @@ pub async fn run_demo(options: DemoOptions, signals: SignalWatch) -> anyhow::Res
             }),
             ..ConditionsRequest::default()
         },
+        until_exit: false,
         trace: options.trace,
     };
     run_launch(launch, signals).await

@@ -11,8 +11,8 @@ use crate::{
     place::{RequestedModel, Subject},
     probe::Session,
     process::{
-        Caller, EngineExit, EngineSignals, ExitKind, LaunchRequest, OutputLine, SignalWatch,
-        launch, resolve_program,
+        Caller, EngineExit, EngineSignals, ExitKind, Family, LaunchRequest, OutputLine,
+        SignalWatch, launch, models_of_command, resolve_program,
     },
     schema::{ExitRecord, RunRecord},
 };
@@ -20,6 +20,7 @@ use crate::{
 use super::{
     conditions::{Conditions, ConditionsRequest},
     kernel_tables::kernel_tables,
+    survivors::{self, Survivors},
     tracing::{
         FinishedRun, Opened, Prepared, TraceOptions, Wake, conclude, poll_signals, require_machine,
         watch_until,
@@ -30,11 +31,13 @@ use super::{
 /// What to launch, and how.
 #[derive(Clone, Debug)]
 pub struct LaunchOptions {
-    /// A file of each model.
+    /// A file of each model; empty: what the command's arguments name.
     pub models: Vec<PathBuf>,
     pub command: Vec<OsString>,
     /// What to do to the memory first.
     pub conditions: ConditionsRequest,
+    /// End with the command, also where processes that it started read on.
+    pub until_exit: bool,
     pub trace: TraceOptions,
 }
 
@@ -58,8 +61,22 @@ pub async fn run_launch(
     let caller = Caller::of_this_process()?;
     // Looked up now, so that a wrong name is said before anything is touched.
     let program = resolve_program(&options.command, &caller)?;
-    let requested = options
-        .models
+    let mut notes = Vec::new();
+    let models = if options.models.is_empty() {
+        let models = models_of_command(&options.command, &caller)?;
+        for model in &models {
+            let words = format!(
+                "the model was taken from the command's arguments: {}",
+                model.display()
+            );
+            eprintln!("tracer: {words}");
+            notes.push(words);
+        }
+        models
+    } else {
+        options.models
+    };
+    let requested = models
         .iter()
         .map(|model| RequestedModel::from_path(model))
         .collect::<anyhow::Result<_>>()?;
@@ -82,6 +99,8 @@ pub async fn run_launch(
     opened.finder.look_at_program(&program);
     opened.finder.settled().await;
 
+    let family = Family::started_from_now_on()
+        .context("cannot adopt what the engine leaves behind when it ends")?;
     let log = opened.log.clone();
     let mut request = LaunchRequest::new(
         &options.command,
@@ -91,12 +110,18 @@ pub async fn run_launch(
     request.output_directory = Some(opened.directory.path());
     request.cgroup_procs = conditions.cgroup_descriptors()?;
     let engine = launch(request)?;
-    let mut watch = EngineWatch::of_engine(engine.pid(), &engine.signals())
+    let mut watch = EngineWatch::of_engine(engine.pid(), &engine.signals(), family)
         .context("cannot watch the engine")?;
     for process_id in &watch.process_ids {
         opened.shared.process(*process_id);
     }
-    let partial_reason = follow(&mut watch, &mut opened, &engine.signals()).await?;
+    let mut partial_reason = follow(&mut watch, &mut opened, &engine.signals()).await?;
+    let survivors = if partial_reason.is_some() || options.until_exit {
+        Survivors::left_alone(&watch)
+    } else {
+        survivors::follow(&mut watch, &mut opened).await?
+    };
+    partial_reason = partial_reason.or_else(|| survivors.stopped.clone());
     let command = options
         .command
         .iter()
@@ -108,22 +133,30 @@ pub async fn run_launch(
         .await
         .context("the thread that waits for the engine panicked")?
         .context("cannot wait for the engine")?;
+    record.notes.append(&mut notes);
     // Only now has all of the engine's output been read.
     let (said, notes) = log.engine(opened_nanos);
     record.engine = said;
     record.notes.extend(notes);
     record.partial = partial_reason.is_some();
     record.partial_reason = partial_reason;
-    record.time.engine_user_s = Some(exit.user_seconds);
-    record.time.engine_system_s = Some(exit.system_seconds);
-    record.process.major_faults = Some(exit.major_faults);
-    record.process.minor_faults = Some(exit.minor_faults);
+    if !survivors.had_the_model {
+        record.time.engine_user_s = Some(exit.user_seconds);
+        record.time.engine_system_s = Some(exit.system_seconds);
+        record.process.major_faults = Some(exit.major_faults);
+        record.process.minor_faults = Some(exit.minor_faults);
+    }
     record.exit = describe_exit(exit.kind);
     record.notes.extend(output_notes(&exit));
     let (pressure, notes) = conditions.end();
     record.pressure = pressure;
     record.notes.extend(notes);
     record.notes.extend(lack_of_memory(&record));
+    let read = exit
+        .storage_read_bytes
+        .saturating_add(survivors.storage_read_bytes(&watch));
+    record.notes.extend(watch.files.notes(&record, Some(read)));
+    record.notes.extend(survivors.notes);
     Ok(conclude(
         record,
         directory,

@@ -12,7 +12,7 @@ use tracer_common::program::Program;
 
 use crate::{
     output::RunDirectory,
-    place::{ModelPieces, Subject},
+    place::{ModelPieces, Subject, SubjectFile},
     probe::{Requirement, RequirementState, Session, SessionOptions, kernel_release, requirements},
     process::{Caller, ReceivedSignal, SignalWatch, UserLines},
     report,
@@ -73,7 +73,7 @@ const LIBRARY_INTERVAL: Duration = Duration::from_millis(5);
 const LIBRARY_SEARCH: Duration = Duration::from_secs(20);
 
 /// How often the engine is looked at.
-const SAMPLE_INTERVAL: Duration = Duration::from_millis(200);
+pub(super) const SAMPLE_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Refuses to go on where something is missing, in the words of `tracer doctor`.
 ///
@@ -232,6 +232,15 @@ impl Opened {
         self.window.opened_nanos()
     }
 
+    /// Looks at the engine, and tells the others of its processes.
+    pub fn look_at(&mut self, watch: &mut EngineWatch) {
+        watch.sample(&self.log, &self.subject, self.window.opened_nanos());
+        for process_id in &watch.process_ids {
+            self.shared.process(*process_id);
+        }
+        self.finder.look_at_processes(&watch.process_ids);
+    }
+
     /// Closes the gate and makes the record of all that was observed.
     pub async fn finish(
         mut self,
@@ -252,6 +261,7 @@ impl Opened {
             .stream
             .take_reads()
             .map(|reads| reads.finish(&self.directory, &self.caller));
+        watch.files.look(&watch.process_ids, &self.subject);
         self.course.after = residency_now(&self.subject);
         self.course.load_end = watch.load_end.take();
         self.course.last_token = watch.last_token.take();
@@ -284,6 +294,9 @@ impl Opened {
         window_reads::add_to(&mut record, reads);
         record.notes.extend(mark_note);
         add_given_marks(&mut record, &self.shared, opened);
+        record
+            .notes
+            .extend(self.subject.files.iter().filter_map(SubjectFile::replaced));
         Ok((record, self.directory, self.caller))
     }
 }
@@ -388,13 +401,7 @@ pub(super) async fn watch_until(
             _ = library_interval.tick(), if searching => {
                 opened.finder.look_at_processes(&watch.process_ids);
             }
-            _ = interval.tick() => {
-                watch.sample(&opened.log, &opened.subject, opened.window.opened_nanos());
-                for process_id in &watch.process_ids {
-                    opened.shared.process(*process_id);
-                }
-                opened.finder.look_at_processes(&watch.process_ids);
-            }
+            _ = interval.tick() => opened.look_at(watch),
         }
     }
 }

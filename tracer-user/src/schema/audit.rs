@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AccountingRecord, ModelIdentity, TraceLossRecord};
+use super::{AccountingFigures, Explanation, ModelIdentity, TraceLossRecord};
 
 /// Version of the layout of `audit.json`. 1: the first one.
 pub const AUDIT_SCHEMA_VERSION: u32 = 1;
@@ -25,9 +25,9 @@ pub struct AuditRecord {
     /// Sector after the last one.
     pub end_sector: Option<u64>,
     /// Figures by accounting: each request once, then by number of actions.
-    pub accountings: Vec<AccountingRecord>,
+    pub accountings: Vec<AccountingFigures>,
     /// Which of them give the figures that were asked about.
-    pub expectation: Option<ExpectationRecord>,
+    pub expectation: Option<Explanation>,
     /// Records that are missing.
     pub loss: TraceLossRecord,
     /// The trace does not cover all of the recording.
@@ -38,39 +38,4 @@ pub struct AuditRecord {
     pub complete: bool,
     /// What a reader should know.
     pub notes: Vec<String>,
-}
-
-/// Figures that somebody has, and the accountings that give them. Shares are fractions of 1; null is not given.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct ExpectationRecord {
-    pub amplification: Option<f64>,
-    /// Share of gaps of 0.
-    pub sequential: Option<f64>,
-    /// Share of small gaps.
-    pub small: Option<f64>,
-    /// Share of medium gaps.
-    pub medium: Option<f64>,
-    /// Share of large gaps.
-    pub large: Option<f64>,
-    /// Share of gaps below 0.
-    pub backward: Option<f64>,
-    /// Accountings, the best first: all whose amplification fits; where none does, the nearest.
-    pub fits: Vec<FitRecord>,
-}
-
-/// How well one accounting gives the expected figures.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct FitRecord {
-    /// Name of the accounting.
-    pub accounting: String,
-    /// Its amplification is the expected one, within 5 % of it.
-    pub amplification_fits: bool,
-    /// |amplification − expected| / expected. Null where none is expected.
-    pub amplification_difference: Option<f64>,
-    /// All expected shares are its own, within 3 percentage points.
-    pub shares_fit: bool,
-    /// Largest difference of a share. Null where none is expected.
-    pub share_difference: Option<f64>,
-    /// Records that it counts for each read, rounded. Null where it counts a part of the issues.
-    pub records_per_read: Option<u64>,
 }

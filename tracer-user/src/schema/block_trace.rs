@@ -48,15 +48,6 @@ pub struct BlockTraceRecord {
     pub notes: Vec<String>,
 }
 
-impl BlockTraceRecord {
-    /// Checks that do not hold.
-    pub fn violations(&self) -> impl Iterator<Item = &Check> {
-        self.checks
-            .iter()
-            .filter(|check| check.holds == Some(false))
-    }
-}
-
 /// Records that a trace does not have. What the kernel dropped for want of buffers leaves no mark in the files: only
 /// blktrace's own summary knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

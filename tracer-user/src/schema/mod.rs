@@ -15,7 +15,7 @@ mod of_run;
 #[cfg(test)]
 mod tests;
 
-pub use audit::{AUDIT_SCHEMA_VERSION, AuditRecord, ExpectationRecord, FitRecord};
+pub use audit::{AUDIT_SCHEMA_VERSION, AuditRecord};
 pub use block_trace::{BLOCK_TRACE_SCHEMA_VERSION, BlockTraceRecord, TraceLossRecord};
 pub use device_test::{
     DEVICE_TEST_SCHEMA_VERSION, DeviceTestRecord, OrderCostRecord, OtherLoadRecord, PatternRecord,
@@ -28,15 +28,13 @@ pub use experiment::{
 pub use inspection::{
     InspectedExtent, InspectedFile, InspectedGroup, InspectedPiece, ModelInspection,
 };
-pub use of_model::accounting::AccountingRecord;
 pub use of_model::attribution::{
-    CallCount, DeviceShareRecord, KindBytes, MarksRecord, PageCacheRecord, PhaseGapsRecord,
-    PhaseRecord, ShareClass, TensorRecord, TokenRecord, WaitRecord,
+    CallCount, DeviceShareRecord, KindBytes, MarksRecord, PhaseRecord, ShareClass, TensorRecord,
+    TokenRecord, WaitRecord,
 };
 pub use of_model::identity::{ExpertsRecord, ModelFileRecord, ModelIdentity};
 pub use of_model::model::{CacheRecord, ModelRecord};
-pub use of_model::reads::{GapsRecord, OrderRecord, ReadsRecord};
-pub use of_run::checks::Check;
+pub use of_model::reads::{GapsRecord, ReadsRecord};
 pub use of_run::course::{
     BufferRecord, CgroupPointRecord, GivenMarkRecord, MemoryPointRecord, ProcessPointRecord,
     ResidencyPointRecord, SystemPointRecord,
@@ -55,8 +53,18 @@ pub use of_run::run::{
 
 // Where a figure of `stats` is a member as it is, there is one type for both.
 pub use crate::stats::{
-    order::{distances::DistanceBucket, gaps::GapFigure},
-    pages::figures::EvictionsByAgent,
+    audit::{
+        accounting::{AccountingFigures, Action},
+        matching::{Explanation, Fit},
+    },
+    check::Check,
+    model::figures::ReadFigures,
+    order::{
+        distances::DistanceBucket,
+        gaps::{ByGapClass, GapFigure},
+    },
+    pages::figures::{EvictionsByAgent, PageCacheFigures},
+    phases::reads::PhaseGaps,
     reads::{
         bandwidth::BandwidthFigures, latency::LatencyFigures, process_share::ProcessShare,
         sizes::SizeCount,

@@ -68,7 +68,7 @@ fn the_members_of_a_run_have_their_values() {
     let run: RunRecord = serde_json::from_str(ONE_MODEL).unwrap();
     let model = run.single.unwrap();
     let (reads, gaps) = (model.reads.unwrap(), model.gaps.unwrap());
-    assert!(reads.coverage.is_some() && reads.amplification.is_some());
+    assert!(reads.amount.coverage.is_some() && reads.amount.amplification.is_some());
     assert!(reads.process_share.share.is_some() && !reads.sizes.is_empty());
     assert!(gaps.stream_sequential_share.is_some() && !gaps.distances.is_empty());
     assert!(model.bandwidth.unwrap().peak_bytes_per_s.is_some());

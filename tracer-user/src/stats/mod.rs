@@ -9,6 +9,7 @@
 //! observed, is `None`; a zero is a zero that was counted.
 
 pub mod audit;
+pub mod check;
 pub mod event;
 pub mod experiment;
 pub mod formulas;
@@ -33,5 +34,5 @@ pub use event::{
     FilePosition, FileRange, FileRanges, Nanos, Part, Parts, ReadCompleted, ReadIssued,
     ReadRequeued, RequestId,
 };
-pub use model::accumulator::{FileData, ModelAccumulator};
-pub use model::figures::ModelFigures;
+pub use model::accumulator::ModelAccumulator;
+pub use model::figures::{FileData, ModelFigures};

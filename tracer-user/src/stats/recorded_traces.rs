@@ -148,7 +148,7 @@ fn a_plain_sequential_read_is_sequential() {
             &figures.gaps_file_order,
         ] {
             assert_eq!(gaps.sequential.share, Some(1.0), "{name}");
-            assert_eq!(gaps.count, figures.reads.count - 1, "{name}");
+            assert_eq!(gaps.count(), figures.reads.count - 1, "{name}");
         }
     }
 }

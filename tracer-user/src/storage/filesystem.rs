@@ -42,20 +42,13 @@ pub const OVERLAYFS_MAGIC: u64 = 0x794c_7630;
 impl FileSystem {
     /// The file system of an open file.
     pub fn of(file: &File) -> Result<Self, FileSystemError> {
-        let statistics = nix::sys::statfs::fstatfs(file).map_err(io::Error::from)?;
-        // The C library's type of the magic number differs by target and may be signed: 32 bits are its width.
-        #[allow(
-            clippy::unnecessary_cast,
-            clippy::cast_sign_loss,
-            clippy::cast_possible_truncation
-        )]
-        let magic = u64::from(statistics.filesystem_type().0 as u32);
+        let magic = magic(file)?;
         let volume = nix::sys::statvfs::fstatvfs(file).map_err(io::Error::from)?;
         Ok(Self {
             magic,
             block_bytes: volume.fragment_size(),
             st_dev: KernelDevice::from_st_dev(file.metadata()?.dev())?,
-            mount: MountTable::read()?.of_file(file)?.clone(),
+            mount: MountTable::read()?.of_file(file)?,
         })
     }
 
@@ -68,6 +61,22 @@ impl FileSystem {
     pub fn is_overlay(&self) -> bool {
         self.magic == OVERLAYFS_MAGIC
     }
+}
+
+/// Whether a file was opened through overlayfs. Needs no mount table: that of the file's namespace may be gone.
+pub(super) fn is_on_overlay(file: &File) -> io::Result<bool> {
+    Ok(magic(file)? == OVERLAYFS_MAGIC)
+}
+
+fn magic(file: &File) -> io::Result<u64> {
+    let statistics = nix::sys::statfs::fstatfs(file).map_err(io::Error::from)?;
+    // The C library's type of the magic number differs by target and may be signed: 32 bits are its width.
+    #[allow(
+        clippy::unnecessary_cast,
+        clippy::cast_sign_loss,
+        clippy::cast_possible_truncation
+    )]
+    Ok(u64::from(statistics.filesystem_type().0 as u32))
 }
 
 #[cfg(test)]

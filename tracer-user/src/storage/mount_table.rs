@@ -4,6 +4,7 @@
 //! `lowerdir+=`, and leaves `\040` and its like in paths: a file system mounted under a name with a space would not
 //! be found.
 
+use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
@@ -27,7 +28,7 @@ pub enum MountTableError {
     Malformed(String),
     /// The mount that a file is on is not in the table: unmounted meanwhile, or outside this process's root.
     #[error(
-        "mount {0} is not in /proc/self/mountinfo (unmounted meanwhile, or the file was opened in another mount namespace)"
+        "mount {0} is in no process's mountinfo that can be read (unmounted meanwhile, or its namespace has ended; run the tracer as root in the host's pid namespace)"
     )]
     UnknownMount(u64),
 }
@@ -51,6 +52,9 @@ pub struct Mount {
     pub source: OsString,
     /// Options of the file system, in their order; one may occur several times.
     pub super_options: Vec<OsString>,
+    /// A process of the mount namespace that has the mount, where that is not our own: paths of this mount are that
+    /// process's.
+    pub namespace_of: Option<i32>,
 }
 
 impl Mount {
@@ -80,6 +84,7 @@ impl Mount {
             file_system_type,
             source,
             super_options,
+            namespace_of: None,
         })
     }
 
@@ -133,8 +138,9 @@ impl MountTable {
     }
 
     /// The mount that an open file was reached through: exactly that one, also where several are stacked on a
-    /// directory; for a file of another mount namespace, a mount of the same file system. From `mnt_id` in /proc/self/fdinfo (Linux 3.15).
-    pub fn of_file(&self, file: &File) -> Result<&Mount, MountTableError> {
+    /// directory, and also where it is in another process's mount namespace; else a mount of the same file system. From
+    /// `mnt_id` in /proc/self/fdinfo (Linux 3.15), which is one mount's in all namespaces (`mnt_id_ida`).
+    pub fn of_file(&self, file: &File) -> Result<Mount, MountTableError> {
         let path = format!("/proc/self/fdinfo/{}", file.as_raw_fd());
         let unreadable = |source| MountTableError::Unreadable {
             path: path.clone(),
@@ -146,20 +152,52 @@ impl MountTable {
             .find_map(|line| line.strip_prefix("mnt_id:"))
             .and_then(|id| id.trim().parse().ok())
             .ok_or_else(|| unreadable(io::Error::other("no mnt_id in it")))?;
-        let exact = self.mounts.iter().find(|mount| mount.id == id);
-        // Of a file in another mount namespace the mount is not here, but its file system may be.
+        let with_id = |mount: &&Mount| mount.id == id;
+        if let Some(mount) = self.mounts.iter().find(with_id) {
+            return Ok(mount.clone());
+        }
+        if let Some(mount) = in_other_namespaces(id) {
+            return Ok(mount);
+        }
+        // Of a namespace that has ended, or of a process that may not be looked at.
         let device = file
             .metadata()
             .ok()
             .and_then(|metadata| KernelDevice::from_st_dev(metadata.dev()).ok());
-        exact
-            .or_else(|| {
-                self.mounts
-                    .iter()
-                    .find(|mount| Some(mount.device) == device)
-            })
+        self.mounts
+            .iter()
+            .find(|mount| Some(mount.device) == device)
+            .cloned()
             .ok_or(MountTableError::UnknownMount(id))
     }
+}
+
+/// A mount of another process's mount namespace, by its id. Looks into each namespace once.
+fn in_other_namespaces(id: u64) -> Option<Mount> {
+    let namespace = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/mnt")).ok();
+    let mut seen: HashSet<PathBuf> = namespace("self").into_iter().collect();
+    let mut pids: Vec<i32> = std::fs::read_dir("/proc")
+        .ok()?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    pids.sort_unstable();
+    pids.into_iter().find_map(|pid| {
+        let process = pid.to_string();
+        if !seen.insert(namespace(&process)?) {
+            return None;
+        }
+        // One that ends meanwhile leaves its namespace to others, or takes it away.
+        let bytes = std::fs::read(format!("/proc/{process}/mountinfo")).ok()?;
+        let mount = MountTable::parse(&bytes)
+            .ok()?
+            .mounts
+            .into_iter()
+            .find(|mount| mount.id == id)?;
+        Some(Mount {
+            namespace_of: Some(pid),
+            ..mount
+        })
+    })
 }
 
 fn options(field: &[u8]) -> Vec<OsString> {

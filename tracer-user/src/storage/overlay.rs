@@ -4,11 +4,12 @@
 //! directories are named in the mount options, as paths of the mount namespace that mounted it; in a container they
 //! often cannot be reached. So a candidate counts only if it is proved.
 
-use std::ffi::OsString;
+use std::borrow::Cow;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::extents::FileExtents;
 use super::filesystem::FileSystem;
@@ -22,6 +23,7 @@ pub(super) fn layer_file(
     file_system: &FileSystem,
 ) -> Result<PathBuf, String> {
     let mount = &file_system.mount;
+    let path = seen_by_its_process(path);
     let inside = path.strip_prefix(&mount.mount_point).map_err(|_| {
         format!(
             "{} is not below its mount point {}",
@@ -67,8 +69,53 @@ pub(super) fn layer_file(
     ))
 }
 
-/// Directories of the layers, topmost first.
+/// A path below `/proc/P` as that process sees it: what lies behind `root`, or what one of its open or mapped files is
+/// called below its root. Any other path as it is.
+fn seen_by_its_process(path: &Path) -> Cow<'_, Path> {
+    let mut parts = path.components();
+    let begins = parts.next() == Some(Component::RootDir)
+        && parts.next() == Some(Component::Normal(OsStr::new("proc")));
+    let process = match parts.next() {
+        Some(Component::Normal(name)) if begins => name.to_str(),
+        _ => None,
+    };
+    let Some(process) = process.and_then(|name| name.parse::<i32>().ok()) else {
+        return path.into();
+    };
+    match parts.next() {
+        Some(Component::Normal(name)) if name == "root" => {
+            Path::new("/").join(parts.as_path()).into()
+        }
+        Some(Component::Normal(name)) if name == "fd" || name == "map_files" => {
+            let called = std::fs::read_link(path).unwrap_or_else(|_| path.to_owned());
+            let below_its_root = std::fs::read_link(format!("/proc/{process}/root"))
+                .ok()
+                .and_then(|root| Some(Path::new("/").join(called.strip_prefix(root).ok()?)));
+            below_its_root.unwrap_or(called).into()
+        }
+        _ => path.into(),
+    }
+}
+
+/// Directories of the layers, topmost first. Those of a mount in another namespace were named by whoever mounted it,
+/// mostly from our own (a container's engine), else from that one.
 fn layers(mount: &Mount) -> Vec<PathBuf> {
+    let named = named_layers(mount);
+    let Some(pid) = mount.namespace_of else {
+        return named;
+    };
+    let below_its_root = |layer: &PathBuf| {
+        let relative = layer.strip_prefix("/").unwrap_or(layer);
+        Path::new("/proc")
+            .join(pid.to_string())
+            .join("root")
+            .join(relative)
+    };
+    let seen_there: Vec<PathBuf> = named.iter().map(below_its_root).collect();
+    named.into_iter().chain(seen_there).collect()
+}
+
+fn named_layers(mount: &Mount) -> Vec<PathBuf> {
     let mut layers: Vec<PathBuf> = mount
         .super_option_values("upperdir")
         .map(PathBuf::from)
@@ -139,5 +186,43 @@ mod tests {
         };
         assert_eq!(paths(0), ["/u", "/a:b", "/c", "/data"]);
         assert_eq!(paths(1), ["/x:y", "/z", "/d"]);
+    }
+
+    #[test]
+    fn layers_of_another_namespace_are_looked_for_in_both() {
+        let mut table =
+            MountTable::parse(b"1 2 0:50 / / ro - overlay overlay ro,lowerdir=/a:/b\n").unwrap();
+        let mount = &mut table.mounts[0];
+        mount.namespace_of = Some(42);
+        assert_eq!(
+            layers(mount),
+            ["/a", "/b", "/proc/42/root/a", "/proc/42/root/b"].map(PathBuf::from)
+        );
+    }
+
+    #[test]
+    fn paths_below_proc_are_those_of_the_process() {
+        let own = format!("/proc/{}", std::process::id());
+        let program = std::env::current_exe().unwrap();
+        let file = File::open(&program).unwrap();
+        let descriptor = format!("{own}/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
+        for (path, seen) in [
+            (
+                format!("{own}/root/models/m.gguf"),
+                Path::new("/models/m.gguf"),
+            ),
+            (
+                "/proc/self/root/m".to_owned(),
+                Path::new("/proc/self/root/m"),
+            ),
+            (
+                "/models/proc/1/root".to_owned(),
+                Path::new("/models/proc/1/root"),
+            ),
+            ("/proc/1/cwd/m".to_owned(), Path::new("/proc/1/cwd/m")),
+            (descriptor, program.as_path()),
+        ] {
+            assert_eq!(seen_by_its_process(Path::new(&path)), seen);
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd;
 
 use memmap2::MmapOptions;
 
-use super::filesystem::FileSystem;
+use super::filesystem::{FileSystem, is_on_overlay};
 
 /// Where a figure of residency comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,16 +90,21 @@ pub fn residency(file: &File) -> io::Result<Residency> {
 /// tells the truth (`can_do_mincore`, mm/mincore.c: owner, or may write).
 pub fn residency_of_range(file: &File, range: Range<u64>) -> io::Result<Residency> {
     let range = range.start..range.end.min(file.metadata()?.len());
-    let file_system = FileSystem::of(file).map_err(io::Error::other)?;
-    if !file_system.is_overlay() {
+    let name = || {
+        FileSystem::of(file).map_or_else(
+            |_| "this file system".to_owned(),
+            |file_system| file_system.name().to_owned(),
+        )
+    };
+    if !is_on_overlay(file)? {
         match cachestat(file, &range) {
             Ok(pages) => return Ok(Residency::Observed(pages)),
             Err(error) => match error.raw_os_error() {
                 Some(libc::ENOSYS | libc::EPERM) => {}
                 Some(libc::EOPNOTSUPP) => {
-                    return Ok(Residency::Unobserved(UnobservedReason::NotSupported(
-                        file_system.name().to_owned(),
-                    )));
+                    return Ok(Residency::Unobserved(
+                        UnobservedReason::NotSupported(name()),
+                    ));
                 }
                 _ => return Err(error),
             },
@@ -111,7 +116,7 @@ pub fn residency_of_range(file: &File, range: Range<u64>) -> io::Result<Residenc
     match mincore(file, &range) {
         Ok(pages) => Ok(Residency::Observed(pages)),
         Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(Residency::Unobserved(
-            UnobservedReason::NotSupported(file_system.name().to_owned()),
+            UnobservedReason::NotSupported(name()),
         )),
         Err(error) => Err(error),
     }

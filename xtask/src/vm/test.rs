@@ -1,6 +1,16 @@
 //! `cargo xtask vm test`: the tests on the kernel, on several kernels.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    num::NonZeroUsize,
+    path::Path,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -60,6 +70,9 @@ pub struct Options {
     /// A kernel that cannot be fetched, and a test that cannot run, are failures.
     #[arg(long)]
     strict: bool,
+    /// So many kernels at once. Each takes one processor and 3 GiB of memory.
+    #[arg(long, value_name = "NUMBER", default_value_t = NonZeroUsize::MIN)]
+    at_once: NonZeroUsize,
     /// Run the tests whose names begin with one of these, and not all those that are chosen for guests.
     #[arg(long, value_delimiter = ',', conflicts_with = "filter")]
     only: Vec<String>,
@@ -80,15 +93,22 @@ pub fn test(options: &Options) -> Result<()> {
         build.add_to(&mut programs);
         guests.insert(architecture, (programs, job(&build, options)?));
     }
-    let mut all = vec![own_kernel::results(&prepared.ready.workspace)];
-    for series in &options.kernels {
+    // One after the other: kernels of one suite share what apt keeps.
+    let kernels: Vec<_> = options
+        .kernels
+        .iter()
+        .map(|series| (*series, Kernel::fetch(&prepared.folder, *series)))
+        .collect();
+    let run = |(series, kernel): &(Series, Result<Kernel>)| {
         let (programs, job) = guests
             .get(&series.architecture)
             .with_context(|| format!("nothing is built for {series}"))?;
-        let results = on_kernel(&prepared, *series, programs, job)?;
+        let results = on_kernel(&prepared, *series, kernel, programs, job)?;
         results.save(&prepared.folder.results(series.name))?;
-        all.push(results);
-    }
+        Ok(results)
+    };
+    let mut all = vec![own_kernel::results(&prepared.ready.workspace)];
+    all.extend(at_once(&kernels, options.at_once, run)?);
     print!("{}", table::render(&all));
     let failed: Vec<&str> = all
         .iter()
@@ -101,6 +121,38 @@ pub fn test(options: &Options) -> Result<()> {
         bail!("the tests fail on {}", failed.join(", "));
     }
     Ok(())
+}
+
+/// Does work on each item, on so many at once; the results in the items' order.
+fn at_once<Item: Sync, Done: Send>(
+    items: &[Item],
+    most: NonZeroUsize,
+    work: impl Fn(&Item) -> Result<Done> + Sync,
+) -> Result<Vec<Done>> {
+    let next = AtomicUsize::new(0);
+    let results: Vec<_> = items.iter().map(|_| Mutex::new(None)).collect();
+    thread::scope(|scope| {
+        for _ in 0..most.get().min(items.len()) {
+            scope.spawn(|| {
+                loop {
+                    let place = next.fetch_add(1, Ordering::Relaxed);
+                    let (Some(item), Some(result)) = (items.get(place), results.get(place)) else {
+                        return;
+                    };
+                    let done = work(item);
+                    if done.is_err() {
+                        // As where they come one after the other: what has not begun does not begin.
+                        next.store(items.len(), Ordering::Relaxed);
+                    }
+                    *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
+                }
+            });
+        }
+    });
+    results
+        .into_iter()
+        .filter_map(|result| result.into_inner().unwrap_or_else(PoisonError::into_inner))
+        .collect()
 }
 
 fn job(build: &StaticBuild, options: &Options) -> Result<Job> {
@@ -133,10 +185,11 @@ fn job(build: &StaticBuild, options: &Options) -> Result<Job> {
 fn on_kernel(
     prepared: &Prepared,
     series: Series,
+    kernel: &Result<Kernel>,
     programs: &Files,
     job: &Job,
 ) -> Result<KernelResults> {
-    let kernel = match Kernel::fetch(&prepared.folder, series) {
+    let kernel = match kernel {
         Ok(kernel) => kernel,
         Err(error) => {
             let reason = format!("{error:#}");
@@ -149,8 +202,8 @@ fn on_kernel(
         limit: Some(LIMIT),
         out: None,
     };
-    let ending = machine::run(&prepared.folder, &kernel, programs, job, &settings)?;
-    let mut results = KernelResults::of_lines(series.name, kernel.release, ending.cases);
+    let ending = machine::run(&prepared.folder, kernel, programs, job, &settings)?;
+    let mut results = KernelResults::of_lines(series.name, kernel.release.clone(), ending.cases);
     // The status says no more than the lines where there are any.
     if !matches!(ending.how, How::Finished(0)) && results.counts().failed == 0
         || !matches!(ending.how, How::Finished(_))
@@ -158,4 +211,49 @@ fn on_kernel(
         results.trouble = Some(Trouble::Failed(ending.how.to_string()));
     }
     Ok(results)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TWO: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
+
+    #[test]
+    fn results_keep_the_order_of_the_items() {
+        let wait = |milliseconds: &u64| {
+            thread::sleep(Duration::from_millis(*milliseconds));
+            Ok(*milliseconds)
+        };
+        assert_eq!(at_once(&[30, 1, 5], TWO, wait).unwrap(), [30, 1, 5]);
+        assert!(at_once(&[], TWO, wait).unwrap().is_empty());
+    }
+
+    #[test]
+    fn two_are_at_work_at_once_and_no_more() {
+        let (working, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        at_once(&[(); 6], TWO, |(): &()| {
+            let now = working.fetch_add(1, Ordering::SeqCst) + 1;
+            most.fetch_max(now, Ordering::SeqCst);
+            thread::sleep(Duration::from_millis(20));
+            working.fetch_sub(1, Ordering::SeqCst);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(most.into_inner(), 2);
+    }
+
+    #[test]
+    fn a_failure_is_told_and_nothing_more_begins() {
+        let begun = AtomicUsize::new(0);
+        let failed = at_once(&[0, 1, 2], NonZeroUsize::MIN, |item| {
+            begun.fetch_add(1, Ordering::Relaxed);
+            if *item == 1 {
+                bail!("it broke")
+            }
+            Ok(())
+        });
+        assert_eq!(failed.unwrap_err().to_string(), "it broke");
+        assert_eq!(begun.into_inner(), 2);
+    }
 }

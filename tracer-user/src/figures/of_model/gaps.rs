@@ -77,49 +77,49 @@ figures! {
 
     SEQUENTIAL, "gaps.sequential.count", "sequential gaps", Count, Kernel, null: NO_SECTORS,
         "reads of which each starts where the model's previous read ended",
-        |model| model.gaps.as_ref()?.sequential.count;
+        |model| model.gaps.as_ref()?.classes.sequential.count;
     SEQUENTIAL_SHARE, "gaps.sequential.share", "sequential", Share, Kernel, null: NO_GAP,
         "those / all gaps: starts where the model's previous read ended",
-        |model| model.gaps.as_ref()?.sequential.share;
+        |model| model.gaps.as_ref()?.classes.sequential.share;
     SEQUENTIAL_SHARE_OF_BYTES, "gaps.sequential.share_of_bytes", "sequential, by bytes", Share, Stream, null: NO_GAP,
         "bytes of the model in the reads after these gaps / in all reads that have a gap",
-        |model| model.gaps.as_ref()?.sequential.share_of_bytes;
+        |model| model.gaps.as_ref()?.classes.sequential.share_of_bytes;
     SMALL, "gaps.small.count", "small gaps", Count, Kernel, null: NO_SECTORS,
         "reads of which each skips forward by less than 128 KiB",
-        |model| model.gaps.as_ref()?.small.count;
+        |model| model.gaps.as_ref()?.classes.small.count;
     SMALL_SHARE, "gaps.small.share", "small", Share, Kernel, null: NO_GAP,
         "those / all gaps: skips forward by less than 128 KiB",
-        |model| model.gaps.as_ref()?.small.share;
+        |model| model.gaps.as_ref()?.classes.small.share;
     SMALL_SHARE_OF_BYTES, "gaps.small.share_of_bytes", "small, by bytes", Share, Stream, null: NO_GAP,
         "bytes of the model in the reads after these gaps / in all reads that have a gap",
-        |model| model.gaps.as_ref()?.small.share_of_bytes;
+        |model| model.gaps.as_ref()?.classes.small.share_of_bytes;
     MEDIUM, "gaps.medium.count", "medium gaps", Count, Kernel, null: NO_SECTORS,
         "reads of which each skips forward by 128 KiB – 1 MiB",
-        |model| model.gaps.as_ref()?.medium.count;
+        |model| model.gaps.as_ref()?.classes.medium.count;
     MEDIUM_SHARE, "gaps.medium.share", "medium", Share, Kernel, null: NO_GAP,
         "those / all gaps: skips forward by 128 KiB – 1 MiB",
-        |model| model.gaps.as_ref()?.medium.share;
+        |model| model.gaps.as_ref()?.classes.medium.share;
     MEDIUM_SHARE_OF_BYTES, "gaps.medium.share_of_bytes", "medium, by bytes", Share, Stream, null: NO_GAP,
         "bytes of the model in the reads after these gaps / in all reads that have a gap",
-        |model| model.gaps.as_ref()?.medium.share_of_bytes;
+        |model| model.gaps.as_ref()?.classes.medium.share_of_bytes;
     LARGE, "gaps.large.count", "large gaps", Count, Kernel, null: NO_SECTORS,
         "reads of which each jumps forward by more than 1 MiB",
-        |model| model.gaps.as_ref()?.large.count;
+        |model| model.gaps.as_ref()?.classes.large.count;
     LARGE_SHARE, "gaps.large.share", "large", Share, Kernel, null: NO_GAP,
         "those / all gaps: jumps forward by more than 1 MiB",
-        |model| model.gaps.as_ref()?.large.share;
+        |model| model.gaps.as_ref()?.classes.large.share;
     LARGE_SHARE_OF_BYTES, "gaps.large.share_of_bytes", "large, by bytes", Share, Stream, null: NO_GAP,
         "bytes of the model in the reads after these gaps / in all reads that have a gap",
-        |model| model.gaps.as_ref()?.large.share_of_bytes;
+        |model| model.gaps.as_ref()?.classes.large.share_of_bytes;
     BACKWARD, "gaps.backward.count", "backward gaps", Count, Kernel, null: NO_SECTORS,
         "reads of which each starts before the end of the model's previous read; one request is one record here, so none of these is an artefact",
-        |model| model.gaps.as_ref()?.backward.count;
+        |model| model.gaps.as_ref()?.classes.backward.count;
     BACKWARD_SHARE, "gaps.backward.share", "backward", Share, Kernel, null: NO_GAP,
         "those / all gaps: starts before the end of the model's previous read; one request is one record here, so none of these is an artefact",
-        |model| model.gaps.as_ref()?.backward.share;
+        |model| model.gaps.as_ref()?.classes.backward.share;
     BACKWARD_SHARE_OF_BYTES, "gaps.backward.share_of_bytes", "backward, by bytes", Share, Stream, null: NO_GAP,
         "bytes of the model in the reads after these gaps / in all reads that have a gap",
-        |model| model.gaps.as_ref()?.backward.share_of_bytes;
+        |model| model.gaps.as_ref()?.classes.backward.share_of_bytes;
     COUNT, "gaps.count", "gaps", Count, Kernel, null: NO_SECTORS,
         "all gaps: reads − devices. The five classes sum to it, their shares to 1",
         |model| model.gaps.as_ref()?.count;
@@ -167,49 +167,49 @@ pub mod phase {
 
         SEQUENTIAL, "gaps.sequential.count", "sequential gaps", Count, Stream, null: NO_READS,
             "as of the whole run",
-            |phase| phase.gaps.as_ref()?.sequential.count;
+            |phase| phase.gaps.as_ref()?.classes.sequential.count;
         SEQUENTIAL_SHARE, "gaps.sequential.share", "sequential", Share, Stream, null: NO_GAP,
             "as of the whole run: starts where the model's previous read ended",
-            |phase| phase.gaps.as_ref()?.sequential.share;
+            |phase| phase.gaps.as_ref()?.classes.sequential.share;
         SEQUENTIAL_SHARE_OF_BYTES, "gaps.sequential.share_of_bytes", "sequential, by bytes", Share, Stream, null: NO_GAP,
             "as of the whole run",
-            |phase| phase.gaps.as_ref()?.sequential.share_of_bytes;
+            |phase| phase.gaps.as_ref()?.classes.sequential.share_of_bytes;
         SMALL, "gaps.small.count", "small gaps", Count, Stream, null: NO_READS,
             "as of the whole run",
-            |phase| phase.gaps.as_ref()?.small.count;
+            |phase| phase.gaps.as_ref()?.classes.small.count;
         SMALL_SHARE, "gaps.small.share", "small", Share, Stream, null: NO_GAP,
             "as of the whole run: skips forward by less than 128 KiB",
-            |phase| phase.gaps.as_ref()?.small.share;
+            |phase| phase.gaps.as_ref()?.classes.small.share;
         SMALL_SHARE_OF_BYTES, "gaps.small.share_of_bytes", "small, by bytes", Share, Stream, null: NO_GAP,
             "as of the whole run",
-            |phase| phase.gaps.as_ref()?.small.share_of_bytes;
+            |phase| phase.gaps.as_ref()?.classes.small.share_of_bytes;
         MEDIUM, "gaps.medium.count", "medium gaps", Count, Stream, null: NO_READS,
             "as of the whole run",
-            |phase| phase.gaps.as_ref()?.medium.count;
+            |phase| phase.gaps.as_ref()?.classes.medium.count;
         MEDIUM_SHARE, "gaps.medium.share", "medium", Share, Stream, null: NO_GAP,
             "as of the whole run: skips forward by 128 KiB – 1 MiB",
-            |phase| phase.gaps.as_ref()?.medium.share;
+            |phase| phase.gaps.as_ref()?.classes.medium.share;
         MEDIUM_SHARE_OF_BYTES, "gaps.medium.share_of_bytes", "medium, by bytes", Share, Stream, null: NO_GAP,
             "as of the whole run",
-            |phase| phase.gaps.as_ref()?.medium.share_of_bytes;
+            |phase| phase.gaps.as_ref()?.classes.medium.share_of_bytes;
         LARGE, "gaps.large.count", "large gaps", Count, Stream, null: NO_READS,
             "as of the whole run",
-            |phase| phase.gaps.as_ref()?.large.count;
+            |phase| phase.gaps.as_ref()?.classes.large.count;
         LARGE_SHARE, "gaps.large.share", "large", Share, Stream, null: NO_GAP,
             "as of the whole run: jumps forward by more than 1 MiB",
-            |phase| phase.gaps.as_ref()?.large.share;
+            |phase| phase.gaps.as_ref()?.classes.large.share;
         LARGE_SHARE_OF_BYTES, "gaps.large.share_of_bytes", "large, by bytes", Share, Stream, null: NO_GAP,
             "as of the whole run",
-            |phase| phase.gaps.as_ref()?.large.share_of_bytes;
+            |phase| phase.gaps.as_ref()?.classes.large.share_of_bytes;
         BACKWARD, "gaps.backward.count", "backward gaps", Count, Stream, null: NO_READS,
             "as of the whole run",
-            |phase| phase.gaps.as_ref()?.backward.count;
+            |phase| phase.gaps.as_ref()?.classes.backward.count;
         BACKWARD_SHARE, "gaps.backward.share", "backward", Share, Stream, null: NO_GAP,
             "as of the whole run: starts before the end of the model's previous read; one request is one record here, so none of these is an artefact",
-            |phase| phase.gaps.as_ref()?.backward.share;
+            |phase| phase.gaps.as_ref()?.classes.backward.share;
         BACKWARD_SHARE_OF_BYTES, "gaps.backward.share_of_bytes", "backward, by bytes", Share, Stream, null: NO_GAP,
             "as of the whole run",
-            |phase| phase.gaps.as_ref()?.backward.share_of_bytes;
+            |phase| phase.gaps.as_ref()?.classes.backward.share_of_bytes;
         STREAM_SEQUENTIAL_SHARE, "gaps.stream_sequential_share", "in its stream", Share, Stream, null: NO_GAP,
             "as of the whole run: continues one of the last 32 reads",
             |phase| phase.gaps.as_ref()?.stream_sequential_share;

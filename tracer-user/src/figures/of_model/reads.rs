@@ -11,22 +11,22 @@ figures! {
 
     COUNT, "reads.count", "reads", Count, Kernel, null: NO_SECTORS,
         "requests to the device, each counted once, at its first issue",
-        |model| model.reads.as_ref()?.count;
+        |model| model.reads.as_ref()?.amount.count;
     TOTAL_BYTES, "reads.total_bytes", "total read", Bytes, Kernel, null: NO_SECTORS,
         "bytes issued − bytes requeued: each byte of a read once",
-        |model| model.reads.as_ref()?.total_bytes;
+        |model| model.reads.as_ref()?.amount.total_bytes;
     UNIQUE_BYTES, "reads.unique_bytes", "unique", Bytes, Kernel, null: NO_SECTORS,
         "distinct bytes that arrived without error (bitmap of sectors), those of unseen completions included; ≤ `data_bytes`",
-        |model| model.reads.as_ref()?.unique_bytes;
+        |model| model.reads.as_ref()?.amount.unique_bytes;
     COVERAGE, "reads.coverage", "coverage", Share, Kernel, null: "no sectors, no data bytes",
         "unique / data bytes: 100 % means that every byte was needed or read ahead. A warm start lowers it: see `cache.before_bytes`",
-        |model| model.reads.as_ref()?.coverage;
+        |model| model.reads.as_ref()?.amount.coverage;
     AMPLIFICATION, "reads.amplification", "amplification", Factor, Kernel, null: "no sectors, unique is 0",
         "total / unique: above 1 means that bytes were read again. ≥ 1, but for reads in flight or failed, which are in the total only. Means nothing without tokens, threads, read-ahead and memory",
-        |model| model.reads.as_ref()?.amplification;
+        |model| model.reads.as_ref()?.amount.amplification;
     REREAD_FACTOR, "reads.reread_factor", "total / size", Factor, Kernel, null: "no sectors, an empty model",
         "total / size of the model",
-        |model| model.reads.as_ref()?.reread_factor;
+        |model| model.reads.as_ref()?.amount.reread_factor;
     COMPLETED_BYTES, "reads.completed_bytes", "arrived", Bytes, Kernel, null: NO_SECTORS,
         "bytes seen to arrive without error, repetitions included",
         |model| model.reads.as_ref()?.completed_bytes;

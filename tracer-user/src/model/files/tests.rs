@@ -1,6 +1,7 @@
 //! Names of parts, indexes, and what is no model.
 
-use std::os::unix::fs::symlink;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::{ffi::OsStringExt as _, fs::symlink};
 
 use super::*;
 

@@ -64,6 +64,12 @@ impl KernelTypes {
                 &[("__state", Integer(4)), ("state", LowestOf(&[8]))],
             )?,
             task_in_iowait: self.in_iowait()?.0,
+            task_run_time: if self.hides_from_process_1() {
+                self.structure_inside("task_struct", "se")?
+                    .saturating_add(self.member("sched_entity", "sum_exec_runtime", Integer(8))?)
+            } else {
+                0
+            },
             request_bio: self.member("request", "bio", Pointer("bio"))?,
             bio_vectors: self.member("bio", "bi_io_vec", Pointer("bio_vec"))?,
             vector_page: self.member("bio_vec", "bv_page", Pointer("page"))?,

@@ -46,7 +46,7 @@ impl Followed {
             let drain = Drain {
                 stream: OutputStream::Stdout,
                 pipe: file.into(),
-                exited: stopped,
+                last_call: stopped,
                 linger: Duration::ZERO,
                 passthrough: None,
                 file: None,

@@ -76,8 +76,8 @@ pub(crate) struct Drain {
     pub stream: OutputStream,
     /// Read end of the child's pipe.
     pub pipe: OwnedFd,
-    /// Readable or hung up when the child has exited: from then on `linger` is left.
-    pub exited: OwnedFd,
+    /// Readable or hung up when the child has exited and nobody waits for more: from then on `linger` is left.
+    pub last_call: OwnedFd,
     /// How long to wait for the end of the pipe after that.
     pub linger: Duration,
     pub passthrough: Option<OwnedFd>,
@@ -140,7 +140,7 @@ impl Drain {
         report
     }
 
-    /// True when the pipe can be read, false when the child has exited and the time for its leftovers is over.
+    /// True when the pipe can be read, false when the child has exited, nobody waits for more, and the time for its leftovers is over.
     ///
     /// What already lies in the pipe is read even after that time (a slow copy to a terminal may have used it up), but
     /// no more than a pipe can hold: a process left behind may write for ever.
@@ -171,9 +171,9 @@ impl Drain {
             };
             let mut polled = [
                 PollFd::new(self.pipe.as_fd(), PollFlags::POLLIN),
-                PollFd::new(self.exited.as_fd(), PollFlags::POLLIN),
+                PollFd::new(self.last_call.as_fd(), PollFlags::POLLIN),
             ];
-            // Once the exit is known only the pipe is of interest.
+            // After the last call only the pipe is of interest.
             let watched = if deadline.is_some() {
                 &mut polled[..1]
             } else {
@@ -184,9 +184,9 @@ impl Drain {
                 Err(error) => return Err(error),
                 Ok(_) => {}
             }
-            let [pipe, exited] =
+            let [pipe, last_call] =
                 polled.map(|entry| entry.revents().is_some_and(|events| !events.is_empty()));
-            if deadline.is_none() && exited {
+            if deadline.is_none() && last_call {
                 *deadline = Some(Instant::now() + self.linger);
             }
             if pipe || over {

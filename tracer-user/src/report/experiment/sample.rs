@@ -1,10 +1,10 @@
 //! Records for tests.
 
 use crate::schema::{
-    AxisRecord, BandwidthFigures, CacheRecord, DeviceRecord, ExperimentRecord, ExperimentRunRecord,
-    GapFigure, GapsRecord, MachineRecord, MarksRecord, ModelIdentity, ModelRecord,
-    PeakMemoryRecord, PhaseGapsRecord, PhaseRecord, PlannedPressure, ReadsRecord, RunOutcome,
-    RunRecord, TensorRecord, TokenRecord, WorkRecord,
+    AxisRecord, BandwidthFigures, ByGapClass, CacheRecord, DeviceRecord, ExperimentRecord,
+    ExperimentRunRecord, GapFigure, GapsRecord, MachineRecord, MarksRecord, ModelIdentity,
+    ModelRecord, PeakMemoryRecord, PhaseGaps, PhaseRecord, PlannedPressure, ReadFigures,
+    ReadsRecord, RunOutcome, RunRecord, TensorRecord, TokenRecord, WorkRecord,
 };
 
 pub(super) const GIB: u64 = 1 << 30;
@@ -125,16 +125,22 @@ fn model_record(path: &str) -> ModelRecord {
             ..Default::default()
         },
         reads: Some(ReadsRecord {
-            count: 16_384,
-            total_bytes: MODEL_BYTES,
-            unique_bytes: MODEL_BYTES,
-            coverage: Some(1.0),
-            amplification: Some(1.0),
+            amount: ReadFigures {
+                count: 16_384,
+                total_bytes: MODEL_BYTES,
+                unique_bytes: MODEL_BYTES,
+                coverage: Some(1.0),
+                amplification: Some(1.0),
+                reread_factor: None,
+            },
             ..Default::default()
         }),
         gaps: Some(GapsRecord {
-            sequential: class(987, 0.987),
-            backward: class(13, 0.013),
+            classes: ByGapClass {
+                sequential: class(987, 0.987),
+                backward: class(13, 0.013),
+                ..Default::default()
+            },
             count: 1000,
             stream_sequential_share: Some(0.999),
             ..Default::default()
@@ -181,11 +187,13 @@ pub(super) fn phase(name: &str, read_bytes: u64) -> PhaseRecord {
         unique_bytes: Some(read_bytes.min(MODEL_BYTES)),
         coverage: Some(read_bytes.min(MODEL_BYTES) as f64 / MODEL_BYTES as f64),
         amplification: (read_bytes > 0).then_some(1.0),
-        gaps: (read_bytes > 0).then(|| PhaseGapsRecord {
-            sequential: share(0.25),
-            backward: share(0.35),
+        gaps: (read_bytes > 0).then(|| PhaseGaps {
+            classes: ByGapClass {
+                sequential: share(0.25),
+                backward: share(0.35),
+                ..Default::default()
+            },
             stream_sequential_share: Some(0.9),
-            ..Default::default()
         }),
         ..Default::default()
     }

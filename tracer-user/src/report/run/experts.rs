@@ -4,6 +4,7 @@ use crate::{
     figures::tensor::grouped,
     report::document::Document,
     schema::{ModelRecord, RunRecord},
+    stats::formulas::ratio,
     units::{count, share},
 };
 
@@ -29,8 +30,8 @@ pub(super) fn write(document: &mut Document, record: &RunRecord, model: &ModelRe
             count(experts.len() as u64),
             count(touched as u64)
         );
-        if all > 0 {
-            let part = share(Some(most as f64 / all as f64));
+        if let Some(part) = ratio(most, all) {
+            let part = share(Some(part));
             words.push_str(&format!(
                 "; {part} of the bytes read of experts were of the half that was read most"
             ));

@@ -1,5 +1,5 @@
 use crate::schema::{
-    BandwidthFigures, GapsRecord, LatencyFigures, ModelIdentity, ModelRecord, PageCacheRecord,
+    BandwidthFigures, GapsRecord, LatencyFigures, ModelIdentity, ModelRecord, PageCacheFigures,
     PhaseRecord, ReadsRecord, RequestRecord, RunRecord, SizeCount, TensorRecord, TokenRecord,
 };
 
@@ -127,10 +127,10 @@ fn no_line_is_wider_than_the_terminal() {
 fn what_was_evicted_unused_stands_on_the_first_screen_of_the_model_and_by_kind() {
     let mut record = sample();
     let model = record.single.as_mut().expect("one model");
-    model.page_cache = Some(PageCacheRecord {
+    model.page_cache = Some(PageCacheFigures {
         unused_at_least_bytes: Some(64 << 20),
         unused_at_most_bytes: Some(128 << 20),
-        ..PageCacheRecord::default()
+        ..PageCacheFigures::default()
     });
     for tensor in model.tensors.iter_mut().flatten() {
         tensor.unused_at_least_bytes = Some(1 << 20);

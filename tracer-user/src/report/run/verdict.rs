@@ -6,6 +6,7 @@ use crate::{
         verdict::of_checks,
     },
     schema::{ModelRecord, PhaseRecord, RunRecord},
+    stats::formulas::{need_factor, quotient, ratio},
     units::{bytes, count, share},
 };
 
@@ -52,7 +53,14 @@ pub fn verdict(record: &RunRecord) -> Verdict {
     let checked = record.checks.iter().filter(|check| check.holds.is_some());
     match checked.count() {
         checked if checked > 0 && record.violations().next().is_none() => {
-            if reservations.is_empty() {
+            if let Some(hidden) = hidden(record).filter(|_| reservations.is_empty()) {
+                trust.note(
+                    Tone::Good,
+                    format!(
+                        "{checked} self-checks, all hold. All figures are exact but latency, bandwidth and queue depth: {hidden}"
+                    ),
+                );
+            } else if reservations.is_empty() {
                 trust.note(
                     Tone::Good,
                     format!("These figures can be trusted: {checked} self-checks, all hold."),
@@ -65,6 +73,14 @@ pub fn verdict(record: &RunRecord) -> Verdict {
             }
         }
         _ => of_checks(&mut trust, &record.checks),
+    }
+    if !reservations.is_empty()
+        && let Some(hidden) = hidden(record)
+    {
+        trust.note(
+            Tone::Caution,
+            format!("INCOMPLETE: latency, bandwidth and queue depth: {hidden}"),
+        );
     }
     trust.notes(reservations);
     Verdict {
@@ -100,7 +116,7 @@ fn reads(model: &ModelRecord) -> String {
             "How much of {name} was read from the disk is not known, since its sectors are not known: {entered}."
         );
     };
-    if reads.count == 0 {
+    if reads.amount.count == 0 {
         let resident = model
             .cache
             .before_bytes
@@ -109,31 +125,34 @@ fn reads(model: &ModelRecord) -> String {
             });
         return format!("Nothing of {name} was read from the disk{resident}.");
     }
-    let Some(amplification) = reads.amplification else {
+    let Some(amplification) = reads.amount.amplification else {
         return format!(
             "{} reads of {name} were sent to the disk, and nothing of them arrived.",
-            count(reads.count)
+            count(reads.amount.count)
         );
     };
-    let part = match reads.coverage {
+    let part = match reads.amount.coverage {
         Some(coverage) if coverage < WHOLE => format!("{} of {name}", share(Some(coverage))),
         _ => name.to_owned(),
     };
     if amplification < READ_ONCE {
         return format!(
             "{part} was read from the disk once, and hardly anything of it again: {} in all.",
-            bytes(reads.total_bytes)
+            bytes(reads.amount.total_bytes)
         );
     }
-    let again = reads.total_bytes.saturating_sub(reads.unique_bytes);
+    let again = reads
+        .amount
+        .total_bytes
+        .saturating_sub(reads.amount.unique_bytes);
     let thrown_out = model
         .page_cache
         .as_ref()
         .is_some_and(|pages| pages.refaulted_bytes >= again / 2);
     format!(
         "{part} was read from the disk {amplification:.1} times over, {} for {}{}.",
-        bytes(reads.total_bytes),
-        bytes(reads.unique_bytes),
+        bytes(reads.amount.total_bytes),
+        bytes(reads.amount.unique_bytes),
         if thrown_out {
             ", since it was thrown out of memory before it was needed again"
         } else {
@@ -167,16 +186,15 @@ fn of_tokens(model: &ModelRecord, phase: &PhaseRecord) -> Option<String> {
         .collect();
     let need = needs
         .filter(|needs| needs.len() as u64 == phase.steps)
-        .map(|needs| needs.iter().sum::<u64>() / phase.steps)
-        .filter(|need| *need > 0);
-    let compared = need.map_or_else(String::new, |need| {
-        let ratio = each as f64 / need as f64;
-        if ratio >= 1.0 {
-            format!(", {ratio:.1} times the {} that it uses", bytes(need))
+        .map(|needs| needs.iter().sum::<u64>() / phase.steps);
+    let compared = need.and_then(|need| Some((need, need_factor(each, need)?)));
+    let compared = compared.map_or_else(String::new, |(need, factor)| {
+        if factor >= 1.0 {
+            format!(", {factor:.1} times the {} that it uses", bytes(need))
         } else {
             format!(
                 ", {} of the {} that it uses",
-                share(Some(ratio)),
+                share(Some(factor)),
                 bytes(need)
             )
         }
@@ -184,9 +202,8 @@ fn of_tokens(model: &ModelRecord, phase: &PhaseRecord) -> Option<String> {
     let waited = phase
         .waits
         .stall_s
-        .filter(|_| phase.duration_s > 0.0)
-        .map_or_else(String::new, |stall| {
-            let part = stall / phase.duration_s;
+        .and_then(|stall| quotient(stall, phase.duration_s))
+        .map_or_else(String::new, |part| {
             if part < HARDLY_WAITED {
                 format!(
                     "; the engine hardly waited for it ({} of that time)",
@@ -205,6 +222,20 @@ fn of_tokens(model: &ModelRecord, phase: &PhaseRecord) -> Option<String> {
     ))
 }
 
+/// Reads whose end the kernel showed to no program, among all of the devices'. Every other figure is exact all the same.
+fn hidden(record: &RunRecord) -> Option<String> {
+    let unseen = record.loss.unseen_completions;
+    let reads = record.devices.iter().map(|device| device.reads).sum();
+    (unseen > 0).then(|| {
+        format!(
+            "they leave out {} of {} reads ({}), whose end this kernel hid from all programs (docs/KERNELS.md).",
+            count(unseen),
+            count(reads),
+            share(ratio(unseen, reads))
+        )
+    })
+}
+
 /// What is incomplete, and what is exact all the same.
 fn reservations(record: &RunRecord) -> Vec<Note> {
     let mut notes = Vec::new();
@@ -215,12 +246,6 @@ fn reservations(record: &RunRecord) -> Vec<Note> {
             "INCOMPLETE: {} records were lost (`--ring-buffer` makes room for more). {}",
             loss.ring_buffer_records,
             missed_by_losses(record)
-        ));
-    }
-    if loss.unseen_completions > 0 {
-        caution(format!(
-            "INCOMPLETE: the kernel did not show {} completions to any program (docs/KERNELS.md says which kernels hide some). Reads, bytes and unique bytes are exact all the same; latency and bandwidth miss these reads.",
-            loss.unseen_completions
         ));
     }
     if loss.late_issues > 0 {

@@ -10,19 +10,19 @@ use tracer_common::{
 use crate::{
     place::ModelPieces,
     schema::{
-        CallCount, DeviceShareRecord, KindBytes, MarksRecord, ModelRecord, PageCacheRecord,
-        PhaseGapsRecord, PhaseRecord, ShareClass, TensorRecord, TokenRecord, WaitRecord,
+        CallCount, DeviceShareRecord, KindBytes, MarksRecord, ModelRecord, PhaseRecord, ShareClass,
+        TensorRecord, TokenRecord, WaitRecord,
     },
     stats::{
         Nanos,
-        formulas::{amplification, coverage, need_factor, ratio},
-        order::gaps::GapFigures,
+        formulas::{amplification, coverage, need_factor, per_second, ratio, seconds},
         phases::{
             attribution::AttributionFigures,
             phase::{LoadEndBasis, Phase, Unended},
             reads::PhaseReadFigures,
-            spans::{SpanFigures, WaitFigures},
+            spans::SpanFigures,
         },
+        waits::stall::WaitFigures,
     },
 };
 
@@ -55,12 +55,12 @@ pub fn fill(record: &mut ModelRecord, figures: &AttributionFigures, around: &Sur
     record.tokens = tokens(figures, around);
     record.tensors = Some(tensors(figures, around));
     // Without a count of inserts the events were not observed.
-    record.page_cache = record.cache.inserts.map(|_| page_cache(figures));
+    record.page_cache = record.cache.inserts.map(|_| figures.pages.cache);
 }
 
 impl Surroundings<'_> {
     fn seconds(&self, time: Nanos) -> f64 {
-        time.since(self.opened).unwrap_or(0) as f64 / 1e9
+        seconds(time.since(self.opened).unwrap_or(0))
     }
 
     fn of_requests<T>(&self, figure: T) -> Option<T> {
@@ -72,11 +72,7 @@ impl Surroundings<'_> {
     }
 
     fn waits(&self, waits: &WaitFigures) -> WaitRecord {
-        let seconds = |nanos: Option<u64>| {
-            nanos
-                .filter(|_| self.waits_observed)
-                .map(|nanos| nanos as f64 / 1e9)
-        };
+        let seconds = |nanos: Option<u64>| nanos.filter(|_| self.waits_observed).map(seconds);
         // Without the events of faults no wait can be tied to the model. Without those of look-ups a wait in `read()` cannot,
         // and is among the other I/O: where there is as good as none, the stalls are whole.
         let other = waits.other_io_thread_ns.unwrap_or(0);
@@ -194,7 +190,7 @@ fn phase_record(
     steps: u64,
     around: &Surroundings<'_>,
 ) -> PhaseRecord {
-    let duration_s = span.nanos as f64 / 1e9;
+    let duration_s = seconds(span.nanos);
     let count = |pick: fn(&PhaseReadFigures) -> u64| around.of_requests(reads.map_or(0, pick));
     let unique_bytes = count(|reads| reads.unique_bytes);
     let read_bytes = count(|reads| reads.total_bytes);
@@ -215,38 +211,23 @@ fn phase_record(
         amplification: read_bytes
             .zip(unique_bytes)
             .and_then(|(total, unique)| amplification(total, unique)),
-        readahead_bytes: around.of_requests(span.readahead_bytes),
-        average_bytes_per_s: arrived_bytes
-            .filter(|_| duration_s > 0.0)
-            .map(|bytes| bytes as f64 / duration_s),
-        gaps: reads
-            .filter(|_| around.has_sectors)
-            .map(|reads| gaps(&reads.gaps, &reads.gaps_stream_aware)),
+        readahead_bytes: around.of_requests(span.counts.readahead_bytes),
+        average_bytes_per_s: arrived_bytes.and_then(|bytes| per_second(bytes, span.nanos)),
+        gaps: reads.filter(|_| around.has_sectors).map(|reads| reads.gaps),
         latency_us: reads
             .filter(|_| around.has_sectors)
             .map(|reads| reads.latency_us),
-        faults: around.of_faults(span.faults),
-        major_faults: around.of_faults(span.major_faults),
-        inserted_bytes: Some(span.inserted_bytes),
-        evicted_bytes: Some(span.evicted_bytes),
-        refaulted_bytes: Some(span.refaulted_bytes),
+        faults: around.of_faults(span.counts.faults),
+        major_faults: around.of_faults(span.counts.major_faults),
+        inserted_bytes: Some(span.counts.inserted_bytes),
+        evicted_bytes: Some(span.counts.evicted_bytes),
+        refaulted_bytes: Some(span.counts.refaulted_bytes),
         waits: around.waits(&span.waits),
         kinds: span
             .pieces
             .as_ref()
             .filter(|_| around.has_sectors)
             .map(|pieces| by_kind(pieces, around.pieces)),
-    }
-}
-
-fn gaps(figures: &GapFigures, stream: &GapFigures) -> PhaseGapsRecord {
-    PhaseGapsRecord {
-        sequential: figures.sequential,
-        small: figures.small,
-        medium: figures.medium,
-        large: figures.large,
-        backward: figures.backward,
-        stream_sequential_share: stream.sequential.share,
     }
 }
 
@@ -307,14 +288,14 @@ fn tokens(figures: &AttributionFigures, around: &Surroundings<'_>) -> Option<Vec
                 ..entered
             });
         }
-        let read_bytes = around.of_requests(span.read_bytes);
+        let read_bytes = around.of_requests(span.counts.read_bytes);
         Some(TokenRecord {
-            duration_s: Some(span.nanos as f64 / 1e9),
-            reads: around.of_requests(span.reads),
+            duration_s: Some(seconds(span.nanos)),
+            reads: around.of_requests(span.counts.reads),
             read_bytes,
-            major_faults: around.of_faults(span.major_faults),
-            faults: around.of_faults(span.faults),
-            refaulted_bytes: Some(span.refaulted_bytes),
+            major_faults: around.of_faults(span.counts.major_faults),
+            faults: around.of_faults(span.counts.faults),
+            refaulted_bytes: Some(span.counts.refaulted_bytes),
             waits: around.waits(&span.waits),
             need_factor: read_bytes
                 .zip(need_bytes)
@@ -354,28 +335,12 @@ fn tensors(figures: &AttributionFigures, around: &Surroundings<'_>) -> Vec<Tenso
                 inserted_bytes: pages.map(|pages| pages.inserted_bytes),
                 evictions_bytes: pages.map(|pages| pages.evicted_bytes),
                 refaults_bytes: pages.map(|pages| pages.refaulted_bytes),
-                unused_at_least_bytes: pages.and_then(|pages| pages.unused_evicted_at_least_bytes),
-                unused_at_most_bytes: pages.and_then(|pages| pages.unused_evicted_at_most_bytes),
+                unused_at_least_bytes: pages.and_then(|pages| pages.unused_at_least_bytes),
+                unused_at_most_bytes: pages.and_then(|pages| pages.unused_at_most_bytes),
                 resident_bytes: pages.and_then(|pages| pages.resident_bytes),
             }
         })
         .collect()
-}
-
-fn page_cache(figures: &AttributionFigures) -> PageCacheRecord {
-    let pages = &figures.pages;
-    PageCacheRecord {
-        inserted_bytes: pages.inserted_bytes,
-        times_inserted: pages.times_inserted,
-        evicted_bytes: pages.evicted_bytes,
-        refaulted_bytes: pages.refaulted_bytes,
-        unused_at_least_bytes: pages.unused_evicted.map(|unused| unused.at_least_bytes),
-        unused_at_most_bytes: pages.unused_evicted.map(|unused| unused.at_most_bytes),
-        miss_stream_distance_p50_bytes: pages.miss_stream_distance.p50_at_most_bytes,
-        miss_stream_distance_p90_bytes: pages.miss_stream_distance.p90_at_most_bytes,
-        resident_bytes: pages.resident_bytes,
-        contradicting_pages: pages.contradictions.total_pages(),
-    }
 }
 
 /// How the bytes that a device read divide, by first issue.

@@ -8,12 +8,8 @@ use crate::{
     place::{Subject, SubjectModel},
     probe::{Aggregates, FileAggregates, ModelAggregates},
     run::{checks::Unfinished, watch::residency_moments::ResidencyMoment},
-    schema::{CacheRecord, EvictionsByAgent, ProcessShare, ReadsRecord},
-    stats::{
-        ModelFigures,
-        formulas::{amplification, coverage, reread_factor},
-        pages::first_touch::first_touch_hits,
-    },
+    schema::{CacheRecord, EvictionsByAgent, ProcessShare, ReadFigures, ReadsRecord},
+    stats::{FileData, ModelFigures, pages::first_touch::first_touch_hits},
 };
 
 use super::residency::ResidencyCourse;
@@ -47,17 +43,13 @@ pub(super) struct ReadSides<'a> {
 }
 
 impl ReadSides<'_> {
-    /// Bytes of the model that a device can be asked for.
-    pub fn data_bytes(&self) -> u64 {
+    /// What there is to read.
+    pub fn size(&self) -> FileData {
         let files = self.subject.files_of(self.model);
-        files
-            .map(|file| file.extents.size_bytes - file.extents.holes_bytes)
-            .sum()
-    }
-
-    fn size_bytes(&self) -> u64 {
-        let files = self.subject.files_of(self.model);
-        files.map(|file| file.extents.size_bytes).sum()
+        FileData::sum(files.map(|file| FileData {
+            size_bytes: file.extents.size_bytes,
+            hole_bytes: file.extents.holes_bytes,
+        }))
     }
 
     fn process_share(&self) -> ProcessShare {
@@ -72,17 +64,15 @@ impl ReadSides<'_> {
 
 pub(super) fn reads(sides: &ReadSides<'_>) -> ReadsRecord {
     let (kernel, unfinished) = (sides.kernel, sides.unfinished);
-    let total_bytes = kernel
-        .issues
-        .issued_bytes
-        .saturating_sub(kernel.requeues.requeued_bytes);
-    ReadsRecord {
+    let issued_bytes = kernel.issues.issued_bytes;
+    let amount = ReadFigures {
         count: kernel.issues.reads,
-        total_bytes,
+        total_bytes: issued_bytes.saturating_sub(kernel.requeues.requeued_bytes),
         unique_bytes: kernel.unique_bytes,
-        coverage: coverage(kernel.unique_bytes, sides.data_bytes()),
-        amplification: amplification(total_bytes, kernel.unique_bytes),
-        reread_factor: reread_factor(total_bytes, sides.size_bytes()),
+        ..ReadFigures::default()
+    };
+    ReadsRecord {
+        amount: amount.of_model(sides.size()),
         completed_bytes: kernel.completes.completed_bytes,
         failed: kernel.completes.failed_reads,
         failed_bytes: kernel.completes.failed_bytes,

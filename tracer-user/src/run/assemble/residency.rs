@@ -3,7 +3,9 @@
 use tracer_common::page::PAGE_BYTES;
 
 use crate::{
-    run::watch::residency_moments::ResidencyMoment, schema::ResidencyPointRecord, stats::Nanos,
+    run::watch::residency_moments::ResidencyMoment,
+    schema::ResidencyPointRecord,
+    stats::{Nanos, formulas::seconds},
 };
 
 /// Residency of the models over the run.
@@ -24,7 +26,7 @@ pub(super) fn residency_course(
     course: &ResidencyCourse,
     opened_nanos: u64,
 ) -> Vec<ResidencyPointRecord> {
-    let at_s = |nanos: u64| nanos.saturating_sub(opened_nanos) as f64 / 1e9;
+    let at_s = |nanos: u64| seconds(nanos.saturating_sub(opened_nanos));
     let mut points: Vec<ResidencyPointRecord> = by_events
         .iter()
         .map(|(time, pages)| ResidencyPointRecord {

@@ -14,7 +14,7 @@ use crate::{
         window::{Bracket, ClosedWindow},
     },
     schema::{Check, ModelRecord, RunRecord},
-    stats::{ModelFigures, Nanos, reads::latency::LatencyFigures},
+    stats::{ModelFigures, Nanos, formulas::seconds, reads::latency::LatencyFigures},
 };
 
 use super::{
@@ -45,7 +45,7 @@ pub fn fill(record: &mut RunRecord, mut window: ClosedWindow, observed: Observed
     );
     let tracer_cpu_s = window.tracer_cpu.as_secs_f64();
     let ended = Ended::of(window, observed);
-    record.time.wall_s = ended.closed.since(ended.opened).unwrap_or(0) as f64 / 1e9;
+    record.time.wall_s = seconds(ended.closed.since(ended.opened).unwrap_or(0));
     record.notes.extend(ended.notes());
     record.checks = ended.checks_of_the_whole();
     record.residency_course =
@@ -144,7 +144,7 @@ impl<'a> Ended<'a> {
         if foreign_ns > 0 && in_first_pid_namespace() {
             notes.push(format!(
                 "processes that are not the engine's waited {:.3} s for pages of the models; these waits are in the stalls",
-                foreign_ns as f64 / 1e9
+                seconds(foreign_ns)
             ));
         }
         notes
@@ -185,7 +185,7 @@ impl<'a> Ended<'a> {
                 .accountings
                 .as_ref()
                 .and_then(|accountings| accountings.get(slot))
-                .map(|figures| stream_members::accountings(figures)),
+                .cloned(),
             ..ModelRecord::default()
         };
         self.attribute(slot, model, &prefix, &mut own, record);
@@ -214,7 +214,7 @@ impl<'a> Ended<'a> {
                 unfinished,
                 merged_after_requeue: self.merged_after_requeue(),
                 lost_records: self.lost_records,
-                data_bytes: sides.data_bytes(),
+                data_bytes: sides.size().data_bytes(),
             }
             .checks()
         } else {

@@ -3,7 +3,7 @@
 use crate::{
     probe::{FileAggregates, ModelAggregates},
     schema::{Check, DeviceShareRecord},
-    stats::phases::attribution::AttributionFigures,
+    stats::phases::{attribution::AttributionFigures, steps::EventCounts},
 };
 
 /// Checks of one model. With lost records the two roads cannot be compared, which is said instead.
@@ -25,20 +25,21 @@ pub fn of_model(
         .map(|piece| piece.read_bytes)
         .sum();
     let by_phase: u64 = figures.phases.values().map(|phase| phase.total_bytes).sum();
-    let by_segment: u64 = figures.segments.iter().map(|segment| segment.bytes).sum();
-    let faults: u64 = figures.segments.iter().map(|segment| segment.faults).sum();
-    let major: u64 = figures
-        .segments
-        .iter()
-        .map(|segment| segment.major_faults)
-        .sum();
+    let mut by_segment = EventCounts::default();
+    for segment in &figures.segments {
+        by_segment.merge(&segment.counts);
+    }
     let sum =
         |pick: fn(&FileAggregates) -> Option<u64>| -> Option<u64> { files.iter().map(pick).sum() };
     let pages = &figures.pages;
     let pairs = [
         ("bytes read, by tensor", Some(total_bytes), by_piece),
         ("bytes read, by phase", Some(total_bytes), by_phase),
-        ("bytes read, by step", Some(total_bytes), by_segment),
+        (
+            "bytes read, by step",
+            Some(total_bytes),
+            by_segment.read_bytes,
+        ),
         (
             "pages inserted",
             sum(|file| file.inserts.map(|inserts| inserts.pages)),
@@ -57,12 +58,12 @@ pub fn of_model(
         (
             "page faults, by step",
             sum(|file| file.faults.map(|faults| faults.faults)),
-            faults,
+            by_segment.faults,
         ),
         (
             "major faults, by step",
             sum(|file| file.inserts.map(|inserts| inserts.by_fault)),
-            major,
+            by_segment.major_faults,
         ),
     ];
     let mut checks: Vec<Check> = pairs
@@ -97,12 +98,12 @@ pub fn of_model(
         ("tensors that have", worse as u64),
         ("none", 0),
     ));
-    if pages.contradictions.total_pages() > 0 {
+    if pages.cache.contradicting_pages > 0 {
         checks.push(Check::unobserved(
             format!("{name}each page enters and leaves the page cache in turn"),
             format!(
                 "pages inserted while resident, or evicted while absent: {}",
-                pages.contradictions.total_pages()
+                pages.cache.contradicting_pages
             ),
             "none, unless pages changed while the start was looked at".to_owned(),
         ));

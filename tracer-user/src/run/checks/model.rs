@@ -1,10 +1,6 @@
 //! One model on both roads.
 
-use crate::{
-    probe::ModelAggregates,
-    schema::Check,
-    stats::{ModelFigures, order::gaps::GapFigure},
-};
+use crate::{probe::ModelAggregates, schema::Check, stats::ModelFigures};
 
 use super::unfinished::Unfinished;
 
@@ -130,14 +126,14 @@ impl ModelSides<'_> {
     /// What both sides count: name, kernel's, stream's.
     fn both_roads(&self) -> Vec<(&'static str, u64, u64)> {
         let (kernel, stream) = (self.kernel, &self.stream.requests);
-        let gaps = &self.stream.gaps;
-        let streamed: [(&str, GapFigure); 5] = [
-            ("sequential gaps", gaps.sequential),
-            ("small gaps", gaps.small),
-            ("medium gaps", gaps.medium),
-            ("large gaps", gaps.large),
-            ("backward gaps", gaps.backward),
+        let names = [
+            "sequential gaps",
+            "small gaps",
+            "medium gaps",
+            "large gaps",
+            "backward gaps",
         ];
+        let gaps = self.stream.gaps.map(|gap| gap.count).in_slots();
         let mut pairs = vec![
             ("reads", kernel.issues.reads, stream.reads),
             (
@@ -168,10 +164,10 @@ impl ModelSides<'_> {
             ("requeues", kernel.requeues.requeues, stream.requeues),
         ];
         pairs.extend(
-            streamed
+            names
                 .into_iter()
-                .zip(kernel.issues.gaps)
-                .map(|((name, streamed), counted)| (name, counted, streamed.count)),
+                .zip(kernel.issues.gaps.into_iter().zip(gaps))
+                .map(|(name, (counted, streamed))| (name, counted, streamed)),
         );
         pairs.push((
             "bytes not seen to arrive",
@@ -212,25 +208,22 @@ impl ModelSides<'_> {
 /// The laws that the records obey by themselves.
 #[must_use]
 pub fn of_records(name: &str, stream: &ModelFigures, unfinished: Unfinished) -> Vec<Check> {
-    let title = |what: &str| format!("{name}{what}");
-    let mut checks = Vec::with_capacity(stream.laws.len());
-    for law in &stream.laws {
-        if law.needs_every_completion && unfinished.unseen > 0 {
-            checks.push(Check::unobserved(
-                title(&format!("stream: {}", law.name)),
-                law.left.to_string(),
-                format!("{} completions were not seen", unfinished.unseen),
-            ));
-            continue;
+    let titled = |law: &Check| Check {
+        name: format!("{name}stream: {}", law.name),
+        ..law.clone()
+    };
+    let of_completions = stream.laws_of_completions.iter().map(|law| {
+        let law = titled(law);
+        if unfinished.unseen > 0 {
+            let why = format!("{} completions were not seen", unfinished.unseen);
+            Check::unobserved(law.name, law.left, why)
+        } else {
+            law
         }
-        checks.push(Check {
-            name: title(&format!("stream: {}", law.name)),
-            holds: Some(law.holds),
-            left: law.left.to_string(),
-            right: law.right.to_string(),
-        });
-    }
-    checks
+    });
+    of_completions
+        .chain(stream.laws.iter().map(titled))
+        .collect()
 }
 
 /// Compares the histograms bucket by bucket; both sides take the same two time stamps.

@@ -21,7 +21,7 @@ use crate::{
     read_list::{ReadList, ReadListHeader, ReadRow, RecordedFile, RecordedModel},
     stats::{
         FileData, Nanos,
-        audit::accounting::Accounting,
+        audit::accounting::ONCE,
         pages::events::TouchEvents,
         phases::attribution::Attribution,
         pieces::table::{PieceSpan, PieceTable},
@@ -336,7 +336,7 @@ proptest! {
             figures.latency_us.max
         );
         let audited = finished.accountings.expect("an audit");
-        let once = audited[0].iter().find(|figures| figures.accounting == Accounting::Once);
+        let once = audited[0].iter().find(|figures| figures.name == ONCE);
         prop_assert_eq!(once.map(|once| once.records), Some(figures.reads.count));
     }
 }

@@ -93,7 +93,7 @@ fn of_figures(figures: &ModelFigures, latency_buckets: Vec<u64>) -> ModelAggrega
     issues.reads = requests.reads;
     issues.reissues = requests.reissues + requests.remainders;
     issues.issued_bytes = requests.issued_bytes;
-    issues.gaps = figures.gaps.classes().map(|(_, class)| class.count);
+    issues.gaps = figures.gaps.map(|class| class.count).in_slots();
     issues.first_reads = requests.reads - issues.gaps.iter().sum::<u64>().min(requests.reads);
     issues.unseen_completions = requests.missed_completions;
     issues.unseen_bytes = requests.missing_bytes;

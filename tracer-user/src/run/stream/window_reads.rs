@@ -146,7 +146,7 @@ fn compare(record: &RunRecord, reads: u64, bytes: u64) -> Vec<Check> {
             Check::unobserved(BYTES, left, why),
         ];
     }
-    let counted = of_models().map(|model| model.count).sum();
+    let counted = of_models().map(|model| model.amount.count).sum();
     let mut checks = vec![Check::equal(
         READS,
         (READ_LIST, reads),
@@ -155,7 +155,7 @@ fn compare(record: &RunRecord, reads: u64, bytes: u64) -> Vec<Check> {
     // A requeued read that was not issued again is in the list, and its bytes are taken off in the kernel's sum.
     checks.push(
         if of_models().all(|model| model.requeues == model.reissues) {
-            let counted = of_models().map(|model| model.total_bytes).sum();
+            let counted = of_models().map(|model| model.amount.total_bytes).sum();
             Check::equal(BYTES, (READ_LIST, bytes), ("kernel aggregates", counted))
         } else {
             Check::unobserved(BYTES, left, "requeued reads were not issued again")
@@ -166,7 +166,7 @@ fn compare(record: &RunRecord, reads: u64, bytes: u64) -> Vec<Check> {
 
 #[cfg(test)]
 mod tests {
-    use crate::schema::{ModelRecord, ReadListRecord, ReadsRecord, RunRecord};
+    use crate::schema::{ModelRecord, ReadFigures, ReadListRecord, ReadsRecord, RunRecord};
 
     use super::{READ_LIST, add_to};
 
@@ -175,8 +175,11 @@ mod tests {
             complete: true,
             single: Some(ModelRecord {
                 reads: Some(ReadsRecord {
-                    count,
-                    total_bytes,
+                    amount: ReadFigures {
+                        count,
+                        total_bytes,
+                        ..ReadFigures::default()
+                    },
                     requeues,
                     ..ReadsRecord::default()
                 }),

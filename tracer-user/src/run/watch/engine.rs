@@ -7,7 +7,7 @@ use crate::{
     place::Subject,
     pressure::{MemoryCourse, MemoryPoint, MemorySources, ProcessPoint},
     process::{
-        EngineSignals, FaultCounts, MappingTable, MemorySample, MemoryUse, ObservedProcess,
+        EngineSignals, Family, FaultCounts, MappingTable, MemorySample, MemoryUse, ObservedProcess,
         PeakMemory, memory_rollup, monotonic_nanos,
     },
     schema::{
@@ -17,6 +17,7 @@ use crate::{
 };
 
 use super::{
+    files::FilesWatch,
     log::SharedLog,
     residency_moments::{ResidencyMoment, residency_now},
 };
@@ -61,8 +62,12 @@ pub struct EngineWatch {
     process: Option<ObservedProcess>,
     pid: i32,
     exit: OwnedFd,
+    /// Where its descendants are found.
+    family: Family,
     /// The engine and its descendants, by process id.
     pub process_ids: BTreeSet<u32>,
+    /// What they have open or mapped.
+    pub files: FilesWatch,
     peak: PeakMemory,
     at_load_end: Option<(String, MappingTable, Option<MemoryUse>)>,
     latest: Option<(MappingTable, Option<MemoryUse>)>,
@@ -91,34 +96,75 @@ const COURSE_INTERVAL_SECONDS: f64 = 0.2;
 const SAMPLES_PER_MAPPING_TABLE: u64 = 10;
 
 impl EngineWatch {
-    /// Watches a process that is there.
+    /// Watches a process that is there, and its family.
     ///
     /// # Errors
     /// No descriptor left.
-    pub fn of_process(process: ObservedProcess) -> std::io::Result<Self> {
+    pub fn of_process(process: ObservedProcess, family: Family) -> std::io::Result<Self> {
         let (pid, exit) = (
             process.pid(),
             process.exit_descriptor().try_clone_to_owned()?,
         );
-        Ok(Self::new(Some(process), pid, exit))
+        let mut watch = Self::new(Some(process), pid, exit, family);
+        watch.take_in_family();
+        Ok(watch)
     }
 
     /// Watches an engine that was just started, and may have ended since: then only its end is seen.
     ///
     /// # Errors
     /// No descriptor left.
-    pub fn of_engine(pid: i32, engine: &EngineSignals) -> std::io::Result<Self> {
+    pub fn of_engine(pid: i32, engine: &EngineSignals, family: Family) -> std::io::Result<Self> {
         let exit = engine.exit_descriptor().try_clone_to_owned()?;
-        Ok(Self::new(ObservedProcess::open(pid).ok(), pid, exit))
+        Ok(Self::new(
+            ObservedProcess::open(pid).ok(),
+            pid,
+            exit,
+            family,
+        ))
     }
 
-    fn new(process: Option<ObservedProcess>, pid: i32, exit: OwnedFd) -> Self {
+    fn take_in_family(&mut self) {
+        // Without a list of processes those that are known stay.
+        let members = self.family.members().unwrap_or_default();
+        self.process_ids.extend(
+            members
+                .into_iter()
+                .filter_map(|pid| u32::try_from(pid).ok()),
+        );
+    }
+
+    /// Goes on with another process of the family, where the one that was watched has ended.
+    ///
+    /// # Errors
+    /// No descriptor left.
+    pub fn go_on_with(&mut self, process: ObservedProcess) -> std::io::Result<()> {
+        self.exit = process.exit_descriptor().try_clone_to_owned()?;
+        self.process = Some(process);
+        Ok(())
+    }
+
+    /// The process whose memory is looked at.
+    #[must_use]
+    pub const fn watched(&self) -> Option<&ObservedProcess> {
+        self.process.as_ref()
+    }
+
+    /// Processes of the family that run.
+    #[must_use]
+    pub fn running(&self) -> Vec<ObservedProcess> {
+        self.family.running()
+    }
+
+    fn new(process: Option<ObservedProcess>, pid: i32, exit: OwnedFd, family: Family) -> Self {
         let own = u32::try_from(pid).ok();
         Self {
             process,
             pid,
             exit,
+            family,
             process_ids: own.into_iter().collect(),
+            files: FilesWatch::default(),
             peak: PeakMemory::default(),
             at_load_end: None,
             latest: None,
@@ -175,15 +221,8 @@ impl EngineWatch {
             self.next_residency_nanos =
                 now + RESIDENCY_INTERVAL_NANOS.max(took.saturating_mul(RESIDENCY_COST_FACTOR));
         }
-        if let Some(process) = &self.process
-            && let Ok(descendants) = process.descendants()
-        {
-            self.process_ids.extend(
-                descendants
-                    .into_iter()
-                    .filter_map(|pid| u32::try_from(pid).ok()),
-            );
-        }
+        self.take_in_family();
+        self.files.sample(&self.process_ids, subject);
         // A better mark, or a later one of the same kind, replaces what an earlier one showed.
         if let Some(timed) = log
             .load_end()

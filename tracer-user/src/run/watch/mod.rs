@@ -1,6 +1,7 @@
 //! The engine while it runs: what it does, what it says, and what of the model is in memory meanwhile.
 
 pub mod engine;
+pub mod files;
 pub mod log;
 pub mod mark_pipe;
 pub mod marks;

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::schema::{GapFigure, LatencyFigures};
+use crate::schema::{LatencyFigures, PhaseGaps};
 
-/// A phase of the run.
+/// A phase of the run. Not the figures of its segments in `stats`: what comes from requests is null here where the sectors
+/// are not known, what comes from faults where these were not observed.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct PhaseRecord {
     /// `load`, `idle`, `warm_up`, `prompt`, `generation`, `mixed`, `inference` (prompt and generation, which no mark
@@ -37,7 +38,7 @@ pub struct PhaseRecord {
     /// Bytes that arrived / duration.
     pub average_bytes_per_s: Option<f64>,
     /// Gaps; a gap belongs to the later read.
-    pub gaps: Option<PhaseGapsRecord>,
+    pub gaps: Option<PhaseGaps>,
     /// Latency of its reads, microseconds.
     pub latency_us: Option<LatencyFigures>,
     /// Page faults on the model.
@@ -55,24 +56,8 @@ pub struct PhaseRecord {
     pub kinds: Option<Vec<KindBytes>>,
 }
 
-/// Gaps of a phase.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct PhaseGapsRecord {
-    /// Gap 0.
-    pub sequential: GapFigure,
-    /// 0 < gap < 128 KiB.
-    pub small: GapFigure,
-    /// 128 KiB ≤ gap ≤ 1 MiB.
-    pub medium: GapFigure,
-    /// Gap > 1 MiB.
-    pub large: GapFigure,
-    /// Gap < 0.
-    pub backward: GapFigure,
-    /// Share of gaps whose read continues one of the last 32 reads.
-    pub stream_sequential_share: Option<f64>,
-}
-
-/// Waits, seconds. Null where they were not observed.
+/// Waits, seconds. Null where they were not observed: by the programs that were there, which the figures of `stats`, in
+/// nanoseconds, do not know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct WaitRecord {
     /// Time in which at least one thread waited for a folio of the model.
@@ -130,7 +115,8 @@ pub struct TokenRecord {
     pub need_factor: Option<f64>,
 }
 
-/// A tensor, one expert's slice of one, or a part of a file that is no tensor.
+/// A tensor, one expert's slice of one, or a part of a file that is no tensor. Not the figures of its piece in `stats`:
+/// those of reads are null here where the sectors are not known, and a group of tensors has no count of reads.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct TensorRecord {
     /// Name of the tensor; `(header)`, `(padding)` or `(file)` for what is none.
@@ -163,33 +149,6 @@ pub struct TensorRecord {
     pub unused_at_most_bytes: Option<u64>,
     /// Bytes resident at the end, by the events.
     pub resident_bytes: Option<u64>,
-}
-
-/// What was seen of the page cache, event by event.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct PageCacheRecord {
-    /// Bytes that entered it.
-    pub inserted_bytes: u64,
-    /// Pages inserted / pages of the model.
-    pub times_inserted: Option<f64>,
-    /// Bytes that left it.
-    pub evicted_bytes: u64,
-    /// Bytes that entered it after an eviction seen in this run.
-    pub refaulted_bytes: u64,
-    /// Bytes inserted and evicted that were certainly not used in between.
-    pub unused_at_least_bytes: Option<u64>,
-    /// Bytes inserted and evicted of which no use was seen: no more were unused. Under `read()` alone both bounds are
-    /// equal and exact.
-    pub unused_at_most_bytes: Option<u64>,
-    /// Bytes inserted between a page's eviction and its next insert: half of the pages had less. The bound of a bucket.
-    pub miss_stream_distance_p50_bytes: Option<u64>,
-    /// The same for 90 % of the pages.
-    pub miss_stream_distance_p90_bytes: Option<u64>,
-    /// Bytes resident at the end: at the start + inserts − evictions.
-    pub resident_bytes: Option<u64>,
-    /// Pages of events that contradict what was known before: events were lost, or pages changed while the start was
-    /// looked at.
-    pub contradicting_pages: u64,
 }
 
 /// Where the phases were taken from.

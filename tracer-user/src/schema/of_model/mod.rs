@@ -1,6 +1,5 @@
 //! Members of one model.
 
-pub mod accounting;
 pub mod attribution;
 pub mod identity;
 pub mod model;

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::schema::{
-    AccountingRecord, BandwidthFigures, EvictionsByAgent, GapsRecord, LatencyFigures, MarksRecord,
-    ModelIdentity, PageCacheRecord, PhaseRecord, ReadsRecord, TensorRecord, TokenRecord,
+    AccountingFigures, BandwidthFigures, EvictionsByAgent, GapsRecord, LatencyFigures, MarksRecord,
+    ModelIdentity, PageCacheFigures, PhaseRecord, ReadsRecord, TensorRecord, TokenRecord,
 };
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -29,13 +29,13 @@ pub struct ModelRecord {
     /// Decode steps. Null where no decode call was seen.
     pub tokens: Option<Vec<TokenRecord>>,
     /// Tensors, experts' slices of them, and the rest of the files, in the order of the files. `read_bytes` sum to the
-    /// bytes of [`ReadsRecord::total_bytes`].
+    /// bytes of [`ReadFigures::total_bytes`](crate::schema::ReadFigures::total_bytes).
     pub tensors: Option<Vec<TensorRecord>>,
     /// The page cache, event by event.
-    pub page_cache: Option<PageCacheRecord>,
+    pub page_cache: Option<PageCacheFigures>,
     /// The same reads under every way of counting their records, where the run was asked for the audit.
     #[serde(default)]
-    pub accountings: Option<Vec<AccountingRecord>>,
+    pub accountings: Option<Vec<AccountingFigures>>,
 }
 
 /// What the page cache did with the model's files.

@@ -2,23 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::schema::{DistanceBucket, GapFigure, ProcessShare, SizeCount};
+use crate::schema::{ByGapClass, DistanceBucket, GapFigure, ProcessShare, ReadFigures, SizeCount};
 
-/// Reads that reached the device.
+/// Reads that reached the device, by the road that each record has.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ReadsRecord {
-    /// Reads, each counted at its first issue.
-    pub count: u64,
-    /// Bytes of the model in them.
-    pub total_bytes: u64,
-    /// Distinct bytes that arrived without error.
-    pub unique_bytes: u64,
-    /// Unique bytes / data bytes. Null where there are no data bytes.
-    pub coverage: Option<f64>,
-    /// Total / unique bytes. Null where nothing was read.
-    pub amplification: Option<f64>,
-    /// Total bytes / size of the model.
-    pub reread_factor: Option<f64>,
+    /// How much, and how often.
+    #[serde(flatten)]
+    pub amount: ReadFigures,
     /// Bytes that arrived without error.
     pub completed_bytes: u64,
     pub failed: u64,
@@ -48,25 +39,17 @@ pub struct ReadsRecord {
     pub process_share: ProcessShare,
 }
 
-/// Gaps between consecutive reads on a device.
+/// Gaps between consecutive reads on a device: the counts of one road, and what only the stream of reads can tell.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct GapsRecord {
-    /// Gap 0.
-    pub sequential: GapFigure,
-    /// 0 < gap < 128 KiB.
-    pub small: GapFigure,
-    /// 128 KiB ≤ gap ≤ 1 MiB.
-    pub medium: GapFigure,
-    /// Gap > 1 MiB.
-    pub large: GapFigure,
-    /// Gap < 0.
-    pub backward: GapFigure,
+    #[serde(flatten)]
+    pub classes: ByGapClass<GapFigure>,
     /// Gaps: reads − devices.
     pub count: u64,
     /// Backward reads that overlap the read before them.
     pub backward_overlapping: u64,
-    /// The same classes over offsets in the files.
-    pub file_order: OrderRecord,
+    /// Gaps of each class over offsets in the files.
+    pub file_order: ByGapClass<u64>,
     /// Share of gaps whose read continues one of the last 32 reads.
     pub stream_sequential_share: Option<f64>,
     /// Signed distances, in powers of two.
@@ -75,19 +58,4 @@ pub struct GapsRecord {
     pub mean_queue_depth: Option<f64>,
     /// Largest number of the model's reads in flight.
     pub largest_queue_depth: Option<u64>,
-}
-
-/// The classes over another order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct OrderRecord {
-    /// Gap 0.
-    pub sequential: u64,
-    /// 0 < gap < 128 KiB.
-    pub small: u64,
-    /// 128 KiB ≤ gap ≤ 1 MiB.
-    pub medium: u64,
-    /// Gap > 1 MiB.
-    pub large: u64,
-    /// Gap < 0.
-    pub backward: u64,
 }

@@ -1,6 +1,5 @@
 //! Members of the run as a whole: engine, devices, memory, checks.
 
-pub mod checks;
 pub mod course;
 pub mod device;
 pub mod engine;

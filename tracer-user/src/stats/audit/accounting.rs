@@ -15,15 +15,16 @@ use tracer_common::gap::{GapClass, SECTOR_BYTES};
 
 use crate::stats::{
     formulas::{amplification, ratio},
-    order::gaps::{GapCounts, GapFigures},
+    order::gaps::{ByGapClass, GapCounts, GapFigure},
     reads::unique::ByteSet,
 };
 
 /// Threads that are counted apart while nobody says which is the main one.
 const MOST_THREADS: usize = 1024;
 
-/// What a record says of a request. In the order of a request's life.
+/// What a record says of a request. In the order of a request's life. In JSON its letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "char", try_from = "char")]
 #[repr(u8)]
 pub enum Action {
     /// `A`: moved from a partition to its disk.
@@ -71,41 +72,41 @@ impl Action {
     }
 }
 
-/// Which records count as reads.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Accounting {
-    /// Each request once, at its first issue: the truth.
-    Once,
-    /// Every record of these actions.
-    Records(Vec<Action>),
-    /// Every issue by one thread.
-    Thread(u32),
-    /// Every issue that begins between the model's first sector and its last one, whosever it is.
-    SectorRange {
-        /// First sector.
-        from: u64,
-        /// Sector after the last one.
-        to: u64,
-    },
+impl From<Action> for char {
+    fn from(action: Action) -> Self {
+        action.letter()
+    }
 }
 
-impl Accounting {
-    /// As people write it: `Q+D+C`.
-    #[must_use]
-    pub fn name(&self) -> String {
-        match self {
-            Self::Once => "each request once".to_owned(),
-            Self::Records(actions) if actions.len() == ACTIONS => "every record".to_owned(),
-            Self::Records(actions) => {
-                let letters: Vec<String> = actions
-                    .iter()
-                    .map(|action| action.letter().to_string())
-                    .collect();
-                letters.join("+")
-            }
-            Self::Thread(thread) => format!("D, thread {thread} only"),
-            Self::SectorRange { from, to } => format!("D, sectors {from} to {to}"),
-        }
+impl TryFrom<char> for Action {
+    type Error = String;
+
+    fn try_from(letter: char) -> Result<Self, Self::Error> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|action| action.letter() == letter)
+            .ok_or_else(|| format!("{letter:?} is no letter of an action"))
+    }
+}
+
+/// The letters of some actions.
+#[must_use]
+pub fn letters(actions: &[Action], between: &str) -> String {
+    let letters: Vec<String> = actions
+        .iter()
+        .map(|action| action.letter().to_string())
+        .collect();
+    letters.join(between)
+}
+
+/// Name of the accounting by which each request counts once, at its first issue: the truth.
+pub const ONCE: &str = "each request once";
+
+/// Name of the accounting by which every record of these actions counts, as people write it: `Q+D+C`.
+fn name(actions: &[Action]) -> String {
+    if actions.len() == ACTIONS {
+        "every record".to_owned()
+    } else {
+        letters(actions, "+")
     }
 }
 
@@ -290,17 +291,18 @@ impl AccountingAudit {
     #[must_use]
     pub fn figures(&self) -> Vec<AccountingFigures> {
         let once_bytes = self.once.sectors.saturating_mul(SECTOR_BYTES);
-        let mut all = vec![self.single(Accounting::Once, &self.once)];
+        let mut all = vec![self.single(ONCE.to_owned(), &self.once)];
         for (actions, order) in ACCOUNTINGS.iter().zip(&self.orders) {
             all.push(self.summed(actions, order, once_bytes));
         }
         if let Some(thread) = self.thread() {
             let nothing = Counted::default();
             let counted = self.threads.get(&thread).unwrap_or(&nothing);
-            all.push(self.single(Accounting::Thread(thread), counted));
+            all.push(self.single(format!("D, thread {thread} only"), counted));
         }
         if let Some((from, to)) = self.sector_range {
-            all.push(self.single(Accounting::SectorRange { from, to }, &self.in_range));
+            // Every issue that begins there, whosever it is.
+            all.push(self.single(format!("D, sectors {from} to {to}"), &self.in_range));
         }
         all
     }
@@ -312,23 +314,25 @@ impl AccountingAudit {
     }
 
     /// The accounting of a part of the issues.
-    fn single(&self, accounting: Accounting, counted: &Counted) -> AccountingFigures {
-        let not_recorded = if self.recorded(Action::Issue) == 0 {
-            vec![Action::Issue]
-        } else {
-            Vec::new()
-        };
-        let records_per_read =
-            (accounting == Accounting::Once && counted.records > 0).then_some(1.0);
-        figures(
-            accounting,
-            counted.records,
-            counted.sectors,
-            counted.unique.bytes(),
-            &counted.order,
-            records_per_read,
-            not_recorded,
-        )
+    fn single(&self, name: String, counted: &Counted) -> AccountingFigures {
+        let actions = vec![Action::Issue];
+        let is_recorded = self.recorded(Action::Issue) > 0;
+        AccountingFigures {
+            records_per_read: (name == ONCE && counted.records > 0).then_some(1.0),
+            name,
+            not_recorded: if is_recorded {
+                Vec::new()
+            } else {
+                actions.clone()
+            },
+            actions,
+            ..figures(
+                counted.records,
+                counted.sectors,
+                counted.unique.bytes(),
+                &counted.order,
+            )
+        }
     }
 
     /// The accounting of all records of some actions.
@@ -349,54 +353,51 @@ impl AccountingAudit {
             .copied()
             .filter(|action| self.recorded(*action) == 0 && !everything)
             .collect();
-        figures(
-            Accounting::Records(actions.to_vec()),
-            records,
-            sectors,
-            unique.bytes(),
-            order,
-            ratio(sectors.saturating_mul(SECTOR_BYTES), once_bytes),
+        AccountingFigures {
+            name: name(actions),
+            actions: actions.to_vec(),
+            records_per_read: ratio(sectors.saturating_mul(SECTOR_BYTES), once_bytes),
             not_recorded,
-        )
+            ..figures(records, sectors, unique.bytes(), order)
+        }
     }
 }
 
-fn figures(
-    accounting: Accounting,
-    records: u64,
-    sectors: u64,
-    unique_sectors: u64,
-    order: &Order,
-    records_per_read: Option<f64>,
-    not_recorded: Vec<Action>,
-) -> AccountingFigures {
+/// How much and in which order; what the accounting is, is still to be said.
+fn figures(records: u64, sectors: u64, unique_sectors: u64, order: &Order) -> AccountingFigures {
+    let gaps = order.gaps.figures();
     AccountingFigures {
-        accounting,
         records,
         total_bytes: sectors.saturating_mul(SECTOR_BYTES),
         unique_bytes: unique_sectors.saturating_mul(SECTOR_BYTES),
         amplification: amplification(sectors, unique_sectors),
-        gaps: order.gaps.figures(),
-        records_per_read,
-        not_recorded,
+        gap_count: gaps.count(),
+        gaps,
+        ..AccountingFigures::default()
     }
 }
 
 /// The figures under one accounting.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AccountingFigures {
-    pub accounting: Accounting,
+    /// As people write it: `Q+D+C`.
+    pub name: String,
+    /// Actions whose records count.
+    pub actions: Vec<Action>,
     /// Records that count as reads.
     pub records: u64,
     /// Their bytes.
     pub total_bytes: u64,
     /// Distinct bytes among them.
     pub unique_bytes: u64,
-    /// Total / unique; None where nothing counts.
+    /// Total / unique. Null where nothing counts.
     pub amplification: Option<f64>,
-    /// Gaps from one record to the next.
-    pub gaps: GapFigures,
-    /// Bytes under this accounting / bytes of the requests: how many records of each read count. None where a part of
+    /// Gaps from one record to the next: records − 1.
+    #[serde(rename = "gaps")]
+    pub gap_count: u64,
+    #[serde(flatten)]
+    pub gaps: ByGapClass<GapFigure>,
+    /// Bytes under this accounting / bytes of the requests: how many records of each read count. Null where a part of
     /// the issues counts, and where the trace has no issues.
     pub records_per_read: Option<f64>,
     /// Actions of this accounting of which the trace has no record: the figures are then those without them.

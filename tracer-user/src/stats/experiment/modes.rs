@@ -1,5 +1,7 @@
 //! Whether the runs of one cell fall into two groups, such as those that read nothing and those that read everything.
 
+use crate::stats::formulas::mean_of;
+
 /// Smallest group: one run alone is no mode but an outlier ([`super::disagreement`]).
 const SMALLEST_MODE: usize = 2;
 /// 99.9 % of the standard normal distribution lie below it.
@@ -69,7 +71,8 @@ fn range(sorted: &[f64]) -> f64 {
 
 /// Sum of squared distances from the mean.
 fn squares(values: &[f64]) -> f64 {
-    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    // Of no values there is no distance either.
+    let mean = mean_of(values).unwrap_or(0.0);
     values.iter().map(|value| (value - mean).powi(2)).sum()
 }
 

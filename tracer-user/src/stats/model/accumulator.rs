@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use tracer_common::gap::{GAP_CLASSES, GapClass};
+use tracer_common::gap::GapClass;
 
 use crate::stats::{
+    check::Check,
     event::{FilePosition, FileRange, Nanos, ReadCompleted, ReadIssued, ReadRequeued},
-    formulas::{amplification, coverage, reread_factor},
+    formulas::seconds,
     order::{
         distances::DistanceDistribution,
         exchange_check::ExchangeBalance,
@@ -28,21 +29,7 @@ use crate::stats::{
     },
 };
 
-use super::figures::{DeviceFigures, FileFigures, Law, ModelFigures, ReadFigures, Window};
-
-/// What there is to read of a file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FileData {
-    pub size_bytes: u64,
-    /// Bytes of its size that no extent holds, and that no device is asked for.
-    pub hole_bytes: u64,
-}
-
-impl FileData {
-    const fn data_bytes(&self) -> u64 {
-        self.size_bytes.saturating_sub(self.hole_bytes)
-    }
-}
+use super::figures::{DeviceFigures, FileData, ModelFigures, ReadFigures, Window};
 
 /// Takes in the events of one model's reads and gives its figures.
 ///
@@ -243,22 +230,10 @@ impl ModelAccumulator {
         self.requests.counts()
     }
 
-    /// Gaps by class so far, to be compared with the kernel side's counters.
-    #[must_use]
-    pub const fn gap_counts(&self) -> [u64; GAP_CLASSES] {
-        self.gaps.counts()
-    }
-
     /// Reads by the kernel side's latency buckets so far, to be compared with its histogram.
     #[must_use]
     pub fn latency_buckets(&self) -> &[u64] {
         self.latencies.buckets()
-    }
-
-    /// Distinct bytes of each file, to be compared with the kernel side's bitmap.
-    #[must_use]
-    pub const fn unique(&self) -> &UniqueBytes {
-        &self.unique
     }
 
     /// A read has ended unseen, and is taken to have arrived: its bytes are among the unique ones, and in no other
@@ -268,12 +243,6 @@ impl ModelAccumulator {
             self.unique
                 .insert(range.file, range.offset_bytes, range.length_bytes);
         }
-    }
-
-    /// Bytes that arrived over time, in windows of 100 ms.
-    #[must_use]
-    pub const fn arrived(&self) -> &ArrivedBytes {
-        &self.arrived
     }
 
     /// Replaces what is known of the files: where the model is whatever was read, its size is known only at the end.
@@ -320,7 +289,7 @@ impl ModelAccumulator {
             window: Window {
                 start_ns: self.start,
                 end_ns: end,
-                wall_s: end.since(self.start).map(|nanos| nanos as f64 / 1e9),
+                wall_s: end.since(self.start).map(seconds),
             },
             reads,
             requests,
@@ -335,29 +304,24 @@ impl ModelAccumulator {
             latency_us: self.latencies.figures(),
             request_sizes: self.sizes.figures(),
             processes: self.processes.clone(),
-            files: self.file_figures(),
             devices,
             laws,
+            laws_of_completions: laws_of_completions(&requests),
         }
     }
 
     fn read_figures(&self, requests: &RequestCounts) -> ReadFigures {
-        let sum = |bytes: fn(&FileData) -> u64| {
-            self.files
-                .iter()
-                .fold(0u64, |sum, file| sum.saturating_add(bytes(file)))
-        };
-        let (size_bytes, data_bytes) = (sum(|file| file.size_bytes), sum(FileData::data_bytes));
-        let (total_bytes, unique_bytes) = (requests.total_bytes(), self.unique.bytes());
-        ReadFigures {
+        let counted = ReadFigures {
             count: requests.reads,
-            total_bytes,
-            unique_bytes,
-            size_bytes,
-            data_bytes,
-            coverage: coverage(unique_bytes, data_bytes).filter(|_| self.overfull_files() == 0),
-            amplification: amplification(total_bytes, unique_bytes),
-            reread_factor: reread_factor(total_bytes, size_bytes),
+            total_bytes: requests.total_bytes(),
+            unique_bytes: self.unique.bytes(),
+            ..ReadFigures::default()
+        };
+        let figures = counted.of_model(FileData::sum(self.files.iter().copied()));
+        ReadFigures {
+            // Of one file more may have arrived than there is, although not of all together.
+            coverage: figures.coverage.filter(|_| self.overfull_files() == 0),
+            ..figures
         }
     }
 
@@ -373,30 +337,13 @@ impl ModelAccumulator {
         self.file_bytes.keys().filter(overfull).count() as u64
     }
 
-    fn file_figures(&self) -> Vec<FileFigures> {
-        (0u16..)
-            .zip(&self.files)
-            .map(|(slot, file)| {
-                let unique_bytes = self.unique.file_bytes(slot);
-                FileFigures {
-                    file: slot,
-                    size_bytes: file.size_bytes,
-                    data_bytes: file.data_bytes(),
-                    arrived_bytes: self.file_bytes.get(&slot).copied().unwrap_or(0),
-                    unique_bytes,
-                    coverage: coverage(unique_bytes, file.data_bytes()),
-                }
-            })
-            .collect()
-    }
-
     fn laws(
         &self,
         requests: &RequestCounts,
         reads: &ReadFigures,
         overlap: &BackwardOverlap,
         devices: &[DeviceFigures],
-    ) -> Vec<Law> {
+    ) -> Vec<Check> {
         let first_reads = devices
             .iter()
             .map(|device| device.exchange.first_reads)
@@ -410,49 +357,52 @@ impl ModelAccumulator {
             .filter(|device| device.exchange.holds)
             .count() as u64;
         vec![
-            Law::equal(
-                "bytes issued = completed + failed + in flight",
-                requests.total_bytes(),
-                requests.accounted_bytes(),
-            )
-            .needing_every_completion(),
-            Law::equal(
-                "reads = completed + failed + in flight + waiting + absorbed + ended outside",
-                requests.reads,
-                requests.accounted_reads(),
-            )
-            .needing_every_completion(),
-            Law::equal("missed events of requests = 0", requests.missed_events(), 0)
-                .needing_every_completion(),
-            Law::equal(
+            Check::equation(
                 "bytes of file ranges = bytes completed",
                 file_bytes,
                 requests.completed_bytes,
             ),
-            Law::at_most("unique ≤ total", reads.unique_bytes, reads.total_bytes),
-            Law::equal(
+            Check::at_most("unique ≤ total", reads.unique_bytes, reads.total_bytes),
+            Check::equation(
                 "files with unique > size − holes = 0",
                 self.overfull_files(),
                 0,
             ),
-            Law::equal(
+            Check::equation(
                 "gaps + first reads = reads",
                 self.gaps.total() + first_reads,
                 requests.reads,
             ),
-            Law::equal("first reads = devices", first_reads, devices.len() as u64),
-            Law::equal(
+            Check::equation("first reads = devices", first_reads, devices.len() as u64),
+            Check::equation(
                 "each end is a predecessor exactly once, devices",
                 balanced,
                 devices.len() as u64,
             ),
-            Law::equal(
+            Check::equation(
                 "backward gaps by overlap = backward gaps",
                 overlap.total(),
                 self.gaps.count(GapClass::Backward),
             ),
         ]
     }
+}
+
+/// The laws that fail where completions were missed.
+fn laws_of_completions(requests: &RequestCounts) -> Vec<Check> {
+    vec![
+        Check::equation(
+            "bytes issued = completed + failed + in flight",
+            requests.total_bytes(),
+            requests.accounted_bytes(),
+        ),
+        Check::equation(
+            "reads = completed + failed + in flight + waiting + absorbed + ended outside",
+            requests.reads,
+            requests.accounted_reads(),
+        ),
+        Check::equation("missed events of requests = 0", requests.missed_events(), 0),
+    ]
 }
 
 fn signed_difference(left: u64, right: u64) -> i64 {

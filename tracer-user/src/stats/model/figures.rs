@@ -3,9 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use crate::stats::{
+    check::Check,
     event::Nanos,
+    formulas::{amplification, coverage, reread_factor},
     order::{
-        distances::DistanceBucket, exchange_check::ExchangeCheck, gaps::GapFigures,
+        distances::DistanceBucket,
+        exchange_check::ExchangeCheck,
+        gaps::{ByGapClass, GapFigure},
         overlap::BackwardOverlap,
     },
     reads::{
@@ -23,13 +27,13 @@ pub struct ModelFigures {
     /// What became of the requests.
     pub requests: RequestCounts,
     /// Gaps in device sectors, in the order of the kernel's exchange.
-    pub gaps: GapFigures,
+    pub gaps: ByGapClass<GapFigure>,
     /// The backward ones among them, by overlap with the predecessor.
     pub backward_overlap: BackwardOverlap,
     /// Gaps where a read may continue any of the last 32 ends of its device.
-    pub gaps_stream_aware: GapFigures,
+    pub gaps_stream_aware: ByGapClass<GapFigure>,
     /// Gaps in file offsets.
-    pub gaps_file_order: GapFigures,
+    pub gaps_file_order: ByGapClass<GapFigure>,
     /// Reads that have no place in `gaps_file_order`: their part of the model is no contiguous piece of a
     /// file.
     pub reads_without_file_position: u64,
@@ -44,17 +48,23 @@ pub struct ModelFigures {
     pub request_sizes: Vec<SizeCount>,
     /// Reads and bytes by the process that was current at first issue.
     pub processes: ProcessShares,
-    pub files: Vec<FileFigures>,
     /// The devices that its reads went to.
     pub devices: Vec<DeviceFigures>,
     /// The laws that these figures obey if nothing was missed.
-    pub laws: Vec<Law>,
+    pub laws: Vec<Check>,
+    /// Further ones, which fail also where only completions were missed.
+    pub laws_of_completions: Vec<Check>,
 }
 
 impl ModelFigures {
+    /// Those of completions first.
+    pub fn all_laws(&self) -> impl Iterator<Item = &Check> {
+        self.laws_of_completions.iter().chain(&self.laws)
+    }
+
     #[must_use]
     pub fn all_laws_hold(&self) -> bool {
-        self.laws.iter().all(|law| law.holds)
+        self.all_laws().all(|law| law.holds == Some(true))
     }
 }
 
@@ -69,42 +79,59 @@ pub struct Window {
     pub wall_s: Option<f64>,
 }
 
-/// How much of the model was read, and how often.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// What there is to read of a file, or of all of a model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FileData {
+    pub size_bytes: u64,
+    /// Bytes of its size that no extent holds, and that no device is asked for.
+    pub hole_bytes: u64,
+}
+
+impl FileData {
+    /// What a device can be asked for.
+    #[must_use]
+    pub const fn data_bytes(&self) -> u64 {
+        self.size_bytes.saturating_sub(self.hole_bytes)
+    }
+
+    /// All of several files.
+    #[must_use]
+    pub fn sum(files: impl IntoIterator<Item = Self>) -> Self {
+        files.into_iter().fold(Self::default(), |sum, file| Self {
+            size_bytes: sum.size_bytes.saturating_add(file.size_bytes),
+            hole_bytes: sum.hole_bytes.saturating_add(file.hole_bytes),
+        })
+    }
+}
+
+/// How much of the model was read, and how often: by the stream of reads, or as the kernel side counted it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ReadFigures {
-    /// Reads first issued in the window.
+    /// Reads, each counted at its first issue.
     pub count: u64,
     /// Bytes of the model in them: issued − requeued.
     pub total_bytes: u64,
     /// Distinct bytes that arrived without error.
     pub unique_bytes: u64,
-    /// Size of the model's files.
-    pub size_bytes: u64,
-    /// Size without holes: what can be read from a device.
-    pub data_bytes: u64,
-    /// Unique / (size − holes), 0 – 1. `None` where there is no data, and where more of a file arrived than
-    /// there is, which the laws show.
+    /// Unique / (size − holes), 0 – 1. Null where there is no data, and where more arrived than there is.
     pub coverage: Option<f64>,
-    /// Total / unique; `None` where nothing arrived.
+    /// Total / unique bytes. Null where nothing arrived.
     pub amplification: Option<f64>,
-    /// Total / size; `None` for an empty model.
+    /// Total bytes / size of the model. Null for an empty model.
     pub reread_factor: Option<f64>,
 }
 
-/// One file of the model.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct FileFigures {
-    /// Slot of the file.
-    pub file: u16,
-    pub size_bytes: u64,
-    /// Its size without holes.
-    pub data_bytes: u64,
-    /// Bytes of it that arrived without error, repetitions included.
-    pub arrived_bytes: u64,
-    /// Distinct bytes among them.
-    pub unique_bytes: u64,
-    /// Unique / (size − holes), as for the model.
-    pub coverage: Option<f64>,
+impl ReadFigures {
+    /// The same counts with their ratios, of a model of this size.
+    #[must_use]
+    pub fn of_model(self, model: FileData) -> Self {
+        Self {
+            coverage: coverage(self.unique_bytes, model.data_bytes()),
+            amplification: amplification(self.total_bytes, self.unique_bytes),
+            reread_factor: reread_factor(self.total_bytes, model.size_bytes),
+            ..self
+        }
+    }
 }
 
 /// One device that the model's reads went to.
@@ -118,65 +145,4 @@ pub struct DeviceFigures {
     pub order_breaks: u64,
     /// Times that equal ends were taken for each other when the order was restored.
     pub order_detours: u64,
-}
-
-/// A law, with both sides.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Law {
-    pub name: String,
-    pub holds: bool,
-    pub left: u64,
-    pub right: u64,
-    /// It is expected to fail where completions were missed.
-    pub needs_every_completion: bool,
-}
-
-impl Law {
-    /// Both sides are equal.
-    #[must_use]
-    pub fn equal(name: &str, left: u64, right: u64) -> Self {
-        Self {
-            name: name.to_owned(),
-            holds: left == right,
-            left,
-            right,
-            needs_every_completion: false,
-        }
-    }
-
-    /// The same law, marked as one that fails where completions were missed.
-    #[must_use]
-    pub fn needing_every_completion(self) -> Self {
-        Self {
-            needs_every_completion: true,
-            ..self
-        }
-    }
-
-    /// The left side is at most the right one.
-    #[must_use]
-    pub fn at_most(name: &str, left: u64, right: u64) -> Self {
-        Self {
-            name: name.to_owned(),
-            holds: left <= right,
-            left,
-            right,
-            needs_every_completion: false,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Law;
-
-    #[test]
-    fn laws_say_whether_they_hold() {
-        assert!(Law::equal("", 1, 1).holds && !Law::equal("", 1, 2).holds);
-        assert!(
-            Law::at_most("", 1, 1).holds
-                && Law::at_most("", 1, 2).holds
-                && !Law::at_most("", 2, 1).holds
-        );
-    }
 }

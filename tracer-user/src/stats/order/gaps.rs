@@ -40,41 +40,22 @@ impl GapCounts {
         self.counts[class.slot()]
     }
 
-    /// Number of gaps by class, in the order of [`GapClass::slot`], as the kernel side counts them.
-    #[must_use]
-    pub const fn counts(&self) -> [u64; GAP_CLASSES] {
-        self.counts
-    }
-
     /// Number of gaps: reads − devices.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.counts
-            .iter()
-            .fold(0, |sum, count| sum.saturating_add(*count))
+        sum(self.counts)
     }
 
     /// Counts and shares. The shares are `None` where there is no gap.
     #[must_use]
-    pub fn figures(&self) -> GapFigures {
+    pub fn figures(&self) -> ByGapClass<GapFigure> {
         let gaps = self.total();
-        let bytes = self
-            .bytes
-            .iter()
-            .fold(0u64, |sum, bytes| sum.saturating_add(*bytes));
-        let figure = |class: GapClass| GapFigure {
+        let bytes = sum(self.bytes);
+        ByGapClass::of(|class| GapFigure {
             count: self.counts[class.slot()],
             share: ratio(self.counts[class.slot()], gaps),
             share_of_bytes: ratio(self.bytes[class.slot()], bytes),
-        };
-        GapFigures {
-            count: gaps,
-            sequential: figure(GapClass::Sequential),
-            small: figure(GapClass::Small),
-            medium: figure(GapClass::Medium),
-            large: figure(GapClass::Large),
-            backward: figure(GapClass::Backward),
-        }
+        })
     }
 }
 
@@ -97,6 +78,55 @@ pub const fn class_of_bytes(start_bytes: u64, previous_end_bytes: u64) -> GapCla
     }
 }
 
+/// One value for each class of gaps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ByGapClass<T> {
+    /// Gap 0.
+    pub sequential: T,
+    /// 0 < gap < 128 KiB.
+    pub small: T,
+    /// 128 KiB ≤ gap ≤ 1 MiB.
+    pub medium: T,
+    /// Gap > 1 MiB.
+    pub large: T,
+    /// Gap < 0.
+    pub backward: T,
+}
+
+impl<T: Copy> ByGapClass<T> {
+    /// The value that each class has.
+    #[must_use]
+    pub fn of(mut value: impl FnMut(GapClass) -> T) -> Self {
+        Self {
+            sequential: value(GapClass::Sequential),
+            small: value(GapClass::Small),
+            medium: value(GapClass::Medium),
+            large: value(GapClass::Large),
+            backward: value(GapClass::Backward),
+        }
+    }
+
+    /// Something of each value.
+    #[must_use]
+    pub fn map<U: Copy>(&self, mut pick: impl FnMut(T) -> U) -> ByGapClass<U> {
+        let values = self.in_slots();
+        ByGapClass::of(|class| pick(values[class.slot()]))
+    }
+
+    /// The values in the order of [`GapClass::slot`], which is that of the tables.
+    #[must_use]
+    pub const fn in_slots(&self) -> [T; GAP_CLASSES] {
+        [
+            self.sequential,
+            self.small,
+            self.medium,
+            self.large,
+            self.backward,
+        ]
+    }
+}
+
+/// The gaps of one class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct GapFigure {
     /// Gaps of this class.
@@ -107,59 +137,32 @@ pub struct GapFigure {
     pub share_of_bytes: Option<f64>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct GapFigures {
-    pub count: u64,
-    /// Gap 0.
-    pub sequential: GapFigure,
-    /// 0 < gap < 128 KiB.
-    pub small: GapFigure,
-    /// 128 KiB ≤ gap ≤ 1 MiB.
-    pub medium: GapFigure,
-    /// Gap > 1 MiB.
-    pub large: GapFigure,
-    /// Gap < 0.
-    pub backward: GapFigure,
-}
+impl ByGapClass<GapFigure> {
+    /// Gaps of all classes.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        sum(self.map(|gap| gap.count).in_slots())
+    }
 
-impl GapFigures {
     /// The same with another side's counts, by [`GapClass::slot`]; the shares of bytes stay.
     #[must_use]
     pub fn with_counts(&self, counts: [u64; GAP_CLASSES]) -> Self {
-        let all = counts
-            .iter()
-            .fold(0u64, |sum, count| sum.saturating_add(*count));
-        let figure = |class: GapClass, own: GapFigure| GapFigure {
+        let (own, all) = (self.in_slots(), sum(counts));
+        Self::of(|class| GapFigure {
             count: counts[class.slot()],
             share: ratio(counts[class.slot()], all),
-            ..own
-        };
-        Self {
-            count: all,
-            sequential: figure(GapClass::Sequential, self.sequential),
-            small: figure(GapClass::Small, self.small),
-            medium: figure(GapClass::Medium, self.medium),
-            large: figure(GapClass::Large, self.large),
-            backward: figure(GapClass::Backward, self.backward),
-        }
+            ..own[class.slot()]
+        })
     }
+}
 
-    /// The classes with their names, in the order of the tables.
-    #[must_use]
-    pub const fn classes(&self) -> [(GapClass, GapFigure); GAP_CLASSES] {
-        [
-            (GapClass::Sequential, self.sequential),
-            (GapClass::Small, self.small),
-            (GapClass::Medium, self.medium),
-            (GapClass::Large, self.large),
-            (GapClass::Backward, self.backward),
-        ]
-    }
+fn sum(counts: [u64; GAP_CLASSES]) -> u64 {
+    counts.into_iter().fold(0, u64::saturating_add)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{GapCounts, class_of_bytes};
+    use super::{ByGapClass, GapCounts, class_of_bytes};
     use proptest::prelude::*;
     use tracer_common::gap::GapClass;
 
@@ -178,19 +181,16 @@ mod tests {
     #[test]
     fn without_gaps_there_are_no_shares() {
         let figures = GapCounts::default().figures();
-        assert_eq!(figures.count, 0);
-        assert!(
-            figures
-                .classes()
-                .iter()
-                .all(|(_, figure)| figure.share.is_none())
-        );
-        assert!(
-            figures
-                .classes()
-                .iter()
-                .all(|(_, figure)| figure.share_of_bytes.is_none())
-        );
+        assert_eq!(figures.count(), 0);
+        let mut classes = figures.in_slots().into_iter();
+        assert!(classes.all(|gap| gap.share.is_none() && gap.share_of_bytes.is_none()));
+    }
+
+    #[test]
+    fn a_value_stands_in_the_slot_of_its_class() {
+        let slots = ByGapClass::of(|class| class);
+        assert_eq!(slots.in_slots(), GapClass::ALL);
+        assert_eq!(slots.map(GapClass::slot).in_slots(), [0, 1, 2, 3, 4]);
     }
 
     #[test]
@@ -219,8 +219,8 @@ mod tests {
     proptest! {
         #[test]
         fn with_its_own_counts_it_is_the_same(gaps in prop::collection::vec(gap(), 0..200)) {
-            let counts = counted(&gaps);
-            prop_assert_eq!(counts.figures().with_counts(counts.counts()), counts.figures());
+            let figures = counted(&gaps).figures();
+            prop_assert_eq!(figures.with_counts(figures.map(|gap| gap.count).in_slots()), figures);
         }
 
         #[test]
@@ -231,11 +231,11 @@ mod tests {
         #[test]
         fn shares_sum_to_one(gaps in prop::collection::vec(gap(), 1..200)) {
             let figures = counted(&gaps).figures();
-            let shares = figures.classes();
-            let sum: f64 = shares.iter().filter_map(|(_, figure)| figure.share).sum();
-            let bytes: f64 = shares.iter().filter_map(|(_, figure)| figure.share_of_bytes).sum();
+            let shares = figures.in_slots();
+            let sum: f64 = shares.iter().filter_map(|figure| figure.share).sum();
+            let bytes: f64 = shares.iter().filter_map(|figure| figure.share_of_bytes).sum();
             prop_assert!((sum - 1.0).abs() < 1e-9 && (bytes - 1.0).abs() < 1e-9);
-            prop_assert_eq!(figures.count, gaps.len() as u64);
+            prop_assert_eq!(figures.count(), gaps.len() as u64);
         }
 
         #[test]

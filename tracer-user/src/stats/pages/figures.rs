@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::stats::event::Nanos;
-
 use super::miss_stream::MissStreamFigures;
 
 /// Counters of one piece, in bytes.
@@ -32,25 +30,46 @@ impl PieceBytes {
     }
 }
 
-/// What happened to the pages of all files.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// What was seen of the page cache, event by event, in bytes of the files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PageCacheFigures {
+    /// Bytes that entered it, each as often as it did.
+    pub inserted_bytes: u64,
+    /// Pages inserted / pages of the files. Null where the files have none.
+    pub times_inserted: Option<f64>,
+    /// Bytes that left it, each as often as it did.
+    pub evicted_bytes: u64,
+    /// Bytes that entered it after an eviction seen in this run.
+    pub refaulted_bytes: u64,
+    /// Bytes inserted and evicted that were certainly not used in between: in no fault, look-up or map window. There
+    /// may be more. Null, as the next one, where faults, map windows and look-ups are not traced.
+    pub unused_at_least_bytes: Option<u64>,
+    /// Bytes inserted and evicted of which no use was seen, in no fault and no look-up: no more were unused. Under
+    /// `read()` alone both bounds are equal and exact.
+    pub unused_at_most_bytes: Option<u64>,
+    /// Bytes inserted between a page's eviction and its next insert: half of the pages had less. The bound of a bucket.
+    pub miss_stream_distance_p50_bytes: Option<u64>,
+    /// The same for 90 % of the pages.
+    pub miss_stream_distance_p90_bytes: Option<u64>,
+    /// Bytes resident at the end: at the start + inserts − evictions. Null where the start is not known.
+    pub resident_bytes: Option<u64>,
+    /// Pages of events that contradict what was known before: events were lost, or pages changed while the start was
+    /// looked at.
+    pub contradicting_pages: u64,
+}
+
+/// What happened to the pages of all files: the figures, and what only checks and tests compare.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct PageFigures {
+    pub cache: PageCacheFigures,
     /// Pages the files have.
     pub file_pages: u64,
     /// Pages inserted, each as often as it was.
     pub inserted_pages: u64,
-    /// Bytes of the files in them.
-    pub inserted_bytes: u64,
-    /// Pages inserted / pages of the files; `None` where the files have none.
-    pub times_inserted: Option<f64>,
     /// Pages evicted, each as often as it was.
     pub evicted_pages: u64,
-    /// Bytes of the files in them.
-    pub evicted_bytes: u64,
     /// Pages inserted after an eviction seen in this run.
     pub refaulted_pages: u64,
-    /// Bytes of the files in them.
-    pub refaulted_bytes: u64,
     pub evictions: EvictionsByAgent,
     /// Pages inserted and evicted without use; `None` where faults, map windows and lookups are not traced.
     pub unused_evicted: Option<UnusedEvicted>,
@@ -58,8 +77,6 @@ pub struct PageFigures {
     pub miss_stream_distance: MissStreamFigures,
     /// Pages resident at the end of the events; `None` where the residency at the start is unknown.
     pub resident_pages: Option<u64>,
-    /// Bytes of the files in them.
-    pub resident_bytes: Option<u64>,
     /// Pages evicted that had not been inserted in this run, of files whose residency at the start is unknown:
     /// they were resident then.
     pub evicted_of_unknown_start_pages: u64,
@@ -69,9 +86,6 @@ pub struct PageFigures {
     pub pages_beyond_end: u64,
     /// Pages evicted beyond a file's end, in no other figure.
     pub evicted_beyond_end_pages: u64,
-    /// The insert after which every page of every file had been inserted, or was known to have been resident at
-    /// the start. `None` where some page never was, or where no insert completed it (a warm start).
-    pub first_full_pass_ns: Option<Nanos>,
 }
 
 /// Evicted pages by who removed them. They sum to all that were evicted.
@@ -86,22 +100,16 @@ pub struct EvictionsByAgent {
     pub invalidation: u64,
 }
 
-/// Pages inserted and evicted in this run without use: bounds, equal and exact where files are only `read()`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Pages inserted and evicted in this run without use: bounds, as those in bytes of [`PageCacheFigures`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UnusedEvicted {
-    /// In no fault, lookup or map window: certainly not used. There may be more.
     pub at_least_pages: u64,
-    /// In no fault and no lookup: perhaps used through a map window over them. There are not more.
     pub at_most_pages: u64,
-    /// Bytes of the files in `at_least_pages`.
-    pub at_least_bytes: u64,
-    /// Bytes of the files in `at_most_pages`.
-    pub at_most_bytes: u64,
 }
 
 /// Pages of events that contradict what was known: events were lost, or the start was misjudged. 0 in a
 /// complete stream.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Contradictions {
     pub inserted_while_resident_pages: u64,
     pub evicted_while_absent_pages: u64,
@@ -115,23 +123,19 @@ impl Contradictions {
     }
 }
 
-/// What happened to the bytes of one piece. Summed over all pieces, each count is that of [`PageFigures`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// What happened to the bytes of one piece. Summed over all pieces, each count is that of [`PageCacheFigures`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PiecePageFigures {
-    pub piece: u32,
-    pub bytes: u64,
     /// Bytes inserted.
     pub inserted_bytes: u64,
-    /// `inserted_bytes` / `bytes`; `None` for a piece without bytes.
-    pub times_inserted: Option<f64>,
     /// Bytes evicted.
     pub evicted_bytes: u64,
     /// Bytes inserted after an eviction seen in this run.
     pub refaulted_bytes: u64,
     /// Bytes inserted and evicted that were certainly not used.
-    pub unused_evicted_at_least_bytes: Option<u64>,
+    pub unused_at_least_bytes: Option<u64>,
     /// Bytes inserted and evicted that were perhaps not used: no more were unused.
-    pub unused_evicted_at_most_bytes: Option<u64>,
+    pub unused_at_most_bytes: Option<u64>,
     /// Bytes resident at the end of the events.
     pub resident_bytes: Option<u64>,
 }

@@ -45,7 +45,8 @@ use crate::stats::{
 
 use super::{
     figures::{
-        Contradictions, EvictionsByAgent, PageFigures, PieceBytes, PiecePageFigures, UnusedEvicted,
+        Contradictions, EvictionsByAgent, PageCacheFigures, PageFigures, PieceBytes,
+        PiecePageFigures, UnusedEvicted,
     },
     miss_stream::MissStreamDistances,
     state::{FilePages, Use},
@@ -411,15 +412,24 @@ impl PageHistory {
         let mut bytes = PieceBytes::default();
         self.piece_bytes.iter().for_each(|piece| bytes.merge(piece));
         let [kswapd, direct_reclaim, kernel_thread, invalidation] = self.agents;
+        let distances = self.distances.figures();
         PageFigures {
+            cache: PageCacheFigures {
+                inserted_bytes: bytes.inserted,
+                times_inserted: ratio(totals.inserted, file_pages),
+                evicted_bytes: bytes.evicted,
+                refaulted_bytes: bytes.refaulted,
+                unused_at_least_bytes: self.if_touches_observed(bytes.unused_at_least),
+                unused_at_most_bytes: self.if_touches_observed(bytes.unused_at_most),
+                miss_stream_distance_p50_bytes: distances.p50_at_most_bytes,
+                miss_stream_distance_p90_bytes: distances.p90_at_most_bytes,
+                resident_bytes: self.start_is_known().then_some(bytes.resident),
+                contradicting_pages: totals.contradictions.total_pages(),
+            },
             file_pages,
             inserted_pages: totals.inserted,
-            inserted_bytes: bytes.inserted,
-            times_inserted: ratio(totals.inserted, file_pages),
             evicted_pages: totals.evicted,
-            evicted_bytes: bytes.evicted,
             refaulted_pages: totals.refaulted,
-            refaulted_bytes: bytes.refaulted,
             evictions: EvictionsByAgent {
                 kswapd,
                 direct_reclaim,
@@ -429,17 +439,13 @@ impl PageHistory {
             unused_evicted: self.if_touches_observed(UnusedEvicted {
                 at_least_pages: totals.unused_at_least,
                 at_most_pages: totals.unused_at_most,
-                at_least_bytes: bytes.unused_at_least,
-                at_most_bytes: bytes.unused_at_most,
             }),
-            miss_stream_distance: self.distances.figures(),
+            miss_stream_distance: distances,
             resident_pages: self.resident_pages_total(),
-            resident_bytes: self.start_is_known().then_some(bytes.resident),
             evicted_of_unknown_start_pages: totals.start_learned,
             contradictions: totals.contradictions,
             pages_beyond_end: totals.inserted_beyond_end,
             evicted_beyond_end_pages: totals.evicted_beyond_end,
-            first_full_pass_ns: self.first_full_pass,
         }
     }
 
@@ -447,24 +453,15 @@ impl PageHistory {
     #[must_use]
     pub fn piece_figures(&self) -> Vec<PiecePageFigures> {
         let start_is_known = self.start_is_known();
-        (0u32..)
-            .zip(&self.piece_bytes)
-            .map(|(piece, counted)| {
-                let bytes = self.pieces.piece_bytes(piece).unwrap_or(0);
-                PiecePageFigures {
-                    piece,
-                    bytes,
-                    inserted_bytes: counted.inserted,
-                    times_inserted: ratio(counted.inserted, bytes),
-                    evicted_bytes: counted.evicted,
-                    refaulted_bytes: counted.refaulted,
-                    unused_evicted_at_least_bytes: self
-                        .if_touches_observed(counted.unused_at_least),
-                    unused_evicted_at_most_bytes: self.if_touches_observed(counted.unused_at_most),
-                    resident_bytes: start_is_known.then_some(counted.resident),
-                }
-            })
-            .collect()
+        let figures = |counted: &PieceBytes| PiecePageFigures {
+            inserted_bytes: counted.inserted,
+            evicted_bytes: counted.evicted,
+            refaulted_bytes: counted.refaulted,
+            unused_at_least_bytes: self.if_touches_observed(counted.unused_at_least),
+            unused_at_most_bytes: self.if_touches_observed(counted.unused_at_most),
+            resident_bytes: start_is_known.then_some(counted.resident),
+        };
+        self.piece_bytes.iter().map(figures).collect()
     }
 
     fn if_touches_observed<T>(&self, figure: T) -> Option<T> {

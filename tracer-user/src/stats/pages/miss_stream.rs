@@ -6,8 +6,6 @@
 //! how much longer the page had to stay, in units of what reclaim had to make room for. A cyclic scan of a
 //! model of M bytes through a cache of C bytes that drops what it needs next gives distances about M − C.
 
-use serde::{Deserialize, Serialize};
-
 use crate::stats::pieces::table::PAGE_BYTES;
 
 /// Distance 0, and 2^(k−1) … 2^k − 1 pages for k = 1 … 32.
@@ -97,7 +95,7 @@ fn bound(buckets: &[MissStreamBucket], percent: u128) -> Option<u64> {
 }
 
 /// One bucket; empty ones are left out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MissStreamBucket {
     /// Smallest distance in it, in bytes.
     pub from_bytes: u64,
@@ -108,7 +106,7 @@ pub struct MissStreamBucket {
 }
 
 /// Distribution of the miss-stream distance over re-inserted pages.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MissStreamFigures {
     /// Ascending; empty buckets are left out.
     pub buckets: Vec<MissStreamBucket>,

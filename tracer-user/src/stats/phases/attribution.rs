@@ -262,7 +262,6 @@ impl Attribution {
             segments: self.steps.finish(end),
             stalls: self.stalls.finish(end),
             piece_reads: self.piece_reads.figures(&self.table),
-            outside_bytes: self.piece_reads.outside_bytes(),
             piece_pages: self.pages.piece_figures(),
             pages: self.pages.figures(),
         }
@@ -313,8 +312,6 @@ pub struct AttributionFigures {
     /// By segment, and all together: waits.
     pub stalls: StallFigures,
     pub piece_reads: Vec<PieceReadFigures>,
-    /// Bytes read beyond the files' ends.
-    pub outside_bytes: u64,
     /// By piece: page cache.
     pub piece_pages: Vec<PiecePageFigures>,
     /// Page cache, all pieces together.
@@ -519,7 +516,7 @@ mod tests {
         let by_segment: Vec<_> = figures
             .segments
             .iter()
-            .map(|segment| (segment.bytes, segment.readahead_bytes))
+            .map(|segment| (segment.counts.read_bytes, segment.counts.readahead_bytes))
             .collect();
         assert_eq!(by_segment, [(4096, 4096), (0, 0), (0, 0)]);
         let piece = figures.piece_reads[0];

@@ -5,7 +5,7 @@ use tracer_common::gap::GapClass;
 
 use crate::stats::{
     FileRange,
-    order::gaps::{GapCounts, GapFigures},
+    order::gaps::{ByGapClass, GapCounts, GapFigure},
     reads::{
         latency::{Latencies, LatencyFigures},
         repeated::RepeatedBytes,
@@ -81,15 +81,17 @@ impl PhaseReads {
             three_times_bytes: self.distinct.three_times_bytes(),
             arrived_bytes: self.arrived_bytes,
             readahead_reads: self.readahead_reads,
-            gaps: self.gaps.figures(),
-            gaps_stream_aware: self.stream_gaps.figures(),
+            gaps: PhaseGaps {
+                classes: self.gaps.figures(),
+                stream_sequential_share: self.stream_gaps.figures().sequential.share,
+            },
             latency_us: self.latencies.figures(),
         }
     }
 }
 
 /// Figures of the reads of one part of a run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PhaseReadFigures {
     /// Reads, by first issue.
     pub reads: u64,
@@ -103,9 +105,15 @@ pub struct PhaseReadFigures {
     pub arrived_bytes: u64,
     /// Reads that the kernel marked as read-ahead.
     pub readahead_reads: u64,
-    /// Gaps; a gap belongs to the later read.
-    pub gaps: GapFigures,
-    /// Gaps where a read may continue any of the last 32 ends.
-    pub gaps_stream_aware: GapFigures,
+    pub gaps: PhaseGaps,
     pub latency_us: LatencyFigures,
+}
+
+/// Gaps of a phase; a gap belongs to the later read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PhaseGaps {
+    #[serde(flatten)]
+    pub classes: ByGapClass<GapFigure>,
+    /// Share of gaps whose read continues one of the last 32 reads.
+    pub stream_sequential_share: Option<f64>,
 }

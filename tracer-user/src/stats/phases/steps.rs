@@ -6,8 +6,6 @@
 //! it arrives: what is before the first step counts in the first, what is after the last mark in the last. A
 //! read belongs to the step of its issue.
 
-use serde::{Deserialize, Serialize};
-
 use crate::stats::{
     event::{FileRange, Nanos},
     pieces::{
@@ -16,39 +14,16 @@ use crate::stats::{
     },
 };
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Step {
     start: Nanos,
     start_late_ns: u64,
-    reads: u64,
+    /// All but the bytes read, which are known at the end.
+    counts: EventCounts,
     issued_bytes: u64,
     requeued_bytes: u64,
     readahead_issued_bytes: u64,
     readahead_requeued_bytes: u64,
-    major_faults: u64,
-    faults: u64,
-    inserted_bytes: u64,
-    evicted_bytes: u64,
-    refaulted_bytes: u64,
-}
-
-impl Step {
-    const fn new(start: Nanos, start_late_ns: u64) -> Self {
-        Self {
-            start,
-            start_late_ns,
-            reads: 0,
-            issued_bytes: 0,
-            requeued_bytes: 0,
-            readahead_issued_bytes: 0,
-            readahead_requeued_bytes: 0,
-            major_faults: 0,
-            faults: 0,
-            inserted_bytes: 0,
-            evicted_bytes: 0,
-            refaulted_bytes: 0,
-        }
-    }
 }
 
 fn add(counter: &mut u64, amount: u64) {
@@ -89,10 +64,13 @@ impl StepSeries {
 
     /// The same without the bytes of each piece.
     #[must_use]
-    pub const fn without_pieces(start: Nanos) -> Self {
+    pub fn without_pieces(start: Nanos) -> Self {
         Self {
             before: Vec::new(),
-            current: Step::new(start, 0),
+            current: Step {
+                start,
+                ..Step::default()
+            },
             latest: None,
             pieces: None,
         }
@@ -104,16 +82,14 @@ impl StepSeries {
         let seen_until = self.latest.map_or(start, |latest| latest.max(start));
         let late_ns = seen_until.since(time).unwrap_or(0);
         self.before.push(self.current);
-        self.current = Step::new(start, late_ns);
+        self.current = Step {
+            start,
+            start_late_ns: late_ns,
+            ..Step::default()
+        };
         if let Some(pieces) = &mut self.pieces {
             pieces.begin_step();
         }
-    }
-
-    /// Number of steps so far; the first is there from the start.
-    #[must_use]
-    pub const fn step_count(&self) -> usize {
-        self.before.len() + 1
     }
 
     /// Index of the step that a time lies in: of several that begin at it, the last.
@@ -157,7 +133,7 @@ impl StepSeries {
         ranges: &[FileRange],
         readahead: bool,
     ) {
-        add(&mut self.step(time).reads, 1);
+        add(&mut self.step(time).counts.reads, 1);
         self.reissue(time, table, ranges, readahead);
     }
 
@@ -196,24 +172,24 @@ impl StepSeries {
 
     /// A thread faulted on a page of the model.
     pub fn fault(&mut self, time: Nanos) {
-        add(&mut self.step(time).faults, 1);
+        add(&mut self.step(time).counts.faults, 1);
     }
 
     /// A fault that was counted turned out to be a major one: it brought the page in.
     pub fn major_fault(&mut self, time: Nanos) {
-        add(&mut self.step(time).major_faults, 1);
+        add(&mut self.step(time).counts.major_faults, 1);
     }
 
     /// Bytes of the model entered the page cache, `refaulted_bytes` of them after an eviction seen in this run.
     pub fn inserted(&mut self, time: Nanos, bytes: u64, refaulted_bytes: u64) {
-        let step = self.step(time);
-        add(&mut step.inserted_bytes, bytes);
-        add(&mut step.refaulted_bytes, refaulted_bytes);
+        let counts = &mut self.step(time).counts;
+        add(&mut counts.inserted_bytes, bytes);
+        add(&mut counts.refaulted_bytes, refaulted_bytes);
     }
 
     /// Bytes of the model left the page cache.
     pub fn evicted(&mut self, time: Nanos, bytes: u64) {
-        add(&mut self.step(time).evicted_bytes, bytes);
+        add(&mut self.step(time).counts.evicted_bytes, bytes);
     }
 
     /// The steps; the last one ends at `end`, or where it begins if that is later.
@@ -231,25 +207,61 @@ impl StepSeries {
                 start_ns: step.start,
                 end_ns: end.max(step.start),
                 start_late_ns: step.start_late_ns,
-                reads: step.reads,
-                bytes: step.issued_bytes.saturating_sub(step.requeued_bytes),
+                counts: EventCounts {
+                    read_bytes: step.issued_bytes.saturating_sub(step.requeued_bytes),
+                    readahead_bytes: step
+                        .readahead_issued_bytes
+                        .saturating_sub(step.readahead_requeued_bytes),
+                    ..step.counts
+                },
                 excess_requeued_bytes: step.requeued_bytes.saturating_sub(step.issued_bytes),
-                readahead_bytes: step
-                    .readahead_issued_bytes
-                    .saturating_sub(step.readahead_requeued_bytes),
-                major_faults: step.major_faults,
-                faults: step.faults,
-                inserted_bytes: step.inserted_bytes,
-                evicted_bytes: step.evicted_bytes,
-                refaulted_bytes: step.refaulted_bytes,
                 pieces: recorded.next().flatten(),
             })
             .collect()
     }
 }
 
+/// What happened to the model in a part of the run. Parts add up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EventCounts {
+    /// Reads first issued in it.
+    pub reads: u64,
+    /// Bytes of the model in them: issued − requeued. Bytes beyond a file's end are among them.
+    pub read_bytes: u64,
+    /// Those of `read_bytes` that reads flagged as read-ahead brought.
+    pub readahead_bytes: u64,
+    /// Page faults.
+    pub faults: u64,
+    /// Of them: those that brought the page in, and had to wait for a read.
+    pub major_faults: u64,
+    /// Bytes that entered the page cache.
+    pub inserted_bytes: u64,
+    /// Bytes that left it.
+    pub evicted_bytes: u64,
+    /// Bytes that entered it after an eviction seen in this run.
+    pub refaulted_bytes: u64,
+}
+
+impl EventCounts {
+    /// Another part of the run comes to it.
+    pub fn merge(&mut self, other: &Self) {
+        for (own, other) in [
+            (&mut self.reads, other.reads),
+            (&mut self.read_bytes, other.read_bytes),
+            (&mut self.readahead_bytes, other.readahead_bytes),
+            (&mut self.faults, other.faults),
+            (&mut self.major_faults, other.major_faults),
+            (&mut self.inserted_bytes, other.inserted_bytes),
+            (&mut self.evicted_bytes, other.evicted_bytes),
+            (&mut self.refaulted_bytes, other.refaulted_bytes),
+        ] {
+            add(own, other);
+        }
+    }
+}
+
 /// What happened in a step.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StepFigures {
     pub start_ns: Nanos,
     /// When the next one began, or the window ended.
@@ -257,24 +269,10 @@ pub struct StepFigures {
     /// The mark of this step arrived after an event this much later than it, or was this much earlier than the
     /// mark before it. Events of that time may be counted in an earlier step. 0: none is.
     pub start_late_ns: u64,
-    /// Reads first issued in it.
-    pub reads: u64,
-    /// Bytes of the model in them: issued − requeued. Bytes beyond a file's end are among them.
-    pub bytes: u64,
+    pub counts: EventCounts,
     /// Bytes that went back to the queue in this step beyond those issued in it: of reads that were issued
-    /// unseen, or in an earlier step. Σ `bytes` − Σ this = Σ issued − Σ requeued.
+    /// unseen, or in an earlier step. Σ `read_bytes` − Σ this = Σ issued − Σ requeued.
     pub excess_requeued_bytes: u64,
-    /// Those of `bytes` that reads flagged as read-ahead brought.
-    pub readahead_bytes: u64,
-    /// Faults that had to wait for a read.
-    pub major_faults: u64,
-    pub faults: u64,
-    /// Bytes that entered the page cache.
-    pub inserted_bytes: u64,
-    /// Bytes that left it.
-    pub evicted_bytes: u64,
-    /// Bytes that entered it after an eviction seen in this run.
-    pub refaulted_bytes: u64,
     /// Bytes read of each piece, ascending by piece, those of which nothing was read left out. `None` where
     /// that was not to be kept, or could not be kept for all reads of the step.
     pub pieces: Option<Vec<(u32, u64)>>,

@@ -9,8 +9,6 @@
 //! where outside is what lies in no piece (beyond the file's end: the last block), and excess is what went back
 //! of reads whose issue was not seen; without a loss it is 0.
 
-use serde::{Deserialize, Serialize};
-
 use crate::stats::{event::FileRange, formulas::reread_factor};
 
 use super::table::PieceTable;
@@ -156,8 +154,6 @@ impl PieceReads {
                 let tally = self.pieces.get(piece as usize).copied().unwrap_or_default();
                 let bytes = table.piece_bytes(piece).unwrap_or(0);
                 PieceReadFigures {
-                    piece,
-                    bytes,
                     read_bytes: tally.read_bytes(),
                     readahead_bytes: tally.readahead_bytes(),
                     requeued_bytes: tally.requeued_bytes,
@@ -186,10 +182,8 @@ impl PieceReads {
 }
 
 /// What was read of one piece.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct PieceReadFigures {
-    pub piece: u32,
-    pub bytes: u64,
     /// Bytes read: issued − requeued.
     pub read_bytes: u64,
     /// Those of `read_bytes` that reads flagged as read-ahead brought.
@@ -198,7 +192,7 @@ pub struct PieceReadFigures {
     pub requeued_bytes: u64,
     /// Reads that touch the piece. A read that touches two counts in both, so these do not sum to the reads.
     pub reads: u64,
-    /// `read_bytes` / `bytes`; `None` for a piece without bytes.
+    /// `read_bytes` / size of the piece; `None` for a piece without bytes.
     pub reread_factor: Option<f64>,
 }
 
@@ -227,8 +221,6 @@ mod tests {
         assert_eq!(
             figures[1],
             PieceReadFigures {
-                piece: 1,
-                bytes: 100,
                 read_bytes: 20,
                 readahead_bytes: 20,
                 requeued_bytes: 0,

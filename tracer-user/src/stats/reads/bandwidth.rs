@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::stats::{event::Nanos, formulas::per_second};
+use crate::stats::{
+    event::Nanos,
+    formulas::{per_second, seconds},
+};
 
 /// Length of the windows of the peak, in nanoseconds.
 pub const PEAK_WINDOW_NANOS: u64 = 100_000_000;
-
-/// Windows to a second.
-const WINDOWS_PER_SECOND: u64 = 1_000_000_000 / PEAK_WINDOW_NANOS;
 
 /// Bytes arrived, by windows of 100 ms: 36,000 of them in an hour. Two parts of a stream merge if they have
 /// the same start.
@@ -92,25 +92,6 @@ impl ArrivedBytes {
             .collect()
     }
 
-    /// The seconds in which something arrived, ascending.
-    #[must_use]
-    pub fn seconds(&self) -> Vec<SeriesPoint> {
-        let mut seconds: Vec<SeriesPoint> = Vec::new();
-        for window in self.windows() {
-            let index = window.index / WINDOWS_PER_SECOND;
-            match seconds.last_mut() {
-                Some(last) if last.index == index => {
-                    last.bytes = last.bytes.saturating_add(window.bytes)
-                }
-                _ => seconds.push(SeriesPoint {
-                    index,
-                    bytes: window.bytes,
-                }),
-            }
-        }
-        seconds
-    }
-
     /// Averages and peak of a window from the start to `end`, in which the driver was busy for `busy_nanos`.
     #[must_use]
     pub fn figures(&self, end: Nanos, busy_nanos: u64) -> BandwidthFigures {
@@ -129,15 +110,15 @@ impl ArrivedBytes {
             } else {
                 None
             },
-            busy_s: Some(busy_nanos as f64 / 1e9),
+            busy_s: Some(seconds(busy_nanos)),
         }
     }
 }
 
-/// Bytes in one window or second.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Bytes in one window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SeriesPoint {
-    /// Number of the window or second, from the start; the missing ones are 0.
+    /// Number of the window, from the start; the missing ones are 0.
     pub index: u64,
     /// Bytes that arrived in it.
     pub bytes: u64,
@@ -230,19 +211,6 @@ mod tests {
         assert_eq!(figures.peak_bytes_per_s, Some(2000.0));
         assert_eq!(figures.busy_s, Some(0.5));
         assert_eq!(figures.without_busy_time().busy_bytes_per_s, None);
-        assert_eq!(
-            arrived.seconds(),
-            [
-                SeriesPoint {
-                    index: 0,
-                    bytes: 350
-                },
-                SeriesPoint {
-                    index: 1,
-                    bytes: 50
-                }
-            ]
-        );
     }
 
     #[test]
@@ -311,7 +279,6 @@ mod tests {
             let arrived = arrived(&events);
             let sum = |points: Vec<SeriesPoint>| points.iter().map(|point| point.bytes).sum::<u64>();
             prop_assert_eq!(sum(arrived.windows()), arrived.bytes());
-            prop_assert_eq!(sum(arrived.seconds()), arrived.bytes());
         }
 
         #[test]

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::stats::formulas::mean;
+
 /// Reads by queue depth at their first issue, themselves included: reading one block after another has
 /// depth 1. Mergeable.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,7 +36,7 @@ impl QueueDepths {
             .map(|(depth, reads)| u128::from(*depth) * u128::from(*reads))
             .sum();
         QueueDepthFigures {
-            mean: (reads != 0).then(|| sum as f64 / reads as f64),
+            mean: mean(sum, reads),
             max: self.reads.keys().next_back().copied(),
             reads: self
                 .reads

@@ -28,8 +28,6 @@ use std::{
     collections::{BinaryHeap, HashMap},
 };
 
-use serde::{Deserialize, Serialize};
-
 use crate::stats::event::Nanos;
 
 /// Waits kept at most: 96 MiB of them. With more, time is swept ahead of the horizon.
@@ -110,12 +108,14 @@ impl Sums {
         SpanStall {
             start_ns,
             end_ns,
-            stall_ns: union_known.then_some(self.stall_ns),
+            waits: WaitFigures {
+                stall_ns: union_known.then_some(self.stall_ns),
+                thread_sum_ns: known(model_folio),
+                other_io_thread_ns: known(other_io),
+                reclaim_thread_ns: known(reclaim),
+                lock_thread_ns: known(lock),
+            },
             largest_concurrency: union_known.then_some(self.largest_concurrency),
-            thread_sum_ns: known(model_folio),
-            other_io_thread_ns: known(other_io),
-            reclaim_thread_ns: known(reclaim),
-            lock_thread_ns: known(lock),
         }
     }
 }
@@ -367,30 +367,64 @@ impl StallTimeline {
     }
 }
 
-/// Waits in one span of time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SpanStall {
-    /// Where the span begins.
-    pub start_ns: Nanos,
-    pub end_ns: Nanos,
-    /// Time during which at least one thread waited for a folio of the model. `None` where a wait in the span
-    /// became known too late.
+/// Waits in a part of a run, in nanoseconds. Parts add up. `None` where something became known too late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WaitFigures {
+    /// Time during which at least one thread waited for a folio of the model. `None` where a wait became known too
+    /// late.
     pub stall_ns: Option<u64>,
-    /// Most threads that waited for a folio of the model at one moment; `None` as for `stall_ns`.
-    pub largest_concurrency: Option<u64>,
-    /// Σ over threads of waits for a folio of the model. This and the following are `None` where the span's
-    /// boundary became known too late.
+    /// Σ over threads of waits for a folio of the model. This and the following are `None` where a boundary became
+    /// known too late.
     pub thread_sum_ns: Option<u64>,
     /// Σ over threads of waits for other input or output.
     pub other_io_thread_ns: Option<u64>,
     /// Σ over threads of waits for memory to be reclaimed.
     pub reclaim_thread_ns: Option<u64>,
-    /// Σ over threads of waits for locks.
+    /// Σ over threads of waits for locks, in page faults on the model.
     pub lock_thread_ns: Option<u64>,
 }
 
+/// No wait.
+impl Default for WaitFigures {
+    fn default() -> Self {
+        Self {
+            stall_ns: Some(0),
+            thread_sum_ns: Some(0),
+            other_io_thread_ns: Some(0),
+            reclaim_thread_ns: Some(0),
+            lock_thread_ns: Some(0),
+        }
+    }
+}
+
+impl WaitFigures {
+    /// Another part of the run comes to it.
+    pub fn merge(&mut self, other: &Self) {
+        for (own, other) in [
+            (&mut self.stall_ns, other.stall_ns),
+            (&mut self.thread_sum_ns, other.thread_sum_ns),
+            (&mut self.other_io_thread_ns, other.other_io_thread_ns),
+            (&mut self.reclaim_thread_ns, other.reclaim_thread_ns),
+            (&mut self.lock_thread_ns, other.lock_thread_ns),
+        ] {
+            *own = own.zip(other).map(|(own, other)| own.saturating_add(other));
+        }
+    }
+}
+
+/// Waits in one span of time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SpanStall {
+    /// Where the span begins.
+    pub start_ns: Nanos,
+    pub end_ns: Nanos,
+    pub waits: WaitFigures,
+    /// Most threads that waited for a folio of the model at one moment; `None` as for the stall.
+    pub largest_concurrency: Option<u64>,
+}
+
 /// Waits in the window.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StallFigures {
     /// One for each boundary, and one before the first.
     pub spans: Vec<SpanStall>,

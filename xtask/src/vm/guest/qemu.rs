@@ -1,7 +1,7 @@
 //! QEMU as a process: run to its end, or to a limit, and never left behind.
 
 use std::{
-    io::{self, Write as _},
+    io::{self, BufRead as _, Write as _},
     os::unix::process::CommandExt as _,
     process::{Child, Command, Stdio},
     sync::{
@@ -122,15 +122,18 @@ impl Drop for Running {
     }
 }
 
-fn pass_on(mut output: impl io::Read) {
-    let mut buffer = [0; 4096];
-    let mut stdout = io::stdout();
-    while let Ok(length) = output.read(&mut buffer) {
-        let Some(bytes) = buffer.get(..length).filter(|bytes| !bytes.is_empty()) else {
-            return;
-        };
+/// Line by line, since another machine may print as well.
+fn pass_on(output: impl io::Read) {
+    let mut output = io::BufReader::new(output);
+    let mut line = Vec::new();
+    while output
+        .read_until(b'\n', &mut line)
+        .is_ok_and(|length| length > 0)
+    {
+        let mut stdout = io::stdout().lock();
         // Where our output is gone, the job goes on.
-        let _gone = stdout.write_all(bytes).and_then(|()| stdout.flush());
+        let _gone = stdout.write_all(&line).and_then(|()| stdout.flush());
+        line.clear();
     }
 }
 

@@ -79,8 +79,8 @@ fn each_argument_that_a_program_reads_is_checked() {
         let words: Vec<&str> = text.split_whitespace().collect();
         for position in 2..words.len() {
             let read = match words[1] {
-                // The queue, the preemption and the state are not read.
-                "sched_switch" => (3..=4).contains(&position),
+                // The queue and the state are not read.
+                "sched_switch" => (2..=4).contains(&position),
                 "block_bio_remap" => position == 2,
                 "mm_vmscan_direct_reclaim_end" => false,
                 _ => words[position] != "*request_queue",

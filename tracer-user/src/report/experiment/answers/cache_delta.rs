@@ -7,7 +7,7 @@ use crate::{
     report::experiment::{
         cells::pressure,
         groups::{Group, MemoryClass, Traced},
-        tables::memory::{buffers, delta_share},
+        tables::memory::{buffers, delta_share, of_model},
     },
     stats::experiment::bootstrap::median,
 };
@@ -19,9 +19,7 @@ const CLOSE: f64 = 0.05;
 
 /// What would stay cached if all repacked weights, and only they, left the page cache: 1 − repacked / size.
 fn without_repacked(run: &Traced<'_>) -> Option<f64> {
-    let size = run.model.model.size_bytes;
-    let repacked = buffers(run, &["repack"])?;
-    (size > 0).then(|| 1.0 - repacked / size as f64)
+    Some(1.0 - of_model(run, buffers(run, &["repack"]))?)
 }
 
 pub(super) fn answer(groups: &[Group<'_>]) -> Answer {

@@ -37,7 +37,7 @@ pub(super) fn answer(experiment: &ExperimentRecord, groups: &[Group<'_>]) -> Ans
             group.label(),
             group.show(Unit::Count, |run| Some(run.tokens()? as f64)),
             group.count(),
-            group.show(Unit::Share, |run| run.model.reads.as_ref()?.coverage),
+            group.show(Unit::Share, |run| run.model.reads.as_ref()?.amount.coverage),
         ];
         row.extend(PHASES.map(|name| group.show(Unit::Share, |run| run.phase(name)?.coverage)));
         row.push(group.show(Unit::Bytes, |run| {
@@ -100,9 +100,12 @@ fn claims(groups: &[Group<'_>]) -> (Vec<String>, Vec<String>) {
             covered.runs += 1;
             covered.tokens.extend(run.tokens());
             covered.load.push(load);
-            covered
-                .whole
-                .extend(run.model.reads.as_ref().and_then(|reads| reads.coverage));
+            covered.whole.extend(
+                run.model
+                    .reads
+                    .as_ref()
+                    .and_then(|reads| reads.amount.coverage),
+            );
             let generation = run.phase("generation").and_then(|phase| phase.coverage);
             covered.generation.extend(generation);
             covered.warm_starts +=

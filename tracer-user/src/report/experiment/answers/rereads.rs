@@ -8,6 +8,7 @@ use crate::{
         groups::{Group, Traced},
         tables::memory::resident_bytes,
     },
+    stats::formulas::quotient,
 };
 
 use super::{missing::Missing, question::Answer};
@@ -65,8 +66,9 @@ fn experts(group: &Group<'_>) -> Vec<f64> {
             });
         }
     }
-    let sums = experts.values().filter(|sum| sum.bytes > 0.0);
-    sums.map(|sum| sum.read_bytes / sum.bytes).collect()
+    let sums = experts.values();
+    sums.filter_map(|sum| quotient(sum.read_bytes, sum.bytes))
+        .collect()
 }
 
 pub(super) fn answer(groups: &[Group<'_>]) -> Answer {
@@ -135,22 +137,18 @@ impl Kinds {
     fn rows(&self, group: &Group<'_>) -> Vec<Vec<String>> {
         let (all, runs) = (self.all, self.runs);
         let rows = self.sums.iter().map(|(kind, sum)| {
-            let read_for_size = if sum.bytes > 0.0 {
-                sum.read_bytes / sum.bytes
-            } else {
-                0.0
-            };
+            let read_for_size = quotient(sum.read_bytes, sum.bytes).unwrap_or(0.0);
             vec![
                 group.class.name().to_owned(),
                 group.label(),
                 runs.to_string(),
                 kind.replace('_', " "),
                 Unit::Bytes.show(sum.bytes / runs),
-                Unit::Share.show(sum.bytes / all.bytes),
+                Unit::Share.show_observed(quotient(sum.bytes, all.bytes)),
                 Unit::Bytes.show(sum.read_bytes / runs),
                 Unit::Factor.show(read_for_size),
                 Unit::Bytes.show(sum.again_bytes / runs),
-                Unit::Share.show(sum.again_bytes / all.again_bytes),
+                Unit::Share.show_observed(quotient(sum.again_bytes, all.again_bytes)),
             ]
         });
         rows.collect()
@@ -165,8 +163,8 @@ impl Kinds {
                 format!(
                     "{} {} ({} of the model)",
                     kind.replace('_', " "),
-                    Unit::Share.show(sum.again_bytes / self.all.again_bytes),
-                    Unit::Share.show(sum.bytes / self.all.bytes)
+                    Unit::Share.show_observed(quotient(sum.again_bytes, self.all.again_bytes)),
+                    Unit::Share.show_observed(quotient(sum.bytes, self.all.bytes))
                 )
             })
             .collect();

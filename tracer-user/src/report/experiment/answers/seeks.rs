@@ -7,7 +7,7 @@ use crate::{
         tables::memory::resident_bytes,
     },
     schema::PhaseRecord,
-    stats::experiment::bootstrap::median,
+    stats::{experiment::bootstrap::median, formulas::ratio},
 };
 
 use super::{missing::Missing, question::Answer};
@@ -30,8 +30,7 @@ fn slow_latency(phase: &PhaseRecord) -> Option<f64> {
 }
 
 fn mean_bytes(phase: &PhaseRecord) -> Option<f64> {
-    let reads = phase.reads.filter(|reads| *reads > 0)?;
-    Some(phase.read_bytes? as f64 / reads as f64)
+    ratio(phase.read_bytes?, phase.reads?)
 }
 
 pub(super) fn answer(groups: &[Group<'_>]) -> Answer {

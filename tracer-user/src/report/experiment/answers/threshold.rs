@@ -9,7 +9,10 @@ use crate::{
         thresholds::{ModelThreshold, PressureKind, thresholds},
     },
     schema::ExperimentRecord,
-    stats::experiment::threshold::{FEWEST_RUNS, FEWEST_STEPS},
+    stats::{
+        experiment::threshold::{FEWEST_RUNS, FEWEST_STEPS},
+        formulas::ratio,
+    },
 };
 
 use super::{missing::Missing, question::Answer};
@@ -101,12 +104,12 @@ fn scaling(
         .iter()
         .filter_map(|threshold| {
             let onset = threshold.verdict.onset.as_ref().ok()?;
-            let base = base(threshold).filter(|base| *base > 0)? as f64;
+            let base = base(threshold)?;
             Some((
                 threshold.label(),
                 threshold.model.as_str(),
-                onset.unclean_bytes as f64 / base,
-                onset.size_bytes as f64 / base,
+                ratio(onset.unclean_bytes, base)?,
+                ratio(onset.size_bytes, base)?,
             ))
         })
         .collect();

@@ -207,8 +207,9 @@ fn fifty_runs() -> ExperimentRecord {
             model.tokens = Some(steps(&[per_cent; 99]));
             model.phases = Some(vec![phase("load", 4 * GIB), phase("generation", again)]);
             if let Some(reads) = &mut model.reads {
-                reads.total_bytes += again;
-                reads.amplification = Some(reads.total_bytes as f64 / reads.unique_bytes as f64);
+                reads.amount.total_bytes += again;
+                reads.amount.amplification =
+                    Some(reads.amount.total_bytes as f64 / reads.amount.unique_bytes as f64);
             }
         });
         with_record(run, |record| {

@@ -4,7 +4,7 @@ use crate::{
     figures::{InRun, Unit, pages, process},
     report::document::{Column, Document, Table},
     schema::{ExperimentRecord, PeakMemoryRecord},
-    stats::experiment::bootstrap::median,
+    stats::{experiment::bootstrap::median, formulas::quotient},
     units::{bytes, share, unobserved},
 };
 
@@ -12,9 +12,8 @@ use super::spread;
 use crate::report::experiment::groups::{Group, Traced};
 
 /// A part of the model's size.
-fn of_model(run: &Traced<'_>, part: Option<f64>) -> Option<f64> {
-    let size = run.model.model.size_bytes;
-    part.filter(|_| size > 0).map(|part| part / size as f64)
+pub(in crate::report::experiment) fn of_model(run: &Traced<'_>, part: Option<f64>) -> Option<f64> {
+    quotient(part?, run.model.model.size_bytes as f64)
 }
 
 /// Cache delta / size of the model.

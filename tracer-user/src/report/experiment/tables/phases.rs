@@ -73,7 +73,9 @@ fn whole_run(group: &Group<'_>, seed: u64) -> Vec<String> {
         "whole run".to_owned(),
         shown(&reads::COUNT),
         shown(&reads::TOTAL_BYTES),
-        unique_sectors(group, |run| Some(run.model.reads.as_ref()?.unique_bytes)),
+        unique_sectors(group, |run| {
+            Some(run.model.reads.as_ref()?.amount.unique_bytes)
+        }),
         shown(&reads::COVERAGE),
         shown(&reads::AMPLIFICATION),
     ];
@@ -144,7 +146,7 @@ mod tests {
                 sample::{experiment, finished, with_model},
             },
         },
-        schema::{GapFigure, ModelFileRecord, ModelIdentity, PlannedPressure},
+        schema::{ByGapClass, GapFigure, ModelFileRecord, ModelIdentity, PlannedPressure},
     };
 
     use super::{phases, whole_sectors};
@@ -183,11 +185,13 @@ mod tests {
                 ..Default::default()
             };
             if let Some(gaps) = &mut model.gaps {
-                gaps.sequential = class(0.302);
-                gaps.small = class(0.013);
-                gaps.medium = class(0.009);
-                gaps.large = class(0.006);
-                gaps.backward = class(0.67);
+                gaps.classes = ByGapClass {
+                    sequential: class(0.302),
+                    small: class(0.013),
+                    medium: class(0.009),
+                    large: class(0.006),
+                    backward: class(0.67),
+                };
             }
         });
         let made = experiment(vec![run]);

@@ -147,7 +147,7 @@ mod tests {
         let read = |bytes: u64| {
             with_model(finished("a.gguf", PlannedPressure::None), |model| {
                 if let Some(reads) = &mut model.reads {
-                    reads.total_bytes = bytes;
+                    reads.amount.total_bytes = bytes;
                 }
             })
         };

@@ -1,8 +1,8 @@
 use crate::{
     report::document::terminal,
     schema::{
-        CacheRecord, Check, ModelRecord, PageCacheRecord, PhaseRecord, ReadsRecord, RunRecord,
-        TokenRecord,
+        CacheRecord, Check, DeviceRecord, ModelRecord, PageCacheFigures, PhaseRecord, ReadFigures,
+        ReadsRecord, RunRecord, TokenRecord,
     },
 };
 
@@ -12,11 +12,14 @@ const MIB: u64 = 1 << 20;
 
 fn read(total: u64, unique: u64) -> ReadsRecord {
     ReadsRecord {
-        count: 10,
-        total_bytes: total,
-        unique_bytes: unique,
-        coverage: Some(1.0),
-        amplification: (unique > 0).then(|| total as f64 / unique as f64),
+        amount: ReadFigures {
+            count: 10,
+            total_bytes: total,
+            unique_bytes: unique,
+            coverage: Some(1.0),
+            amplification: (unique > 0).then(|| total as f64 / unique as f64),
+            reread_factor: None,
+        },
         writes: Some(0),
         ..ReadsRecord::default()
     }
@@ -58,7 +61,7 @@ fn what_was_read_once_was_not_read_again() {
 #[test]
 fn a_part_is_not_called_the_whole() {
     let mut part = read(200 * MIB, 100 * MIB);
-    part.coverage = Some(0.5);
+    part.amount.coverage = Some(0.5);
     let words = happened(model(Some(part)));
     assert!(
         words.starts_with("50.0 % of m.gguf was read from the disk 2.0 times over"),
@@ -87,9 +90,9 @@ fn eviction_is_named_as_the_cause_only_where_it_was_seen() {
         words.contains("m.gguf was read from the disk 9.0 times over, 900.00 MiB for 100.00 MiB."),
         "{words}"
     );
-    again.page_cache = Some(PageCacheRecord {
+    again.page_cache = Some(PageCacheFigures {
         refaulted_bytes: 790 * MIB,
-        ..PageCacheRecord::default()
+        ..PageCacheFigures::default()
     });
     let words = happened(again);
     assert!(
@@ -158,11 +161,27 @@ fn what_was_not_observed_is_said_and_no_zero() {
 fn a_lost_completion_does_not_make_exact_figures_inexact() {
     let mut record = run(model(Some(read(10, 10))));
     record.loss.unseen_completions = 3;
+    record.devices = vec![DeviceRecord {
+        reads: 1000,
+        ..DeviceRecord::default()
+    }];
     let text = trust(&record);
-    assert!(text.contains("1 self-checks, all hold"), "{text}");
-    assert!(text.contains("INCOMPLETE"), "{text}");
-    assert!(text.contains("Reads, bytes and unique bytes are exact all the same; latency and bandwidth miss these reads"), "{text}");
-    assert!(!text.contains("DO NOT HOLD"), "{text}");
+    assert!(
+        text.contains("1 self-checks, all hold. All figures are exact but latency, bandwidth and queue depth: they leave out 3 of 1,000 reads (0.3 %), whose end"),
+        "{text}"
+    );
+    assert!(
+        !text.contains("INCOMPLETE") && !text.contains("DO NOT HOLD"),
+        "{text}"
+    );
+    // Beside another loss not all else is exact.
+    record.loss.late_issues = 1;
+    let text = trust(&record);
+    assert!(
+        !text.contains("All figures are exact")
+            && text.contains("INCOMPLETE: latency, bandwidth and queue depth: they leave out 3 of"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use tracer_common::gap::GapClass;
 
-use super::{Accounting, AccountingAudit, AccountingFigures, Action, ReadRecord};
+use super::{AccountingAudit, AccountingFigures, Action, ONCE, ReadRecord};
 
 fn record(action: Action, start_sector: u64, sectors: u64) -> ReadRecord {
     ReadRecord {
@@ -24,7 +24,7 @@ fn audited(records: &[ReadRecord]) -> Vec<AccountingFigures> {
 fn named<'a>(figures: &'a [AccountingFigures], name: &str) -> &'a AccountingFigures {
     figures
         .iter()
-        .find(|figures| figures.accounting.name() == name)
+        .find(|figures| figures.name == name)
         .expect("an accounting of this name")
 }
 
@@ -130,6 +130,16 @@ fn an_empty_trace_has_no_figures_rather_than_zeros() {
     }
 }
 
+#[test]
+fn in_json_an_action_is_its_letter() {
+    for action in Action::ALL {
+        let json = serde_json::to_string(&action).unwrap();
+        assert_eq!(json, format!("\"{}\"", action.letter()));
+        assert_eq!(serde_json::from_str::<Action>(&json).unwrap(), action);
+    }
+    assert!(serde_json::from_str::<Action>("\"X\"").is_err());
+}
+
 fn any_record() -> impl Strategy<Value = ReadRecord> {
     (0usize..7, 0u64..5000, 1u64..60)
         .prop_map(|(action, start, sectors)| record(Action::ALL[action], start, sectors))
@@ -139,11 +149,12 @@ proptest! {
     #[test]
     fn every_accounting_is_what_a_script_finds(records in prop::collection::vec(any_record(), 0..40)) {
         for figures in audited(&records) {
-            let Accounting::Records(actions) = &figures.accounting else { continue };
-            let classes = figures.gaps.classes().map(|(_, class)| class.count);
+            // Of these a part of the issues counts.
+            if figures.name == ONCE || figures.name.starts_with("D, ") { continue }
+            let classes = figures.gaps.map(|class| class.count).in_slots();
             prop_assert_eq!(
                 (figures.records, figures.total_bytes, figures.unique_bytes, classes),
-                script(&records, actions)
+                script(&records, &figures.actions)
             );
         }
     }

@@ -1,6 +1,6 @@
 //! The unstable band: what the steps do at the sizes between collapse and onset.
 
-use crate::stats::experiment::bootstrap::median;
+use crate::stats::{experiment::bootstrap::median, formulas::ratio};
 
 use super::{
     run::{CLEAN_SHARE, COLLAPSED_SHARE},
@@ -89,7 +89,7 @@ pub(super) fn band(
             }
         }
     }
-    band.high_share = (band.steps > 0).then(|| high_steps as f64 / band.steps as f64);
+    band.high_share = ratio(high_steps as u64, band.steps as u64);
     band
 }
 

@@ -21,7 +21,7 @@ mod size;
 mod verdict;
 
 pub use band::{Band, Dwells};
-pub use plan::{GridError, NextRuns, descending_grid, next_runs, randomised_blocks};
+pub use plan::{NextRuns, next_runs};
 pub use prediction::Prediction;
 pub use run::{
     CLEAN_SHARE, COLLAPSED_SHARE, FEWEST_STEPS, RunFigures, StepBytes, ThresholdRun, Unjudged,

@@ -2,64 +2,13 @@
 
 use std::num::NonZeroU64;
 
-use thiserror::Error;
-
-use crate::stats::random_numbers::SplitMix64;
-
 use super::{
     size::{FEWEST_RUNS, SizeFigures, Standing, UndecidedSize},
     verdict::{CollapseError, OnsetError, Verdict},
 };
 
-/// Most sizes of a grid: beyond it a step was mistyped.
+/// Most sizes that are added between two: beyond it a resolution was mistyped.
 const MOST_SIZES: u64 = 10_000;
-
-/// Why there is no grid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum GridError {
-    /// The wrong way round, or nothing.
-    #[error("a grid goes from a larger size down to a smaller one, not from {0} to {1} bytes")]
-    WrongWay(u64, u64),
-    #[error("a grid of {0} sizes is too fine: at most {MOST_SIZES}")]
-    TooFine(u64),
-}
-
-/// Sizes from `largest_bytes` down in steps of `step_bytes`; the smallest is the last one, and nearer to the one before
-/// it where the steps do not divide the way.
-pub fn descending_grid(
-    largest_bytes: u64,
-    smallest_bytes: u64,
-    step_bytes: NonZeroU64,
-) -> Result<Vec<u64>, GridError> {
-    let way = largest_bytes
-        .checked_sub(smallest_bytes)
-        .ok_or(GridError::WrongWay(largest_bytes, smallest_bytes))?;
-    let steps = way.div_ceil(step_bytes.get());
-    if steps >= MOST_SIZES {
-        return Err(GridError::TooFine(steps.saturating_add(1)));
-    }
-    Ok((0..steps)
-        .map(|step| largest_bytes - step * step_bytes.get())
-        .chain([smallest_bytes])
-        .collect())
-}
-
-/// Randomised complete blocks: each block holds every cell once, in a random order of its own (Fisher and Yates'
-/// shuffle), so that what changes in the course of an experiment meets all cells alike.
-#[must_use]
-pub fn randomised_blocks<T: Clone>(cells: &[T], blocks: usize, seed: u64) -> Vec<Vec<T>> {
-    (0..blocks as u64)
-        .map(|block| {
-            let mut random = SplitMix64::new(seed, block);
-            let mut order = cells.to_vec();
-            for last in (1..order.len()).rev() {
-                let at = random.below(last as u64 + 1);
-                order.swap(last, usize::try_from(at).unwrap_or(last));
-            }
-            order
-        })
-        .collect()
-}
 
 /// What is still to be run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

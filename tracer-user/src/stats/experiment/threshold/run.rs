@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::stats::formulas::{need_factor, quotient};
+
 /// A step is clean if it read at most this share of its need.
 pub const CLEAN_SHARE: f64 = 0.01;
 /// A step reads, and a run has collapsed, from this share of the need on.
@@ -90,22 +92,22 @@ pub(super) fn judge(run: &ThresholdRun) -> Result<RunFigures, Unjudged> {
         0 => {}
         steps => return Err(Unjudged::NoNeed(steps)),
     }
+    // Both are known of each of these steps, and no need is 0.
     let (mut read, mut need) = (0.0, 0.0);
     let step_shares: Vec<f64> = counted
         .iter()
-        .map(|step| {
-            let of_step = step.read_bytes.unwrap_or(0) as f64;
-            let needed = step.need_bytes.unwrap_or(0) as f64;
-            read += of_step;
-            need += needed;
-            of_step / needed
+        .filter_map(|step| {
+            let (of_step, needed) = (step.read_bytes?, step.need_bytes?);
+            read += of_step as f64;
+            need += needed as f64;
+            need_factor(of_step, needed)
         })
         .collect();
     let largest_step_share = step_shares.iter().copied().fold(0.0, f64::max);
     Ok(RunFigures {
         run: run.run,
         block: run.block,
-        read_share: read / need,
+        read_share: quotient(read, need).unwrap_or(0.0),
         largest_step_share,
         clean: largest_step_share <= CLEAN_SHARE,
         collapsed: read >= COLLAPSED_SHARE * need,

@@ -76,3 +76,19 @@ impl SimulatedEngine {
             .collect()
     }
 }
+
+/// Randomised complete blocks: each block holds every cell once, in a random order of its own (Fisher and Yates'
+/// shuffle), so that what changes in the course of an experiment meets all cells alike.
+pub fn randomised_blocks<T: Clone>(cells: &[T], blocks: usize, seed: u64) -> Vec<Vec<T>> {
+    (0..blocks as u64)
+        .map(|block| {
+            let mut random = SplitMix64::new(seed, block);
+            let mut order = cells.to_vec();
+            for last in (1..order.len()).rev() {
+                let at = random.below(last as u64 + 1);
+                order.swap(last, usize::try_from(at).unwrap_or(last));
+            }
+            order
+        })
+        .collect()
+}

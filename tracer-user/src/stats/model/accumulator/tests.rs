@@ -95,8 +95,12 @@ fn figures_survive_json() {
     // Fractions may lose their last bit on the way.
     assert_eq!((read.requests, read.gaps), (figures.requests, figures.gaps));
     assert_eq!(
-        (&read.laws, &read.devices),
-        (&figures.laws, &figures.devices)
+        (&read.laws, &read.laws_of_completions, &read.devices),
+        (
+            &figures.laws,
+            &figures.laws_of_completions,
+            &figures.devices
+        )
     );
     let value: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(value["gaps"]["sequential"]["share"], 1.0);
@@ -123,7 +127,7 @@ proptest! {
         prop_assert_eq!(figures.requests.in_flight_reads, truth.in_flight_reads);
         prop_assert_eq!(figures.latency_us.count, truth.ended_reads);
         prop_assert_eq!(
-            figures.gaps.classes().map(|(_, figure)| figure.count),
+            figures.gaps.map(|figure| figure.count).in_slots(),
             truth.gaps,
         );
         let overlap = figures.backward_overlap;

@@ -39,11 +39,11 @@ fn a_page_of_two_pieces_counts_in_both_by_bytes_and_the_last_one_ends_with_the_f
         (pieces[0].evicted_bytes, pieces[1].evicted_bytes),
         (4000, 904)
     );
-    assert_eq!(pieces[1].times_inserted, Some(1.0));
     let figures = history.figures();
+    assert_eq!(figures.cache.times_inserted, Some(1.0));
     assert_eq!((figures.file_pages, figures.inserted_pages), (3, 3));
     assert_eq!(
-        (figures.inserted_bytes, figures.pages_beyond_end),
+        (figures.cache.inserted_bytes, figures.pages_beyond_end),
         (9000, 1)
     );
     assert_eq!(figures.evictions.kswapd, 2);
@@ -98,7 +98,7 @@ fn residency_is_start_plus_inserts_minus_evictions() {
     history.evict(0, 1, 2, EvictionAgent::Kswapd);
     history.insert(1, 0, 1, TIME);
     assert_eq!(history.resident_bytes(), Some(vec![4096, 4096]));
-    assert_eq!(history.figures().first_full_pass_ns, Some(TIME));
+    assert_eq!(history.first_full_pass(), Some(TIME));
     history.insert(1, 0, 1, TIME);
     let figures = history.figures();
     assert_eq!(figures.contradictions.inserted_while_resident_pages, 1);
@@ -108,7 +108,7 @@ fn residency_is_start_plus_inserts_minus_evictions() {
 #[test]
 fn the_first_full_pass_ends_with_the_last_page_that_had_never_been_there() {
     let mut history = history(&[2 * 4096, 4096]);
-    let pass = |history: &PageHistory| history.figures().first_full_pass_ns;
+    let pass = |history: &PageHistory| history.first_full_pass();
     history.insert(0, 0, 2, Nanos(1));
     history.evict(0, 1, 1, EvictionAgent::Kswapd);
     history.insert(0, 1, 1, Nanos(2));
@@ -148,10 +148,7 @@ fn without_events_of_use_nothing_is_said_about_it() {
     history.insert(0, 0, 1, TIME);
     history.evict(0, 0, 1, EvictionAgent::Kswapd);
     assert_eq!(history.figures().unused_evicted, None);
-    assert_eq!(
-        history.piece_figures()[0].unused_evicted_at_most_bytes,
-        None
-    );
+    assert_eq!(history.piece_figures()[0].unused_at_most_bytes, None);
 }
 
 #[test]
@@ -449,17 +446,17 @@ proptest! {
         let given = fed(&mut history, &events);
         let (figures, pieces) = (history.figures(), history.piece_figures());
         let sum = |of: fn(&PiecePageFigures) -> u64| pieces.iter().map(of).sum::<u64>();
-        prop_assert_eq!(sum(|piece| piece.inserted_bytes), figures.inserted_bytes);
-        prop_assert_eq!(sum(|piece| piece.evicted_bytes), figures.evicted_bytes);
-        prop_assert_eq!(sum(|piece| piece.refaulted_bytes), figures.refaulted_bytes);
+        prop_assert_eq!(sum(|piece| piece.inserted_bytes), figures.cache.inserted_bytes);
+        prop_assert_eq!(sum(|piece| piece.evicted_bytes), figures.cache.evicted_bytes);
+        prop_assert_eq!(sum(|piece| piece.refaulted_bytes), figures.cache.refaulted_bytes);
         prop_assert_eq!(
             given,
-            (figures.inserted_bytes, figures.refaulted_bytes, figures.evicted_bytes)
+            (figures.cache.inserted_bytes, figures.cache.refaulted_bytes, figures.cache.evicted_bytes)
         );
-        prop_assert!(figures.inserted_bytes <= figures.inserted_pages * PAGE_BYTES);
+        prop_assert!(figures.cache.inserted_bytes <= figures.inserted_pages * PAGE_BYTES);
         for piece in &pieces {
-            prop_assert!(piece.unused_evicted_at_least_bytes <= piece.unused_evicted_at_most_bytes);
-            prop_assert!(piece.unused_evicted_at_most_bytes <= Some(piece.evicted_bytes));
+            prop_assert!(piece.unused_at_least_bytes <= piece.unused_at_most_bytes);
+            prop_assert!(piece.unused_at_most_bytes <= Some(piece.evicted_bytes));
             prop_assert!(piece.refaulted_bytes <= piece.evicted_bytes);
         }
     }

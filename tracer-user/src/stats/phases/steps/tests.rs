@@ -35,7 +35,14 @@ fn a_late_event_goes_to_the_step_of_its_time() {
     let steps = steps.finish(Nanos(400));
     let times: Vec<_> = steps
         .iter()
-        .map(|step| (step.start_ns.0, step.end_ns.0, step.reads, step.bytes))
+        .map(|step| {
+            (
+                step.start_ns.0,
+                step.end_ns.0,
+                step.counts.reads,
+                step.counts.read_bytes,
+            )
+        })
         .collect();
     assert_eq!(
         times,
@@ -47,23 +54,26 @@ fn a_late_event_goes_to_the_step_of_its_time() {
             start_ns: Nanos(200),
             end_ns: Nanos(300),
             start_late_ns: 0,
-            reads: 2,
-            bytes: 40,
+            counts: EventCounts {
+                reads: 2,
+                read_bytes: 40,
+                readahead_bytes: 20,
+                major_faults: 1,
+                faults: 2,
+                ..EventCounts::default()
+            },
             excess_requeued_bytes: 0,
-            readahead_bytes: 20,
-            major_faults: 1,
-            faults: 2,
-            inserted_bytes: 0,
-            evicted_bytes: 0,
-            refaulted_bytes: 0,
             pieces: Some(vec![(0, 20)]),
         }
     );
     assert_eq!(
-        (steps[0].inserted_bytes, steps[0].refaulted_bytes),
+        (
+            steps[0].counts.inserted_bytes,
+            steps[0].counts.refaulted_bytes
+        ),
         (30, 10)
     );
-    assert_eq!(steps[2].evicted_bytes, 40);
+    assert_eq!(steps[2].counts.evicted_bytes, 40);
 }
 
 #[test]
@@ -78,11 +88,18 @@ fn a_requeued_read_stays_in_the_step_of_its_first_issue() {
     steps.requeue(Nanos(11), &table, &read, false);
     let steps = steps.finish(Nanos(20));
     assert_eq!(
-        (steps[0].reads, steps[0].bytes, steps[0].readahead_bytes),
+        (
+            steps[0].counts.reads,
+            steps[0].counts.read_bytes,
+            steps[0].counts.readahead_bytes
+        ),
         (1, 20, 20)
     );
     assert_eq!(steps[0].pieces, Some(vec![(0, 20)]));
-    assert_eq!((steps[1].bytes, steps[1].excess_requeued_bytes), (0, 20));
+    assert_eq!(
+        (steps[1].counts.read_bytes, steps[1].excess_requeued_bytes),
+        (0, 20)
+    );
     assert_eq!(steps[1].pieces, Some(vec![]));
 }
 
@@ -102,7 +119,7 @@ fn a_mark_that_comes_late_says_so() {
         starts,
         [(0, 40, 0), (40, 40, 10), (40, 60, 20), (60, 60, 0)]
     );
-    assert_eq!(steps[0].faults, 1);
+    assert_eq!(steps[0].counts.faults, 1);
     assert_eq!(steps[0].pieces, None);
 }
 
@@ -225,15 +242,15 @@ proptest! {
             // A time before the start lies in the first step alone.
             let sums = counts.0;
             prop_assert_eq!(
-                [step.reads, step.bytes, step.excess_requeued_bytes, step.readahead_bytes],
+                [step.counts.reads, step.counts.read_bytes, step.excess_requeued_bytes, step.counts.readahead_bytes],
                 [
                     sums[0], sums[1].saturating_sub(sums[2]), sums[2].saturating_sub(sums[1]),
                     sums[3].saturating_sub(sums[4]),
                 ],
             );
             prop_assert_eq!(
-                [step.faults, step.major_faults, step.inserted_bytes, step.refaulted_bytes,
-                    step.evicted_bytes],
+                [step.counts.faults, step.counts.major_faults, step.counts.inserted_bytes, step.counts.refaulted_bytes,
+                    step.counts.evicted_bytes],
                 [sums[5], sums[6], sums[7], sums[8], sums[9]]
             );
             let pieces: Vec<_> = counts.1.iter()
@@ -251,16 +268,16 @@ proptest! {
         events.iter().for_each(|(.., event)| count(&mut total, &table, event));
         let sums = total.0;
         let sum = |of: fn(&StepFigures) -> u64| found.iter().map(of).sum::<u64>();
-        prop_assert_eq!(sum(|step| step.reads), sums[0]);
+        prop_assert_eq!(sum(|step| step.counts.reads), sums[0]);
         prop_assert_eq!(
-            sum(|step| step.bytes) + sums[2],
+            sum(|step| step.counts.read_bytes) + sums[2],
             sums[1] + sum(|step| step.excess_requeued_bytes)
         );
-        prop_assert_eq!(sum(|step| step.faults), sums[5]);
-        prop_assert_eq!(sum(|step| step.major_faults), sums[6]);
-        prop_assert_eq!(sum(|step| step.inserted_bytes), sums[7]);
-        prop_assert_eq!(sum(|step| step.refaulted_bytes), sums[8]);
-        prop_assert_eq!(sum(|step| step.evicted_bytes), sums[9]);
+        prop_assert_eq!(sum(|step| step.counts.faults), sums[5]);
+        prop_assert_eq!(sum(|step| step.counts.major_faults), sums[6]);
+        prop_assert_eq!(sum(|step| step.counts.inserted_bytes), sums[7]);
+        prop_assert_eq!(sum(|step| step.counts.refaulted_bytes), sums[8]);
+        prop_assert_eq!(sum(|step| step.counts.evicted_bytes), sums[9]);
         prop_assert!(found.windows(2).all(|pair| pair[0].end_ns == pair[1].start_ns));
     }
 }

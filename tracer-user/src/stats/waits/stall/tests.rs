@@ -44,12 +44,14 @@ fn a_stall_belongs_to_the_step_that_waits() {
     let expected = |start, end, stall, most, sum, other, reclaim, lock| SpanStall {
         start_ns: Nanos(start),
         end_ns: Nanos(end),
-        stall_ns: Some(stall),
+        waits: WaitFigures {
+            stall_ns: Some(stall),
+            thread_sum_ns: Some(sum),
+            other_io_thread_ns: Some(other),
+            reclaim_thread_ns: Some(reclaim),
+            lock_thread_ns: Some(lock),
+        },
         largest_concurrency: Some(most),
-        thread_sum_ns: Some(sum),
-        other_io_thread_ns: Some(other),
-        reclaim_thread_ns: Some(reclaim),
-        lock_thread_ns: Some(lock),
     };
     assert_eq!(
         figures,
@@ -76,31 +78,38 @@ fn what_comes_too_late_takes_figures_away_and_does_not_falsify_them() {
     // Swept to 70.
     timeline.wait(wait(2, 30, 75, ModelFolio));
     let figures = timeline.clone().finish(Nanos(100));
-    let stalls: Vec<_> = figures.spans.iter().map(|span| span.stall_ns).collect();
+    let stalls: Vec<_> = figures
+        .spans
+        .iter()
+        .map(|span| span.waits.stall_ns)
+        .collect();
     let sums: Vec<_> = figures
         .spans
         .iter()
-        .map(|span| span.thread_sum_ns)
+        .map(|span| span.waits.thread_sum_ns)
         .collect();
     assert_eq!(stalls, [Some(5), None, None]);
     assert_eq!(sums, [Some(5), Some(30), Some(25)]);
-    assert_eq!((figures.whole.stall_ns, figures.late_waits), (None, 1));
+    assert_eq!(
+        (figures.whole.waits.stall_ns, figures.late_waits),
+        (None, 1)
+    );
     timeline.boundary(Nanos(10));
     let figures = timeline.clone().finish(Nanos(100));
     let sums: Vec<_> = figures
         .spans
         .iter()
-        .map(|span| span.thread_sum_ns)
+        .map(|span| span.waits.thread_sum_ns)
         .collect();
     assert_eq!(sums, [None, None, Some(30), Some(25)]);
     assert_eq!(
-        (figures.whole.thread_sum_ns, figures.late_boundaries),
+        (figures.whole.waits.thread_sum_ns, figures.late_boundaries),
         (Some(60), 1)
     );
     let ended_before = timeline.finish(Nanos(65));
-    assert_eq!(ended_before.spans[3].thread_sum_ns, None);
-    assert_eq!(ended_before.whole.thread_sum_ns, None);
-    assert_eq!(ended_before.spans[2].thread_sum_ns, Some(30));
+    assert_eq!(ended_before.spans[3].waits.thread_sum_ns, None);
+    assert_eq!(ended_before.whole.waits.thread_sum_ns, None);
+    assert_eq!(ended_before.spans[2].waits.thread_sum_ns, Some(30));
 }
 
 #[test]
@@ -116,7 +125,7 @@ fn memory_is_bounded_by_sweeping_ahead() {
         timeline.kept()
     );
     let figures = timeline.finish(Nanos(20_000));
-    assert_eq!(figures.whole.stall_ns, Some(10_000));
+    assert_eq!(figures.whole.waits.stall_ns, Some(10_000));
     assert_eq!(figures.late_waits, 0);
     // All at one time: nothing can be kept apart, and nothing is kept.
     let mut timeline = StallTimeline::new(Nanos(0));
@@ -125,7 +134,10 @@ fn memory_is_bounded_by_sweeping_ahead() {
     assert!(timeline.kept() <= 100);
     let figures = timeline.finish(Nanos(20));
     assert_eq!(
-        (figures.whole.thread_sum_ns, figures.whole.stall_ns),
+        (
+            figures.whole.waits.thread_sum_ns,
+            figures.whole.waits.stall_ns
+        ),
         (Some(4000), None)
     );
 }
@@ -149,12 +161,14 @@ fn naive(waits: &[Wait], start: u64, end: u64) -> SpanStall {
     SpanStall {
         start_ns: Nanos(start),
         end_ns: Nanos(end),
-        stall_ns: Some(stall),
+        waits: WaitFigures {
+            stall_ns: Some(stall),
+            thread_sum_ns: Some(sums[0]),
+            other_io_thread_ns: Some(sums[1]),
+            reclaim_thread_ns: Some(sums[2]),
+            lock_thread_ns: Some(sums[3]),
+        },
         largest_concurrency: Some(most),
-        thread_sum_ns: Some(sums[0]),
-        other_io_thread_ns: Some(sums[1]),
-        reclaim_thread_ns: Some(sums[2]),
-        lock_thread_ns: Some(sums[3]),
     }
 }
 
@@ -193,12 +207,18 @@ fn expected(events: &[Event]) -> (Vec<SpanStall>, SpanStall) {
 fn agrees(found: &SpanStall, expected: &SpanStall) -> bool {
     let same = |found: Option<u64>, expected| found.is_none() || found == expected;
     (found.start_ns, found.end_ns) == (expected.start_ns, expected.end_ns)
-        && same(found.stall_ns, expected.stall_ns)
+        && same(found.waits.stall_ns, expected.waits.stall_ns)
         && same(found.largest_concurrency, expected.largest_concurrency)
-        && same(found.thread_sum_ns, expected.thread_sum_ns)
-        && same(found.other_io_thread_ns, expected.other_io_thread_ns)
-        && same(found.reclaim_thread_ns, expected.reclaim_thread_ns)
-        && same(found.lock_thread_ns, expected.lock_thread_ns)
+        && same(found.waits.thread_sum_ns, expected.waits.thread_sum_ns)
+        && same(
+            found.waits.other_io_thread_ns,
+            expected.waits.other_io_thread_ns,
+        )
+        && same(
+            found.waits.reclaim_thread_ns,
+            expected.waits.reclaim_thread_ns,
+        )
+        && same(found.waits.lock_thread_ns, expected.waits.lock_thread_ns)
 }
 
 proptest! {
@@ -219,8 +239,8 @@ proptest! {
         if swept <= Nanos(80) {
             prop_assert_eq!(&figures.spans, &spans);
             prop_assert_eq!(figures.whole, whole);
-            let stall: u64 = figures.spans.iter().filter_map(|span| span.stall_ns).sum();
-            prop_assert_eq!(Some(stall), figures.whole.stall_ns);
+            let stall: u64 = figures.spans.iter().filter_map(|span| span.waits.stall_ns).sum();
+            prop_assert_eq!(Some(stall), figures.whole.waits.stall_ns);
         }
     }
 

@@ -3,34 +3,15 @@ use std::num::NonZeroU64;
 use proptest::prelude::*;
 
 use crate::stats::experiment::threshold::{
-    StepBytes, ThresholdRun, simulated_engine::SimulatedEngine, verdict,
+    StepBytes, ThresholdRun,
+    simulated_engine::{SimulatedEngine, randomised_blocks},
+    verdict,
 };
 
-use super::{GridError, NextRuns, descending_grid, next_runs, randomised_blocks};
+use super::{NextRuns, next_runs};
 
 fn bytes(count: u64) -> NonZeroU64 {
     NonZeroU64::new(count).expect("not 0")
-}
-
-#[test]
-fn a_grid_goes_down_and_ends_at_the_smallest() {
-    assert_eq!(
-        descending_grid(1000, 100, bytes(300)),
-        Ok(vec![1000, 700, 400, 100])
-    );
-    assert_eq!(
-        descending_grid(1000, 150, bytes(300)),
-        Ok(vec![1000, 700, 400, 150])
-    );
-    assert_eq!(descending_grid(5, 5, bytes(1)), Ok(vec![5]));
-    assert_eq!(
-        descending_grid(1, 5, bytes(1)),
-        Err(GridError::WrongWay(1, 5))
-    );
-    assert!(matches!(
-        descending_grid(u64::MAX, 0, bytes(1)),
-        Err(GridError::TooFine(_))
-    ));
 }
 
 /// Runs all of whose steps read so many per cent.
@@ -89,18 +70,6 @@ proptest! {
         prop_assert_eq!(planned, randomised_blocks(&cells, blocks, seed));
     }
 
-    #[test]
-    fn a_grid_is_strictly_descending_in_steps_no_larger_than_wished(
-        smallest in 0u64..1000, way in 0u64..5000, step in 1u64..700,
-    ) {
-        let grid = descending_grid(smallest + way, smallest, bytes(step)).expect("not too fine");
-        prop_assert_eq!(grid.first(), Some(&(smallest + way)));
-        prop_assert_eq!(grid.last(), Some(&smallest));
-        for pair in grid.windows(2) {
-            prop_assert!(pair[1] < pair[0] && pair[0] - pair[1] <= step);
-        }
-    }
-
     /// A coarse grid, then one refinement: the bounds are known to the wished resolution, and nothing is missing.
     #[test]
     fn one_refinement_reaches_the_resolution(
@@ -112,7 +81,7 @@ proptest! {
             rise: 0.05,
             fall: 0.2,
         };
-        let coarse = descending_grid(8_000, 1_000, bytes(1_000)).expect("a grid");
+        let coarse: Vec<u64> = (1..=8).rev().map(|size| size * 1_000).collect();
         let mut runs = engine.experiment(&randomised_blocks(&coarse, 5, seed), 100, seed);
         let next = next_runs(&verdict(&runs), bytes(resolution));
         prop_assert!(next.refine_bytes.windows(2).all(|pair| pair[1] < pair[0]));

@@ -1,7 +1,8 @@
 use proptest::prelude::*;
 
 use crate::stats::experiment::threshold::{
-    StepBytes, randomised_blocks, simulated_engine::SimulatedEngine,
+    StepBytes,
+    simulated_engine::{SimulatedEngine, randomised_blocks},
 };
 
 use super::{

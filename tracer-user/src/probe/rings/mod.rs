@@ -1,5 +1,7 @@
 //! The rings of records, one for each CPU, as mapped memory.
 
+mod time_order;
+
 use std::{
     os::fd::{AsFd as _, AsRawFd as _},
     sync::atomic::{AtomicU64, Ordering},
@@ -12,6 +14,8 @@ use tracer_common::{
     record::{DecodeError, Record},
     ring::{LEAST_RING_SLOTS, RECORD_ROOM_BYTES, RingEnds, RingSlot},
 };
+
+pub(super) use time_order::TimeOrder;
 
 /// Looks at a place that has been taken and is not filled yet, before it is left for the next time.
 const LOOKS: u32 = 1000;

@@ -11,7 +11,7 @@ const MOST_PIECES: usize = 1 << 18;
 const PIECES_TO_AN_EXTENT: usize = 8;
 
 /// The indices of all devices, and the table that they point into.
-pub(super) fn build(
+pub fn build(
     devices: &[DeviceFilter],
     extents: &[Extent],
 ) -> anyhow::Result<(Vec<ExtentIndex>, Vec<u32>)> {

@@ -123,9 +123,21 @@ fn mapped_open_split_and_oddly_named_models() {
         .chain([&blob, &not_deleted])
         .map(PathBuf::as_path)
         .collect();
+    // Its name is gone, and the process still has it: it is reached through what the process holds.
+    let gone = base.join("gone.gguf (deleted)");
+    expected.push(&gone);
     expected.sort();
     assert_eq!(names, expected, "{:?}", found.refused);
-    for file in found.models.iter().flat_map(|model| &model.files) {
+    let files = || found.models.iter().flat_map(|model| &model.files);
+    let held = files()
+        .find(|file| file.path_in_process == gone)
+        .expect("the deleted one");
+    assert!(held.openable_path.starts_with("/proc"), "{held:?}");
+    assert_eq!(
+        std::fs::read(&held.openable_path).expect("readable"),
+        b"GGUF"
+    );
+    for file in files().filter(|file| file.path_in_process != gone) {
         assert_eq!(
             file.openable_path, file.path_in_process,
             "the plain path outlives the process"
@@ -149,20 +161,18 @@ fn mapped_open_split_and_oddly_named_models() {
     // python's mmap keeps a duplicate of the descriptor, so what is mapped is open too.
     assert_eq!(held, [(false, true), (true, true), (false, false)]);
     let refused: Vec<_> = found.refused.iter().map(|file| &file.reason).collect();
-    assert_eq!(refused.len(), 2, "{refused:?}");
-    assert!(refused.contains(&&RefusedReason::Deleted));
-    assert!(refused.contains(&&RefusedReason::MissingParts(vec![
-        "lonely-00001-of-00002.safetensors".to_owned()
-    ])));
+    assert_eq!(
+        refused,
+        [&RefusedReason::MissingParts(vec![
+            "lonely-00001-of-00002.safetensors".to_owned()
+        ])]
+    );
     let text: String = found
         .refused
         .iter()
         .map(|file| format!("{file}\n"))
         .collect();
-    assert!(
-        text.contains("gone.gguf (deleted): was deleted") && text.contains("lonely-00001-of-00002"),
-        "{text}"
-    );
+    assert!(text.contains("lonely-00001-of-00002"), "{text}");
 }
 
 #[test]
@@ -229,4 +239,134 @@ fn a_process_without_models_and_one_that_has_ended() {
         OpenModels::find(&process),
         Err(ProcessError::Gone(_))
     ));
+}
+
+fn safetensors(tensor: &str) -> Vec<u8> {
+    let header = format!(r#"{{"{tensor}":{{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}}}"#);
+    let length = (header.len() as u64).to_le_bytes();
+    [&length[..], header.as_bytes(), b"data"].concat()
+}
+
+/// Models of a Hugging Face cache, where the process has blobs mapped whose names say nothing.
+#[test]
+fn blobs_of_a_cache_are_one_model_by_their_snapshot() {
+    let directory = tempfile::tempdir().expect("directory");
+    let base = directory.path().canonicalize().expect("base");
+    let sharded = base.join("models--a--sharded");
+    let index = r#"{"weight_map": {"x": "model-00001-of-00003.safetensors", "y": "other.safetensors", "z": "model-00003-of-00003.safetensors"}}"#;
+    let put = |revision: &str, name: &str, content: &[u8]| {
+        crate::model::hub_cache::tests::put(&sharded, revision, name, content)
+    };
+    // The newer revision has a shard of its own; the process has those of the older one.
+    let mut shards = Vec::new();
+    for (revision, own) in [("old", "y"), ("new", "new_y")] {
+        put(revision, "model.safetensors.index.json", index.as_bytes());
+        shards.push([
+            put(
+                revision,
+                "model-00001-of-00003.safetensors",
+                &safetensors("x"),
+            ),
+            put(revision, "other.safetensors", &safetensors(own)),
+            put(
+                revision,
+                "model-00003-of-00003.safetensors",
+                &safetensors("z"),
+            ),
+        ]);
+    }
+    std::fs::create_dir(sharded.join("refs")).expect("refs");
+    write(&sharded.join("refs/main"), b"new");
+    let [old, _] = shards.as_slice() else {
+        panic!("two revisions")
+    };
+    let split = base.join("models--b--split");
+    let parts: Vec<PathBuf> = (1..=2)
+        .map(|n| {
+            let name = format!("Q4/big-{n:05}-of-00002.gguf");
+            crate::model::hub_cache::tests::put(
+                &split,
+                "main",
+                &name,
+                format!("GGUF{n}").as_bytes(),
+            )
+        })
+        .collect();
+    let holder = Holder::start(
+        &[],
+        &[old[0].clone(), parts[1].clone()],
+        &[old[1].clone()],
+        "",
+    );
+    let found = holder.find();
+    assert_eq!(found.refused, []);
+    let files: Vec<(&str, Vec<(PathBuf, bool)>)> = found
+        .models
+        .iter()
+        .map(|model| {
+            let files = model.files.iter();
+            let files = files.map(|file| (file.path_in_process.clone(), file.mapped || file.open));
+            (model.display_name.as_str(), files.collect())
+        })
+        .collect();
+    let snapshot = |repository: &Path, name: &str| repository.join("snapshots").join(name);
+    assert_eq!(
+        files,
+        [
+            (
+                "big.gguf",
+                vec![
+                    (snapshot(&split, "main/Q4/big-00001-of-00002.gguf"), false),
+                    (snapshot(&split, "main/Q4/big-00002-of-00002.gguf"), true),
+                ]
+            ),
+            (
+                "model.safetensors",
+                vec![
+                    (
+                        snapshot(&sharded, "old/model-00001-of-00003.safetensors"),
+                        true
+                    ),
+                    (
+                        snapshot(&sharded, "old/model-00003-of-00003.safetensors"),
+                        false
+                    ),
+                    (snapshot(&sharded, "old/other.safetensors"), true),
+                ]
+            ),
+        ]
+    );
+    // Named by hand, a blob is the model of the branch's own revision.
+    let named = ModelFiles::from_path(&old[0]).expect("a model");
+    assert_eq!(named.files.len(), 3);
+    assert!(
+        named
+            .files
+            .iter()
+            .all(|file| file.starts_with(sharded.join("snapshots/new"))),
+        "{named:?}"
+    );
+}
+
+/// Shards in an ordinary folder, tied together by their index, of which the process has one mapped.
+#[test]
+fn an_index_ties_mapped_shards_together() {
+    let directory = tempfile::tempdir().expect("directory");
+    let base = directory.path().canonicalize().expect("base");
+    let one = write(&base.join("one.safetensors"), &safetensors("x"));
+    let two = write(&base.join("two.safetensors"), &safetensors("y"));
+    write(
+        &base.join("model.safetensors.index.json"),
+        br#"{"weight_map": {"x": "one.safetensors", "y": "two.safetensors"}}"#,
+    );
+    let found = Holder::start(&[], std::slice::from_ref(&two), &[], "").find();
+    let [model] = found.models.as_slice() else {
+        panic!("{found:?}")
+    };
+    let paths: Vec<&Path> = model
+        .files
+        .iter()
+        .map(|file| file.path_in_process.as_path())
+        .collect();
+    assert_eq!(paths, [one, two]);
 }

@@ -1,12 +1,12 @@
-//! A self-check: two roads to one figure.
+//! A self-check: two roads to one figure, or a law that figures obey.
 
 use serde::{Deserialize, Serialize};
 
-/// Two roads to one figure, and whether they agree.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Two sides of which a relation is expected: roads to one figure, or the sides of a law.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
     pub name: String,
-    /// Whether the sides agree; null where a side could not be observed.
+    /// Whether it holds; null where a side could not be observed.
     pub holds: Option<bool>,
     /// One side, with its road.
     pub left: String,
@@ -41,6 +41,26 @@ impl Check {
         }
     }
 
+    /// A law: both sides, which have no roads of their own, are equal.
+    #[must_use]
+    pub fn equation(name: &str, left: u64, right: u64) -> Self {
+        Self {
+            name: name.to_owned(),
+            holds: Some(left == right),
+            left: left.to_string(),
+            right: right.to_string(),
+        }
+    }
+
+    /// A law: the left side is at most the right one.
+    #[must_use]
+    pub fn at_most(name: &str, left: u64, right: u64) -> Self {
+        Self {
+            holds: Some(left <= right),
+            ..Self::equation(name, left, right)
+        }
+    }
+
     /// Something that could not be compared.
     #[must_use]
     pub fn unobserved(
@@ -69,6 +89,13 @@ mod tests {
         assert_eq!(
             Check::within("x", ("a", 10), ("b", 5, 9)).holds,
             Some(false)
+        );
+        let law = |left, right| Check::equation("x", left, right).holds;
+        assert_eq!((law(1, 1), law(1, 2)), (Some(true), Some(false)));
+        let bound = |left| Check::at_most("x", left, 2).holds;
+        assert_eq!(
+            (bound(1), bound(2), bound(3)),
+            (Some(true), Some(true), Some(false))
         );
         assert_eq!(Check::unobserved("x", "a", "no counter").holds, None);
     }

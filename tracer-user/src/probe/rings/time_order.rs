@@ -8,7 +8,7 @@ use tracer_common::record::Record;
 
 /// Records that wait for their turn.
 #[derive(Debug, Default)]
-pub(super) struct TimeOrder {
+pub struct TimeOrder {
     waiting: Vec<Record>,
     given_until_ns: u64,
 }

@@ -7,25 +7,24 @@
 //! A path below `/proc/P` dies with the process: open what is needed after it while the process runs.
 
 use std::collections::{BTreeMap, HashSet};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::{File, Metadata};
-use std::os::fd::AsRawFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::model::files::{SplitName, has_model_extension};
-
-use super::{
-    mappings::{Mapping, MappingName},
-    observed::{ObservedProcess, ProcessError, classify_io},
+use crate::{
+    model::{ModelFileError, ModelFiles, has_model_extension, hub_cache, starts_as_model},
+    process::observed::{ObservedProcess, ProcessError},
 };
+
+use super::files::{FileInUse, files_in_use};
 
 /// A model file of a running process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenModelFile {
-    /// As the process sees it.
+    /// As the process sees it, with ` (deleted)` at the end where its name is gone.
     pub path_in_process: PathBuf,
     /// As we can open it.
     pub openable_path: PathBuf,
@@ -49,10 +48,18 @@ pub struct OpenModel {
     pub files: Vec<OpenModelFile>,
 }
 
+impl OpenModel {
+    /// Bytes of all of its files.
+    #[must_use]
+    pub fn size_bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.size_bytes).sum()
+    }
+}
+
 /// Why a file that looks like a model cannot be traced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RefusedReason {
-    /// Its name is gone.
+    /// Its name is gone, and the process's link to it cannot be opened.
     Deleted,
     /// No path leads us to it.
     Unreachable(String),
@@ -72,7 +79,7 @@ impl fmt::Display for RefusedFile {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}: ", self.path_in_process.display())?;
         match &self.reason {
-            RefusedReason::Deleted => formatter.write_str("was deleted while the process used it, so its place on the disk cannot be looked up; start the process again with a file that stays"),
+            RefusedReason::Deleted => formatter.write_str("was deleted while the process used it, and what the process holds of it may not be opened; run the tracer as root, or start the process again with a file that stays"),
             RefusedReason::Unreachable(why) => write!(formatter, "cannot be opened from here ({why}); run the tracer as root in the host's namespaces"),
             RefusedReason::MissingParts(parts) => write!(formatter, "parts of this split model are missing: {}", parts.join(", ")),
         }
@@ -89,14 +96,13 @@ pub struct OpenModels {
 
 impl OpenModels {
     /// Looks through mappings and open files of one process (not of its children: see
-    /// [`ObservedProcess::descendants`]). A file is a model if its name ends in `.gguf` or `.safetensors`, or its first
-    /// four bytes are `GGUF`.
+    /// [`ObservedProcess::descendants`]). A file is a model if its name ends in `.gguf` or `.safetensors`, or if it begins
+    /// as one of them does.
     ///
     /// # Errors
     /// The process has ended or may not be looked at.
     pub fn find(process: &ObservedProcess) -> Result<Self, ProcessError> {
-        let mut candidates = mapped_files(process)?;
-        candidates.extend(open_files(process)?);
+        let candidates = files_in_use(process)?;
         let mut found = Self::default();
         let mut files: BTreeMap<(u64, u64), OpenModelFile> = BTreeMap::new();
         for candidate in candidates {
@@ -126,46 +132,33 @@ impl OpenModels {
         Ok(found)
     }
 
-    /// Puts the parts of split models together, with the parts that the process has not open.
+    /// Puts the files of one model together, with those that the process has not open: the parts of a split model, the
+    /// shards of an index, also where they are blobs of a Hugging Face cache.
     fn group(&mut self, files: Vec<OpenModelFile>) {
         let mut grouped: HashSet<(u64, u64)> = HashSet::new();
         for file in &files {
-            if grouped.contains(&(file.device, file.inode)) {
+            if grouped.contains(&file.key()) {
                 continue;
             }
-            let name = file.path_in_process.file_name().unwrap_or_default();
-            let Some(part) = SplitName::parse(name) else {
-                self.models.push(OpenModel {
-                    display_name: name.to_string_lossy().into_owned(),
-                    files: vec![file.clone()],
-                });
-                continue;
-            };
-            let mut parts = Vec::new();
-            let mut missing = Vec::new();
-            for number in 1..=part.count {
-                let path_in_process = file.path_in_process.with_file_name(part.name_of(number));
-                let known = files
-                    .iter()
-                    .find(|other| other.path_in_process == path_in_process)
-                    .cloned();
-                match known.or_else(|| sibling(file, path_in_process)) {
-                    Some(file) => parts.push(file),
-                    None => missing.push(part.name_of(number).to_string_lossy().into_owned()),
+            match with_its_parts(file, &files) {
+                Ok(model) => {
+                    grouped.extend(model.files.iter().map(OpenModelFile::key));
+                    self.models.push(model);
                 }
-            }
-            grouped.extend(parts.iter().map(|file| (file.device, file.inode)));
-            if missing.is_empty() {
-                self.models.push(OpenModel {
-                    display_name: part.display_name(),
-                    files: parts,
-                });
-            } else {
-                let reason = RefusedReason::MissingParts(missing);
-                self.refused.push(RefusedFile {
-                    path_in_process: file.path_in_process.clone(),
-                    reason,
-                });
+                Err(reason) => {
+                    let refused = RefusedFile {
+                        path_in_process: file.path_in_process.clone(),
+                        reason,
+                    };
+                    let is_said = |other: &RefusedFile| {
+                        matches!(refused.reason, RefusedReason::MissingParts(_))
+                            && other.reason == refused.reason
+                    };
+                    // Once for a model, not for each of its files.
+                    if !self.refused.iter().any(is_said) {
+                        self.refused.push(refused);
+                    }
+                }
             }
         }
         self.models
@@ -173,95 +166,120 @@ impl OpenModels {
     }
 }
 
-/// A part beside another one, which the process has neither mapped nor open.
-fn sibling(beside: &OpenModelFile, path_in_process: PathBuf) -> Option<OpenModelFile> {
-    // `/proc/P/fd/7` and `/proc/P/map_files/…` are single files: nothing lies beside them.
-    if beside.openable_path.file_name() != beside.path_in_process.file_name() {
-        return None;
+/// A name of a file: as the process sees it, and as we can open it.
+struct Name {
+    path_in_process: PathBuf,
+    openable_path: PathBuf,
+}
+
+impl Name {
+    /// Another file in the same folder.
+    fn beside(&self, name: &OsStr) -> Self {
+        Self {
+            path_in_process: self.path_in_process.with_file_name(name),
+            openable_path: self.openable_path.with_file_name(name),
+        }
     }
-    let openable_path = beside
-        .openable_path
-        .with_file_name(path_in_process.file_name()?);
-    let metadata = openable_path
-        .metadata()
-        .ok()
-        .filter(|metadata| metadata.is_file() && metadata.len() > 0)?;
-    Some(OpenModelFile {
-        path_in_process,
-        openable_path,
-        device: metadata.dev(),
-        inode: metadata.ino(),
-        size_bytes: metadata.len(),
-        mapped: false,
-        open: false,
+}
+
+impl OpenModelFile {
+    fn key(&self) -> (u64, u64) {
+        (self.device, self.inode)
+    }
+
+    /// The names under which other files of its model may lie beside it, the best first.
+    fn names(&self) -> Vec<Name> {
+        let by_its_path = Name {
+            path_in_process: self.path_in_process.clone(),
+            openable_path: self.openable_path.clone(),
+        };
+        let blob = &self.openable_path;
+        let mut names: Vec<Name> = hub_cache::names_of_blob(blob)
+            .into_iter()
+            .filter_map(|link| {
+                // Below the folder of the repository, two levels above the blob, both paths are the same.
+                let below = link.strip_prefix(blob.parent()?.parent()?).ok()?;
+                let repository = self.path_in_process.parent()?.parent()?;
+                Some(Name {
+                    path_in_process: repository.join(below),
+                    openable_path: link,
+                })
+            })
+            .collect();
+        names.push(by_its_path);
+        names
+    }
+}
+
+/// The model that a file is of. Where several revisions of a cache have the file, it is the one of which the process
+/// has most files.
+fn with_its_parts(
+    file: &OpenModelFile,
+    known: &[OpenModelFile],
+) -> Result<OpenModel, RefusedReason> {
+    // `/proc/P/fd/7` and `/proc/P/map_files/…` are single files: nothing lies beside them.
+    if file.openable_path.file_name() != file.path_in_process.file_name() {
+        let name = file.path_in_process.file_name().unwrap_or_default();
+        return Ok(OpenModel {
+            display_name: name.to_string_lossy().into_owned(),
+            files: vec![file.clone()],
+        });
+    }
+    let mut found: Option<(usize, OpenModel)> = None;
+    let mut refused = None;
+    for name in file.names() {
+        match model_of(&name, known) {
+            Ok(model) => {
+                let in_use = model.files.iter().filter(|file| file.mapped || file.open);
+                let in_use = in_use.count();
+                if found.as_ref().is_none_or(|(most, _)| in_use > *most) {
+                    found = Some((in_use, model));
+                }
+            }
+            Err(reason) => {
+                refused.get_or_insert(reason);
+            }
+        }
+    }
+    match (found, refused) {
+        (Some((_, model)), _) => Ok(model),
+        (None, Some(reason)) => Err(reason),
+        (None, None) => Err(RefusedReason::Unreachable("it has no name".to_owned())),
+    }
+}
+
+/// The model by one name of one of its files.
+fn model_of(name: &Name, known: &[OpenModelFile]) -> Result<OpenModel, RefusedReason> {
+    let model = ModelFiles::of_name(&name.openable_path).map_err(|error| match error {
+        ModelFileError::MissingParts { missing, .. }
+        | ModelFileError::MissingShards { missing, .. } => RefusedReason::MissingParts(missing),
+        other => RefusedReason::Unreachable(other.to_string()),
+    })?;
+    let file = |path: &PathBuf| {
+        let name = name.beside(path.file_name().unwrap_or_default());
+        let metadata = path
+            .metadata()
+            .map_err(|error| RefusedReason::Unreachable(error.to_string()))?;
+        let in_use = known
+            .iter()
+            .find(|known| known.key() == (metadata.dev(), metadata.ino()));
+        Ok(OpenModelFile {
+            path_in_process: name.path_in_process,
+            openable_path: path.clone(),
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size_bytes: metadata.len(),
+            mapped: in_use.is_some_and(|file| file.mapped),
+            open: in_use.is_some_and(|file| file.open),
+        })
+    };
+    Ok(OpenModel {
+        display_name: model.display_name,
+        files: model.files.iter().map(file).collect::<Result<_, _>>()?,
     })
 }
 
-/// A file that may be a model.
-struct Candidate {
-    /// As the process sees it, with ` (deleted)` if the kernel put that there.
-    path: PathBuf,
-    /// Link in `/proc` that leads to the file itself.
-    link: PathBuf,
-    /// Inode number, from `/proc/P/maps`; known from `link` otherwise.
-    inode: Option<u64>,
-    mapped: bool,
-}
-
-fn mapped_files(process: &ObservedProcess) -> Result<Vec<Candidate>, ProcessError> {
-    let mut seen = HashSet::new();
-    let maps = process.read("maps")?;
-    let mappings = maps.split(|&byte| byte == b'\n').filter_map(Mapping::parse);
-    Ok(mappings
-        .filter_map(|mapping| match mapping.name {
-            MappingName::File(path)
-                if mapping.inode != 0 && seen.insert((path.clone(), mapping.inode)) =>
-            {
-                let link = format!(
-                    "/proc/{}/map_files/{:x}-{:x}",
-                    process.pid(),
-                    mapping.start,
-                    mapping.end
-                );
-                Some(Candidate {
-                    path,
-                    link: link.into(),
-                    inode: Some(mapping.inode),
-                    mapped: true,
-                })
-            }
-            _ => None,
-        })
-        .map(|candidate| {
-            // The link knows a newline from a backslash and three digits; it needs more rights than maps.
-            let path = std::fs::read_link(&candidate.link).unwrap_or(candidate.path);
-            Candidate { path, ..candidate }
-        })
-        .collect())
-}
-
-fn open_files(process: &ObservedProcess) -> Result<Vec<Candidate>, ProcessError> {
-    let directory = PathBuf::from(format!("/proc/{}/fd", process.pid()));
-    let entries =
-        std::fs::read_dir(&directory).map_err(|error| classify_io(process.pid(), "fd", &error))?;
-    Ok(entries
-        .filter_map(|entry| {
-            // One that is closed meanwhile is no longer of interest.
-            let link = entry.ok()?.path();
-            let path = std::fs::read_link(&link)
-                .ok()
-                .filter(|path| path.is_absolute())?;
-            Some(Candidate {
-                path,
-                link,
-                inode: None,
-                mapped: false,
-            })
-        })
-        .collect())
-}
-
-impl Candidate {
+impl FileInUse {
     /// The file, `None` if it is no model.
     fn resolve(&self, pid: i32) -> Result<Option<OpenModelFile>, RefusedReason> {
         let itself = self.link.metadata();
@@ -287,11 +305,16 @@ impl Candidate {
         };
         if deleted {
             let path = without_mark.as_ref().unwrap_or(&self.path);
-            let looks_like_model = has_model_extension(path) || starts_with_gguf(&self.link);
-            return if looks_like_model {
-                Err(RefusedReason::Deleted)
-            } else {
-                Ok(None)
+            let looks_like_model = has_model_extension(path) || starts_as_model(&self.link);
+            if !looks_like_model {
+                return Ok(None);
+            }
+            // As long as the process has it, its link in /proc leads to it.
+            return match (itself, File::open(&self.link)) {
+                (Ok(metadata), Ok(_)) => {
+                    Ok((metadata.len() > 0).then(|| self.file(self.link.clone(), &metadata)))
+                }
+                _ => Err(RefusedReason::Deleted),
             };
         }
         let named = has_model_extension(&self.path);
@@ -300,10 +323,14 @@ impl Candidate {
             Err(why) if named => return Err(RefusedReason::Unreachable(why)),
             Err(_) => return Ok(None),
         };
-        if metadata.len() == 0 || !(named || starts_with_gguf(&openable_path)) {
+        if metadata.len() == 0 || !(named || starts_as_model(&openable_path)) {
             return Ok(None);
         }
-        Ok(Some(OpenModelFile {
+        Ok(Some(self.file(openable_path, &metadata)))
+    }
+
+    fn file(&self, openable_path: PathBuf, metadata: &Metadata) -> OpenModelFile {
+        OpenModelFile {
             path_in_process: self.path.clone(),
             openable_path,
             device: metadata.dev(),
@@ -311,21 +338,22 @@ impl Candidate {
             size_bytes: metadata.len(),
             mapped: self.mapped,
             open: !self.mapped,
-        }))
+        }
     }
 
     /// A path that leads to the same file from here: the plain one (it outlives the process), through the process's root,
     /// or the link in `/proc`.
     fn reachable(&self, pid: i32) -> Result<(PathBuf, Metadata), String> {
         let itself = self.link.metadata().ok();
-        let through_root = [
-            format!("/proc/{pid}/root").into_bytes(),
-            self.path.as_os_str().as_bytes().to_vec(),
-        ]
-        .concat();
+        let root = PathBuf::from(format!("/proc/{pid}/root"));
+        let below = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path));
+        // Where the process has another root than its mount namespace, its paths show from the namespace's on.
+        let its_root = root.read_link().unwrap_or_else(|_| PathBuf::from("/"));
+        let below_its_root = self.path.strip_prefix(its_root).unwrap_or(&self.path);
         let paths = [
             self.path.clone(),
-            OsString::from_vec(through_root).into(),
+            below(&self.path),
+            below(below_its_root),
             self.link.clone(),
         ];
         let mut why = String::from("no path to it");
@@ -353,28 +381,6 @@ impl Candidate {
 fn without_deleted_mark(path: &Path) -> Option<PathBuf> {
     let bytes = path.as_os_str().as_bytes().strip_suffix(b" (deleted)")?;
     Some(OsString::from_vec(bytes.to_vec()).into())
-}
-
-/// Reads four bytes, with read-ahead off: the look must not bring a file into the cache.
-fn starts_with_gguf(path: &Path) -> bool {
-    // Only once its kind is known: opening a FIFO or a device does something.
-    if !path
-        .metadata()
-        .is_ok_and(|metadata| metadata.is_file() && metadata.len() >= 4)
-    {
-        return false;
-    }
-    let Ok(file) = File::options()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
-        .open(path)
-    else {
-        return false;
-    };
-    // SAFETY: a descriptor that we own, and integers.
-    unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_RANDOM) };
-    let mut magic = [0; 4];
-    file.read_exact_at(&mut magic, 0).is_ok() && &magic == b"GGUF"
 }
 
 #[cfg(test)]
