@@ -1,7 +1,7 @@
 //! Loads and attaches every program of the object, also those that no run on this kernel would use.
 
 use anyhow::{Context as _, anyhow, bail};
-use aya::{Btf, Ebpf, EbpfLoader};
+use aya::{Btf, Ebpf, EbpfLoader, programs::Program as LoadedProgram};
 use tracer_common::{
     extent::MAX_DEVICES,
     program::Program,
@@ -36,13 +36,17 @@ pub fn programs() -> Vec<Requirement> {
     raise_memlock_limit();
     let prepared = KernelTypes::of_running_kernel()
         .map_err(anyhow::Error::from)
-        .and_then(|types| Ok((types, Btf::from_sys_fs()?)));
-    let (types, btf) = match prepared {
+        .and_then(|types| {
+            let btf = Btf::from_sys_fs()?;
+            let ebpf = loaded(&types, &btf)?;
+            Ok((types, btf, ebpf))
+        });
+    let (types, btf, mut ebpf) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => return vec![Requirement::missing(NAME, format!("{error:#}"), REMEDY)],
     };
     candidates()
-        .map(|candidate| inspect(&candidate, &types, &btf))
+        .map(|candidate| inspect(&candidate, &types, &btf, &mut ebpf))
         .collect()
 }
 
@@ -78,12 +82,12 @@ fn of_program(program: Program) -> Vec<Candidate> {
     list
 }
 
-fn inspect(candidate: &Candidate, types: &KernelTypes, btf: &Btf) -> Requirement {
+fn inspect(candidate: &Candidate, types: &KernelTypes, btf: &Btf, ebpf: &mut Ebpf) -> Requirement {
     let name = format!("program {}", candidate.program);
     if let Some(lacking) = lacking(candidate, types) {
         return Requirement::reduced(name, format!("this kernel has no {lacking}"));
     }
-    match try_out(candidate, types, btf) {
+    match try_out(candidate, btf, ebpf) {
         Ok(found) => Requirement::present(name, found),
         // Trampolines are an architecture's and may be locked down; no run fails for want of them.
         Err(error) if matches!(candidate.hook, Some(Hook::Function(_))) => {
@@ -113,8 +117,8 @@ fn lacking(candidate: &Candidate, types: &KernelTypes) -> Option<String> {
     })
 }
 
-/// Loads and attaches one program, alone; what the verifier did for it.
-fn try_out(candidate: &Candidate, types: &KernelTypes, btf: &Btf) -> anyhow::Result<String> {
+/// The object's maps, and its programs ready to be verified.
+fn loaded(types: &KernelTypes, btf: &Btf) -> anyhow::Result<Ebpf> {
     let settings = Settings {
         // All the devices that there may be, each in many extents: what costs the verifier most.
         devices: std::array::from_fn(|slot| DeviceFilter {
@@ -139,22 +143,33 @@ fn try_out(candidate: &Candidate, types: &KernelTypes, btf: &Btf) -> anyhow::Res
         members: types.members()?,
         constants: types.constants()?,
     };
-    let mut ebpf = EbpfLoader::new()
+    EbpfLoader::new()
         .btf(Some(btf))
         .override_global("SETTINGS", &Plain(settings), true)
         .override_global("AYA_LOG_LEVEL", &0u8, false)
         .load(OBJECT)
-        .context("the kernel refused the maps")?;
+        .context("the kernel refused the maps")
+}
+
+/// Loads and attaches one program, alone, and takes it away again; what the verifier did for it.
+fn try_out(candidate: &Candidate, btf: &Btf, ebpf: &mut Ebpf) -> anyhow::Result<String> {
     let name = candidate.program;
     match candidate.hook {
-        None => probes::load_one(&mut ebpf, name)?,
-        Some(hook) => attach::load(&mut ebpf, btf, name, hook).context("it was refused")?,
+        None => probes::load_one(ebpf, name)?,
+        Some(hook) => attach::load(ebpf, btf, name, hook).context("it was refused")?,
     }
-    let counts = instructions(&ebpf, name)?;
+    let counts = instructions(ebpf, name)?;
     match candidate.hook {
-        None => probes::attach_to_ourselves(&mut ebpf, name)?,
-        Some(hook) => attach::attach_one(&mut ebpf, name, hook).context("it cannot be attached")?,
+        None => probes::attach_to_ourselves(ebpf, name)?,
+        Some(hook) => attach::attach_one(ebpf, name, hook).context("it cannot be attached")?,
     }
+    match ebpf.program_mut(name) {
+        Some(LoadedProgram::BtfTracePoint(program)) => program.unload(),
+        Some(LoadedProgram::FEntry(program)) => program.unload(),
+        Some(LoadedProgram::UProbe(program)) => program.unload(),
+        _ => Ok(()),
+    }
+    .context("it cannot be taken away")?;
     let hook = candidate.hook.map_or_else(
         || "an engine's function".to_owned(),
         |hook| hook.to_string(),
