@@ -19,16 +19,22 @@ use crate::{
 };
 
 /// The programs, with the package that has each.
-const PROGRAMS: [(&str, &str); 11] = [
+const PROGRAMS: [(&str, &str); 17] = [
     ("addpart", "util-linux"),
     ("btrfs", "btrfs-progs"),
+    ("containerd", "containerd"),
+    ("containerd-shim-runc-v2", "containerd"),
     ("delpart", "util-linux"),
+    ("docker", "docker.io"),
+    ("docker-init", "tini"),
+    ("dockerd", "docker.io"),
     ("filefrag", "e2fsprogs"),
     ("losetup", "mount"),
     ("mkfs.btrfs", "btrfs-progs"),
     ("mkfs.ext4", "e2fsprogs"),
     ("mkfs.xfs", "xfsprogs"),
     ("mount", "mount"),
+    ("runc", "runc"),
     ("umount", "mount"),
     ("unshare", "util-linux"),
 ];

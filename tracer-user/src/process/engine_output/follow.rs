@@ -11,7 +11,10 @@ use std::{
     time::Duration,
 };
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::{
+    fcntl::OFlag,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
 
 use super::output::{Drain, LONGEST_PIECE_BYTES, Lines, OutputLine, OutputStream, monotonic_nanos};
 
@@ -37,7 +40,8 @@ impl Followed {
         on_line: impl Fn(OutputLine) + Send + Sync + 'static,
     ) -> io::Result<Self> {
         let kind = file.metadata()?.file_type();
-        let (stopped, stop) = nix::unistd::pipe()?;
+        // An engine that inherited an end would keep it open.
+        let (stopped, stop) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
         let builder = thread::Builder::new().name("follow".to_owned());
         let thread = if kind.is_file() {
             file.seek(SeekFrom::End(0))?;
@@ -161,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_line_says_when_the_pipe_was_empty() {
-        let (read, write) = nix::unistd::pipe().expect("a pipe");
+        let (read, write) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).expect("a pipe");
         let seen = Arc::new(Mutex::new(Vec::new()));
         let own = Arc::clone(&seen);
         let followed = Followed::start(File::from(read), move |line| {
