@@ -63,7 +63,7 @@ pub struct EngineTimings {
     /// Rates that the engine printed and that its own tokens and time do not give. Where one is listed, the rate
     /// of that kind of work is `None`.
     pub disagreements: Vec<RateDisagreement>,
-    /// Each request that the form tells apart, and each test of `llama-bench`: the first [`MOST_REQUESTS`].
+    /// Each request that the form tells apart, and each test of `llama-bench`: at most 1,000, the first ones.
     pub requests: Vec<RequestTimings>,
     /// Means over intervals, where the engine prints them.
     pub intervals: Option<IntervalMeans>,
