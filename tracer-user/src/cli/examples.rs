@@ -43,6 +43,15 @@ Examples:
 Without --pid, --name and --container, and where nobody can be asked, the list is printed and the status is 2.
 The process is not stopped, changed or slowed down on purpose; when the tracer ends, it goes on as before.";
 
+/// `tracer plot --help`.
+pub const PLOT: &str = "\
+Examples:
+  tracer plot runs/1                   which charts there are
+  tracer plot runs/1 --chart offset-time -o offsets.svg
+  tracer plot runs/1 --chart offset-time --from 3s --to 4s -o second.svg
+  tracer plot runs/1 --svg charts/     all of them
+  tracer plot runs/1 --page runs/1/report.html";
+
 /// `tracer mark --help`.
 pub const MARK: &str = "\
 Examples:

@@ -9,6 +9,7 @@ mod doctor;
 mod examples;
 mod experiment;
 mod mark;
+mod plot;
 mod size;
 
 pub use arguments::Arguments;

@@ -8,6 +8,7 @@ mod experiment;
 mod figure_table;
 mod inspection;
 mod model_tables;
+mod page;
 mod run;
 mod verdict;
 
@@ -18,4 +19,6 @@ pub use experiment::{
     TEMPLATES, answer, experiment_markdown, experiment_terminal, template, threshold_refinement,
 };
 pub use inspection::inspection;
-pub use run::{Verdict, markdown, terminal, verdict};
+pub use run::{
+    ChartSources, TimeWindow, Verdict, markdown, run_charts, run_page, terminal, verdict,
+};

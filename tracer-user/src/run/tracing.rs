@@ -11,6 +11,7 @@ use tokio::{io::unix::AsyncFd, time};
 use tracer_common::program::Program;
 
 use crate::{
+    finished_run,
     output::RunDirectory,
     place::{ModelPieces, Subject, SubjectFile},
     probe::{Requirement, RequirementState, Session, SessionOptions, kernel_release, requirements},
@@ -330,8 +331,9 @@ pub(super) fn conclude(
     caller: &Caller,
     exit_code: i32,
 ) -> FinishedRun {
+    let page = finished_run::page_of(&record, directory.path());
     let write_error = directory
-        .write(&record, &report::markdown(&record), caller)
+        .write(&record, &report::markdown(&record), &page, caller)
         .err();
     FinishedRun {
         directory: directory.path().to_owned(),
