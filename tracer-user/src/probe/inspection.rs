@@ -139,6 +139,7 @@ fn loaded(types: &KernelTypes, btf: &Btf) -> anyhow::Result<Ebpf> {
         page_records: 1,
         waits: 1,
         hides_from_process_1: u32::from(types.hides_from_process_1()),
+        counts_read_calls: u32::from(types.counts_read_calls()),
         wake_above_bytes: 0,
         members: types.members()?,
         constants: types.constants()?,

@@ -78,6 +78,12 @@ const SWITCH: [Argument; 3] = [
     argument("next task", &[2], Value::Pointer("task_struct")),
 ];
 
+const FORK: [Argument; 2] = [
+    argument("parent", &[0], Value::Pointer("task_struct")),
+    argument("child", &[1], Value::Pointer("task_struct")),
+];
+const TASK: Argument = argument("task", &[0], Value::Pointer("task_struct"));
+
 /// A program of the eBPF object and its tracepoint.
 #[derive(Clone, Copy, Debug)]
 pub struct TracedEvent {
@@ -342,6 +348,30 @@ pub const fn traced_event(program: Program) -> Option<TracedEvent> {
             devices: DeviceKind::Requests,
             need: Need::Audit,
             purpose: "remapped bios, for the audit",
+        },
+        Program::ProcessFork => TracedEvent {
+            program,
+            on_function: None,
+            tracepoint: "sched_process_fork",
+            arguments: &FORK,
+            classes: &[],
+            subsystem: "sched",
+            required: false,
+            devices: DeviceKind::Any,
+            need: Need::PageRecords,
+            purpose: "processes that the engine starts",
+        },
+        Program::ProcessFree => TracedEvent {
+            program,
+            on_function: None,
+            tracepoint: "sched_process_free",
+            arguments: &[TASK],
+            classes: &["sched_process_template"],
+            subsystem: "sched",
+            required: false,
+            devices: DeviceKind::Any,
+            need: Need::PageRecords,
+            purpose: "processes of the engine that are gone",
         },
         Program::MarkEntry | Program::MarkReturn => return None,
     })

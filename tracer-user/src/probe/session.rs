@@ -41,6 +41,7 @@ pub struct Session {
     counts_models: bool,
     can_probe: bool,
     can_skip: bool,
+    counts_read_calls: bool,
     /// Slots of files whose page-cache events cannot be told from others'.
     unnamed_files: Vec<usize>,
     ring: AsyncFd<RingBuf<MapData>>,
@@ -88,6 +89,7 @@ impl Session {
             page_records: u32::from(options.page_records),
             waits: u32::from(options.page_records),
             hides_from_process_1: u32::from(types.hides_from_process_1()),
+            counts_read_calls: u32::from(types.counts_read_calls()),
             members: types.members()?,
             constants: types.constants()?,
         };
@@ -176,6 +178,7 @@ impl Session {
             counts_models,
             can_probe,
             can_skip: types.can_skip(),
+            counts_read_calls: types.counts_read_calls(),
             unnamed_files: Vec::new(),
             ring,
             rings,
@@ -198,6 +201,12 @@ impl Session {
     #[must_use]
     pub const fn counts_models(&self) -> bool {
         self.counts_models
+    }
+
+    /// Whether a wait in `read()` is told from other I/O: by a look-up of the same call.
+    #[must_use]
+    pub fn tells_waits_of_reads(&self) -> bool {
+        self.counts_read_calls && self.has_program(Program::PageLookup)
     }
 
     /// Whether functions of the engine can be probed: it takes the helper `bpf_get_attach_cookie` (Linux 5.15).

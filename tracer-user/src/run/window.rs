@@ -46,6 +46,8 @@ pub struct ClosedWindow {
     pub aggregates: Aggregates,
     /// Whether the kernel side counted each model's reads.
     pub kernel_counts: bool,
+    /// Whether waits in `read()` can be told by the look-up that follows in the same call.
+    pub reads_are_told: bool,
     /// What the kernel counted for each program.
     pub programs: Vec<ProgramRun>,
     /// `CLOCK_MONOTONIC` of the opening, nanoseconds.
@@ -134,6 +136,7 @@ impl Window {
         let tracer_cpu = own_cpu_time().saturating_sub(self.cpu_at_open);
         Ok(ClosedWindow {
             kernel_counts: session.counts_models(),
+            reads_are_told: session.tells_waits_of_reads(),
             aggregates: session.aggregates(&idle_since)?,
             programs: session.program_runs()?,
             stream,
@@ -195,6 +198,7 @@ fn serve(
             Ok(())
         }
         SessionRequest::EngineProcess(process_id) => session.add_engine_process(process_id),
+        SessionRequest::EngineStarted => session.has_started_engine(),
         SessionRequest::Answer(sender) => {
             // Nobody waits any more.
             let _ = sender.send(());

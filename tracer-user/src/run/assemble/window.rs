@@ -83,6 +83,8 @@ struct Ended<'a> {
     programs: Vec<ProgramRun>,
     /// Whether the kernel side counted each model's reads: else the records are the only road.
     kernel_counts: bool,
+    /// Whether waits in `read()` are told from others.
+    reads_are_told: bool,
     opened: Nanos,
     closed: Nanos,
     /// Records of reads that found no room.
@@ -113,6 +115,7 @@ impl<'a> Ended<'a> {
             stream,
             programs: window.programs,
             kernel_counts: window.kernel_counts,
+            reads_are_told: window.reads_are_told,
             opened: Nanos(window.opened_nanos),
             closed,
         }
@@ -281,7 +284,7 @@ impl<'a> Ended<'a> {
             has_sectors: own.model.without_sectors.is_none(),
             waits_observed: self.has_program(Program::Switch),
             faults_observed: self.has_program(Program::PageFault),
-            lookups_observed: self.has_program(Program::PageLookup),
+            reads_are_told: self.reads_are_told,
             data_bytes: own.model.data_bytes,
             calls: &self.stream.calls,
             last_probed: self.stream.last_probed,

@@ -21,6 +21,8 @@ pub enum SessionRequest {
     Probe { file: PathBuf, point: ProbePoint },
     /// A process belongs to the engine.
     EngineProcess(u32),
+    /// The engine has been started: what this process starts from now on is none of it.
+    EngineStarted,
     /// Say when everything that was asked for before has been done.
     Answer(oneshot::Sender<()>),
 }
@@ -75,6 +77,12 @@ impl ProbeFinder {
         if self.seen.insert((device, metadata.ino())) {
             self.look_into(program, program);
         }
+    }
+
+    /// The engine has been started.
+    pub fn engine_has_started(&self) {
+        // As below.
+        let _ = self.requests.send(SessionRequest::EngineStarted);
     }
 
     /// Looks at the processes' mappings.
