@@ -230,7 +230,11 @@ fn from_a_childs_first_read_on(ground: &Ground, file_system: FileSystem) -> Resu
     let reader = ground
         .reader(&file, &plan, ReadMode::Direct)?
         .option("--record-sleeps");
-    let mut arguments = vec!["-c".into(), "sleep 0.05; \"$@\"; exit $?".into(), "sh".into()];
+    let mut arguments = vec![
+        "-c".into(),
+        "sleep 0.05; \"$@\"; exit $?".into(),
+        "sh".into(),
+    ];
     arguments.push(reader.program().into());
     arguments.extend_from_slice(reader.arguments());
     let shell = ReaderCommand::of("/bin/sh".as_ref(), arguments);

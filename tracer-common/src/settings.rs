@@ -193,15 +193,15 @@ pub struct Settings {
     pub wake_above_bytes: u32,
     /// Places of each CPU's ring ([`crate::ring`]): a power of two.
     pub ring_slots: u32,
-    /// Whether each page-cache event gives a record, and not only a count.
-    pub page_records: u32,
-    /// Whether waits are looked at.
-    pub waits: u32,
+    /// Whether each read of a model, each page-cache event and each wait gives a record, and not only a count.
+    pub records: u32,
     /// Whether the kernel shows no event to programs while a thread of process 1 runs, so that a switch from it to
     /// another thread goes unseen.
     pub hides_from_process_1: u32,
     /// Whether the kernel counts each thread's calls of `read()`.
     pub counts_read_calls: u32,
+    /// Keeps the size a multiple of eight.
+    pub reserved: u32,
     /// Member offsets.
     pub members: MemberOffsets,
     /// Enumerators.
@@ -231,10 +231,10 @@ impl Settings {
         device_count: 0,
         wake_above_bytes: 0,
         ring_slots: 0,
-        page_records: 0,
-        waits: 0,
+        records: 0,
         hides_from_process_1: 0,
         counts_read_calls: 0,
+        reserved: 0,
         members: MemberOffsets::ZERO,
         constants: KernelConstants::ZERO,
     };

@@ -1,10 +1,6 @@
 //! The engine's processes: those that the user side names, and what they start, from its first instruction on.
 
-use tracer_common::{
-    engine::MEMBER,
-    program::Program,
-    record::Kind,
-};
+use tracer_common::{engine::MEMBER, program::Program, record::Kind};
 
 use crate::{
     emit::lose,
@@ -32,7 +28,7 @@ pub fn holds(process_id: u32) -> bool {
 /// A process or a thread was made, and has not run yet.
 #[inline(always)]
 pub fn started(parent: Task, child: Task) {
-    if setting!(waits) == 0 {
+    if setting!(records) == 0 {
         return;
     }
     let parent_id = parent.process_id();
@@ -52,7 +48,7 @@ pub fn started(parent: Task, child: Task) {
 /// The last of a process's threads to go is the one that the process is named after.
 #[inline(always)]
 pub fn gone(task: Task) {
-    if setting!(waits) == 0 {
+    if setting!(records) == 0 {
         return;
     }
     let process_id = task.process_id();

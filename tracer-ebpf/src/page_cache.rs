@@ -167,7 +167,7 @@ fn tell_key(mapping: Mapping) {
 /// Writes a record, where records are wanted.
 #[inline(always)]
 fn note<A: Abilities>(program: Program, event: u8, file: &FileSlot, first_page: u64, pages: u64) {
-    if setting!(page_records) == 0 {
+    if setting!(records) == 0 {
         return;
     }
     emit::<A>(

@@ -21,8 +21,7 @@ use crate::{
     field::Task,
     gate,
     maps::{
-        FAULT_MARKS, LOCK_WAITS, RECLAIMING_THREADS, THREAD_TOUCHES, WAITING_MARKS,
-        WAITING_THREADS,
+        FAULT_MARKS, LOCK_WAITS, RECLAIMING_THREADS, THREAD_TOUCHES, WAITING_MARKS, WAITING_THREADS,
     },
     marks::{is_marked, mark},
     settings::setting,
@@ -54,7 +53,7 @@ const NOT_ENDED: WaitingThread = WaitingThread {
 /// `sched_switch`.
 #[inline(always)]
 pub fn switch(previous_is_preempted: bool, previous: Task, next: Task) {
-    if !gate::is_open() || setting!(waits) == 0 {
+    if !gate::is_open() || setting!(records) == 0 {
         return;
     }
     if next.is_in_io_wait() || locks_are_waited_for() {
@@ -246,7 +245,7 @@ fn count_lock_wait(change: u64) {
 /// A look-up by the current thread found pages of a file: a wait before it in the same call of `read()` was for them.
 #[inline(always)]
 pub fn look_up_found<A: Abilities>(file: &FileSlot, first_page: u64, time_ns: u64) {
-    if setting!(waits) == 0 || setting!(counts_read_calls) == 0 {
+    if setting!(records) == 0 || setting!(counts_read_calls) == 0 {
         return;
     }
     let thread_id = bpf_get_current_pid_tgid() as u32;
@@ -286,7 +285,7 @@ pub fn look_up_found<A: Abilities>(file: &FileSlot, first_page: u64, time_ns: u6
 /// The current thread begins to reclaim memory.
 #[inline(always)]
 pub fn reclaim_begins(program: Program) {
-    if !gate::is_open() || setting!(waits) == 0 {
+    if !gate::is_open() || setting!(records) == 0 {
         return;
     }
     let process_and_thread = bpf_get_current_pid_tgid();
@@ -307,7 +306,7 @@ pub fn reclaim_begins(program: Program) {
 /// The current thread has reclaimed memory.
 #[inline(always)]
 pub fn reclaim_ends(program: Program) {
-    if !gate::is_open() || setting!(waits) == 0 {
+    if !gate::is_open() || setting!(records) == 0 {
         return;
     }
     let process_and_thread = bpf_get_current_pid_tgid();

@@ -150,6 +150,9 @@ pub fn requeue<A: Abilities>(context: &BtfTracePointContext) {
     } else if !walk::touches(range) {
         return;
     }
+    if setting!(records) == 0 {
+        return;
+    }
     emit::<A>(
         Program::BlockRequeue,
         RequeueRecord {

@@ -16,7 +16,7 @@ use tracer_common::{
         ANY_MODEL, CompleteRecord, IssueRecord, KindByte, NO_PREVIOUS_END, UnseenRecord,
         complete_flag, issue_flag,
     },
-    request::{RequestSlot, state},
+    request::{RequestSlot, size_class, state},
 };
 
 use super::{
@@ -224,6 +224,8 @@ fn read_issued<A: Abilities>(
             counters.reissues += 1;
         } else {
             counters.reads += 1;
+            counters.readahead_reads += u64::from(is_readahead(transfer));
+            count_size(&mut counters.sizes, transfer.bytes);
             device_counters.model_bytes += part.bytes;
             device_counters.model_bytes_by_origin[origin as usize] += part.bytes;
             other_bytes = other_bytes.saturating_sub(part.bytes);
@@ -242,9 +244,23 @@ fn read_issued<A: Abilities>(
                 );
             }
         }
-        emit::<A>(program, record);
+        if setting!(records) != 0 {
+            emit::<A>(program, record);
+        }
     });
     device_counters.other_bytes_by_origin[origin as usize] += other_bytes;
+}
+
+#[inline(always)]
+fn is_readahead(transfer: &Transfer) -> bool {
+    transfer.command_flags & setting!(constants.flag_readahead) != 0
+}
+
+#[inline(always)]
+fn count_size(sizes: &mut [u64], bytes: u32) {
+    if let Some(count) = sizes.get_mut(size_class(bytes)) {
+        *count += 1;
+    }
 }
 
 #[inline(always)]
@@ -253,10 +269,7 @@ fn record_flags<A: Abilities>(transfer: &Transfer) -> u8 {
     let command = |mask: u32| transfer.command_flags & mask != 0;
     flag(A::LATE, issue_flag::LATE)
         | flag(transfer.is_metadata(), issue_flag::METADATA)
-        | flag(
-            command(setting!(constants.flag_readahead)),
-            issue_flag::READAHEAD,
-        )
+        | flag(is_readahead(transfer), issue_flag::READAHEAD)
         | flag(
             command(setting!(constants.flag_synchronous)),
             issue_flag::SYNCHRONOUS,
@@ -323,6 +336,9 @@ pub fn completed<A: Abilities>(
     walk::each_model(&parts, |model, part| {
         count_completed(model, part, completion, latency);
     });
+    if setting!(records) == 0 {
+        return;
+    }
     emit::<A>(
         program,
         CompleteRecord {
@@ -398,6 +414,9 @@ fn count_unseen<A: Abilities>(program: Program, device: Device, slot: &RequestSl
             counters.unseen_bytes += part.bytes;
         });
     } else if !walk::touches(range) {
+        return;
+    }
+    if setting!(records) == 0 {
         return;
     }
     emit::<A>(

@@ -2,7 +2,7 @@
 
 use tracer_common::program::Program;
 
-use super::types::Value;
+use super::{Detail, types::Value};
 
 /// Kinds of devices, by what they are handed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -20,10 +20,8 @@ pub enum DeviceKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
     Always,
-    /// Where page-cache events and waits are recorded ([`super::SessionOptions::page_records`]).
-    PageRecords,
-    /// Where the run asks for the audit ([`super::SessionOptions::audit`]).
-    Audit,
+    /// From this level on.
+    From(Detail),
 }
 
 /// An argument that a program reads.
@@ -250,7 +248,7 @@ pub const fn traced_event(program: Program) -> Option<TracedEvent> {
             subsystem: "sched",
             required: false,
             devices: DeviceKind::Any,
-            need: Need::PageRecords,
+            need: Need::From(Detail::Events),
             purpose: "waits for folios of the model, and other waits",
         },
         Program::ReclaimEnd => TracedEvent {
@@ -262,7 +260,7 @@ pub const fn traced_event(program: Program) -> Option<TracedEvent> {
             subsystem: "vmscan",
             required: false,
             devices: DeviceKind::Any,
-            need: Need::PageRecords,
+            need: Need::From(Detail::Events),
             purpose: "time in direct reclaim",
         },
         Program::ReclaimBegin => TracedEvent {
@@ -274,7 +272,7 @@ pub const fn traced_event(program: Program) -> Option<TracedEvent> {
             subsystem: "vmscan",
             required: false,
             devices: DeviceKind::Any,
-            need: Need::PageRecords,
+            need: Need::From(Detail::Events),
             purpose: "time in direct reclaim",
         },
         Program::CgroupReclaimEnd => TracedEvent {
@@ -286,7 +284,7 @@ pub const fn traced_event(program: Program) -> Option<TracedEvent> {
             subsystem: "vmscan",
             required: false,
             devices: DeviceKind::Any,
-            need: Need::PageRecords,
+            need: Need::From(Detail::Events),
             purpose: "time in the reclaim of a cgroup",
         },
         Program::CgroupReclaimBegin => TracedEvent {
@@ -298,7 +296,7 @@ pub const fn traced_event(program: Program) -> Option<TracedEvent> {
             subsystem: "vmscan",
             required: false,
             devices: DeviceKind::Any,
-            need: Need::PageRecords,
+            need: Need::From(Detail::Events),
             purpose: "time in the reclaim of a cgroup",
         },
         Program::AuditQueue => TracedEvent {
@@ -310,7 +308,7 @@ pub const fn traced_event(program: Program) -> Option<TracedEvent> {
             subsystem: "block",
             required: false,
             devices: DeviceKind::Requests,
-            need: Need::Audit,
+            need: Need::From(Detail::Audit),
             purpose: "queued bios, for the audit",
         },
         Program::AuditRequest => TracedEvent {
@@ -322,7 +320,7 @@ pub const fn traced_event(program: Program) -> Option<TracedEvent> {
             subsystem: "block",
             required: false,
             devices: DeviceKind::Requests,
-            need: Need::Audit,
+            need: Need::From(Detail::Audit),
             purpose: "allocated requests, for the audit",
         },
         Program::AuditInsert => TracedEvent {
@@ -334,7 +332,7 @@ pub const fn traced_event(program: Program) -> Option<TracedEvent> {
             subsystem: "block",
             required: false,
             devices: DeviceKind::Requests,
-            need: Need::Audit,
+            need: Need::From(Detail::Audit),
             purpose: "requests inserted in a scheduler, for the audit",
         },
         Program::AuditRemap => TracedEvent {
@@ -346,7 +344,7 @@ pub const fn traced_event(program: Program) -> Option<TracedEvent> {
             subsystem: "block",
             required: false,
             devices: DeviceKind::Requests,
-            need: Need::Audit,
+            need: Need::From(Detail::Audit),
             purpose: "remapped bios, for the audit",
         },
         Program::ProcessFork => TracedEvent {
@@ -358,7 +356,7 @@ pub const fn traced_event(program: Program) -> Option<TracedEvent> {
             subsystem: "sched",
             required: false,
             devices: DeviceKind::Any,
-            need: Need::PageRecords,
+            need: Need::From(Detail::Events),
             purpose: "processes that the engine starts",
         },
         Program::ProcessFree => TracedEvent {
@@ -370,7 +368,7 @@ pub const fn traced_event(program: Program) -> Option<TracedEvent> {
             subsystem: "sched",
             required: false,
             devices: DeviceKind::Any,
-            need: Need::PageRecords,
+            need: Need::From(Detail::Events),
             purpose: "processes of the engine that are gone",
         },
         Program::MarkEntry | Program::MarkReturn => return None,

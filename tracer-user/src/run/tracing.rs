@@ -13,7 +13,10 @@ use tracer_common::program::Program;
 use crate::{
     output::RunDirectory,
     place::{ModelPieces, Subject, SubjectFile},
-    probe::{Requirement, RequirementState, Session, SessionOptions, kernel_release, requirements},
+    probe::{
+        Detail, Requirement, RequirementState, Session, SessionOptions, kernel_release,
+        requirements,
+    },
     process::{Caller, ReceivedSignal, SignalWatch, UserLines},
     report,
     schema::{GivenMarkRecord, MachineRecord, RunRecord, SCHEMA_VERSION},
@@ -173,6 +176,15 @@ impl Prepared {
         let shared = SharedMarks::default();
         let (sender, requests) = tokio::sync::mpsc::unbounded_channel();
         let finder = ProbeFinder::new(symbols.clone(), sender, self.session.can_probe());
+        let detail = self.session.detail();
+        if detail != self.options.session.detail {
+            eprintln!(
+                "tracer: this kernel cannot count a model's reads (Linux 5.17 can), so `--detail {}` becomes `{}`",
+                self.options.session.detail.name(),
+                detail.name()
+            );
+        }
+        let gives_records = detail >= Detail::Events;
         let setup = StreamSetup {
             locator: self.subject.locator()?,
             files: self.subject.file_data(),
@@ -180,11 +192,7 @@ impl Prepared {
             owners: self.subject.owners()?,
             symbols,
             shared: shared.clone(),
-            audit: self
-                .options
-                .session
-                .audit
-                .then(|| LiveAudit::new(self.subject.models.len())),
+            audit: (detail == Detail::Audit).then(|| LiveAudit::new(self.subject.models.len())),
             reads: None,
         };
         let touch_events = touch_events(&self.session);
@@ -192,10 +200,9 @@ impl Prepared {
         let (own_pieces, directory) = (&pieces, &self.directory);
         let stream = move |start| {
             let mut setup = setup;
-            setup.reads = options
-                .read_list
+            setup.reads = (options.read_list && gives_records)
                 .then(|| WindowReads::begin(directory, &window_reads::header(subject), start));
-            if options.session.page_records {
+            if gives_records {
                 for (model, pieces) in subject.models.iter().zip(own_pieces) {
                     let attribution =
                         pieces.attribution(subject, model, touch_events, start, from_start)?;

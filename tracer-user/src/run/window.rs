@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use crate::{
-    probe::{Aggregates, ProgramRun, Session, WAKE_INTERVAL},
+    probe::{Aggregates, Detail, ProgramRun, Session, WAKE_INTERVAL},
     process::monotonic_nanos,
     stats::Nanos,
     storage::{BlockDevice, DeviceStatistics, Sysfs},
@@ -48,6 +48,8 @@ pub struct ClosedWindow {
     pub kernel_counts: bool,
     /// Whether waits in `read()` can be told by the look-up that follows in the same call.
     pub reads_are_told: bool,
+    /// What gave records.
+    pub detail: Detail,
     /// What the kernel counted for each program.
     pub programs: Vec<ProgramRun>,
     /// `CLOCK_MONOTONIC` of the opening, nanoseconds.
@@ -137,6 +139,7 @@ impl Window {
         Ok(ClosedWindow {
             kernel_counts: session.counts_models(),
             reads_are_told: session.tells_waits_of_reads(),
+            detail: session.detail(),
             aggregates: session.aggregates(&idle_since)?,
             programs: session.program_runs()?,
             stream,

@@ -49,7 +49,7 @@ fn of_model(document: &mut Document, record: &RunRecord, model: &ModelRecord) {
     }
     if let Some(reads) = &model.reads {
         document.heading(3, titled(record, model, "Request sizes"));
-        document.table(model_tables::sizes(&reads.sizes));
+        document.table(model_tables::request_sizes(reads));
     }
     for (title, figures) in MODEL_DETAILS {
         document.heading(3, titled(record, model, title));

@@ -9,7 +9,7 @@ use crate::{
     probe::{Aggregates, FileAggregates, ModelAggregates},
     run::{checks::Unfinished, watch::residency_moments::ResidencyMoment},
     schema::{CacheRecord, EvictionsByAgent, ProcessShare, ReadFigures, ReadsRecord},
-    stats::{FileData, ModelFigures, pages::first_touch::first_touch_hits},
+    stats::{FileData, ModelFigures, pages::first_touch::first_touch_hits, reads::sizes},
 };
 
 use super::residency::ResidencyCourse;
@@ -37,7 +37,8 @@ pub(super) struct ReadSides<'a> {
     pub kernel: &'a ModelAggregates,
     /// Whether the kernel side counted the model's reads and writes itself.
     pub kernel_counts: bool,
-    pub figures: &'a ModelFigures,
+    /// None where nothing was recorded.
+    pub figures: Option<&'a ModelFigures>,
     pub unfinished: Unfinished,
     pub engine_process_ids: &'a BTreeSet<u32>,
 }
@@ -52,13 +53,10 @@ impl ReadSides<'_> {
         }))
     }
 
-    fn process_share(&self) -> ProcessShare {
-        if in_first_pid_namespace() {
-            self.figures.processes.of(self.engine_process_ids)
-        } else {
-            // The programs see the process ids of the first namespace, the tracer those of its own.
-            ProcessShare::default()
-        }
+    fn process_share(&self) -> Option<ProcessShare> {
+        // The programs see the process ids of the first namespace, the tracer those of its own.
+        let figures = self.figures.filter(|_| in_first_pid_namespace())?;
+        Some(figures.processes.of(self.engine_process_ids))
     }
 }
 
@@ -82,10 +80,23 @@ pub(super) fn reads(sides: &ReadSides<'_>) -> ReadsRecord {
         in_flight_bytes: unfinished.in_flight_bytes,
         requeues: kernel.requeues.requeues,
         reissues: kernel.issues.reissues,
-        readahead: sides.figures.requests.readahead_reads,
+        readahead: if sides.kernel_counts {
+            Some(kernel.issues.readahead_reads)
+        } else {
+            sides
+                .figures
+                .map(|figures| figures.requests.readahead_reads)
+        },
         writes: sides.kernel_counts.then_some(kernel.issues.writes),
         write_bytes: sides.kernel_counts.then_some(kernel.issues.write_bytes),
-        sizes: sides.figures.request_sizes.clone(),
+        sizes: sides.figures.map(|figures| figures.request_sizes.clone()),
+        size_classes: if sides.kernel_counts {
+            Some(sizes::classes(&kernel.issues.sizes))
+        } else {
+            sides
+                .figures
+                .map(|figures| sizes::classes(&sizes::by_class(&figures.request_sizes)))
+        },
         process_share: sides.process_share(),
     }
 }

@@ -71,7 +71,9 @@ impl ModelSides<'_> {
         issued_bytes.saturating_sub(self.kernel.requeues.requeued_bytes)
     }
 
-    fn laws_of_the_kernel_side(&self) -> Vec<Check> {
+    /// The laws that the kernel side's counts obey by themselves.
+    #[must_use]
+    pub fn laws_of_the_kernel_side(&self) -> Vec<Check> {
         let (kernel, unfinished) = (self.kernel, self.unfinished);
         vec![
             Check::equal(
@@ -99,6 +101,14 @@ impl ModelSides<'_> {
                 (
                     "kernel, gaps + first reads",
                     kernel.issues.gaps.iter().sum::<u64>() + kernel.issues.first_reads,
+                ),
+                ("kernel, reads", kernel.issues.reads),
+            ),
+            Check::equal(
+                self.title("reads by size, summed = reads"),
+                (
+                    "kernel, classes of sizes",
+                    kernel.issues.sizes.iter().sum::<u64>(),
                 ),
                 ("kernel, reads", kernel.issues.reads),
             ),
@@ -162,6 +172,11 @@ impl ModelSides<'_> {
                 stream.failed_bytes,
             ),
             ("requeues", kernel.requeues.requeues, stream.requeues),
+            (
+                "reads ahead",
+                kernel.issues.readahead_reads,
+                stream.readahead_reads,
+            ),
         ];
         pairs.extend(
             names
