@@ -69,7 +69,7 @@ pub fn fill(record: &mut RunRecord, mut window: ClosedWindow, observed: Observed
     }
     record.notes.extend(shared_blocks(observed.subject));
     record.checks.push(same_extents(observed.subject));
-    record.detail = ended.detail.name().to_owned();
+    record.detail = Some(ended.detail.name().to_owned());
     record.loss = losses(&ended.aggregates, &ended.programs);
     record.overhead = overhead(&ended.programs, &ended.stream, tracer_cpu_s);
     record.complete = ended.lost_events == 0
