@@ -32,7 +32,7 @@ fn one_read_after_the_other(ground: &Ground, file_system: FileSystem) -> Result<
     let file = ModelFile::contiguous(&disk, "model", FILE_BYTES)?;
     let plan = ReadPlan::sequential(FILE_BYTES, READ_BYTES);
     let reader = ground.reader(&file, &plan, ReadMode::Direct)?;
-    let call = TracerCall::launch(&ground.scratch, file.path())?.flag("--audit");
+    let call = TracerCall::launch(&ground.scratch, file.path())?.option("--detail", "audit");
     let traced = Traced::of(call.reader(&reader).run()?)?;
     check_sound(&traced.record)?;
     let accountings = traced.record.value("accountings")?;

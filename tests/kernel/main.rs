@@ -17,6 +17,7 @@ mod audit;
 mod bench;
 mod cgroup_v2;
 mod containers;
+mod detail;
 mod device;
 mod device_counter;
 mod device_share;
@@ -82,6 +83,7 @@ fn main() -> ExitCode {
         stacked::cases(),
         cgroup_v2::cases(),
         losses::cases(),
+        detail::cases(),
         marks::cases(),
         lifecycle::cases(),
         which_model::cases(),

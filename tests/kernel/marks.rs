@@ -211,7 +211,7 @@ fn no_record_no_phase(ground: &Ground) -> Result<()> {
     let plan = ReadPlan::sequential(FILE_BYTES, 64 << 10);
     let reader = ground.reader(&model, &plan, ReadMode::Buffered)?;
     let run = TracerCall::launch(&ground.scratch, model.path())?
-        .flag("--no-page-records")
+        .option("--detail", "counts")
         .reader(&reader)
         .run()?;
     run.finished.succeeded()?;

@@ -12,7 +12,7 @@ use tests::{
     disk::FileSystem,
     model_file::ModelFile,
     plan::ReadPlan,
-    reader::{Period, ReadMode},
+    reader::{Period, ReadMode, ReaderCommand},
     reference::has_tracepoint,
     run_record::RunRecord,
 };
@@ -44,6 +44,14 @@ pub fn cases() -> Vec<Case> {
                 },
             ));
         }
+        cases.push(case(
+            format!("stalls::{file_system}::direct_of_another_file"),
+            move |ground, _| waits_for_another_file_are_no_stalls(ground, file_system),
+        ));
+        cases.push(case(
+            format!("stalls::{file_system}::from_a_childs_first_read_on"),
+            move |ground, _| from_a_childs_first_read_on(ground, file_system),
+        ));
         cases.push(case(
             format!("stalls::{file_system}::direct"),
             move |ground, _| direct_reads_are_no_stalls(ground, file_system),
@@ -184,4 +192,53 @@ fn direct_reads_are_no_stalls(ground: &Ground, file_system: FileSystem) -> Resul
     let stalls = waited(record, "stall_threads_s")?;
     ensure!(stalls == 0.0, "direct reads stalled for {stalls} s");
     Ok(())
+}
+
+/// The model is in memory. Each of its reads comes right after one for which the thread waits, of another file.
+fn waits_for_another_file_are_no_stalls(ground: &Ground, file_system: FileSystem) -> Result<()> {
+    let disk = ground.disk(file_system)?;
+    let file = ModelFile::contiguous(&disk, "model", FILE_BYTES)?;
+    let other = ModelFile::contiguous(&disk, "other", FILE_BYTES)?;
+    std::fs::read(file.path()).context("bring the model into memory")?;
+    let reader = ground
+        .reader(&file, &plan(), ReadMode::Buffered)?
+        .option_with("--after-reads-of", other.path().display())
+        .option("--record-sleeps");
+    let Traced { record, report } = &ground.trace_reader(&file, &reader)?;
+    check_sound(record)?;
+    ensure!(
+        report.sleeps.len() > 100,
+        "the reader slept only {} times",
+        report.sleeps.len()
+    );
+    if !has_tracepoint(LOOK_UPS)? {
+        return check_unobserved(record);
+    }
+    let stalls = waited(record, "stall_threads_s")?;
+    ensure!(
+        stalls == 0.0,
+        "stalls of {stalls} s for a model that is in memory"
+    );
+    Ok(())
+}
+
+/// A shell that has been looked at starts the reader: nobody looks at what processes there are before it has read.
+fn from_a_childs_first_read_on(ground: &Ground, file_system: FileSystem) -> Result<()> {
+    let disk = ground.disk(file_system)?;
+    let file = ModelFile::contiguous(&disk, "model", FILE_BYTES)?;
+    let plan = ReadPlan::random(FILE_BYTES, READ_BYTES, 1000, 3);
+    let reader = ground
+        .reader(&file, &plan, ReadMode::Direct)?
+        .option("--record-sleeps");
+    let mut arguments = vec![
+        "-c".into(),
+        "sleep 0.05; \"$@\"; exit $?".into(),
+        "sh".into(),
+    ];
+    arguments.push(reader.program().into());
+    arguments.extend_from_slice(reader.arguments());
+    let shell = ReaderCommand::of("/bin/sh".as_ref(), arguments);
+    let Traced { record, report } = &ground.trace_reader(&file, &shell)?;
+    check_sound(record)?;
+    check_agreement(waited(record, "other_io_threads_s")?, &report.sleeps, None)
 }

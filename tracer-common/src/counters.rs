@@ -58,6 +58,8 @@ counter_block! {
         writes: u64,
         /// Bytes of the model in those.
         write_bytes: u64,
+        /// Reads, by first issue, that the page cache asked for ahead (`REQ_RAHEAD`).
+        readahead_reads: u64,
     }
 }
 

@@ -7,6 +7,7 @@
 #![deny(missing_docs)]
 
 pub mod counters;
+pub mod engine;
 pub mod extent;
 pub mod gap;
 pub mod latency;

@@ -57,6 +57,8 @@ pub struct WaitingThread {
     pub run_time_ns: u64,
     /// When a look-up told what it had waited for although its return was hidden; else 0.
     pub look_up_ns: u64,
+    /// How many calls of `read()` it had finished before the wait: a look-up with as many is of the same call.
+    pub read_calls: u64,
     /// One of [`crate::record::wait_kind`].
     pub kind: u32,
     /// Slot of the file.
@@ -67,8 +69,8 @@ pub struct WaitingThread {
     pub process_id: u32,
     /// 1 where it was preempted right after its wait.
     pub was_preempted: u32,
-    /// 1 where a look-up told that it had waited for a file that is not traced, although its return was hidden.
-    pub is_for_another_file: u32,
+    /// Keeps the size a multiple of eight.
+    pub reserved: u32,
 }
 
 /// The last page-cache event of a thread, to tell a first-touch hit from the end of a miss.

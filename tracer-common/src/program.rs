@@ -90,6 +90,10 @@ programs! {
     MarkEntry = 19: "mark_entry";
     /// A function that an engine exports returns.
     MarkReturn = 20: "mark_return";
+    /// A process starts another, or a thread.
+    ProcessFork = 21: "process_fork";
+    /// Nothing is left of a process, or of a thread.
+    ProcessFree = 22: "process_free";
 }
 
 impl Program {

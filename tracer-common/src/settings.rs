@@ -101,6 +101,8 @@ pub struct MemberOffsets {
     pub task_in_iowait: u32,
     /// `task_struct.se.sum_exec_runtime`, or unused.
     pub task_run_time: u32,
+    /// `task_struct.ioac.syscr`, or unused.
+    pub task_read_calls: u32,
     /// `request.bio`.
     pub request_bio: u32,
     /// `bio.bi_io_vec`.
@@ -191,13 +193,15 @@ pub struct Settings {
     pub wake_above_bytes: u32,
     /// Places of each CPU's ring ([`crate::ring`]): a power of two.
     pub ring_slots: u32,
-    /// Whether each page-cache event gives a record, and not only a count.
-    pub page_records: u32,
-    /// Whether waits are looked at.
-    pub waits: u32,
+    /// Whether each read of a model, each page-cache event and each wait gives a record, and not only a count.
+    pub records: u32,
     /// Whether the kernel shows no event to programs while a thread of process 1 runs, so that a switch from it to
     /// another thread goes unseen.
     pub hides_from_process_1: u32,
+    /// Whether the kernel counts each thread's calls of `read()`.
+    pub counts_read_calls: u32,
+    /// Keeps the size a multiple of eight.
+    pub reserved: u32,
     /// Member offsets.
     pub members: MemberOffsets,
     /// Enumerators.
@@ -227,9 +231,10 @@ impl Settings {
         device_count: 0,
         wake_above_bytes: 0,
         ring_slots: 0,
-        page_records: 0,
-        waits: 0,
+        records: 0,
         hides_from_process_1: 0,
+        counts_read_calls: 0,
+        reserved: 0,
         members: MemberOffsets::ZERO,
         constants: KernelConstants::ZERO,
     };
@@ -265,6 +270,7 @@ impl MemberOffsets {
         task_state: 0,
         task_in_iowait: 0,
         task_run_time: 0,
+        task_read_calls: 0,
         request_bio: 0,
         bio_vectors: 0,
         vector_page: 0,
@@ -311,7 +317,7 @@ impl KernelConstants {
 const _: () = assert!(
     size_of::<Settings>()
         == MAX_DEVICES * (size_of::<DeviceFilter>() + size_of::<ExtentIndex>())
-            + 6 * size_of::<u32>()
+            + 7 * size_of::<u32>()
             + size_of::<MemberOffsets>()
             + size_of::<KernelConstants>()
 );

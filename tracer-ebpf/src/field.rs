@@ -6,7 +6,10 @@
 
 use core::arch::asm;
 
-use aya_ebpf::{helpers::bpf_probe_read_kernel, programs::BtfTracePointContext};
+use aya_ebpf::{
+    helpers::{bpf_probe_read_kernel, generated::bpf_get_current_task_btf},
+    programs::BtfTracePointContext,
+};
 
 use crate::{abilities::Abilities, settings::setting};
 
@@ -293,6 +296,19 @@ impl Task {
     #[inline(always)]
     pub fn run_time_ns(self) -> u64 {
         load(self.0, setting!(members.task_run_time))
+    }
+
+    /// The current one. Where the kernel has the helper (Linux 5.11), which is so wherever there are look-ups.
+    #[inline(always)]
+    pub fn current() -> Self {
+        // SAFETY: no arguments.
+        Self(unsafe { bpf_get_current_task_btf() } as *const u8)
+    }
+
+    /// Calls of `read()` and the like that it has finished (`inc_syscr`, `fs/read_write.c`).
+    #[inline(always)]
+    pub fn read_calls(self) -> u64 {
+        load(self.0, setting!(members.task_read_calls))
     }
 
     /// Between `io_schedule_prepare` and `io_schedule_finish` (`kernel/sched/core.c`): it sleeps for I/O, or is

@@ -11,11 +11,13 @@
 mod abilities;
 mod atomic;
 mod emit;
+mod engine;
 mod field;
 mod filter;
 mod gate;
 mod maps;
 mod mark;
+mod marks;
 mod page_cache;
 mod request;
 mod settings;
@@ -203,6 +205,20 @@ pub fn sched_switch(context: BtfTracePointContext) -> i32 {
         Task(context.arg(1)),
         Task(context.arg(2)),
     );
+    0
+}
+
+/// A process starts another, or a thread.
+#[btf_tracepoint(function = "sched_process_fork")]
+pub fn process_fork(context: BtfTracePointContext) -> i32 {
+    engine::started(Task(context.arg(0)), Task(context.arg(1)));
+    0
+}
+
+/// Nothing is left of a process, or of a thread.
+#[btf_tracepoint(function = "sched_process_free")]
+pub fn process_free(context: BtfTracePointContext) -> i32 {
+    engine::gone(Task(context.arg(0)));
     0
 }
 

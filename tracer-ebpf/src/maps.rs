@@ -143,7 +143,7 @@ pub static LOOKUPS: PerCpuArray<LookupCounters> = PerCpuArray::with_max_entries(
 #[map(name = "THREAD_TOUCHES")]
 pub static THREAD_TOUCHES: LruHashMap<u32, ThreadTouch> = LruHashMap::with_max_entries(16384, 0);
 
-/// The engine's processes: only their waits for other I/O and in reclaim count.
+/// The engine's processes, each with an [`tracer_common::engine`] state: only their waits for other I/O and in reclaim count.
 #[map(name = "ENGINE_PROCS")]
 pub static ENGINE_PROCESSES: HashMap<u32, u8> = HashMap::with_max_entries(4096, 0);
 

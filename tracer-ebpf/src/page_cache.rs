@@ -134,7 +134,6 @@ pub fn map_pages<A: Abilities>(mapping: *const u8, first_page: u64, last_page: u
 pub fn lookup<A: Abilities>(mapping: *const u8, first_page: u64, last_page: u64) {
     let Some(file) = traced_file(Mapping(mapping)) else {
         tell_key(Mapping(mapping));
-        waits::look_up_of_another_file::<A>();
         return;
     };
     value!(LOOKUPS, file.file).lookups += 1;
@@ -168,7 +167,7 @@ fn tell_key(mapping: Mapping) {
 /// Writes a record, where records are wanted.
 #[inline(always)]
 fn note<A: Abilities>(program: Program, event: u8, file: &FileSlot, first_page: u64, pages: u64) {
-    if setting!(page_records) == 0 {
+    if setting!(records) == 0 {
         return;
     }
     emit::<A>(

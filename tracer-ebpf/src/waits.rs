@@ -6,12 +6,9 @@
 //! page-cache event: a page fault on the model is followed by nothing else before its wait. A `read()` says only
 //! after its wait which file it was for (`mm_filemap_get_pages`).
 
-use aya_ebpf::{
-    helpers::{bpf_get_current_pid_tgid, generated::bpf_ktime_get_ns},
-    maps::Array,
-};
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated::bpf_ktime_get_ns};
 use tracer_common::{
-    page::{FileSlot, MARKS, WaitingThread, touch},
+    page::{FileSlot, WaitingThread, touch},
     program::Program,
     record::{Kind, KindByte, WaitRecord, wait_kind},
 };
@@ -20,12 +17,13 @@ use crate::{
     abilities::{Abilities, Early},
     atomic,
     emit::{emit, lose},
+    engine,
     field::Task,
     gate,
     maps::{
-        ENGINE_MARKS, ENGINE_PROCESSES, FAULT_MARKS, LOCK_WAITS, RECLAIMING_THREADS,
-        THREAD_TOUCHES, WAITING_MARKS, WAITING_THREADS,
+        FAULT_MARKS, LOCK_WAITS, RECLAIMING_THREADS, THREAD_TOUCHES, WAITING_MARKS, WAITING_THREADS,
     },
+    marks::{is_marked, mark},
     settings::setting,
 };
 
@@ -33,8 +31,8 @@ use crate::{
 const TASK_UNINTERRUPTIBLE: u32 = 2;
 /// `PF_MEMALLOC`: the thread reclaims, which is accounted for apart.
 const PF_MEMALLOC: u32 = 0x0000_0800;
-/// A `read()` reports its look-up within this time after its wait, if it is not preempted there; a later look-up is
-/// another call's. On a busy machine interrupts come between the two: 50 µs were too short for 3 to 5 % of the waits.
+/// A look-up of the same call of `read()` comes within this time after the wait, if the thread is not preempted in between.
+/// What it waited for before the call (a page of another file that is mapped, a directory) has as many finished calls.
 const LOOKUP_FOLLOWS_WITHIN_NS: u64 = 1_000_000;
 
 /// A wait of which nothing is known.
@@ -43,18 +41,19 @@ const NOT_ENDED: WaitingThread = WaitingThread {
     end_ns: 0,
     run_time_ns: 0,
     look_up_ns: 0,
+    read_calls: 0,
     kind: 0,
     file: 0,
     page: 0,
     process_id: 0,
     was_preempted: 0,
-    is_for_another_file: 0,
+    reserved: 0,
 };
 
 /// `sched_switch`.
 #[inline(always)]
 pub fn switch(previous_is_preempted: bool, previous: Task, next: Task) {
-    if !gate::is_open() || setting!(waits) == 0 {
+    if !gate::is_open() || setting!(records) == 0 {
         return;
     }
     if next.is_in_io_wait() || locks_are_waited_for() {
@@ -76,24 +75,9 @@ pub fn switch(previous_is_preempted: bool, previous: Task, next: Task) {
     let in_io_wait = previous.is_in_io_wait();
     if (in_io_wait || previous.state() & TASK_UNINTERRUPTIBLE != 0)
         && (is_marked(&FAULT_MARKS, previous.thread_id())
-            || is_marked(&ENGINE_MARKS, previous.process_id()))
+            || engine::may_hold(previous.process_id()))
     {
         begin(previous, in_io_wait);
-    }
-}
-
-/// Whether a thread or a process may be in a table. No means no; yes is to be looked up, since several share a mark.
-#[inline(always)]
-fn is_marked(marks: &Array<u8>, id: u32) -> bool {
-    marks.get(id & (MARKS - 1)).is_some_and(|mark| *mark != 0)
-}
-
-/// Marks a thread, before it is put into the table. Marks stay: every program writes the same.
-#[inline(always)]
-fn mark(marks: &Array<u8>, id: u32) {
-    if let Some(mark) = marks.get_ptr_mut(id & (MARKS - 1)) {
-        // SAFETY: a value of the map.
-        unsafe { core::ptr::write_volatile(mark, 1) };
     }
 }
 
@@ -144,22 +128,31 @@ fn begin(task: Task, in_io_wait: bool) {
             process_id,
             ..NOT_ENDED
         },
-        None if in_io_wait && ENGINE_PROCESSES.get_ptr(process_id).is_some() => WaitingThread {
+        None if in_io_wait && engine::holds(process_id) => WaitingThread {
             start_ns,
             run_time_ns,
+            read_calls: if setting!(counts_read_calls) == 0 {
+                0
+            } else {
+                task.read_calls()
+            },
             kind: u32::from(wait_kind::OTHER_IO),
             process_id,
             ..NOT_ENDED
         },
         None => return,
     };
-    if let Some(ended) = WAITING_THREADS
-        .get_ptr(thread_id)
-        // SAFETY: as above; a wait that has ended and that no look-up followed is complete.
-        .map(|waiting| unsafe { *waiting })
-        && ended.end_ns != 0
-    {
-        emit::<Early>(Program::Switch, record_of(&ended, thread_id));
+    if let Some(last) = WAITING_THREADS.get_ptr_mut(thread_id) {
+        // SAFETY: as in `end`; a wait that has ended and that no look-up followed is complete.
+        let last = unsafe { &mut *last };
+        if last.end_ns != 0 {
+            emit::<Early>(Program::Switch, record_of(last, thread_id));
+        }
+        *last = waiting;
+        if !in_io_wait {
+            count_lock_wait(1);
+        }
+        return;
     }
     mark(&WAITING_MARKS, thread_id);
     if WAITING_THREADS.insert(thread_id, waiting, 0).is_err() {
@@ -200,7 +193,7 @@ fn end_unseen(task: Task) {
     let now_ns = unsafe { bpf_ktime_get_ns() };
     let ran_ns = task.run_time_ns().wrapping_sub(waiting.run_time_ns);
     let end_ns = now_ns.saturating_sub(ran_ns).max(waiting.start_ns);
-    if waiting.look_up_ns != 0 && waiting.is_for_another_file == 0 {
+    if waiting.look_up_ns != 0 {
         if waiting.look_up_ns.saturating_sub(end_ns) <= LOOKUP_FOLLOWS_WITHIN_NS {
             waiting.kind = u32::from(wait_kind::MODEL_FOLIO);
         } else {
@@ -249,44 +242,10 @@ fn count_lock_wait(change: u64) {
     }
 }
 
-/// A look-up by the current thread found pages of a file: the wait that ended just before it was for them.
+/// A look-up by the current thread found pages of a file: a wait before it in the same call of `read()` was for them.
 #[inline(always)]
 pub fn look_up_found<A: Abilities>(file: &FileSlot, first_page: u64, time_ns: u64) {
-    if setting!(waits) == 0 {
-        return;
-    }
-    let thread_id = bpf_get_current_pid_tgid() as u32;
-    let Some(waiting) = WAITING_THREADS.get_ptr_mut(thread_id) else {
-        return;
-    };
-    // SAFETY: as in `end`.
-    let waiting = unsafe { &mut *waiting };
-    if setting!(hides_from_process_1) != 0
-        && waiting.end_ns == 0
-        && waiting.look_up_ns == 0
-        && waiting.kind == u32::from(wait_kind::OTHER_IO)
-    {
-        // Its return was hidden. When that was shows as it leaves the CPU again.
-        waiting.look_up_ns = time_ns;
-        waiting.file = file.file;
-        waiting.page = first_page as u32;
-        return;
-    }
-    let is_late = time_ns.wrapping_sub(waiting.end_ns) > LOOKUP_FOLLOWS_WITHIN_NS;
-    if waiting.end_ns == 0 || (is_late && waiting.was_preempted == 0) {
-        return;
-    }
-    waiting.kind = u32::from(wait_kind::MODEL_FOLIO);
-    waiting.file = file.file;
-    waiting.page = first_page as u32;
-    emit::<A>(Program::PageLookup, record_of(waiting, thread_id));
-    let _ = WAITING_THREADS.remove(thread_id);
-}
-
-/// A look-up by the current thread found pages of a file that is not traced: what it waited for just before was no model.
-#[inline(always)]
-pub fn look_up_of_another_file<A: Abilities>() {
-    if setting!(waits) == 0 {
+    if setting!(records) == 0 || setting!(counts_read_calls) == 0 {
         return;
     }
     let thread_id = bpf_get_current_pid_tgid() as u32;
@@ -298,15 +257,27 @@ pub fn look_up_of_another_file<A: Abilities>() {
     };
     // SAFETY: as in `end`.
     let waiting = unsafe { &mut *waiting };
-    if waiting.kind != u32::from(wait_kind::OTHER_IO) {
+    if waiting.kind != u32::from(wait_kind::OTHER_IO)
+        || waiting.read_calls != Task::current().read_calls()
+    {
         return;
     }
     if waiting.end_ns == 0 {
-        // Its return was hidden.
-        waiting.look_up_ns = 1;
-        waiting.is_for_another_file = 1;
+        // Its return was hidden. When that was shows as it leaves the CPU again.
+        if waiting.look_up_ns == 0 {
+            waiting.look_up_ns = time_ns;
+            waiting.file = file.file;
+            waiting.page = first_page as u32;
+        }
         return;
     }
+    let is_late = time_ns.wrapping_sub(waiting.end_ns) > LOOKUP_FOLLOWS_WITHIN_NS;
+    if is_late && waiting.was_preempted == 0 {
+        return;
+    }
+    waiting.kind = u32::from(wait_kind::MODEL_FOLIO);
+    waiting.file = file.file;
+    waiting.page = first_page as u32;
     emit::<A>(Program::PageLookup, record_of(waiting, thread_id));
     let _ = WAITING_THREADS.remove(thread_id);
 }
@@ -314,12 +285,12 @@ pub fn look_up_of_another_file<A: Abilities>() {
 /// The current thread begins to reclaim memory.
 #[inline(always)]
 pub fn reclaim_begins(program: Program) {
-    if !gate::is_open() || setting!(waits) == 0 {
+    if !gate::is_open() || setting!(records) == 0 {
         return;
     }
     let process_and_thread = bpf_get_current_pid_tgid();
     let process_id = (process_and_thread >> 32) as u32;
-    if ENGINE_PROCESSES.get_ptr(process_id).is_none() {
+    if !engine::holds(process_id) {
         return;
     }
     // SAFETY: no arguments.
@@ -335,7 +306,7 @@ pub fn reclaim_begins(program: Program) {
 /// The current thread has reclaimed memory.
 #[inline(always)]
 pub fn reclaim_ends(program: Program) {
-    if !gate::is_open() || setting!(waits) == 0 {
+    if !gate::is_open() || setting!(records) == 0 {
         return;
     }
     let process_and_thread = bpf_get_current_pid_tgid();

@@ -40,6 +40,9 @@ struct Arguments {
     /// Tell the kernel that reads are random (POSIX_FADV_RANDOM, MADV_RANDOM): no read-ahead.
     #[arg(long)]
     random_advice: bool,
+    /// Before each read, read as much of this other file at the same place, past the page cache.
+    #[arg(long, value_name = "FILE")]
+    after_reads_of: Option<PathBuf>,
     /// Take the file out of the page cache first.
     #[arg(long)]
     evict_before: bool,
@@ -83,7 +86,10 @@ fn main() -> Result<ExitCode> {
     if arguments.evict_before {
         evict(&arguments.file)?;
     }
-    let reader = Reader::open(&arguments.file, arguments.mode, arguments.random_advice)?;
+    let mut reader = Reader::open(&arguments.file, arguments.mode, arguments.random_advice)?;
+    if let Some(other) = &arguments.after_reads_of {
+        reader = reader.after_reads_of(other)?;
+    }
     if arguments.start_on_line {
         let mut line = String::new();
         let length = std::io::stdin()

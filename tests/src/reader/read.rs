@@ -54,6 +54,8 @@ pub struct Reader {
     file: File,
     size_bytes: u64,
     mapping: Option<Mapping>,
+    /// Another file, of which something is read past the page cache before each read.
+    other: Option<File>,
 }
 
 impl Reader {
@@ -91,7 +93,21 @@ impl Reader {
             file,
             size_bytes,
             mapping,
+            other: None,
         })
+    }
+
+    /// Before each read, reads as much of another file at the same place with O_DIRECT: the thread waits for that.
+    ///
+    /// # Errors
+    /// Where the file cannot be opened.
+    pub fn after_reads_of(mut self, path: &Path) -> Result<Self> {
+        let opened = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_DIRECT)
+            .open(path);
+        self.other = Some(opened.with_context(|| format!("open {}", path.display()))?);
+        Ok(self)
     }
 
     /// Gives the pages of its mapping back, if it has one, so that they can be evicted.
@@ -142,6 +158,11 @@ pub fn read_plan(reader: &Reader, plan: &ReadPlan) -> Result<ReadTotals> {
     let mut totals = ReadTotals::default();
     for read in &plan.reads {
         let buffer = &mut buffer[..read.length_bytes as usize];
+        if let Some(other) = &reader.other {
+            other
+                .read_at(buffer, read.offset_bytes)
+                .context("read the other file")?;
+        }
         let length = reader.read(read.offset_bytes, buffer)?;
         if length < buffer.len() && read.offset_bytes + (length as u64) < reader.size_bytes {
             bail!(

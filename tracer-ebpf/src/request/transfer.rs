@@ -224,6 +224,8 @@ fn read_issued<A: Abilities>(
             counters.reissues += 1;
         } else {
             counters.reads += 1;
+            counters.readahead_reads +=
+                u64::from(record.flags >> issue_flag::READAHEAD.trailing_zeros()) & 1;
             device_counters.model_bytes += part.bytes;
             device_counters.model_bytes_by_origin[origin as usize] += part.bytes;
             other_bytes = other_bytes.saturating_sub(part.bytes);
@@ -248,15 +250,17 @@ fn read_issued<A: Abilities>(
 }
 
 #[inline(always)]
+fn is_readahead(transfer: &Transfer) -> bool {
+    transfer.command_flags & setting!(constants.flag_readahead) != 0
+}
+
+#[inline(always)]
 fn record_flags<A: Abilities>(transfer: &Transfer) -> u8 {
     let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
     let command = |mask: u32| transfer.command_flags & mask != 0;
     flag(A::LATE, issue_flag::LATE)
         | flag(transfer.is_metadata(), issue_flag::METADATA)
-        | flag(
-            command(setting!(constants.flag_readahead)),
-            issue_flag::READAHEAD,
-        )
+        | flag(is_readahead(transfer), issue_flag::READAHEAD)
         | flag(
             command(setting!(constants.flag_synchronous)),
             issue_flag::SYNCHRONOUS,

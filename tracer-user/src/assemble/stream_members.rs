@@ -4,17 +4,20 @@ use tracer_common::gap::GAP_CLASSES;
 
 use crate::{schema::GapsRecord, stats::ModelFigures};
 
-/// Gaps. `counts` are those of the classes, by [`tracer_common::gap::GapClass::slot`]; all else is the stream's.
-pub fn gaps(counts: [u64; GAP_CLASSES], figures: &ModelFigures) -> GapsRecord {
-    let classes = figures.gaps.with_counts(counts);
+/// Gaps. `counts` are those of the classes, by [`tracer_common::gap::GapClass::slot`]; all else is the stream's, and
+/// null without one.
+pub fn gaps(counts: [u64; GAP_CLASSES], figures: Option<&ModelFigures>) -> GapsRecord {
+    let by_class = figures.map(|figures| figures.gaps).unwrap_or_default();
+    let classes = by_class.with_counts(counts);
     GapsRecord {
         classes,
         count: classes.count(),
-        backward_overlapping: figures.backward_overlap.overlapping,
-        file_order: figures.gaps_file_order.map(|gap| gap.count),
-        stream_sequential_share: figures.gaps_stream_aware.sequential.share,
-        distances: figures.distances.clone(),
-        mean_queue_depth: figures.queue_depth.mean,
-        largest_queue_depth: figures.queue_depth.max,
+        backward_overlapping: figures.map(|figures| figures.backward_overlap.overlapping),
+        file_order: figures.map(|figures| figures.gaps_file_order.map(|gap| gap.count)),
+        stream_sequential_share: figures
+            .and_then(|figures| figures.gaps_stream_aware.sequential.share),
+        distances: figures.map(|figures| figures.distances.clone()),
+        mean_queue_depth: figures.and_then(|figures| figures.queue_depth.mean),
+        largest_queue_depth: figures.and_then(|figures| figures.queue_depth.max),
     }
 }

@@ -2,10 +2,11 @@
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     pressure::{BalloonSize, MemoryLimits},
+    probe::Detail,
     process::{PhaseLine, RateLine},
     run::{ConditionsRequest, NamedSymbol},
 };
@@ -105,6 +106,29 @@ pub struct DeviceArguments {
     pub out: Option<PathBuf>,
 }
 
+/// How much a run shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DetailLevel {
+    /// How much was read, in which order and how fast, and what the page cache did, each for the whole run.
+    /// Nothing is recorded: no phases, tokens, tensors, stalls.
+    Counts,
+    /// All figures: each read, page-cache event and wait is recorded.
+    Events,
+    /// The other stages of the block layer too, and which figures would come out if each read were counted several times, as
+    /// with old traces.
+    Audit,
+}
+
+impl From<DetailLevel> for Detail {
+    fn from(level: DetailLevel) -> Self {
+        match level {
+            DetailLevel::Counts => Self::Counts,
+            DetailLevel::Events => Self::Events,
+            DetailLevel::Audit => Self::Audit,
+        }
+    }
+}
+
 /// How to trace, for every command that traces.
 #[derive(Clone, Debug, Args)]
 pub struct TraceArguments {
@@ -126,14 +150,9 @@ pub struct TraceArguments {
     /// number. Of several lines the last counts. Can be given several times.
     #[arg(long = "rate-line", value_name = "REGEX")]
     pub rate_lines: Vec<RateLine>,
-    /// Only count page-cache events, instead of recording each and every wait: no figures of the page cache by
-    /// tensor or step, no stalls, less overhead.
-    #[arg(long)]
-    pub no_page_records: bool,
-    /// Trace the other stages of the block layer as well, and show which figures would come out if each read were counted
-    /// several times, as with old traces.
-    #[arg(long)]
-    pub audit: bool,
+    /// How much to show. Less costs the engine less: docs/PERFORMANCE.md says how much.
+    #[arg(long, value_enum, value_name = "LEVEL", default_value_t = DetailLevel::Events)]
+    pub detail: DetailLevel,
     /// Use the eBPF programs for kernels before 5.17, which are simpler: where a verifier refuses the others, and for
     /// tests. Figures then come from the records alone.
     #[arg(long)]

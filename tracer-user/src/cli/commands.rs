@@ -205,8 +205,7 @@ fn trace_options(arguments: TraceArguments, what: &str) -> TraceOptions {
         directory: arguments.out.unwrap_or_else(|| default_directory(what)),
         session: SessionOptions {
             ring_buffer_bytes: arguments.ring_buffer,
-            page_records: !arguments.no_page_records,
-            audit: arguments.audit,
+            detail: arguments.detail.into(),
             early_programs: arguments.early_programs,
             diagnostics: arguments.diagnostics,
             measure_overhead: arguments.measure_overhead,

@@ -54,6 +54,7 @@ impl RunFacts {
         let sizes: Vec<(u64, u64)> = reads
             .sizes
             .iter()
+            .flatten()
             .map(|size| (size.bytes, size.count))
             .collect();
         let mean_queue_depth = model.gaps.as_ref().and_then(|gaps| gaps.mean_queue_depth);

@@ -199,10 +199,10 @@ fn a_run_is_only_taken_for_its_own_file_or_a_copy() {
             count: 2,
             ..ReadFigures::default()
         },
-        sizes: vec![SizeCount {
+        sizes: Some(vec![SizeCount {
             bytes: 4096,
             count: 2,
-        }],
+        }]),
         ..ReadsRecord::default()
     };
     let write = |record: &RunRecord| {

@@ -110,7 +110,7 @@ pub fn trace_record(request: &TraceRequest) -> anyhow::Result<BlockTraceRecord> 
         model: ModelRecord {
             model: identity,
             reads: Some(reads),
-            gaps: Some(stream_members::gaps(gap_counts(figures), figures)),
+            gaps: Some(stream_members::gaps(gap_counts(figures), Some(figures))),
             bandwidth: has_completions.then(|| {
                 if loss.is_none() {
                     figures.bandwidth
@@ -321,11 +321,11 @@ fn reads(device: &DeviceFindings, identity: &ModelIdentity, thread: Option<u32>)
         in_flight_bytes: requests.in_flight_bytes,
         requeues: requests.requeues,
         reissues: requests.reissues + requests.remainders,
-        readahead: requests.readahead_reads,
+        readahead: Some(requests.readahead_reads),
         writes: Some(writes),
         write_bytes: Some(write_bytes),
-        sizes: figures.request_sizes.clone(),
-        process_share,
+        sizes: Some(figures.request_sizes.clone()),
+        process_share: Some(process_share),
     }
 }
 

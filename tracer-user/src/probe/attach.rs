@@ -78,8 +78,7 @@ pub(super) fn attach(
         let for_these_devices = event.devices == DeviceKind::Any || event.devices == device_kind;
         let is_needed = match event.need {
             Need::Always => true,
-            Need::PageRecords => options.page_records,
-            Need::Audit => options.audit,
+            Need::From(detail) => options.detail >= detail,
         };
         if !for_these_devices || !is_needed {
             continue;

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
 use aya::{
-    maps::{Array, HashMap},
+    maps::{Array, HashMap, MapData},
     programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeScope},
 };
-use tracer_common::{mark::cookie, page::MARKS, program::Program};
+use tracer_common::{engine, mark::cookie, page::MARKS, program::Program};
 
 use super::{
     Session,
@@ -41,23 +41,47 @@ impl Session {
         Ok(())
     }
 
-    /// Takes the waits of a process into account.
+    /// Takes the waits of a process into account, and those of processes that it starts from now on.
     ///
     /// # Errors
     /// The table is full.
     pub fn add_engine_process(&mut self, process_id: u32) -> anyhow::Result<()> {
+        self.name_process(process_id, engine::MEMBER)
+    }
+
+    /// Takes the waits of processes that this process starts from now on into account, but not its own.
+    ///
+    /// # Errors
+    /// The table is full.
+    pub fn begin_to_start_engine(&mut self) -> anyhow::Result<()> {
+        self.name_process(std::process::id(), engine::STARTER)
+    }
+
+    /// What this process starts from now on is none of the engine's.
+    ///
+    /// # Errors
+    /// The map cannot be written.
+    pub fn has_started_engine(&mut self) -> anyhow::Result<()> {
+        self.engine_processes()?.remove(&std::process::id())?;
+        Ok(())
+    }
+
+    fn name_process(&mut self, process_id: u32, state: u8) -> anyhow::Result<()> {
         // The mark first: without it the programs do not look for the process.
         let map = self
             .programs()
             .map_mut("ENGINE_MARKS")
             .ok_or_else(|| anyhow!("the eBPF object has no map ENGINE_MARKS"))?;
         Array::<_, u8>::try_from(map)?.set(process_id % MARKS, 1, 0)?;
+        self.engine_processes()?.insert(process_id, state, 0)?;
+        Ok(())
+    }
+
+    fn engine_processes(&mut self) -> anyhow::Result<HashMap<&mut MapData, u32, u8>> {
         let map = self
             .programs()
             .map_mut("ENGINE_PROCS")
             .ok_or_else(|| anyhow!("the eBPF object has no map ENGINE_PROCS"))?;
-        let mut processes = HashMap::<_, u32, u8>::try_from(map)?;
-        processes.insert(process_id, 1, 0)?;
-        Ok(())
+        Ok(HashMap::try_from(map)?)
     }
 }

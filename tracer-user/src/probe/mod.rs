@@ -22,7 +22,7 @@ mod types;
 pub use aggregates::{Aggregates, FileAggregates, ModelAggregates};
 pub use inspection::programs as inspect_programs;
 pub use losses::{ProgramRun, RunTimeStatistics};
-pub use options::SessionOptions;
+pub use options::{Detail, SessionOptions};
 pub use preflight::{Requirement, RequirementState, requirements};
 pub use probes::ProbePoint;
 pub use programs::{Argument, DeviceKind, StandIn, TracedEvent, traced_events};

@@ -1,13 +1,34 @@
 //! How the programs are loaded.
 
+/// How much a session shows, from the cheapest on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Detail {
+    /// The kernel counts, and nothing gives a record.
+    Counts,
+    /// Each read, each page-cache event and each wait gives a record.
+    Events,
+    /// The stages that a read passes before its issue give records as well.
+    Audit,
+}
+
+impl Detail {
+    /// Its name on the command line and in a record.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Counts => "counts",
+            Self::Events => "events",
+            Self::Audit => "audit",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 pub struct SessionOptions {
     /// Size of the rings of all CPUs together: a power of two, at least a page.
     pub ring_buffer_bytes: u32,
-    /// Whether each page-cache event and each wait gives a record; otherwise page-cache events are counted only.
-    pub page_records: bool,
-    /// Whether the stages that a read passes before its issue give records as well, for the audit.
-    pub audit: bool,
+    /// What gives records.
+    pub detail: Detail,
     /// Use the programs for old kernels, whatever this kernel can do.
     pub early_programs: bool,
     /// Whether the eBPF side's diagnostics are on.

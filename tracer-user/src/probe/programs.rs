@@ -2,7 +2,7 @@
 
 use tracer_common::program::Program;
 
-use super::types::Value;
+use super::{Detail, types::Value};
 
 /// Kinds of devices, by what they are handed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -20,10 +20,8 @@ pub enum DeviceKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
     Always,
-    /// Where page-cache events and waits are recorded ([`super::SessionOptions::page_records`]).
-    PageRecords,
-    /// Where the run asks for the audit ([`super::SessionOptions::audit`]).
-    Audit,
+    /// From this level on.
+    From(Detail),
 }
 
 /// An argument that a program reads.
@@ -77,6 +75,12 @@ const SWITCH: [Argument; 3] = [
     argument("previous task", &[1], Value::Pointer("task_struct")),
     argument("next task", &[2], Value::Pointer("task_struct")),
 ];
+
+const FORK: [Argument; 2] = [
+    argument("parent", &[0], Value::Pointer("task_struct")),
+    argument("child", &[1], Value::Pointer("task_struct")),
+];
+const TASK: Argument = argument("task", &[0], Value::Pointer("task_struct"));
 
 /// A program of the eBPF object and its tracepoint.
 #[derive(Clone, Copy, Debug)]
@@ -244,7 +248,7 @@ pub const fn traced_event(program: Program) -> Option<TracedEvent> {
             subsystem: "sched",
             required: false,
             devices: DeviceKind::Any,
-            need: Need::PageRecords,
+            need: Need::From(Detail::Events),
             purpose: "waits for folios of the model, and other waits",
         },
         Program::ReclaimEnd => TracedEvent {
@@ -256,7 +260,7 @@ pub const fn traced_event(program: Program) -> Option<TracedEvent> {
             subsystem: "vmscan",
             required: false,
             devices: DeviceKind::Any,
-            need: Need::PageRecords,
+            need: Need::From(Detail::Events),
             purpose: "time in direct reclaim",
         },
         Program::ReclaimBegin => TracedEvent {
@@ -268,7 +272,7 @@ pub const fn traced_event(program: Program) -> Option<TracedEvent> {
             subsystem: "vmscan",
             required: false,
             devices: DeviceKind::Any,
-            need: Need::PageRecords,
+            need: Need::From(Detail::Events),
             purpose: "time in direct reclaim",
         },
         Program::CgroupReclaimEnd => TracedEvent {
@@ -280,7 +284,7 @@ pub const fn traced_event(program: Program) -> Option<TracedEvent> {
             subsystem: "vmscan",
             required: false,
             devices: DeviceKind::Any,
-            need: Need::PageRecords,
+            need: Need::From(Detail::Events),
             purpose: "time in the reclaim of a cgroup",
         },
         Program::CgroupReclaimBegin => TracedEvent {
@@ -292,7 +296,7 @@ pub const fn traced_event(program: Program) -> Option<TracedEvent> {
             subsystem: "vmscan",
             required: false,
             devices: DeviceKind::Any,
-            need: Need::PageRecords,
+            need: Need::From(Detail::Events),
             purpose: "time in the reclaim of a cgroup",
         },
         Program::AuditQueue => TracedEvent {
@@ -304,7 +308,7 @@ pub const fn traced_event(program: Program) -> Option<TracedEvent> {
             subsystem: "block",
             required: false,
             devices: DeviceKind::Requests,
-            need: Need::Audit,
+            need: Need::From(Detail::Audit),
             purpose: "queued bios, for the audit",
         },
         Program::AuditRequest => TracedEvent {
@@ -316,7 +320,7 @@ pub const fn traced_event(program: Program) -> Option<TracedEvent> {
             subsystem: "block",
             required: false,
             devices: DeviceKind::Requests,
-            need: Need::Audit,
+            need: Need::From(Detail::Audit),
             purpose: "allocated requests, for the audit",
         },
         Program::AuditInsert => TracedEvent {
@@ -328,7 +332,7 @@ pub const fn traced_event(program: Program) -> Option<TracedEvent> {
             subsystem: "block",
             required: false,
             devices: DeviceKind::Requests,
-            need: Need::Audit,
+            need: Need::From(Detail::Audit),
             purpose: "requests inserted in a scheduler, for the audit",
         },
         Program::AuditRemap => TracedEvent {
@@ -340,8 +344,32 @@ pub const fn traced_event(program: Program) -> Option<TracedEvent> {
             subsystem: "block",
             required: false,
             devices: DeviceKind::Requests,
-            need: Need::Audit,
+            need: Need::From(Detail::Audit),
             purpose: "remapped bios, for the audit",
+        },
+        Program::ProcessFork => TracedEvent {
+            program,
+            on_function: None,
+            tracepoint: "sched_process_fork",
+            arguments: &FORK,
+            classes: &[],
+            subsystem: "sched",
+            required: false,
+            devices: DeviceKind::Any,
+            need: Need::From(Detail::Events),
+            purpose: "processes that the engine starts",
+        },
+        Program::ProcessFree => TracedEvent {
+            program,
+            on_function: None,
+            tracepoint: "sched_process_free",
+            arguments: &[TASK],
+            classes: &["sched_process_template"],
+            subsystem: "sched",
+            required: false,
+            devices: DeviceKind::Any,
+            need: Need::From(Detail::Events),
+            purpose: "processes of the engine that are gone",
         },
         Program::MarkEntry | Program::MarkReturn => return None,
     })

@@ -13,7 +13,7 @@ use tokio::io::{Interest, unix::AsyncFd};
 use tracer_common::{page::FileKey, program::Program, record::Record, settings::Settings};
 
 use super::{
-    KernelTypes, SessionOptions,
+    Detail, KernelTypes, SessionOptions,
     aggregates::{self, Aggregates, FileAggregates, Plain, Sizes},
     attach::{Attached, attach},
     losses::{self, ProgramRun},
@@ -39,8 +39,10 @@ pub struct Session {
     request_slots: u32,
     attached: Vec<Attached>,
     counts_models: bool,
+    detail: Detail,
     can_probe: bool,
     can_skip: bool,
+    counts_read_calls: bool,
     /// Slots of files whose page-cache events cannot be told from others'.
     unnamed_files: Vec<usize>,
     ring: AsyncFd<RingBuf<MapData>>,
@@ -62,6 +64,11 @@ impl Session {
         raise_memlock_limit();
         let types = KernelTypes::of_running_kernel()?;
         let counts_models = types.counts_models() && !options.early_programs;
+        let mut options = options;
+        if !counts_models {
+            // Without counts by model the records are the only road.
+            options.detail = options.detail.max(Detail::Events);
+        }
         let cpus = u32::try_from(nr_cpus().map_err(|(path, error)| {
             anyhow!(error).context(format!(
                 "cannot read how many CPUs there may be from {path}"
@@ -70,11 +77,17 @@ impl Session {
         // Programs of one kind use the rings of the CPUs, those of the other kind share a ring buffer: the bytes go where
         // most records do.
         const SMALLER_SHARE: u32 = 4;
-        let smaller_bytes = (options.ring_buffer_bytes / SMALLER_SHARE).max(LEAST_RING_BUFFER);
-        let (ring_bytes, ring_buffer_bytes) = if counts_models {
-            (options.ring_buffer_bytes, smaller_bytes)
+        let gives_records = options.detail >= Detail::Events;
+        let ring_buffer_bytes = if gives_records {
+            options.ring_buffer_bytes
         } else {
-            (smaller_bytes, options.ring_buffer_bytes)
+            LEAST_RING_BUFFER
+        };
+        let smaller_bytes = (ring_buffer_bytes / SMALLER_SHARE).max(LEAST_RING_BUFFER);
+        let (ring_bytes, ring_buffer_bytes) = if counts_models {
+            (ring_buffer_bytes, smaller_bytes)
+        } else {
+            (smaller_bytes, ring_buffer_bytes)
         };
         let ring_slots = rings::slots_for(ring_bytes, cpus);
         let (extent_indices, index_table) =
@@ -85,9 +98,10 @@ impl Session {
             device_count: u32::try_from(tables.devices.len())?,
             wake_above_bytes: ring_buffer_bytes / 4,
             ring_slots,
-            page_records: u32::from(options.page_records),
-            waits: u32::from(options.page_records),
+            records: u32::from(gives_records),
             hides_from_process_1: u32::from(types.hides_from_process_1()),
+            counts_read_calls: u32::from(types.counts_read_calls()),
+            reserved: 0,
             members: types.members()?,
             constants: types.constants()?,
         };
@@ -149,7 +163,8 @@ impl Session {
             options,
             counts_models,
         )?;
-        let can_probe = types.has_helper("get_attach_cookie");
+        // A step has no figures without records.
+        let can_probe = gives_records && types.has_helper("get_attach_cookie");
         if can_probe {
             probes::load(&mut ebpf)?;
         }
@@ -175,7 +190,9 @@ impl Session {
             attached,
             counts_models,
             can_probe,
+            detail: options.detail,
             can_skip: types.can_skip(),
+            counts_read_calls: types.counts_read_calls(),
             unnamed_files: Vec::new(),
             ring,
             rings,
@@ -200,7 +217,19 @@ impl Session {
         self.counts_models
     }
 
-    /// Whether functions of the engine can be probed: it takes the helper `bpf_get_attach_cookie` (Linux 5.15).
+    /// Whether a wait in `read()` is told from other I/O: by a look-up of the same call.
+    #[must_use]
+    pub fn tells_waits_of_reads(&self) -> bool {
+        self.counts_read_calls && self.has_program(Program::PageLookup)
+    }
+
+    /// What gives records: at least [`Detail::Events`] on kernels that cannot count models.
+    #[must_use]
+    pub const fn detail(&self) -> Detail {
+        self.detail
+    }
+
+    /// Whether functions of the engine are probed: it takes records, and the helper `bpf_get_attach_cookie` (Linux 5.15).
     #[must_use]
     pub const fn can_probe(&self) -> bool {
         self.can_probe

@@ -156,7 +156,11 @@ fn details(document: &mut Document, record: &BlockTraceRecord) {
         document.table(model_tables::gaps(&record.model));
         document.table(model_tables::distances(gaps));
     }
-    let sizes = record.model.reads.iter().flat_map(|reads| &reads.sizes);
+    let sizes = record
+        .model
+        .reads
+        .iter()
+        .flat_map(|reads| reads.sizes.iter().flatten());
     let sizes = model_tables::sizes(sizes);
     if !sizes.is_empty() {
         document.heading(2, "Request sizes");

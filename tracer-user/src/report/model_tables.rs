@@ -41,7 +41,7 @@ pub(super) fn gaps(model: &ModelRecord) -> Table {
 
 /// How far the gaps jump.
 pub(super) fn distances(gaps: &GapsRecord) -> Table {
-    let rows = gaps.distances.iter().map(|bucket| {
+    let rows = gaps.distances.iter().flatten().map(|bucket| {
         [
             bucket.from_bytes.to_string(),
             bucket.to_bytes.to_string(),

@@ -64,7 +64,10 @@ pub async fn run_attach(
     let subject = Subject::open(models)?;
     let tables = kernel_tables(&subject)?;
     let directory = RunDirectory::create(&options.trace.directory, &caller)?;
-    let session = Session::start(tables, options.trace.session)?;
+    let mut session = Session::start(tables, options.trace.session)?;
+    for process_id in family.members().unwrap_or_default() {
+        session.add_engine_process(u32::try_from(process_id)?)?;
+    }
     let faults_before = process.faults().ok();
     let command = process.identity().command_line.clone();
     let mut opened = Prepared {

@@ -85,7 +85,8 @@ pub async fn run_launch(
     Conditions::check(&options.conditions)?;
     let directory = RunDirectory::create(&options.trace.directory, &caller)?;
     let conditions = Conditions::apply(&options.conditions, &subject)?;
-    let session = Session::start(session_tables, options.trace.session)?;
+    let mut session = Session::start(session_tables, options.trace.session)?;
+    session.begin_to_start_engine()?;
     let mut opened = Prepared {
         caller,
         subject,
@@ -110,6 +111,7 @@ pub async fn run_launch(
     request.output_directory = Some(opened.directory.path());
     request.cgroup_procs = conditions.cgroup_descriptors()?;
     let engine = launch(request)?;
+    opened.finder.engine_has_started();
     let mut watch = EngineWatch::of_engine(engine.pid(), &engine.signals(), family)
         .context("cannot watch the engine")?;
     for process_id in &watch.process_ids {

@@ -14,7 +14,10 @@ use crate::{
     finished_run,
     output::RunDirectory,
     place::{ModelPieces, Subject, SubjectFile},
-    probe::{Requirement, RequirementState, Session, SessionOptions, kernel_release, requirements},
+    probe::{
+        Detail, Requirement, RequirementState, Session, SessionOptions, kernel_release,
+        requirements,
+    },
     process::{Caller, ReceivedSignal, SignalWatch, UserLines},
     report,
     schema::{GivenMarkRecord, MachineRecord, RunRecord, SCHEMA_VERSION},
@@ -67,8 +70,13 @@ pub struct FinishedRun {
     pub write_error: Option<anyhow::Error>,
 }
 
-/// How often the engine's libraries are looked for while no decode call has been found.
+/// How often the engine's libraries are looked for at the start, while no decode call has been found.
 const LIBRARY_INTERVAL: Duration = Duration::from_millis(5);
+
+/// Each look at them is so much later than the one before, in hundredths, up to the next constant: an engine loads its own
+/// libraries first, and what comes late loads a model before it decodes.
+const LIBRARY_INTERVAL_GROWTH: u32 = 105;
+const LONGEST_LIBRARY_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How long that goes on; later they are looked for with each sample.
 const LIBRARY_SEARCH: Duration = Duration::from_secs(20);
@@ -174,6 +182,15 @@ impl Prepared {
         let shared = SharedMarks::default();
         let (sender, requests) = tokio::sync::mpsc::unbounded_channel();
         let finder = ProbeFinder::new(symbols.clone(), sender, self.session.can_probe());
+        let detail = self.session.detail();
+        if detail != self.options.session.detail {
+            eprintln!(
+                "tracer: this kernel cannot count a model's reads (Linux 5.17 can), so `--detail {}` becomes `{}`",
+                self.options.session.detail.name(),
+                detail.name()
+            );
+        }
+        let gives_records = detail >= Detail::Events;
         let setup = StreamSetup {
             locator: self.subject.locator()?,
             files: self.subject.file_data(),
@@ -181,11 +198,7 @@ impl Prepared {
             owners: self.subject.owners()?,
             symbols,
             shared: shared.clone(),
-            audit: self
-                .options
-                .session
-                .audit
-                .then(|| LiveAudit::new(self.subject.models.len())),
+            audit: (detail == Detail::Audit).then(|| LiveAudit::new(self.subject.models.len())),
             reads: None,
         };
         let touch_events = touch_events(&self.session);
@@ -193,10 +206,9 @@ impl Prepared {
         let (own_pieces, directory) = (&pieces, &self.directory);
         let stream = move |start| {
             let mut setup = setup;
-            setup.reads = options
-                .read_list
+            setup.reads = (options.read_list && gives_records)
                 .then(|| WindowReads::begin(directory, &window_reads::header(subject), start));
-            if options.session.page_records {
+            if gives_records {
                 for (model, pieces) in subject.models.iter().zip(own_pieces) {
                     let attribution =
                         pieces.attribution(subject, model, touch_events, start, from_start)?;
@@ -381,8 +393,8 @@ pub(super) async fn watch_until(
         }
     };
     tokio::pin!(time_up);
-    let mut library_interval = time::interval(LIBRARY_INTERVAL);
-    library_interval.set_missed_tick_behavior(time::MissedTickBehavior::Skip);
+    let mut library_interval = LIBRARY_INTERVAL;
+    let mut next_library_look = time::Instant::now();
     let library_search_ends = time::Instant::now() + LIBRARY_SEARCH;
     loop {
         let searching =
@@ -400,8 +412,11 @@ pub(super) async fn watch_until(
                 }
             }
             () = &mut time_up => return Ok(Wake::TimeUp),
-            _ = library_interval.tick(), if searching => {
+            () = time::sleep_until(next_library_look), if searching => {
                 opened.finder.look_at_processes(&watch.process_ids);
+                next_library_look = time::Instant::now() + library_interval;
+                library_interval = (library_interval * LIBRARY_INTERVAL_GROWTH / 100)
+                    .min(LONGEST_LIBRARY_INTERVAL);
             }
             _ = interval.tick() => opened.look_at(watch),
         }

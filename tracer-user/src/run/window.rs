@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use crate::{
-    probe::{Aggregates, ProgramRun, Session, WAKE_INTERVAL},
+    probe::{Aggregates, Detail, ProgramRun, Session, WAKE_INTERVAL},
     process::monotonic_nanos,
     stats::Nanos,
     storage::{BlockDevice, DeviceStatistics, Sysfs},
@@ -46,6 +46,10 @@ pub struct ClosedWindow {
     pub aggregates: Aggregates,
     /// Whether the kernel side counted each model's reads.
     pub kernel_counts: bool,
+    /// Whether waits in `read()` can be told by the look-up that follows in the same call.
+    pub reads_are_told: bool,
+    /// What gave records.
+    pub detail: Detail,
     /// What the kernel counted for each program.
     pub programs: Vec<ProgramRun>,
     /// `CLOCK_MONOTONIC` of the opening, nanoseconds.
@@ -134,6 +138,8 @@ impl Window {
         let tracer_cpu = own_cpu_time().saturating_sub(self.cpu_at_open);
         Ok(ClosedWindow {
             kernel_counts: session.counts_models(),
+            reads_are_told: session.tells_waits_of_reads(),
+            detail: session.detail(),
             aggregates: session.aggregates(&idle_since)?,
             programs: session.program_runs()?,
             stream,
@@ -147,6 +153,9 @@ impl Window {
     }
 }
 
+/// How often the reader comes while there is nothing to read. A ring that fills faster wakes it.
+const LONGEST_WAKE_INTERVAL: Duration = Duration::from_millis(160);
+
 /// Reads the ring buffer until it is told to stop.
 async fn read(
     mut session: Session,
@@ -155,8 +164,7 @@ async fn read(
     mut requests: UnboundedReceiver<SessionRequest>,
 ) -> anyhow::Result<Read> {
     let mut faults = Vec::new();
-    let mut interval = time::interval(WAKE_INTERVAL);
-    interval.set_missed_tick_behavior(time::MissedTickBehavior::Skip);
+    let mut interval = WAKE_INTERVAL;
     loop {
         tokio::select! {
             _ = &mut stopped => return Ok(Read { session, stream, faults }),
@@ -167,11 +175,20 @@ async fn read(
                 continue;
             }
             filling = session.filling() => filling.context("cannot wait for the ring buffer")?,
-            _ = interval.tick() => {}
+            () = time::sleep(interval) => {}
         }
         stream.begin_batch();
-        let until_ns = session.drain(|record| stream.take(record))?;
+        let mut received = false;
+        let until_ns = session.drain(|record| {
+            received = true;
+            stream.take(record);
+        })?;
         stream.end_batch(Nanos(until_ns));
+        interval = if received {
+            WAKE_INTERVAL
+        } else {
+            (interval * 2).min(LONGEST_WAKE_INTERVAL)
+        };
     }
 }
 
@@ -195,6 +212,7 @@ fn serve(
             Ok(())
         }
         SessionRequest::EngineProcess(process_id) => session.add_engine_process(process_id),
+        SessionRequest::EngineStarted => session.has_started_engine(),
         SessionRequest::Answer(sender) => {
             // Nobody waits any more.
             let _ = sender.send(());

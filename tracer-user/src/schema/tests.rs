@@ -69,8 +69,8 @@ fn the_members_of_a_run_have_their_values() {
     let model = run.single.unwrap();
     let (reads, gaps) = (model.reads.unwrap(), model.gaps.unwrap());
     assert!(reads.amount.coverage.is_some() && reads.amount.amplification.is_some());
-    assert!(reads.process_share.share.is_some() && !reads.sizes.is_empty());
-    assert!(gaps.stream_sequential_share.is_some() && !gaps.distances.is_empty());
+    assert!(reads.process_share.unwrap().share.is_some() && !reads.sizes.unwrap().is_empty());
+    assert!(gaps.stream_sequential_share.is_some() && !gaps.distances.unwrap().is_empty());
     assert!(model.bandwidth.unwrap().peak_bytes_per_s.is_some());
     assert!(model.latency_us.unwrap().p99.is_some());
     assert!(model.cache.evictions_by_agent.is_some() && model.accountings.is_some());

@@ -128,19 +128,19 @@ figures! {
         |model| model.gaps.as_ref()?.backward_overlapping;
     SEQUENTIAL_IN_FILE, "gaps.file_order.sequential", "sequential in the file", Count, Stream, null: NO_SECTORS,
         "gaps of this class over offsets in a file",
-        |model| model.gaps.as_ref()?.file_order.sequential;
+        |model| model.gaps.as_ref()?.file_order.as_ref()?.sequential;
     SMALL_IN_FILE, "gaps.file_order.small", "small in the file", Count, Stream, null: NO_SECTORS,
         "gaps of this class over offsets in a file",
-        |model| model.gaps.as_ref()?.file_order.small;
+        |model| model.gaps.as_ref()?.file_order.as_ref()?.small;
     MEDIUM_IN_FILE, "gaps.file_order.medium", "medium in the file", Count, Stream, null: NO_SECTORS,
         "gaps of this class over offsets in a file",
-        |model| model.gaps.as_ref()?.file_order.medium;
+        |model| model.gaps.as_ref()?.file_order.as_ref()?.medium;
     LARGE_IN_FILE, "gaps.file_order.large", "large in the file", Count, Stream, null: NO_SECTORS,
         "gaps of this class over offsets in a file",
-        |model| model.gaps.as_ref()?.file_order.large;
+        |model| model.gaps.as_ref()?.file_order.as_ref()?.large;
     BACKWARD_IN_FILE, "gaps.file_order.backward", "backward in the file", Count, Stream, null: NO_SECTORS,
         "gaps of this class over offsets in a file",
-        |model| model.gaps.as_ref()?.file_order.backward;
+        |model| model.gaps.as_ref()?.file_order.as_ref()?.backward;
     STREAM_SEQUENTIAL_SHARE, "gaps.stream_sequential_share", "in its stream", Share, Stream, null: NO_GAP,
         "stream-aware sequential / gaps: continues one of the last 32 reads, which is what several threads that read in order look like",
         |model| model.gaps.as_ref()?.stream_sequential_share;

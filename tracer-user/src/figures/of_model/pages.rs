@@ -5,7 +5,7 @@ use crate::{figures::definition::figures, schema::ModelRecord};
 const UNOBSERVED: &str = "not observed";
 const NO_TRACEPOINT: &str = "no tracepoint";
 const NO_LINE: &str = "no such line; `attach`";
-const NO_PAGE_RECORDS: &str = "`--no-page-records`, inserts not observed";
+const NO_PAGE_RECORDS: &str = "`--detail counts`, inserts not observed";
 
 figures! {
     /// What the kernel counted, in the order of `run.json`. Pages unless the name says bytes.
@@ -65,7 +65,7 @@ figures! {
     INSERTED_BYTES, "page_cache.inserted_bytes", "inserted", Bytes, Stream, null: NO_PAGE_RECORDS,
         "bytes of the files in folios that entered the page cache",
         |model| model.page_cache.as_ref()?.inserted_bytes;
-    TIMES_INSERTED, "page_cache.times_inserted", "inserted / size", Factor, Stream, null: "`--no-page-records`, an empty model",
+    TIMES_INSERTED, "page_cache.times_inserted", "inserted / size", Factor, Stream, null: "`--detail counts`, an empty model",
         "pages inserted / pages of the model",
         |model| model.page_cache.as_ref()?.times_inserted;
     EVICTED_BYTES, "page_cache.evicted_bytes", "evicted", Bytes, Stream, null: NO_PAGE_RECORDS,
@@ -75,23 +75,23 @@ figures! {
         "bytes that entered it after an eviction seen in this run: they were thrown out and needed again",
         |model| model.page_cache.as_ref()?.refaulted_bytes;
     UNUSED_AT_LEAST_BYTES, "page_cache.unused_at_least_bytes", "evicted unused, at least", Bytes, Stream,
-        null: "`--no-page-records`, uses not observed",
+        null: "`--detail counts`, uses not observed",
         "inserted and evicted in this run, in no fault, look-up or mapped window in between (of a folio of which a part was mapped: no page): certainly not used. A lower bound",
         |model| model.page_cache.as_ref()?.unused_at_least_bytes;
     UNUSED_AT_MOST_BYTES, "page_cache.unused_at_most_bytes", "evicted unused, at most", Bytes, Stream,
-        null: "`--no-page-records`, uses not observed",
+        null: "`--detail counts`, uses not observed",
         "inserted and evicted, in no fault and no look-up: used at most through a mapping. An upper bound; with `read()` alone both are equal and exact",
         |model| model.page_cache.as_ref()?.unused_at_most_bytes;
     MISS_STREAM_DISTANCE_P50_BYTES, "page_cache.miss_stream_distance_p50_bytes", "inserted until the refault, half at most", Bytes, Stream,
-        null: "`--no-page-records`, no refault",
+        null: "`--detail counts`, no refault",
         "bytes inserted, of all files of the model, between a page's eviction and its next insert: half of the pages had at most this. Bound of a bucket of powers of two",
         |model| model.page_cache.as_ref()?.miss_stream_distance_p50_bytes;
     MISS_STREAM_DISTANCE_P90_BYTES, "page_cache.miss_stream_distance_p90_bytes", "inserted until the refault, 90 % at most", Bytes, Stream,
-        null: "`--no-page-records`, no refault",
+        null: "`--detail counts`, no refault",
         "the same for 90 % of the pages",
         |model| model.page_cache.as_ref()?.miss_stream_distance_p90_bytes;
     RESIDENT_BYTES, "page_cache.resident_bytes", "resident at the end, by events", Bytes, Stream,
-        null: "`--no-page-records`, residency at the start is not known",
+        null: "`--detail counts`, residency at the start is not known",
         "resident at the start + inserts − evictions",
         |model| model.page_cache.as_ref()?.resident_bytes;
     CONTRADICTING_PAGES, "page_cache.contradicting_pages", "contradicting pages", Pages, Stream, null: NO_PAGE_RECORDS,

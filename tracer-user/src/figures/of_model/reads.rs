@@ -54,7 +54,7 @@ figures! {
     UNSEEN_BYTES, "reads.unseen_bytes", "bytes that ended unseen", Bytes, Kernel, null: NO_SECTORS,
         "bytes of those that had not been seen to arrive",
         |model| model.reads.as_ref()?.unseen_bytes;
-    READAHEAD, "reads.readahead", "by read-ahead", Count, Stream, null: NO_SECTORS,
+    READAHEAD, "reads.readahead", "by read-ahead", Count, Kernel, null: NO_SECTORS,
         "first issues with `REQ_RAHEAD`. Under a mapping nearly all reads are read-ahead to the kernel",
         |model| model.reads.as_ref()?.readahead;
     WRITES, "reads.writes", "writes to the model", Count, Kernel, null: "no sectors, a kernel before 5.17",
@@ -65,12 +65,12 @@ figures! {
         |model| model.reads.as_ref()?.write_bytes;
     ENGINE_READS, "reads.process_share.count", "reads issued by the engine", Count, Stream, null: NO_SECTORS,
         "reads first issued while the engine, or a descendant seen in a sample, was current. A diagnostic: kernel threads issue reads for others, and attribution never uses it",
-        |model| model.reads.as_ref()?.process_share.count;
+        |model| model.reads.as_ref()?.process_share.as_ref()?.count;
     ENGINE_BYTES, "reads.process_share.bytes", "bytes issued by the engine", Bytes, Stream, null: NO_SECTORS,
         "bytes of the model in them",
-        |model| model.reads.as_ref()?.process_share.bytes;
+        |model| model.reads.as_ref()?.process_share.as_ref()?.bytes;
     ENGINE_SHARE, "reads.process_share.share", "issued by the engine", Share, Stream,
         null: "no sectors, no reads, and outside the first pid namespace, where process ids cannot be compared",
         "bytes of the reads first issued while the engine was current / bytes of all reads at first issue; kernel threads issued the rest for it",
-        |model| model.reads.as_ref()?.process_share.share;
+        |model| model.reads.as_ref()?.process_share.as_ref()?.share;
 }

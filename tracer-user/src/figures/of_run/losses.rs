@@ -28,7 +28,7 @@ figures! {
         "calls of probed functions",
         |run| run.loss.ring_buffer_marks;
     STAGES, "loss.ring_buffer_stages", "lost stages", Count, Kernel, null: "",
-        "stages before the issue, for `--audit`",
+        "stages before the issue, for `--detail audit`",
         |run| run.loss.ring_buffer_stages;
     RECURSION_MISSES, "loss.recursion_misses", "recursion misses", Count, Kernel, null: "a program has no such counter",
         "times the kernel says it skipped one of the programs",

@@ -70,6 +70,7 @@ impl KernelTypes {
             } else {
                 0
             },
+            task_read_calls: self.read_calls()?.unwrap_or(0),
             request_bio: self.member("request", "bio", Pointer("bio"))?,
             bio_vectors: self.member("bio", "bi_io_vec", Pointer("bio_vec"))?,
             vector_page: self.member("bio_vec", "bv_page", Pointer("page"))?,
@@ -108,6 +109,21 @@ impl KernelTypes {
         let bits = self.member_bits("task_struct", "in_iowait", Value::Bit)?;
         // Bits are numbered from the least significant one on the little-endian machines this builds for.
         Ok((bits / 8, 1 << (bits % 8)))
+    }
+
+    /// Offset of `task_struct.ioac.syscr`, where the kernel counts calls (`CONFIG_TASK_XACCT`).
+    fn read_calls(&self) -> Result<Option<u32>, TypesError> {
+        let count = known(self.member("task_io_accounting", "syscr", Value::Integer(8)))?;
+        let accounting = known(self.structure_inside("task_struct", "ioac"))?;
+        Ok(count
+            .zip(accounting)
+            .map(|(count, accounting)| accounting.saturating_add(count)))
+    }
+
+    /// Whether the kernel counts each thread's calls of `read()`: by these a look-up is known to be of the call that waited.
+    #[must_use]
+    pub fn counts_read_calls(&self) -> bool {
+        self.read_calls().is_ok_and(|offset| offset.is_some())
     }
 
     /// Offset of `request.rq_disk`, where a request names its disk itself: before Linux 5.17 (commit f3fa33acca9f).

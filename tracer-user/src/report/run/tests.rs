@@ -18,12 +18,14 @@ fn sample() -> RunRecord {
         ..TensorRecord::default()
     };
     let reads = ReadsRecord {
-        sizes: (1..=500)
-            .map(|pages| SizeCount {
-                bytes: pages * 4096,
-                count: 1,
-            })
-            .collect(),
+        sizes: Some(
+            (1..=500)
+                .map(|pages| SizeCount {
+                    bytes: pages * 4096,
+                    count: 1,
+                })
+                .collect(),
+        ),
         ..ReadsRecord::default()
     };
     let model = ModelRecord {

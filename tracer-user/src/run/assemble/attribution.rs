@@ -38,8 +38,8 @@ pub struct Surroundings<'a> {
     pub waits_observed: bool,
     /// Whether page faults were observed.
     pub faults_observed: bool,
-    /// Whether look-ups by `read()` were observed.
-    pub lookups_observed: bool,
+    /// Whether waits in `read()` are told from others.
+    pub reads_are_told: bool,
     /// Bytes of the model that are on a device.
     pub data_bytes: Option<u64>,
     /// Calls of the probed functions.
@@ -77,7 +77,7 @@ impl Surroundings<'_> {
         // and is among the other I/O: where there is as good as none, the stalls are whole.
         let other = waits.other_io_thread_ns.unwrap_or(0);
         let stalls_observed = self.faults_observed
-            && (self.lookups_observed || other <= waits.thread_sum_ns.unwrap_or(0) / 100);
+            && (self.reads_are_told || other <= waits.thread_sum_ns.unwrap_or(0) / 100);
         WaitRecord {
             stall_s: seconds(waits.stall_ns).filter(|_| stalls_observed),
             stall_threads_s: seconds(waits.thread_sum_ns).filter(|_| stalls_observed),

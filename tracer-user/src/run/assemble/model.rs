@@ -37,7 +37,8 @@ pub(super) struct ReadSides<'a> {
     pub kernel: &'a ModelAggregates,
     /// Whether the kernel side counted the model's reads and writes itself.
     pub kernel_counts: bool,
-    pub figures: &'a ModelFigures,
+    /// None where nothing was recorded.
+    pub figures: Option<&'a ModelFigures>,
     pub unfinished: Unfinished,
     pub engine_process_ids: &'a BTreeSet<u32>,
 }
@@ -52,13 +53,10 @@ impl ReadSides<'_> {
         }))
     }
 
-    fn process_share(&self) -> ProcessShare {
-        if in_first_pid_namespace() {
-            self.figures.processes.of(self.engine_process_ids)
-        } else {
-            // The programs see the process ids of the first namespace, the tracer those of its own.
-            ProcessShare::default()
-        }
+    fn process_share(&self) -> Option<ProcessShare> {
+        // The programs see the process ids of the first namespace, the tracer those of its own.
+        let figures = self.figures.filter(|_| in_first_pid_namespace())?;
+        Some(figures.processes.of(self.engine_process_ids))
     }
 }
 
@@ -82,10 +80,16 @@ pub(super) fn reads(sides: &ReadSides<'_>) -> ReadsRecord {
         in_flight_bytes: unfinished.in_flight_bytes,
         requeues: kernel.requeues.requeues,
         reissues: kernel.issues.reissues,
-        readahead: sides.figures.requests.readahead_reads,
+        readahead: if sides.kernel_counts {
+            Some(kernel.issues.readahead_reads)
+        } else {
+            sides
+                .figures
+                .map(|figures| figures.requests.readahead_reads)
+        },
         writes: sides.kernel_counts.then_some(kernel.issues.writes),
         write_bytes: sides.kernel_counts.then_some(kernel.issues.write_bytes),
-        sizes: sides.figures.request_sizes.clone(),
+        sizes: sides.figures.map(|figures| figures.request_sizes.clone()),
         process_share: sides.process_share(),
     }
 }

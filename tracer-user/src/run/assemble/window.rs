@@ -7,14 +7,21 @@ use tracer_common::program::Program;
 use crate::{
     assemble::{identity, stream_members},
     place::{ModelPieces, Subject, SubjectModel},
-    probe::{Aggregates, ModelAggregates, ProgramRun},
+    probe::{Aggregates, Detail, ModelAggregates, ProgramRun},
     run::{
         checks::{self, ModelSides, attribution as attribution_checks},
         stream::FinishedStream,
         window::{Bracket, ClosedWindow},
     },
     schema::{Check, ModelRecord, RunRecord},
-    stats::{ModelFigures, Nanos, formulas::seconds, reads::latency::LatencyFigures},
+    stats::{
+        ModelFigures, Nanos,
+        formulas::{per_second, seconds},
+        reads::{
+            bandwidth::BandwidthFigures,
+            latency::{self, LatencyFigures},
+        },
+    },
 };
 
 use super::{
@@ -62,6 +69,7 @@ pub fn fill(record: &mut RunRecord, mut window: ClosedWindow, observed: Observed
     }
     record.notes.extend(shared_blocks(observed.subject));
     record.checks.push(same_extents(observed.subject));
+    record.detail = Some(ended.detail.name().to_owned());
     record.loss = losses(&ended.aggregates, &ended.programs);
     record.overhead = overhead(&ended.programs, &ended.stream, tracer_cpu_s);
     record.complete = ended.lost_events == 0
@@ -83,6 +91,10 @@ struct Ended<'a> {
     programs: Vec<ProgramRun>,
     /// Whether the kernel side counted each model's reads: else the records are the only road.
     kernel_counts: bool,
+    /// Whether waits in `read()` are told from others.
+    reads_are_told: bool,
+    /// What gave records.
+    detail: Detail,
     opened: Nanos,
     closed: Nanos,
     /// Records of reads that found no room.
@@ -113,6 +125,8 @@ impl<'a> Ended<'a> {
             stream,
             programs: window.programs,
             kernel_counts: window.kernel_counts,
+            reads_are_told: window.reads_are_told,
+            detail: window.detail,
             opened: Nanos(window.opened_nanos),
             closed,
         }
@@ -122,12 +136,22 @@ impl<'a> Ended<'a> {
         self.observed.subject.models.len() > 1
     }
 
+    fn has_records(&self) -> bool {
+        self.detail >= Detail::Events
+    }
+
     fn has_program(&self, name: Program) -> bool {
         self.programs.iter().any(|run| run.program == name)
     }
 
     fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
+        if !self.has_records() {
+            notes.push(
+                "level `counts`: nothing was recorded, so there are no figures of phases, tokens, tensors, stalls, streams and queue depth; `--detail events` shows them"
+                    .to_owned(),
+            );
+        }
         if !self.kernel_counts {
             notes.push(
                 "this kernel's eBPF cannot count a model's reads in the kernel (Linux 5.17 can): figures come from the records alone, without a second road to compare them with"
@@ -151,7 +175,7 @@ impl<'a> Ended<'a> {
     }
 
     fn checks_of_the_whole(&self) -> Vec<Check> {
-        let mut checks = if self.kernel_counts {
+        let mut checks = if self.kernel_counts && self.has_records() {
             checks::of_stream(&self.aggregates, &self.stream)
         } else {
             Vec::new()
@@ -201,28 +225,57 @@ impl<'a> Ended<'a> {
             model,
             kernel,
             kernel_counts: self.kernel_counts,
-            figures,
+            figures: self.has_records().then_some(figures),
             unfinished,
             engine_process_ids: self.observed.engine_process_ids,
         };
-        record.checks.extend(if self.kernel_counts {
-            ModelSides {
-                name: &prefix,
-                kernel,
-                stream: figures,
-                stream_latency: buckets,
-                unfinished,
-                merged_after_requeue: self.merged_after_requeue(),
-                lost_records: self.lost_records,
-                data_bytes: sides.size().data_bytes(),
-            }
-            .checks()
-        } else {
-            checks::of_records(&prefix, figures, unfinished)
-        });
+        let compared = ModelSides {
+            name: &prefix,
+            kernel,
+            stream: figures,
+            stream_latency: buckets,
+            unfinished,
+            merged_after_requeue: self.merged_after_requeue(),
+            lost_records: self.lost_records,
+            data_bytes: sides.size().data_bytes(),
+        };
+        record
+            .checks
+            .extend(match (self.kernel_counts, self.has_records()) {
+                (true, true) => compared.checks(),
+                (true, false) => compared.laws_of_the_kernel_side(),
+                (false, _) => checks::of_records(&prefix, figures, unfinished),
+            });
         own.reads = Some(reads(&sides));
-        self.add_order_and_speed(kernel, figures, unfinished.unseen, &mut own);
+        if self.has_records() {
+            self.add_order_and_speed(kernel, figures, unfinished.unseen, &mut own);
+        } else {
+            self.add_counted_order_and_speed(kernel, &mut own);
+        }
         Some(own)
+    }
+
+    /// What the kernel's counts alone say.
+    fn add_counted_order_and_speed(&self, kernel: &ModelAggregates, own: &mut ModelRecord) {
+        own.gaps = Some(stream_members::gaps(kernel.issues.gaps, None));
+        own.bandwidth = Some(BandwidthFigures {
+            average_bytes_per_s: per_second(
+                kernel.completes.completed_bytes,
+                self.closed.0.saturating_sub(self.opened.0),
+            ),
+            ..BandwidthFigures::default()
+        });
+        own.latency_us = Some(LatencyFigures {
+            untimed: self.untimed_reads(),
+            ..latency::of_buckets(&kernel.latency_buckets)
+        });
+    }
+
+    /// Completions without an issue that was seen; None where they cannot be told by model.
+    fn untimed_reads(&self) -> Option<u64> {
+        let devices = self.aggregates.devices.iter();
+        (!self.has_several_models())
+            .then(|| devices.map(|(_, completes)| completes.unmatched).sum())
     }
 
     fn add_order_and_speed(
@@ -234,18 +287,14 @@ impl<'a> Ended<'a> {
     ) {
         // A read that ended unseen and was noticed after the window kept the device busy in the stream.
         let busy_is_known = unseen == kernel.issues.unseen_completions;
-        let untimed = || {
-            let devices = self.aggregates.devices.iter();
-            devices.map(|(_, completes)| completes.unmatched).sum()
-        };
-        own.gaps = Some(stream_members::gaps(kernel.issues.gaps, figures));
+        own.gaps = Some(stream_members::gaps(kernel.issues.gaps, Some(figures)));
         own.bandwidth = Some(if busy_is_known {
             figures.bandwidth
         } else {
             figures.bandwidth.without_busy_time()
         });
         own.latency_us = Some(LatencyFigures {
-            untimed: (!self.has_several_models()).then(untimed),
+            untimed: self.untimed_reads(),
             ..figures.latency_us
         });
     }
@@ -281,7 +330,7 @@ impl<'a> Ended<'a> {
             has_sectors: own.model.without_sectors.is_none(),
             waits_observed: self.has_program(Program::Switch),
             faults_observed: self.has_program(Program::PageFault),
-            lookups_observed: self.has_program(Program::PageLookup),
+            reads_are_told: self.reads_are_told,
             data_bytes: own.model.data_bytes,
             calls: &self.stream.calls,
             last_probed: self.stream.last_probed,

@@ -71,7 +71,9 @@ impl ModelSides<'_> {
         issued_bytes.saturating_sub(self.kernel.requeues.requeued_bytes)
     }
 
-    fn laws_of_the_kernel_side(&self) -> Vec<Check> {
+    /// The laws that the kernel side's counts obey by themselves.
+    #[must_use]
+    pub fn laws_of_the_kernel_side(&self) -> Vec<Check> {
         let (kernel, unfinished) = (self.kernel, self.unfinished);
         vec![
             Check::equal(
@@ -162,6 +164,11 @@ impl ModelSides<'_> {
                 stream.failed_bytes,
             ),
             ("requeues", kernel.requeues.requeues, stream.requeues),
+            (
+                "reads ahead",
+                kernel.issues.readahead_reads,
+                stream.readahead_reads,
+            ),
         ];
         pairs.extend(
             names

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc::UnboundedSender, oneshot};
 
 use crate::{
     probe::ProbePoint,
-    process::{executable_mappings, exported_symbols},
+    process::{MappedFile, executable_mappings, exported_symbols},
 };
 
 use super::marks::MarkedSymbols;
@@ -21,6 +21,8 @@ pub enum SessionRequest {
     Probe { file: PathBuf, point: ProbePoint },
     /// A process belongs to the engine.
     EngineProcess(u32),
+    /// The engine has been started: what this process starts from now on is none of it.
+    EngineStarted,
     /// Say when everything that was asked for before has been done.
     Answer(oneshot::Sender<()>),
 }
@@ -30,7 +32,7 @@ pub enum SessionRequest {
 pub struct ProbeFinder {
     symbols: MarkedSymbols,
     requests: UnboundedSender<SessionRequest>,
-    seen: HashSet<((u32, u32), u64)>,
+    seen: HashSet<MappedFile>,
     /// Functions that were found, and in which file.
     found: Vec<(String, PathBuf)>,
     processes: BTreeSet<u32>,
@@ -77,6 +79,12 @@ impl ProbeFinder {
         }
     }
 
+    /// The engine has been started.
+    pub fn engine_has_started(&self) {
+        // As below.
+        let _ = self.requests.send(SessionRequest::EngineStarted);
+    }
+
     /// Looks at the processes' mappings.
     pub fn look_at_processes(&mut self, process_ids: &BTreeSet<u32>) {
         for process_id in process_ids {
@@ -92,7 +100,7 @@ impl ProbeFinder {
             let Ok(pid) = i32::try_from(*process_id) else {
                 continue;
             };
-            let Ok(files) = executable_mappings(pid) else {
+            let Ok(files) = executable_mappings(pid, &self.seen) else {
                 continue;
             };
             for file in files {

@@ -29,14 +29,14 @@ pub struct ReadsRecord {
     /// Issues of reads that had been issued before. They are the same reads and in none of the counts.
     pub reissues: u64,
     /// Reads that the kernel marked as read-ahead.
-    pub readahead: u64,
+    pub readahead: Option<u64>,
     /// Write requests to the model's extents. Null where the kernel side cannot tell whom a write is to.
     pub writes: Option<u64>,
     /// Bytes of them.
     pub write_bytes: Option<u64>,
-    pub sizes: Vec<SizeCount>,
+    pub sizes: Option<Vec<SizeCount>>,
     /// The part that the engine's own threads issued.
-    pub process_share: ProcessShare,
+    pub process_share: Option<ProcessShare>,
 }
 
 /// Gaps between consecutive reads on a device: the counts of one road, and what only the stream of reads can tell.
@@ -47,13 +47,13 @@ pub struct GapsRecord {
     /// Gaps: reads − devices.
     pub count: u64,
     /// Backward reads that overlap the read before them.
-    pub backward_overlapping: u64,
+    pub backward_overlapping: Option<u64>,
     /// Gaps of each class over offsets in the files.
-    pub file_order: ByGapClass<u64>,
+    pub file_order: Option<ByGapClass<u64>>,
     /// Share of gaps whose read continues one of the last 32 reads.
     pub stream_sequential_share: Option<f64>,
     /// Signed distances, in powers of two.
-    pub distances: Vec<DistanceBucket>,
+    pub distances: Option<Vec<DistanceBucket>>,
     /// Mean number of the model's reads already in flight at an issue.
     pub mean_queue_depth: Option<f64>,
     /// Largest number of the model's reads in flight.

@@ -24,6 +24,10 @@ pub struct RunRecord {
     pub kernel: String,
     /// How the process came to be traced: `launch` or `attach`.
     pub mode: String,
+    /// How much was recorded: `counts`, `events` or `audit`. Null in a record from before there were levels: `events`, or
+    /// `audit` where there are accountings.
+    #[serde(default)]
+    pub detail: Option<String>,
     /// The engine's command and arguments.
     pub command: Vec<String>,
     /// How the engine ended.

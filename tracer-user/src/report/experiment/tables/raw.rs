@@ -33,7 +33,7 @@ pub(in crate::report::experiment) fn raw(document: &mut Document, experiment: &E
     );
     columns.push(over("issued by the engine", &|run| {
         let reads = run.model.reads.as_ref();
-        share(reads.and_then(|reads| reads.process_share.share))
+        share(reads.and_then(|reads| reads.process_share.as_ref()?.share))
     }));
     let alike = |column: &Values| {
         column.cells.len() > 1 && column.cells.iter().all(|cell| *cell == column.cells[0])
