@@ -252,6 +252,6 @@ impl Chart {
     /// Whether the x axis can be looked at more closely.
     #[must_use]
     pub fn zooms(&self) -> bool {
-        matches!(self.x.scale, Scale::Linear { .. })
+        matches!(self.x.scale, Scale::Linear { .. }) && !matches!(self.y.scale, Scale::Names(_))
     }
 }

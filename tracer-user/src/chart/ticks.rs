@@ -53,7 +53,7 @@ pub(super) fn ticks(scale: &Scale, unit: Unit, wanted: usize) -> Vec<Tick> {
 fn step(from: f64, to: f64, unit: Unit, wanted: usize) -> f64 {
     let raw = (to - from) / wanted.max(1) as f64;
     if is_bytes(unit) {
-        return raw.log2().ceil().exp2().max(1.0);
+        return raw.log2().round().exp2().max(1.0);
     }
     let power = 10.0_f64.powf(raw.log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0]

@@ -12,7 +12,7 @@ use crate::{
 use super::{Size, px};
 
 /// About how wide a character of the axes is.
-const CHARACTER: f64 = 6.4;
+const CHARACTER: f64 = 7.0;
 /// The distance of two lines of text.
 const LINE: f64 = 17.0;
 /// The height of a plot that does not follow from rows.

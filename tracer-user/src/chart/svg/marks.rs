@@ -16,7 +16,7 @@ use super::{frame::Frame, px};
 /// Shades of a grid or a map.
 const LEVELS: usize = 5;
 /// About how wide a character is.
-const CHARACTER: f64 = 6.4;
+const CHARACTER: f64 = 7.0;
 
 /// Draws a mark where zooming moves it.
 pub(super) fn write(markup: &mut Markup, chart: &Chart, frame: &Frame, mark: &Mark) {
@@ -93,7 +93,7 @@ pub(super) fn write(markup: &mut Markup, chart: &Chart, frame: &Frame, mark: &Ma
             let (columns, rows) = (names(&chart.x.scale), names(&chart.y.scale));
             let (width, height) = (frame.plot_width / columns, frame.plot_height / rows);
             for cell in cells {
-                let class = format!("cell level-{}", level(cell.value, *most));
+                let class = format!("cell level-{}", cell_level(cell.value, *most));
                 let (left, top) = (cell.column as f64 * width, cell.row as f64 * height);
                 rect(markup, &class, left, top, left + width, top + height);
             }
@@ -125,7 +125,7 @@ pub(super) fn write(markup: &mut Markup, chart: &Chart, frame: &Frame, mark: &Ma
         }
         Mark::Ticks { ink, ticks, .. } => {
             for (at, weight) in ticks {
-                let height = 4.0 + 14.0 * weight.clamp(0.0, 1.0);
+                let height = 4.0 + 34.0 * weight.clamp(0.0, 1.0);
                 let d = format!("M{} {}v-{}", px(x(*at)), px(frame.plot_height), px(height));
                 element(markup, &format!("tick {}", ink.class()), &d);
             }
@@ -231,6 +231,14 @@ fn level(value: f64, most: f64) -> usize {
     // Each shade less is a fifth of it.
     let below = ((most / value).ln() / 5.0_f64.ln()).floor().max(0.0) as usize;
     LEVELS.saturating_sub(below).max(1)
+}
+
+/// A shade of a map, whose values lie close together: in proportion to the largest.
+fn cell_level(value: f64, most: f64) -> usize {
+    if value <= 0.0 || most <= 0.0 {
+        return 0;
+    }
+    ((value / most * LEVELS as f64).ceil() as usize).clamp(1, LEVELS)
 }
 
 fn names(scale: &Scale) -> f64 {

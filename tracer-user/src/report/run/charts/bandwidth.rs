@@ -105,18 +105,14 @@ pub(super) fn residency(
     slot: usize,
     window: Option<TimeWindow>,
 ) -> Result<Drawing, String> {
-    let points: Vec<(f64, Option<u64>)> = record
+    // At some moments only cachestat was asked.
+    let points: Vec<(f64, u64)> = record
         .residency_course
         .iter()
-        .map(|point| {
-            (
-                point.at_s,
-                point.by_events_bytes.get(slot).copied().flatten(),
-            )
-        })
+        .filter_map(|point| Some((point.at_s, (*point.by_events_bytes.get(slot)?)?)))
         .collect();
-    if !points.iter().any(|(_, bytes)| bytes.is_some()) {
-        return Err("how much of the model was in memory was not recorded (runs with --no-page-records only count)".into());
+    if points.is_empty() {
+        return Err("how much of the model was in memory was not recorded: page-cache events were only counted".into());
     }
     let size = model.model.size_bytes;
     let limit = record
@@ -133,7 +129,7 @@ pub(super) fn residency(
             .iter()
             .map(|(x, y)| Point {
                 x: *x,
-                y: y.map(|y| y as f64),
+                y: Some(*y as f64),
             })
             .collect(),
     });
@@ -149,11 +145,7 @@ pub(super) fn residency(
             at: limit as f64,
         });
     }
-    let most = points
-        .iter()
-        .filter_map(|(_, bytes)| *bytes)
-        .max()
-        .unwrap_or(0);
+    let most = points.iter().map(|(_, bytes)| *bytes).max().unwrap_or(0);
     let mut sees = format!(
         "Of the model's {} at most {} were in memory at once.",
         bytes(size),
@@ -168,13 +160,11 @@ pub(super) fn residency(
         Column::right("of the model"),
     ]);
     for (at, resident) in &points {
-        if let Some(resident) = resident {
-            table.row([
-                seconds(Some(*at)),
-                bytes(*resident),
-                share(Some(*resident as f64 / size.max(1) as f64)),
-            ]);
-        }
+        table.row([
+            seconds(Some(*at)),
+            bytes(*resident),
+            share(Some(*resident as f64 / size.max(1) as f64)),
+        ]);
     }
     Ok(Drawing {
         chart: Chart {

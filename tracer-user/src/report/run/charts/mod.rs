@@ -184,6 +184,9 @@ pub(super) fn document(record: &RunRecord, sources: ChartSources<'_>) -> Documen
                 document.drawing(drawing);
             }
         }
+        if record.detail.as_deref() == Some("counts") {
+            left_out.insert(0, "This run was made with --detail counts, which records nothing: --detail events shows all of these.".to_owned());
+        }
         if !left_out.is_empty() {
             document.heading(2, titled(record, model, "Not shown"));
             document.list(left_out);

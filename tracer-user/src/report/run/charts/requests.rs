@@ -15,10 +15,14 @@ const SECTOR: f64 = 512.0;
 
 /// How far each read lies from the end of the one before.
 pub(super) fn gaps(gaps: &GapsRecord) -> Result<Drawing, String> {
-    let buckets = &gaps.distances;
+    let buckets = gaps.distances.as_deref().unwrap_or_default();
     let all: u64 = buckets.iter().map(|bucket| bucket.count).sum();
     if all == 0 {
-        return Err("distances between reads: there were not two reads on one device".into());
+        return Err(if gaps.distances.is_some() {
+            "distances between reads: there were not two reads on one device".into()
+        } else {
+            "distances between reads: gaps were only counted, by class".into()
+        });
     }
     let largest = buckets
         .iter()
@@ -133,7 +137,11 @@ pub(super) fn sizes(model: &ModelRecord, course: Option<&ReadCourse>) -> Result<
         }
         None => {
             let mut sizes = std::collections::BTreeMap::new();
-            for size in model.reads.iter().flat_map(|reads| &reads.sizes) {
+            for size in model
+                .reads
+                .iter()
+                .flat_map(|reads| reads.sizes.iter().flatten())
+            {
                 *sizes.entry(size.bytes.next_power_of_two()).or_insert(0) += size.count;
             }
             series.push(("all reads".into(), sizes.into_iter().collect()));
@@ -150,7 +158,7 @@ pub(super) fn sizes(model: &ModelRecord, course: Option<&ReadCourse>) -> Result<
             .flat_map(|(_, sizes)| sizes.iter().map(|(size, _)| *size))
     };
     let (Some(least), Some(largest)) = (all_sizes().min(), all_sizes().max()) else {
-        return Err("request sizes: there were no reads".into());
+        return Err("request sizes: there were no reads, or they were only counted".into());
     };
     let (least, largest) = (least.max(2) / 2, largest.max(2));
     let mut table = Table::new([

@@ -249,8 +249,7 @@ pub(super) fn stall(model: &ModelRecord) -> Result<Drawing, String> {
         bars: whole,
     });
     let sees = if waited.is_empty() {
-        "How long each token took; waits were not observed (runs with --no-page-records do not)."
-            .to_owned()
+        "How long each token took; waits were not observed.".to_owned()
     } else {
         marks.push(Mark::Bars {
             name: "a thread waited for the disk".into(),
