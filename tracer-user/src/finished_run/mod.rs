@@ -113,3 +113,6 @@ fn read<T: DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
     serde_json::from_reader(BufReader::new(file))
         .with_context(|| format!("{} is not what it ought to be", path.display()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,7 @@
 //! copies/            copies of models in a given number of pieces
 //! experiment.json    what became of every run
 //! report.md          the report
+//! report.html        the same as a page, with charts
 //! ```
 
 use std::{
