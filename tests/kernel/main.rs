@@ -36,6 +36,7 @@ mod marks;
 mod models;
 mod odd_files;
 mod odd_storage;
+mod page;
 mod page_cache;
 mod phases;
 mod processes;
@@ -74,6 +75,7 @@ fn main() -> ExitCode {
         early_programs::cases(),
         aggregates::cases(),
         audit::cases(),
+        page::cases(),
         page_cache::cases(),
         tensors::cases(),
         experts::cases(),
