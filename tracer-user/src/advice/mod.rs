@@ -13,6 +13,11 @@ mod storage;
 mod time;
 mod verdict;
 
+#[cfg(test)]
+mod sample;
+#[cfg(test)]
+mod tests;
+
 pub use answer::{Answer, Cause, Cost, CostKind, Evidence, Present};
 pub use causes::CAUSES;
 pub use document::{catalogue, cost};

@@ -33,6 +33,12 @@ fn decide(facts: &Facts<'_>) -> Answer {
             share(Some(part))
         ));
     }
+    let Some(stall) = facts.stall() else {
+        return facts.missing("The time that the engine waited", "phases[].waits.stall_s");
+    };
+    if stall <= 0.0 {
+        return Answer::absent("the engine waited for nothing that others could have slowed down");
+    }
     let mut evidence = vec![
         Evidence::new(
             "devices[].other_read_bytes",
@@ -70,7 +76,7 @@ fn decide(facts: &Facts<'_>) -> Answer {
         ));
     }
     Answer::Present(Present {
-        cost: Cost::about(facts.stall().map(|stall| stall * part)),
+        cost: Cost::about(Some(stall * part)),
         evidence,
         ..Present::default()
     })

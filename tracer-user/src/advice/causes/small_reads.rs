@@ -2,6 +2,7 @@
 
 use crate::{
     advice::{Answer, Cause, Cost, Evidence, Facts, Present},
+    stats::formulas::quotient,
     units::{bytes, share},
 };
 
@@ -48,7 +49,7 @@ fn decide(facts: &Facts<'_>) -> Answer {
         .filter(|size| size.bytes <= SMALL_BYTES)
         .map(|size| size.bytes as f64 * size.count as f64)
         .sum();
-    let part = small / all;
+    let part = quotient(small, all).unwrap_or(0.0).abs();
     if !(part >= MOSTLY && depth < ONE_AT_A_TIME) {
         return Answer::absent(format!(
             "{} of the bytes came in requests of {} or less, with {depth:.1} in flight",

@@ -66,13 +66,8 @@ fn decide(facts: &Facts<'_>) -> Answer {
                 "entered memory for each token, of what a token uses",
                 format!("{} of {}", bytes(each as u64), bytes(need as u64)),
             ));
-            most.filter(|_| each >= NOTHING_KEPT * need).map(|most| {
-                let least = (need - most as f64).max(0.0);
-                format!(
-                    "Hardly anything is kept from one token to the next. With this much memory the best possible choice of what to keep would read no less than {} a token; keeping a fixed part locked comes near that.",
-                    bytes(least as u64)
-                )
-            })
+            most.filter(|_| each >= NOTHING_KEPT * need)
+                .map(|most| kept(need, most as f64))
         }
         _ => None,
     };
@@ -82,6 +77,21 @@ fn decide(facts: &Facts<'_>) -> Answer {
         advice,
         ..Present::default()
     })
+}
+
+/// What could be kept of what a token uses, with so much memory.
+fn kept(need: f64, most: f64) -> String {
+    let first = "Hardly anything is kept from one token to the next.";
+    if need > most {
+        return format!(
+            "{first} With this much memory the best possible choice of what to keep would still read {} a token; keeping a fixed part locked comes near that.",
+            bytes((need - most) as u64)
+        );
+    }
+    format!(
+        "{first} What one token uses ({}) is less than what was in memory: something else takes its place, such as read-ahead, or weights that only other tokens use.",
+        bytes(need as u64)
+    )
 }
 
 fn little(part: f64) -> Answer {
