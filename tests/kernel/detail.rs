@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// What the kernel side counts by itself.
-const COUNTED: [&str; 25] = [
+const COUNTED: [&str; 24] = [
     "reads.count",
     "reads.total_bytes",
     "reads.unique_bytes",
@@ -31,7 +31,6 @@ const COUNTED: [&str; 25] = [
     "reads.reissues",
     "reads.readahead",
     "reads.writes",
-    "reads.size_classes",
     "gaps.sequential.count",
     "gaps.small.count",
     "gaps.medium.count",

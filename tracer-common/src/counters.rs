@@ -2,9 +2,7 @@
 //! so plain additions suffice; a program cannot interrupt itself on a CPU (the kernel skips it then and
 //! counts a recursion miss, which the report shows).
 
-use crate::{
-    gap::GAP_CLASSES, origin::READ_ORIGINS, program::Program, record::Kind, request::SIZE_CLASSES,
-};
+use crate::{gap::GAP_CLASSES, origin::READ_ORIGINS, program::Program, record::Kind};
 
 /// A counter block that can be summed over CPUs, word by word.
 ///
@@ -62,8 +60,6 @@ counter_block! {
         write_bytes: u64,
         /// Reads, by first issue, that the page cache asked for ahead (`REQ_RAHEAD`).
         readahead_reads: u64,
-        /// Reads, by first issue and by the size of the whole request ([`crate::request::size_class`]).
-        sizes: [u64; SIZE_CLASSES],
     }
 }
 

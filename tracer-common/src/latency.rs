@@ -35,7 +35,7 @@ pub const fn latency_bucket_start(bucket: usize) -> u64 {
 /// Position of the highest bit set. BPF has no instruction for it, and a chain of comparisons is cheaper
 /// there than what `leading_zeros` compiles to.
 #[inline(always)]
-pub(crate) const fn highest_bit(mut value: u64) -> u32 {
+const fn highest_bit(mut value: u64) -> u32 {
     let mut position = 0;
     if value >= 1 << 32 {
         value >>= 32;

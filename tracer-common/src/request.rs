@@ -1,7 +1,5 @@
 //! A read on its way through a traced device, as the kernel side remembers it.
 
-use crate::latency::highest_bit;
-
 /// State of a [`RequestSlot`].
 pub mod state {
     /// No read.
@@ -10,32 +8,6 @@ pub mod state {
     pub const ISSUED: u32 = 1;
     /// Given back by the driver, and not yet issued again.
     pub const REQUEUED: u32 = 2;
-}
-
-/// Number of classes of request sizes, powers of two from a sector on.
-pub const SIZE_CLASSES: usize = 16;
-
-/// The class of a request's size: 512 B to just below 1 KiB is 0, each next one doubles, the last one has no end.
-#[inline(always)]
-#[must_use]
-pub const fn size_class(bytes: u32) -> usize {
-    let sectors = bytes as u64 >> 9;
-    let class = if sectors == 0 {
-        0
-    } else {
-        highest_bit(sectors) as usize
-    };
-    if class < SIZE_CLASSES {
-        class
-    } else {
-        SIZE_CLASSES - 1
-    }
-}
-
-/// Least size of a class, bytes.
-#[must_use]
-pub const fn size_class_start_bytes(class: usize) -> u64 {
-    512 << class
 }
 
 /// One read in flight. The table is indexed by device, hardware queue and tag: a tag names one request
@@ -63,19 +35,3 @@ pub struct RequestSlot {
 }
 
 const _: () = assert!(size_of::<RequestSlot>() == 64);
-
-#[cfg(test)]
-mod tests {
-    use super::{SIZE_CLASSES, size_class, size_class_start_bytes};
-
-    #[test]
-    fn a_class_begins_with_its_least_size() {
-        for class in 0..SIZE_CLASSES {
-            let start = u32::try_from(size_class_start_bytes(class)).expect("16 MiB at most");
-            assert_eq!(size_class(start), class);
-            assert_eq!(size_class(start - 1), class.saturating_sub(1));
-        }
-        assert_eq!(size_class(0), 0);
-        assert_eq!(size_class(u32::MAX), SIZE_CLASSES - 1);
-    }
-}

@@ -18,10 +18,13 @@ use crate::{
     settings::setting,
 };
 
-/// Writes a record of a program, or counts it as lost: into the ring of this CPU, or where the kernel's eBPF cannot do
+/// Writes a record of a program, or counts it as lost, where the run records anything: into the ring of this CPU, or where the kernel's eBPF cannot do
 /// that, into the ring buffer that all CPUs share.
 #[inline(always)]
 pub fn emit<A: Abilities>(program: Program, record: impl EventRecord) {
+    if setting!(records) == 0 {
+        return;
+    }
     if A::HAS_RINGS {
         to_ring(program, record);
     } else {

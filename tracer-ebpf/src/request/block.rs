@@ -150,9 +150,6 @@ pub fn requeue<A: Abilities>(context: &BtfTracePointContext) {
     } else if !walk::touches(range) {
         return;
     }
-    if setting!(records) == 0 {
-        return;
-    }
     emit::<A>(
         Program::BlockRequeue,
         RequeueRecord {

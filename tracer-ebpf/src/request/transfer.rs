@@ -16,7 +16,7 @@ use tracer_common::{
         ANY_MODEL, CompleteRecord, IssueRecord, KindByte, NO_PREVIOUS_END, UnseenRecord,
         complete_flag, issue_flag,
     },
-    request::{RequestSlot, size_class, state},
+    request::{RequestSlot, state},
 };
 
 use super::{
@@ -224,8 +224,8 @@ fn read_issued<A: Abilities>(
             counters.reissues += 1;
         } else {
             counters.reads += 1;
-            counters.readahead_reads += u64::from(is_readahead(transfer));
-            count_size(&mut counters.sizes, transfer.bytes);
+            counters.readahead_reads +=
+                u64::from(record.flags >> issue_flag::READAHEAD.trailing_zeros()) & 1;
             device_counters.model_bytes += part.bytes;
             device_counters.model_bytes_by_origin[origin as usize] += part.bytes;
             other_bytes = other_bytes.saturating_sub(part.bytes);
@@ -244,9 +244,7 @@ fn read_issued<A: Abilities>(
                 );
             }
         }
-        if setting!(records) != 0 {
-            emit::<A>(program, record);
-        }
+        emit::<A>(program, record);
     });
     device_counters.other_bytes_by_origin[origin as usize] += other_bytes;
 }
@@ -254,13 +252,6 @@ fn read_issued<A: Abilities>(
 #[inline(always)]
 fn is_readahead(transfer: &Transfer) -> bool {
     transfer.command_flags & setting!(constants.flag_readahead) != 0
-}
-
-#[inline(always)]
-fn count_size(sizes: &mut [u64], bytes: u32) {
-    if let Some(count) = sizes.get_mut(size_class(bytes)) {
-        *count += 1;
-    }
 }
 
 #[inline(always)]
@@ -336,9 +327,6 @@ pub fn completed<A: Abilities>(
     walk::each_model(&parts, |model, part| {
         count_completed(model, part, completion, latency);
     });
-    if setting!(records) == 0 {
-        return;
-    }
     emit::<A>(
         program,
         CompleteRecord {
@@ -414,9 +402,6 @@ fn count_unseen<A: Abilities>(program: Program, device: Device, slot: &RequestSl
             counters.unseen_bytes += part.bytes;
         });
     } else if !walk::touches(range) {
-        return;
-    }
-    if setting!(records) == 0 {
         return;
     }
     emit::<A>(

@@ -110,7 +110,7 @@ pub struct DeviceArguments {
 /// How much a run shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum DetailLevel {
-    /// What was read and in which order of sizes, gaps and latencies, and what the page cache did, each for the whole run.
+    /// How much was read, in which order and how fast, and what the page cache did, each for the whole run.
     /// Nothing is recorded: no phases, tokens, tensors, stalls.
     Counts,
     /// All figures: each read, page-cache event and wait is recorded.

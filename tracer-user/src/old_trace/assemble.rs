@@ -19,7 +19,7 @@ use crate::{
         ModelFigures,
         audit::matching::{Expectation, explain},
         formulas::{amplification, coverage},
-        reads::{latency::LatencyFigures, sizes},
+        reads::latency::LatencyFigures,
     },
     storage::{KernelDevice, SECTOR_BYTES, Sector},
 };
@@ -324,7 +324,6 @@ fn reads(device: &DeviceFindings, identity: &ModelIdentity, thread: Option<u32>)
         readahead: Some(requests.readahead_reads),
         writes: Some(writes),
         write_bytes: Some(write_bytes),
-        size_classes: Some(sizes::classes(&sizes::by_class(&figures.request_sizes))),
         sizes: Some(figures.request_sizes.clone()),
         process_share: Some(process_share),
     }

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::io;
 
+use procfs::{Current as _, LoadAverage};
+
 use super::observed::{ObservedProcess, ProcessError, descendants_of};
 
 /// Where processes that belong together are found.
@@ -74,12 +76,39 @@ impl Family {
     }
 }
 
+/// Whether processes have been started: to list all of them takes milliseconds, on a large machine tens of them.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ProcessStarts {
+    latest_pid: Option<u32>,
+}
+
+impl ProcessStarts {
+    /// Whether a process or a thread has been started since the last call, in this namespace or one inside it: whether the
+    /// id that was given out last is another one. Yes the first time, and where that cannot be read.
+    pub fn are_new(&mut self) -> bool {
+        let latest_pid = LoadAverage::current().ok().map(|load| load.latest_pid);
+        let are_new = latest_pid.is_none() || latest_pid != self.latest_pid;
+        self.latest_pid = latest_pid;
+        are_new
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Read as _;
     use std::process::{Command, Stdio};
 
     use super::*;
+
+    #[test]
+    fn a_process_that_was_started_is_new_once() {
+        let mut starts = ProcessStarts::default();
+        assert!(starts.are_new());
+        // Others start processes too: in one of many looks nobody has.
+        assert!((0..1000).any(|_| !starts.are_new()));
+        Command::new("true").status().expect("true");
+        assert!(starts.are_new());
+    }
 
     #[test]
     fn a_child_whose_parent_has_ended_stays_in_the_family() {

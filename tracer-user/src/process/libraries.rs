@@ -45,11 +45,17 @@ pub struct ExecutableFile {
     pub openable_path: Option<PathBuf>,
 }
 
-/// The files that a process has mapped executable, each once, in the order of their addresses.
+/// A mapped file, as the kernel's mapping names it: device, major and minor, and inode.
+pub type MappedFile = ((u32, u32), u64);
+
+/// The files that a process has mapped executable, each once, in the order of their addresses; without those that are known.
 ///
 /// # Errors
 /// As of reading `/proc/PID/maps`: ended (ENOENT, ESRCH), not permitted (EACCES).
-pub fn executable_mappings(pid: i32) -> io::Result<Vec<ExecutableFile>> {
+pub fn executable_mappings(
+    pid: i32,
+    known: &HashSet<MappedFile>,
+) -> io::Result<Vec<ExecutableFile>> {
     let maps = fs::read(format!("/proc/{pid}/maps"))?;
     let mut seen = HashSet::new();
     let mut files = Vec::new();
@@ -58,7 +64,8 @@ pub fn executable_mappings(pid: i32) -> io::Result<Vec<ExecutableFile>> {
             continue;
         };
         let executable = mapping.permissions.as_bytes().get(2) == Some(&b'x');
-        if executable && mapping.inode != 0 && seen.insert((mapping.device, mapping.inode)) {
+        let file = (mapping.device, mapping.inode);
+        if executable && mapping.inode != 0 && !known.contains(&file) && seen.insert(file) {
             files.push(ExecutableFile {
                 device: mapping.device,
                 inode: mapping.inode,

@@ -37,14 +37,16 @@ pub use engine_output::request_line::{ActiveRequests, RequestMark, RequestSlot};
 pub use engine_output::timings::EngineLogParser;
 pub use engine_output::user_lines::{PhaseLine, RateLine, UserLines};
 pub use exit::{EngineExit, ExitKind};
-pub use family::Family;
+pub use family::{Family, ProcessStarts};
 pub use in_use::{
     FileInUse, LargeFiles, ModelHolder, OpenModel, OpenModelFile, OpenModels, RefusedFile,
     RefusedReason, all_processes, files_in_use, holders_among, processes_named,
     processes_of_container, with_descendants,
 };
 pub use launch::{LINGER, LaunchError, LaunchRequest, LaunchedProcess, OnLine, launch};
-pub use libraries::{ExecutableFile, SymbolError, executable_mappings, exported_symbols};
+pub use libraries::{
+    ExecutableFile, MappedFile, SymbolError, executable_mappings, exported_symbols,
+};
 pub use mappings::{Mapping, MappingName, MappingRow, MappingTable, MemoryUse, NameRow};
 pub use memory::{MemorySample, PeakMemory, memory_rollup};
 pub use observed::{

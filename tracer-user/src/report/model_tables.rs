@@ -2,7 +2,7 @@
 
 use crate::{
     figures::gaps,
-    schema::{DeviceRecord, GapsRecord, ModelRecord, ReadsRecord, SizeClass, SizeCount},
+    schema::{DeviceRecord, GapsRecord, ModelRecord, SizeCount},
     stats::formulas::{quotient, ratio},
     units::{bytes, count, observed_count, share, unobserved},
 };
@@ -64,28 +64,6 @@ pub(super) fn distances(gaps: &GapsRecord) -> Table {
     )
     .captioned("Signed distances.")
     .with_rows(rows)
-}
-
-/// How large the requests were: exactly, or where nothing was recorded, by the kernel's classes.
-pub(super) fn request_sizes(reads: &ReadsRecord) -> Table {
-    match (&reads.sizes, &reads.size_classes) {
-        (None, Some(classes)) => size_classes(classes),
-        (exact, _) => sizes(exact.iter().flatten()),
-    }
-}
-
-fn size_classes(classes: &[SizeClass]) -> Table {
-    let all: u64 = classes.iter().map(|class| class.count).sum();
-    let rows = classes.iter().map(|class| {
-        [
-            bytes(class.at_least_bytes),
-            count(class.count),
-            share(ratio(class.count, all)),
-        ]
-    });
-    Table::new(["size, from", "reads", "share of reads"].map(Column::right))
-        .captioned("Each row holds the sizes from its own on, to below the next power of two.")
-        .with_rows(rows)
 }
 
 /// How large the requests were, in powers of two: each row holds the sizes above the row before it.

@@ -69,8 +69,13 @@ pub struct FinishedRun {
     pub write_error: Option<anyhow::Error>,
 }
 
-/// How often the engine's libraries are looked for while no decode call has been found.
+/// How often the engine's libraries are looked for at the start, while no decode call has been found.
 const LIBRARY_INTERVAL: Duration = Duration::from_millis(5);
+
+/// Each look at them is so much later than the one before, in hundredths, up to the next constant: an engine loads its own
+/// libraries first, and what comes late loads a model before it decodes.
+const LIBRARY_INTERVAL_GROWTH: u32 = 105;
+const LONGEST_LIBRARY_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How long that goes on; later they are looked for with each sample.
 const LIBRARY_SEARCH: Duration = Duration::from_secs(20);
@@ -386,8 +391,8 @@ pub(super) async fn watch_until(
         }
     };
     tokio::pin!(time_up);
-    let mut library_interval = time::interval(LIBRARY_INTERVAL);
-    library_interval.set_missed_tick_behavior(time::MissedTickBehavior::Skip);
+    let mut library_interval = LIBRARY_INTERVAL;
+    let mut next_library_look = time::Instant::now();
     let library_search_ends = time::Instant::now() + LIBRARY_SEARCH;
     loop {
         let searching =
@@ -405,8 +410,11 @@ pub(super) async fn watch_until(
                 }
             }
             () = &mut time_up => return Ok(Wake::TimeUp),
-            _ = library_interval.tick(), if searching => {
+            () = time::sleep_until(next_library_look), if searching => {
                 opened.finder.look_at_processes(&watch.process_ids);
+                next_library_look = time::Instant::now() + library_interval;
+                library_interval = (library_interval * LIBRARY_INTERVAL_GROWTH / 100)
+                    .min(LONGEST_LIBRARY_INTERVAL);
             }
             _ = interval.tick() => opened.look_at(watch),
         }

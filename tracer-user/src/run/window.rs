@@ -153,6 +153,9 @@ impl Window {
     }
 }
 
+/// How often the reader comes while there is nothing to read. A ring that fills faster wakes it.
+const LONGEST_WAKE_INTERVAL: Duration = Duration::from_millis(160);
+
 /// Reads the ring buffer until it is told to stop.
 async fn read(
     mut session: Session,
@@ -161,8 +164,7 @@ async fn read(
     mut requests: UnboundedReceiver<SessionRequest>,
 ) -> anyhow::Result<Read> {
     let mut faults = Vec::new();
-    let mut interval = time::interval(WAKE_INTERVAL);
-    interval.set_missed_tick_behavior(time::MissedTickBehavior::Skip);
+    let mut interval = WAKE_INTERVAL;
     loop {
         tokio::select! {
             _ = &mut stopped => return Ok(Read { session, stream, faults }),
@@ -173,11 +175,20 @@ async fn read(
                 continue;
             }
             filling = session.filling() => filling.context("cannot wait for the ring buffer")?,
-            _ = interval.tick() => {}
+            () = time::sleep(interval) => {}
         }
         stream.begin_batch();
-        let until_ns = session.drain(|record| stream.take(record))?;
+        let mut received = false;
+        let until_ns = session.drain(|record| {
+            received = true;
+            stream.take(record);
+        })?;
         stream.end_batch(Nanos(until_ns));
+        interval = if received {
+            WAKE_INTERVAL
+        } else {
+            (interval * 2).min(LONGEST_WAKE_INTERVAL)
+        };
     }
 }
 

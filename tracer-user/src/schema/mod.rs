@@ -66,9 +66,7 @@ pub use crate::stats::{
     pages::figures::{EvictionsByAgent, PageCacheFigures},
     phases::reads::PhaseGaps,
     reads::{
-        bandwidth::BandwidthFigures,
-        latency::LatencyFigures,
-        process_share::ProcessShare,
-        sizes::{SizeClass, SizeCount},
+        bandwidth::BandwidthFigures, latency::LatencyFigures, process_share::ProcessShare,
+        sizes::SizeCount,
     },
 };

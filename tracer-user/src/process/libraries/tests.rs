@@ -19,7 +19,7 @@ fn own_pid() -> i32 {
 }
 
 fn own_files() -> Vec<ExecutableFile> {
-    executable_mappings(own_pid()).expect("mappings")
+    executable_mappings(own_pid(), &HashSet::new()).expect("mappings")
 }
 
 /// Where in its file this process has the code at an address, from /proc/self/maps.
@@ -92,7 +92,7 @@ fn each_file_comes_once_and_what_is_not_executable_not_at_all() {
     };
     assert_eq!((count(code.path()), count(data.path())), (1, 0));
     drop((kept, read_only));
-    let error = executable_mappings(i32::MAX).expect_err("no such process");
+    let error = executable_mappings(i32::MAX, &HashSet::new()).expect_err("no such process");
     assert_eq!(error.kind(), io::ErrorKind::NotFound);
 }
 
@@ -115,7 +115,7 @@ fn a_deleted_and_replaced_program_is_still_the_one_that_runs() {
     fs::write(&path, "another file").expect("write");
     let pid = i32::try_from(child.id()).expect("pid");
     let look = || {
-        executable_mappings(pid)
+        executable_mappings(pid, &HashSet::new())
             .ok()?
             .into_iter()
             .find(|file| file.path_in_process.starts_with(directory.path()))

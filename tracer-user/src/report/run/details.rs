@@ -47,9 +47,9 @@ fn of_model(document: &mut Document, record: &RunRecord, model: &ModelRecord) {
         document.table(model_tables::gaps(model));
         document.table(model_tables::distances(gaps));
     }
-    if let Some(reads) = &model.reads {
+    if let Some(sizes) = model.reads.as_ref().and_then(|reads| reads.sizes.as_ref()) {
         document.heading(3, titled(record, model, "Request sizes"));
-        document.table(model_tables::request_sizes(reads));
+        document.table(model_tables::sizes(sizes));
     }
     for (title, figures) in MODEL_DETAILS {
         document.heading(3, titled(record, model, title));

@@ -9,7 +9,7 @@ use crate::{
     probe::{Aggregates, FileAggregates, ModelAggregates},
     run::{checks::Unfinished, watch::residency_moments::ResidencyMoment},
     schema::{CacheRecord, EvictionsByAgent, ProcessShare, ReadFigures, ReadsRecord},
-    stats::{FileData, ModelFigures, pages::first_touch::first_touch_hits, reads::sizes},
+    stats::{FileData, ModelFigures, pages::first_touch::first_touch_hits},
 };
 
 use super::residency::ResidencyCourse;
@@ -90,13 +90,6 @@ pub(super) fn reads(sides: &ReadSides<'_>) -> ReadsRecord {
         writes: sides.kernel_counts.then_some(kernel.issues.writes),
         write_bytes: sides.kernel_counts.then_some(kernel.issues.write_bytes),
         sizes: sides.figures.map(|figures| figures.request_sizes.clone()),
-        size_classes: if sides.kernel_counts {
-            Some(sizes::classes(&kernel.issues.sizes))
-        } else {
-            sides
-                .figures
-                .map(|figures| sizes::classes(&sizes::by_class(&figures.request_sizes)))
-        },
         process_share: sides.process_share(),
     }
 }

@@ -104,14 +104,6 @@ impl ModelSides<'_> {
                 ),
                 ("kernel, reads", kernel.issues.reads),
             ),
-            Check::equal(
-                self.title("reads by size, summed = reads"),
-                (
-                    "kernel, classes of sizes",
-                    kernel.issues.sizes.iter().sum::<u64>(),
-                ),
-                ("kernel, reads", kernel.issues.reads),
-            ),
             Check::within(
                 self.title("unique ≤ completed"),
                 ("kernel, bitmap of sectors", kernel.unique_bytes),

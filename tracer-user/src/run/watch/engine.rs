@@ -8,7 +8,7 @@ use crate::{
     pressure::{MemoryCourse, MemoryPoint, MemorySources, ProcessPoint},
     process::{
         EngineSignals, Family, FaultCounts, MappingTable, MemorySample, MemoryUse, ObservedProcess,
-        PeakMemory, memory_rollup, monotonic_nanos,
+        PeakMemory, ProcessStarts, memory_rollup, monotonic_nanos,
     },
     schema::{
         CgroupPointRecord, MappingRecord, MappingsRecord, MemoryPointRecord, PeakMemoryRecord,
@@ -64,6 +64,8 @@ pub struct EngineWatch {
     exit: OwnedFd,
     /// Where its descendants are found.
     family: Family,
+    /// Whether there is anything new to be found.
+    starts: ProcessStarts,
     /// The engine and its descendants, by process id.
     pub process_ids: BTreeSet<u32>,
     /// What they have open or mapped.
@@ -125,6 +127,9 @@ impl EngineWatch {
     }
 
     fn take_in_family(&mut self) {
+        if !self.starts.are_new() {
+            return;
+        }
         // Without a list of processes those that are known stay.
         let members = self.family.members().unwrap_or_default();
         self.process_ids.extend(
@@ -163,6 +168,7 @@ impl EngineWatch {
             pid,
             exit,
             family,
+            starts: ProcessStarts::default(),
             process_ids: own.into_iter().collect(),
             files: FilesWatch::default(),
             peak: PeakMemory::default(),

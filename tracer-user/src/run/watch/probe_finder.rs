@@ -9,7 +9,7 @@ use tokio::sync::{mpsc::UnboundedSender, oneshot};
 
 use crate::{
     probe::ProbePoint,
-    process::{executable_mappings, exported_symbols},
+    process::{MappedFile, executable_mappings, exported_symbols},
 };
 
 use super::marks::MarkedSymbols;
@@ -32,7 +32,7 @@ pub enum SessionRequest {
 pub struct ProbeFinder {
     symbols: MarkedSymbols,
     requests: UnboundedSender<SessionRequest>,
-    seen: HashSet<((u32, u32), u64)>,
+    seen: HashSet<MappedFile>,
     /// Functions that were found, and in which file.
     found: Vec<(String, PathBuf)>,
     processes: BTreeSet<u32>,
@@ -100,7 +100,7 @@ impl ProbeFinder {
             let Ok(pid) = i32::try_from(*process_id) else {
                 continue;
             };
-            let Ok(files) = executable_mappings(pid) else {
+            let Ok(files) = executable_mappings(pid, &self.seen) else {
                 continue;
             };
             for file in files {

@@ -2,9 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::schema::{
-    ByGapClass, DistanceBucket, GapFigure, ProcessShare, ReadFigures, SizeClass, SizeCount,
-};
+use crate::schema::{ByGapClass, DistanceBucket, GapFigure, ProcessShare, ReadFigures, SizeCount};
 
 /// Reads that reached the device, by the road that each record has.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -37,9 +35,6 @@ pub struct ReadsRecord {
     /// Bytes of them.
     pub write_bytes: Option<u64>,
     pub sizes: Option<Vec<SizeCount>>,
-    /// Reads by the class of their size, from the smallest that occurred to the largest.
-    #[serde(default)]
-    pub size_classes: Option<Vec<SizeClass>>,
     /// The part that the engine's own threads issued.
     pub process_share: Option<ProcessShare>,
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use tracer_common::request::{SIZE_CLASSES, size_class, size_class_start_bytes};
 
 /// Reads by the size of the whole request at its first issue. Mergeable.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,44 +34,6 @@ impl RequestSizes {
             })
             .collect()
     }
-}
-
-/// Reads by the kernel side's classes of sizes.
-#[must_use]
-pub fn by_class(sizes: &[SizeCount]) -> [u64; SIZE_CLASSES] {
-    let mut counts = [0; SIZE_CLASSES];
-    for size in sizes {
-        let bytes = u32::try_from(size.bytes).unwrap_or(u32::MAX);
-        if let Some(count) = counts.get_mut(size_class(bytes)) {
-            *count += size.count;
-        }
-    }
-    counts
-}
-
-/// The classes that reads are in, from the smallest to the largest.
-#[must_use]
-pub fn classes(counts: &[u64]) -> Vec<SizeClass> {
-    let class = |(class, count): (usize, &u64)| SizeClass {
-        at_least_bytes: size_class_start_bytes(class),
-        count: *count,
-    };
-    counts
-        .iter()
-        .enumerate()
-        .filter(|(_, count)| **count > 0)
-        .map(class)
-        .collect()
-}
-
-/// Reads whose sizes lie between two powers of two.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SizeClass {
-    /// Least size of the class, bytes: a power of two. Its sizes end below twice that, but for the largest class, 16 MiB,
-    /// which has no end.
-    pub at_least_bytes: u64,
-    /// Reads, by first issue and by the size of the whole request.
-    pub count: u64,
 }
 
 /// Reads of one size.
