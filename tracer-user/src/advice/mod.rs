@@ -5,6 +5,7 @@
 //! A null figure never makes a cause present.
 
 mod answer;
+mod cause;
 mod causes;
 mod document;
 mod explanation;
@@ -18,7 +19,8 @@ mod sample;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Answer, Cause, Cost, CostKind, Evidence, Present};
+pub use answer::{Answer, Cost, CostKind, Evidence, Present};
+pub use cause::Cause;
 pub use causes::CAUSES;
 pub use document::{catalogue, cost};
 pub use explanation::{Absent, Explanation, Found, ModelExplanation, Undecided, explain};
