@@ -5,6 +5,7 @@ mod block_trace;
 mod device;
 pub mod document;
 mod experiment;
+mod explanation;
 mod figure_table;
 mod inspection;
 mod model_tables;
@@ -17,5 +18,6 @@ pub use device::device_test;
 pub use experiment::{
     TEMPLATES, answer, experiment_markdown, experiment_terminal, template, threshold_refinement,
 };
+pub use explanation::{explanation_markdown, explanation_terminal};
 pub use inspection::inspection;
 pub use run::{Verdict, markdown, terminal, verdict};

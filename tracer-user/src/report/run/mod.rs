@@ -12,9 +12,9 @@ mod results;
 mod steps;
 mod verdict;
 
-use crate::schema::RunRecord;
+use crate::{advice, schema::RunRecord};
 
-use super::document::{self, Document};
+use super::document::{self, Document, Text};
 
 pub use verdict::{Verdict, verdict};
 
@@ -34,6 +34,9 @@ pub fn markdown(record: &RunRecord) -> String {
 fn first_screen(record: &RunRecord) -> Document {
     let mut document = Document::default();
     document.heading(1, format!("Run of {}", record.command.join(" ")));
+    for sentence in advice::verdict(&advice::explain(record, None)) {
+        document.paragraph(Text::default().strong(sentence));
+    }
     verdict(record).write(&mut document);
     results::write(&mut document, record);
     for model in record.all_models() {
