@@ -4,11 +4,14 @@
 //! `docs/ARCHITECTURE.md` has the rooms and the arrows between them.
 pub mod advice;
 pub mod assemble;
+pub mod chart;
 pub mod cli;
 pub mod device_bench;
 pub mod engine;
 pub mod experiment;
 pub mod figures;
+pub mod finished_run;
+pub mod markup;
 pub mod model;
 pub mod old_trace;
 pub mod output;

@@ -59,6 +59,8 @@ pub enum Command {
     Mark(super::mark::MarkArguments),
     /// Make many runs and compare them: memory sizes, models, threads, each repeated in random order.
     Experiment(super::experiment::ExperimentArguments),
+    /// Write charts of a run that is over as SVG files: for a paper, a talk, an issue. Its page, report.html, has all of them.
+    Plot(super::plot::PlotArguments),
     /// Measure how fast the disk of a model's file reads this file, and what the order of a run's reads costs there.
     /// It only reads, past the page cache.
     Device(DeviceArguments),
@@ -133,7 +135,7 @@ impl From<DetailLevel> for Detail {
 /// How to trace, for every command that traces.
 #[derive(Clone, Debug, Args)]
 pub struct TraceArguments {
-    /// Where to write run.json, report.md and the engine's output [default: a new folder in tracer-runs/].
+    /// Where to write run.json, report.html, report.md and the engine's output [default: a new folder in tracer-runs/].
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Size of the buffers between kernel and tracer, those of all CPUs together: a power of two, at least one page.

@@ -36,6 +36,7 @@ use super::{
     experiment::experiment,
     explain::explain,
     mark::mark,
+    plot::plot,
 };
 
 /// What clap exits with where the command line is wrong.
@@ -53,6 +54,7 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<i32> {
         Command::Model(arguments) => model(&arguments),
         Command::Blktrace(arguments) => blktrace(&arguments),
         Command::Audit(arguments) => audit(&arguments),
+        Command::Plot(arguments) => plot(&arguments),
         Command::Device(arguments) => device(arguments),
         Command::Doctor(arguments) => doctor(&arguments),
         Command::Explain(arguments) => explain(&arguments),
@@ -239,7 +241,7 @@ fn show(run: FinishedRun) -> anyhow::Result<i32> {
         None => {
             let list = run.record.read_list.and_then(|list| list.file);
             eprintln!(
-                "tracer: run.json, report.md{} and the engine's output are in {}",
+                "tracer: report.html (charts; opens in a browser), run.json, report.md{} and the engine's output are in {}",
                 list.map_or_else(String::new, |list| format!(", {list}")),
                 run.directory.display()
             );

@@ -51,6 +51,15 @@ Examples:
   tracer explain runs/1 --markdown
   tracer explain runs/1 --json";
 
+/// `tracer plot --help`.
+pub const PLOT: &str = "\
+Examples:
+  tracer plot runs/1                   which charts there are
+  tracer plot runs/1 --chart offset-time -o offsets.svg
+  tracer plot runs/1 --chart offset-time --from 3s --to 4s -o second.svg
+  tracer plot runs/1 --svg charts/     all of them
+  tracer plot runs/1 --page runs/1/report.html";
+
 /// `tracer mark --help`.
 pub const MARK: &str = "\
 Examples:

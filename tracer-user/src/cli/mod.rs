@@ -10,6 +10,7 @@ mod examples;
 mod experiment;
 mod explain;
 mod mark;
+mod plot;
 mod size;
 
 pub use arguments::Arguments;

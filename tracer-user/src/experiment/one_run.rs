@@ -5,6 +5,7 @@ use std::{fs::File, io, path::Path, time::SystemTime};
 use anyhow::Context as _;
 
 use crate::{
+    finished_run::page_of,
     output::write_whole_file,
     process::{EngineLogParser, EngineTimings, OutputStream, SignalWatch},
     report,
@@ -15,7 +16,7 @@ use super::{
     attempt::Attempt,
     cells::PlannedRun,
     disk::{
-        folder::{ExperimentFolder, Outcome, REPORT_FILE, RUN_FILE, run_record},
+        folder::{ExperimentFolder, Outcome, PAGE_FILE, REPORT_FILE, RUN_FILE, run_record},
         full::DiskFull,
         identity::ModelIdentity,
         lock::ExperimentLock,
@@ -194,6 +195,7 @@ impl OneRun<'_> {
             serde_json::to_vec_pretty(record).context("cannot write the record as JSON")?;
         json.push(b'\n');
         for (name, content) in [
+            (PAGE_FILE, page_of(record, directory).as_bytes()),
             (REPORT_FILE, report::markdown(record).as_bytes()),
             (RUN_FILE, json.as_slice()),
         ] {

@@ -15,7 +15,7 @@ use super::{
     attempt::rest,
     cells::{PlannedRun, expand},
     disk::{
-        folder::{ExperimentFolder, PLAN_FILE, REPORT_FILE, is_full_disk},
+        folder::{ExperimentFolder, PAGE_FILE, PLAN_FILE, REPORT_FILE, is_full_disk},
         fragmented,
         full::DiskFull,
         listing::totals,
@@ -202,7 +202,7 @@ impl<'a> Session<'a> {
         let directory = self.folder.path().to_owned();
         let end = end.map_err(|error| of_full_disk(error, &directory))?;
         eprintln!(
-            "tracer: {}; experiment.json, report.md and the runs are in {}",
+            "tracer: {}; report.html (charts), report.md, experiment.json and the runs are in {}",
             totals(&self.experiment),
             directory.display()
         );
@@ -318,7 +318,9 @@ impl<'a> Session<'a> {
         self.folder
             .write_experiment(&without_records(&self.experiment))?;
         let report = report::experiment_markdown(&self.experiment);
-        self.folder.write(REPORT_FILE, report.as_bytes())
+        self.folder.write(REPORT_FILE, report.as_bytes())?;
+        let page = report::experiment_page(&self.experiment);
+        self.folder.write(PAGE_FILE, page.as_bytes())
     }
 
     /// Makes a run. `None`: a signal came, and nothing of it is kept.

@@ -27,6 +27,7 @@ pub const AUDIT_RECORD: &str = "audit.json";
 /// A folder that holds one of these is left as it is.
 const RECORDS: [&str; 3] = [RECORD, TRACE_RECORD, AUDIT_RECORD];
 const REPORT: &str = "report.md";
+const PAGE: &str = "report.html";
 
 /// The record of a device test.
 pub(super) const DEVICE_RECORD: &str = "device.json";
@@ -111,8 +112,8 @@ impl RunDirectory {
         &self.path
     }
 
-    /// Writes the record and its report in Markdown: to a temporary file, synced, renamed, so that a reader finds a whole
-    /// file or none.
+    /// Writes the record, its report in Markdown, and its page: to a temporary file, synced, renamed, so that a reader finds
+    /// a whole file or none.
     ///
     /// # Errors
     /// A full disk, a folder that went away.
@@ -120,12 +121,14 @@ impl RunDirectory {
         &mut self,
         record: &RunRecord,
         report: &str,
+        page: &str,
         caller: &Caller,
     ) -> anyhow::Result<()> {
+        self.write_file(PAGE, page.as_bytes(), caller)?;
         self.write_as(RECORD, record, report, caller)
     }
 
-    /// The same for any record, by the name of its file, and its report.
+    /// Any record, by the name of its file, and its report in Markdown.
     ///
     /// # Errors
     /// As for [`Self::write`].
@@ -212,10 +215,12 @@ mod tests {
 
         let mut directory = RunDirectory::create(&path, &caller).expect("new folder");
         directory
-            .write(&RunRecord::default(), "# x", &caller)
+            .write(&RunRecord::default(), "# x", "<p>x</p>", &caller)
             .expect("writable");
         drop(directory);
-        assert!(path.join("run.json").exists() && path.join("report.md").exists());
+        for name in ["run.json", "report.md", "report.html"] {
+            assert!(path.join(name).exists(), "{name}");
+        }
         let error = RunDirectory::create(&path, &caller).expect_err("holds a run");
         assert!(error.to_string().contains("already holds"));
 

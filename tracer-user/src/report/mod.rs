@@ -9,6 +9,7 @@ mod explanation;
 mod figure_table;
 mod inspection;
 mod model_tables;
+mod page;
 mod run;
 mod verdict;
 
@@ -16,8 +17,11 @@ pub use audit::{audit_markdown, audit_terminal};
 pub use block_trace::{block_trace_markdown, block_trace_terminal};
 pub use device::device_test;
 pub use experiment::{
-    TEMPLATES, answer, experiment_markdown, experiment_terminal, template, threshold_refinement,
+    TEMPLATES, answer, experiment_markdown, experiment_page, experiment_terminal, template,
+    threshold_refinement,
 };
 pub use explanation::{explanation_markdown, explanation_terminal};
 pub use inspection::inspection;
-pub use run::{Verdict, markdown, terminal, verdict};
+pub use run::{
+    ChartSources, TimeWindow, Verdict, markdown, run_charts, run_page, terminal, verdict,
+};

@@ -11,6 +11,7 @@ use tokio::{io::unix::AsyncFd, time};
 use tracer_common::program::Program;
 
 use crate::{
+    finished_run,
     output::RunDirectory,
     place::{ModelPieces, Subject, SubjectFile},
     probe::{
@@ -342,8 +343,9 @@ pub(super) fn conclude(
     caller: &Caller,
     exit_code: i32,
 ) -> FinishedRun {
+    let page = finished_run::page_of(&record, directory.path());
     let write_error = directory
-        .write(&record, &report::markdown(&record), caller)
+        .write(&record, &report::markdown(&record), &page, caller)
         .err();
     FinishedRun {
         directory: directory.path().to_owned(),

@@ -5,11 +5,12 @@
 //! plan.toml          copy of the plan
 //! manifest.json      what the experiment is: models, software, runs in their order
 //! experiment.lock    one session at a time
-//! runs/0007/         run.json, report.md, the engine's output, outcome.json
+//! runs/0007/         run.json, report.html, report.md, the engine's output, outcome.json
 //! runs/.0008.partial a run that was not finished: removed by the next session
 //! copies/            copies of models in a given number of pieces
 //! experiment.json    what became of every run
 //! report.md          the report
+//! report.html        the same as a page, with charts
 //! ```
 
 use std::{
@@ -41,6 +42,8 @@ const MANIFEST_FILE: &str = "manifest.json";
 /// What became of every run.
 pub const EXPERIMENT_FILE: &str = "experiment.json";
 pub const REPORT_FILE: &str = "report.md";
+/// The page, of the experiment and of each run.
+pub const PAGE_FILE: &str = "report.html";
 const RUNS: &str = "runs";
 const COPIES: &str = "copies";
 /// The record of a run.

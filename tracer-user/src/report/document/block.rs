@@ -1,6 +1,6 @@
 //! The blocks of a document, one after the other.
 
-use super::{table::Table, text::Text};
+use super::{drawing::Drawing, table::Table, text::Text};
 
 /// How much a note matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub struct List {
 }
 
 /// What a block is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Content {
     /// A heading; level 1 is the document's title.
     Heading {
@@ -56,10 +56,12 @@ pub enum Content {
     List(List),
     /// Lines as they are typed or were printed.
     Code(String),
+    /// A chart and its figures.
+    Drawing(Box<Drawing>),
 }
 
 /// A block, and the name by which others lead to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Block {
     /// Letters, digits and `-`; unique in the document.
     pub anchor: Option<String>,
@@ -86,7 +88,7 @@ impl Block {
 /// document.table(table);
 /// assert!(terminal(&document, None).contains("1.20 GiB"));
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Document {
     blocks: Vec<Block>,
 }
@@ -141,6 +143,12 @@ impl Document {
     /// Adds lines as they are typed or were printed.
     pub fn code(&mut self, lines: impl Into<String>) -> &mut Block {
         self.push(Content::Code(lines.into()))
+    }
+
+    /// Adds a chart with its figures. Only a page draws it; elsewhere its sentence and its table stand for it.
+    pub fn drawing(&mut self, drawing: Drawing) -> &mut Block {
+        let name = drawing.chart.name.clone();
+        self.push(Content::Drawing(Box::new(drawing))).anchor(name)
     }
 
     /// Adds another document's blocks after those of this one.

@@ -1,42 +1,8 @@
-//! What foreign text may not do. Names of models, commands, paths and lines of logs come from outside: they may hold
-//! anything that UTF-8 can say.
+//! What foreign text may not do in Markdown.
 
 use std::borrow::Cow;
 
-/// Stands for a character that is not shown.
-const REPLACED: char = '\u{fffd}';
-
-/// One line without characters that move the cursor, start a terminal's commands, turn the direction of writing, or
-/// hide: line ends and tabs become spaces, the others U+FFFD.
-pub(super) fn one_line(text: &str) -> Cow<'_, str> {
-    if !text
-        .chars()
-        .any(|character| harmless(character) != character)
-    {
-        return Cow::Borrowed(text);
-    }
-    Cow::Owned(text.replace("\r\n", "\n").chars().map(harmless).collect())
-}
-
-/// As [`one_line`] for each line, with the line ends kept.
-pub(super) fn lines(text: &str) -> impl Iterator<Item = Cow<'_, str>> {
-    text.lines().map(one_line)
-}
-
-fn harmless(character: char) -> char {
-    match character {
-        '\n' | '\r' | '\t' | '\u{2028}' | '\u{2029}' => ' ',
-        // Marks and overrides of the writing direction, and characters without width (a tag may spell hidden text).
-        '\u{200b}'..='\u{200f}'
-        | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}'
-        | '\u{061c}'
-        | '\u{feff}'
-        | '\u{e0000}'..='\u{e007f}' => REPLACED,
-        control if control.is_control() => REPLACED,
-        other => other,
-    }
-}
+use crate::markup::{lines, one_line};
 
 /// Plain words in Markdown, where they follow `before` on the same line (`None`: they begin the block).
 pub(super) fn markdown_words(text: &str, before: Option<char>) -> String {
@@ -131,20 +97,7 @@ pub(super) fn anchor(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{anchor, markdown_code, markdown_code_block, markdown_words, one_line};
-
-    #[test]
-    fn nothing_moves_the_cursor_or_hides() {
-        assert_eq!(one_line("a\u{1b}[2Jb\u{7}"), "a\u{fffd}[2Jb\u{fffd}");
-        assert_eq!(
-            one_line("two\r\nlines\tand\u{2028}more"),
-            "two lines and more"
-        );
-        // A terminal takes 0x9b for ESC [.
-        assert_eq!(one_line("\u{9b}31m"), "\u{fffd}31m");
-        assert_eq!(one_line("a\u{202e}fugg.b"), "a\u{fffd}fugg.b");
-        assert_eq!(one_line("größe 漢字 é"), "größe 漢字 é");
-    }
+    use super::{anchor, markdown_code, markdown_code_block, markdown_words};
 
     #[test]
     fn words_are_no_markup() {

@@ -48,6 +48,10 @@ fn write_block(block: &Block) -> Option<String> {
         Content::Table(table) => write_table(table)?,
         Content::List(list) => write_list(list)?,
         Content::Code(code) => escape::markdown_code_block(code),
+        Content::Drawing(drawing) => {
+            let table = write_table(&drawing.table).unwrap_or_default();
+            format!("{}\n\n{table}", words(&Text::plain(&drawing.chart.sees)))
+        }
     };
     Some(match &block.anchor {
         Some(anchor) => format!("<a id=\"{}\"></a>\n\n{written}", escape::anchor(anchor)),

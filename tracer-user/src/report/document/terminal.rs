@@ -4,9 +4,10 @@ use comfy_table::{
     CellAlignment, ColumnConstraint, ContentArrangement, Table as Grid, Width as GridWidth, presets,
 };
 
+use crate::markup::{self, one_line};
+
 use super::{
     block::{Content, Document, List},
-    escape,
     table::{Align, Table},
     text::{Span, Text},
     width::{Width, columns_of, widest_word},
@@ -53,9 +54,11 @@ fn is_nothing(content: &Content) -> bool {
     match content {
         Content::Table(table) => table.is_empty(),
         Content::List(list) => list.items.is_empty(),
-        Content::Heading { .. } | Content::Paragraph(_) | Content::Note(_) | Content::Code(_) => {
-            false
-        }
+        Content::Heading { .. }
+        | Content::Paragraph(_)
+        | Content::Note(_)
+        | Content::Code(_)
+        | Content::Drawing(_) => false,
     }
 }
 
@@ -75,13 +78,17 @@ fn apart(before: &Content, after: &Content) -> bool {
 
 fn write_block(lines: &mut Vec<String>, content: &Content, width: Width) {
     match content {
+        Content::Drawing(drawing) => {
+            fold(lines, &one_line(&drawing.chart.sees), "", "", width);
+            write_table(lines, &drawing.table, width);
+        }
         Content::Heading { level, text } => heading(lines, *level, &shown(text), width),
         Content::Paragraph(text) => fold(lines, &shown(text), "", "", width),
         Content::Note(note) => fold(lines, &shown(&note.text), "", "  ", width),
         Content::Table(table) => write_table(lines, table, width),
         Content::List(list) => write_list(lines, list, width),
         Content::Code(code) => {
-            lines.extend(escape::lines(code).map(|line| format!("    {line}")));
+            lines.extend(markup::lines(code).map(|line| format!("    {line}")));
         }
     }
 }
@@ -95,9 +102,9 @@ fn fold(lines: &mut Vec<String>, text: &str, first: &str, others: &str, width: W
 fn shown(text: &Text) -> String {
     let spans = text.spans().iter().map(|span| match span {
         Span::Plain(words) | Span::Strong(words) | Span::Link { text: words, .. } => {
-            escape::one_line(words).into_owned()
+            one_line(words).into_owned()
         }
-        Span::Code(code) => format!("`{}`", escape::one_line(code)),
+        Span::Code(code) => format!("`{}`", one_line(code)),
     });
     spans.collect()
 }

@@ -1,11 +1,15 @@
 //! The report of an experiment: the answer, the curve, what cannot be trusted, then details.
 
 use crate::{
-    report::document::{self, Document, Text},
+    report::{
+        document::{self, Document, Text},
+        page::{Page, page},
+    },
     schema::ExperimentRecord,
 };
 
 use super::{
+    charts::charts,
     groups::{Group, groups},
     says::says,
     setup::setup,
@@ -30,6 +34,30 @@ pub fn experiment_markdown(experiment: &ExperimentRecord) -> String {
     summary(&mut document, experiment, &groups);
     details(&mut document, experiment, &groups);
     document::markdown(&document)
+}
+
+/// The same as a page of its own: the answer, charts, and all of the report behind a fold.
+#[must_use]
+pub fn experiment_page(experiment: &ExperimentRecord) -> String {
+    let groups = groups(experiment);
+    let thresholds = thresholds(experiment);
+    let title = format!("Experiment {}", experiment.name);
+    let mut first = Document::default();
+    first.heading(1, title.clone());
+    says(&mut first, experiment, &groups, &thresholds);
+    let mut rest = Document::default();
+    if !groups.is_empty() {
+        results(&mut rest, experiment, &groups, &thresholds);
+    }
+    trust(&mut rest, experiment, &groups, &thresholds);
+    details(&mut rest, experiment, &groups);
+    page(&Page {
+        title,
+        first,
+        results: Vec::new(),
+        charts: charts(experiment, &groups, &thresholds),
+        details: rest,
+    })
 }
 
 /// The answer, the curve and what cannot be trusted, in lines of `columns` characters; `None` where the output is no

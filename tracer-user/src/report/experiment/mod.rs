@@ -5,6 +5,7 @@
 
 mod answers;
 mod cells;
+mod charts;
 mod document;
 mod groups;
 #[cfg(test)]
@@ -18,6 +19,6 @@ mod thresholds;
 mod trust;
 
 pub use answers::answer;
-pub use document::{experiment_markdown, experiment_terminal};
+pub use document::{experiment_markdown, experiment_page, experiment_terminal};
 pub use templates::{TEMPLATES, template};
 pub use thresholds::threshold_refinement;

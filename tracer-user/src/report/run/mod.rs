@@ -1,6 +1,7 @@
 //! A run as a document: what happened and whether it can be trusted, the results, the phases, what was read again; then
 //! the details. The terminal shows the first part, Markdown all of it.
 
+mod charts;
 mod details;
 mod experts;
 mod machine;
@@ -12,10 +13,14 @@ mod results;
 mod steps;
 mod verdict;
 
-use crate::{advice, schema::RunRecord};
+use crate::{advice, chart::Chart, figures::selections::RESULTS, schema::RunRecord};
 
-use super::document::{self, Document, Text};
+use super::{
+    document::{self, Document, Text},
+    page::{self, Page},
+};
 
+pub use charts::{ChartSources, TimeWindow};
 pub use verdict::{Verdict, verdict};
 
 /// The run's first screen in lines of at most `columns` characters; `None` where the output is no terminal.
@@ -31,13 +36,72 @@ pub fn markdown(record: &RunRecord) -> String {
     document::markdown(&document)
 }
 
-fn first_screen(record: &RunRecord) -> Document {
-    let mut document = Document::default();
-    document.heading(1, format!("Run of {}", record.command.join(" ")));
+/// The run as a page of its own: what happened, the charts, and all of the report behind a fold.
+#[must_use]
+pub fn run_page(record: &RunRecord, sources: ChartSources<'_>) -> String {
+    let mut first = Document::default();
+    begin(&mut first, record);
+    let results = record.all_models().map(|model| {
+        let figures = RESULTS
+            .iter()
+            .filter(|figure| figure.value(record, model).is_some());
+        let figures = figures.map(|figure| (figure.label().to_owned(), figure.show(record, model)));
+        (
+            names::short(&model.model.path).to_owned(),
+            figures.collect(),
+        )
+    });
+    let mut details = tables(record);
+    details::write(&mut details, record);
+    page::page(&Page {
+        title: title(record),
+        first,
+        results: results.collect(),
+        charts: charts::document(record, sources),
+        details,
+    })
+}
+
+/// The run's charts, and why others are missing.
+pub fn run_charts(record: &RunRecord, sources: ChartSources<'_>) -> (Vec<Chart>, Vec<String>) {
+    let (mut drawn, mut left_out) = (Vec::new(), Vec::new());
+    let all = charts::charts(record, sources);
+    for chart in all
+        .into_iter()
+        .flat_map(|charts| charts.groups)
+        .flat_map(|(_, charts)| charts)
+    {
+        match chart {
+            Ok(drawing) => drawn.push(drawing.chart),
+            Err(why) => left_out.push(why),
+        }
+    }
+    (drawn, left_out)
+}
+
+fn title(record: &RunRecord) -> String {
+    format!("Run of {}", record.command.join(" "))
+}
+
+/// What the run says of storage, and whether it can be trusted.
+fn begin(document: &mut Document, record: &RunRecord) {
+    document.heading(1, title(record));
     for sentence in advice::verdict(&advice::explain(record, None)) {
         document.paragraph(Text::default().strong(sentence));
     }
-    verdict(record).write(&mut document);
+    verdict(record).write(document);
+}
+
+fn first_screen(record: &RunRecord) -> Document {
+    let mut document = Document::default();
+    begin(&mut document, record);
+    document.append(tables(record));
+    document
+}
+
+/// The results, the phases, what was read again.
+fn tables(record: &RunRecord) -> Document {
+    let mut document = Document::default();
     results::write(&mut document, record);
     for model in record.all_models() {
         phases::first(&mut document, record, model);

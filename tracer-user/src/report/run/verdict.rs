@@ -22,7 +22,7 @@ const HARDLY_WAITED: f64 = 0.01;
 const DECODING: [&str; 3] = ["generation", "mixed", "inference"];
 
 /// A run in words.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
     /// What happened: a sentence or two for each model.
     pub happened: Vec<String>,
