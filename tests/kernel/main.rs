@@ -24,6 +24,7 @@ mod device_share;
 mod early_programs;
 mod experiment;
 mod experts;
+mod explain;
 mod fixtures;
 mod formats;
 mod fragmented;
@@ -97,6 +98,7 @@ fn main() -> ExitCode {
         phases::cases(),
         read_list::cases(),
         device::cases(),
+        explain::cases(),
         bench::cases(),
     ];
     // Listing needs no privileges, and touches nothing.

@@ -2,6 +2,7 @@
 //!
 //! One idea holds it together: one stream of reads, many sources, one set of accumulators, many views.
 //! `docs/ARCHITECTURE.md` has the rooms and the arrows between them.
+pub mod advice;
 pub mod assemble;
 pub mod chart;
 pub mod cli;

@@ -52,6 +52,9 @@ pub enum Command {
     /// Check figures that were taken from a recording of blktrace: shows what comes out when each read is counted once,
     /// twice, three times, and which way gives the figures that you have.
     Audit(AuditArguments),
+    /// Say what made a run slow and what to do about it, from its record: is it storage at all, where did the time go,
+    /// which causes apply.
+    Explain(super::explain::ExplainArguments),
     /// Say which phase begins, to a run that goes on; a script can write it into the run's pipe as well.
     Mark(super::mark::MarkArguments),
     /// Make many runs and compare them: memory sizes, models, threads, each repeated in random order.

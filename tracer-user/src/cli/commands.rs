@@ -34,6 +34,7 @@ use super::{
     choose_process::{Chosen, choose_process},
     doctor::examine,
     experiment::experiment,
+    explain::explain,
     mark::mark,
     plot::plot,
 };
@@ -56,6 +57,7 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<i32> {
         Command::Plot(arguments) => plot(&arguments),
         Command::Device(arguments) => device(arguments),
         Command::Doctor(arguments) => doctor(&arguments),
+        Command::Explain(arguments) => explain(&arguments),
         Command::Mark(arguments) => mark(arguments),
         Command::Demo(arguments) => demo(arguments),
         Command::Experiment(arguments) => experiment(arguments),

@@ -43,6 +43,14 @@ Examples:
 Without --pid, --name and --container, and where nobody can be asked, the list is printed and the status is 2.
 The process is not stopped, changed or slowed down on purpose; when the tracer ends, it goes on as before.";
 
+/// `tracer explain --help`.
+pub const EXPLAIN: &str = "\
+Examples:
+  tracer explain runs/1                is it storage, where did the time go, what to do
+  tracer explain runs/1 --device test  with what `tracer device m.gguf --run runs/1 --out test` measured
+  tracer explain runs/1 --markdown
+  tracer explain runs/1 --json";
+
 /// `tracer plot --help`.
 pub const PLOT: &str = "\
 Examples:

@@ -8,6 +8,7 @@ mod console;
 mod doctor;
 mod examples;
 mod experiment;
+mod explain;
 mod mark;
 mod plot;
 mod size;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
+    output::load_run,
     read_list::ReadList,
     schema::{ModelRecord, RunRecord, TestedRun},
 };
@@ -147,21 +148,10 @@ fn no_reads(directory: &Path, file: &Path, why: &str) -> DeviceTestError {
 }
 
 fn load_record(path: &Path) -> Result<RunRecord, DeviceTestError> {
-    let refused = |why: String| DeviceTestError::Run {
+    load_run(path).map_err(|error| DeviceTestError::Run {
         path: path.to_owned(),
-        why,
-    };
-    let text = std::fs::read(path).map_err(|error| refused(error.to_string()))?;
-    let record: RunRecord =
-        serde_json::from_slice(&text).map_err(|error| refused(error.to_string()))?;
-    if record.schema_version > crate::schema::SCHEMA_VERSION {
-        return Err(refused(format!(
-            "its layout is version {}, and this tracer knows up to {}",
-            record.schema_version,
-            crate::schema::SCHEMA_VERSION
-        )));
-    }
-    Ok(record)
+        why: error.to_string(),
+    })
 }
 
 /// Slots of a file in a run.

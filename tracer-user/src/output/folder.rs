@@ -19,7 +19,7 @@ use super::whole_file::write_whole_file;
 pub const RUNS_FOLDER: &str = "tracer-runs";
 
 /// The record of the run.
-const RECORD: &str = "run.json";
+pub(super) const RECORD: &str = "run.json";
 /// The record of an old trace.
 pub const TRACE_RECORD: &str = "trace.json";
 /// The record of an audit.
@@ -30,7 +30,7 @@ const REPORT: &str = "report.md";
 const PAGE: &str = "report.html";
 
 /// The record of a device test.
-const DEVICE_RECORD: &str = "device.json";
+pub(super) const DEVICE_RECORD: &str = "device.json";
 /// The same as text.
 const DEVICE_TEXT: &str = "device.txt";
 

@@ -5,6 +5,7 @@ mod block_trace;
 mod device;
 pub mod document;
 mod experiment;
+mod explanation;
 mod figure_table;
 mod inspection;
 mod model_tables;
@@ -19,6 +20,7 @@ pub use experiment::{
     TEMPLATES, answer, experiment_markdown, experiment_page, experiment_terminal, template,
     threshold_refinement,
 };
+pub use explanation::{explanation_markdown, explanation_terminal};
 pub use inspection::inspection;
 pub use run::{
     ChartSources, TimeWindow, Verdict, markdown, run_charts, run_page, terminal, verdict,

@@ -13,10 +13,10 @@ mod results;
 mod steps;
 mod verdict;
 
-use crate::{chart::Chart, figures::selections::RESULTS, schema::RunRecord};
+use crate::{advice, chart::Chart, figures::selections::RESULTS, schema::RunRecord};
 
 use super::{
-    document::{self, Document},
+    document::{self, Document, Text},
     page::{self, Page},
 };
 
@@ -40,8 +40,7 @@ pub fn markdown(record: &RunRecord) -> String {
 #[must_use]
 pub fn run_page(record: &RunRecord, sources: ChartSources<'_>) -> String {
     let mut first = Document::default();
-    first.heading(1, title(record));
-    verdict(record).write(&mut first);
+    begin(&mut first, record);
     let results = record.all_models().map(|model| {
         let figures = RESULTS
             .iter()
@@ -84,10 +83,18 @@ fn title(record: &RunRecord) -> String {
     format!("Run of {}", record.command.join(" "))
 }
 
+/// What the run says of storage, and whether it can be trusted.
+fn begin(document: &mut Document, record: &RunRecord) {
+    document.heading(1, title(record));
+    for sentence in advice::verdict(&advice::explain(record, None)) {
+        document.paragraph(Text::default().strong(sentence));
+    }
+    verdict(record).write(document);
+}
+
 fn first_screen(record: &RunRecord) -> Document {
     let mut document = Document::default();
-    document.heading(1, title(record));
-    verdict(record).write(&mut document);
+    begin(&mut document, record);
     document.append(tables(record));
     document
 }

@@ -1,0 +1,30 @@
+//! What a finished record says to somebody who serves models: is it storage at all, where did the time go, which causes
+//! apply, and what to do. Pure: a record in, words and figures out.
+//!
+//! Each cause is one entry of [`CAUSES`], a pure function of [`Facts`] with three answers: present, absent, not decided.
+//! A null figure never makes a cause present.
+
+mod answer;
+mod cause;
+mod causes;
+mod document;
+mod explanation;
+mod facts;
+mod storage;
+mod time;
+mod verdict;
+
+#[cfg(test)]
+mod sample;
+#[cfg(test)]
+mod tests;
+
+pub use answer::{Answer, Cost, CostKind, Evidence, Present};
+pub use cause::Cause;
+pub use causes::CAUSES;
+pub use document::{catalogue, cost};
+pub use explanation::{Absent, Explanation, Found, ModelExplanation, Undecided, explain};
+pub use facts::{Facts, Span, Unit};
+pub use storage::{Storage, storage};
+pub use time::{TimePart, TimeSplit, time_split};
+pub use verdict::verdict;
