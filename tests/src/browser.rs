@@ -113,7 +113,7 @@ impl Browser {
             "Page.navigate",
             json!({"url": format!("file://{}", page.display())}),
         )?;
-        while self.value("document.documentElement.dataset.ready")? != json!("yes") {
+        while self.value("document.documentElement?.dataset.ready")? != json!("yes") {
             ensure!(
                 began.elapsed() < Duration::from_secs(60),
                 "the page's script has not ended"
@@ -203,6 +203,13 @@ impl Browser {
 impl Drop for Browser {
     fn drop(&mut self) {
         let _ = self.call("Browser.close", json!({}));
+        // It ends by itself, and its processes with it; what is killed would leave them.
+        for _ in 0..100 {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
