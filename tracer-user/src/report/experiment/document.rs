@@ -45,11 +45,11 @@ pub fn experiment_page(experiment: &ExperimentRecord) -> String {
     let mut first = Document::default();
     first.heading(1, title.clone());
     says(&mut first, experiment, &groups, &thresholds);
+    trust(&mut first, experiment, &groups, &thresholds);
     let mut rest = Document::default();
     if !groups.is_empty() {
         results(&mut rest, experiment, &groups, &thresholds);
     }
-    trust(&mut rest, experiment, &groups, &thresholds);
     details(&mut rest, experiment, &groups);
     page(&Page {
         title,
