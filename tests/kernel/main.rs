@@ -37,6 +37,7 @@ mod marks;
 mod models;
 mod odd_files;
 mod odd_storage;
+mod page;
 mod page_cache;
 mod phases;
 mod processes;
@@ -75,6 +76,7 @@ fn main() -> ExitCode {
         early_programs::cases(),
         aggregates::cases(),
         audit::cases(),
+        page::cases(),
         page_cache::cases(),
         tensors::cases(),
         experts::cases(),

@@ -5,6 +5,7 @@
 //! expectation computed with the code under test would agree with its mistakes.
 
 pub mod bench;
+pub mod browser;
 pub mod case_result;
 pub mod disk;
 pub mod environment;

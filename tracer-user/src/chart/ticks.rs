@@ -179,7 +179,15 @@ mod tests {
                 Unit::Bytes,
                 6
             ),
-            ["−64 MiB", "−4 KiB", "0", "4 KiB", "64 MiB"]
+            [
+                "−16 MiB",
+                "−256 KiB",
+                "−4 KiB",
+                "0",
+                "4 KiB",
+                "256 KiB",
+                "16 MiB"
+            ]
         );
         assert_eq!(short(Unit::Count, 1_500_000.0), "1.5 M");
     }

@@ -21,13 +21,15 @@ use object::{
 use super::architecture::Architecture;
 
 /// Where packages have libraries.
-fn folders(architecture: Architecture) -> [PathBuf; 4] {
+fn folders(architecture: Architecture) -> [PathBuf; 5] {
     let own = architecture.library_folder();
     [
         Path::new("usr/lib").join(own),
         Path::new("lib").join(own),
         "usr/lib64".into(),
         "usr/lib".into(),
+        // A library of its own that libpulse needs, which the browser of the tests needs.
+        Path::new("usr/lib").join(own).join("pulseaudio"),
     ]
 }
 

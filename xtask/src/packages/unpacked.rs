@@ -12,13 +12,15 @@ use anyhow::{Context as _, Result};
 use super::{apt::Apt, architecture::Architecture, libraries};
 use crate::{executable, progress};
 
-const FOLDERS: [&str; 6] = [
+const FOLDERS: [&str; 7] = [
     "bin",
     "sbin",
     "usr/bin",
     "usr/sbin",
     "usr/local/bin",
     "usr/local/sbin",
+    // What is in usr/bin is a script.
+    "usr/lib/chromium",
 ];
 
 /// A folder with unpacked packages of an architecture.

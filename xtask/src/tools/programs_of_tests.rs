@@ -19,9 +19,10 @@ use crate::{
 };
 
 /// The programs, with the package that has each.
-const PROGRAMS: [(&str, &str); 17] = [
+const PROGRAMS: [(&str, &str); 18] = [
     ("addpart", "util-linux"),
     ("btrfs", "btrfs-progs"),
+    ("chromium-headless-shell", "chromium-headless-shell"),
     ("containerd", "containerd"),
     ("containerd-shim-runc-v2", "containerd"),
     ("delpart", "util-linux"),

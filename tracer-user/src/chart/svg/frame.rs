@@ -9,7 +9,7 @@ use crate::{
     markup::Markup,
 };
 
-use super::{Size, px};
+use super::measures::{Size, px};
 
 /// About how wide a character of the axes is.
 const CHARACTER: f64 = 7.0;

@@ -11,7 +11,7 @@ use crate::{
     markup::Markup,
 };
 
-use super::{frame::Frame, px};
+use super::{frame::Frame, measures::px};
 
 /// Shades of a grid or a map.
 const LEVELS: usize = 5;

@@ -2,35 +2,19 @@
 
 mod frame;
 mod marks;
+mod measures;
 mod readout;
 
 use crate::markup::Markup;
 
-use self::frame::Frame;
+use self::{frame::Frame, measures::px};
 use super::description::Chart;
 
+pub use measures::Size;
 pub use readout::{Stop, readout};
 
 /// How charts look: the page has it once, a file of its own brings it along.
 pub const STYLE: &str = include_str!("style.css");
-
-/// How wide a chart is drawn, in pixels of text that is 12 high. The height follows from what it shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Size {
-    /// For a screen, for paper.
-    Wide,
-    /// For a phone.
-    Narrow,
-}
-
-impl Size {
-    pub(super) const fn width(self) -> f64 {
-        match self {
-            Self::Wide => 860.0,
-            Self::Narrow => 380.0,
-        }
-    }
-}
 
 /// The chart as an element of a page. `id` is unique there: letters, digits and `-`.
 #[must_use]
@@ -128,12 +112,6 @@ fn scale_words(axis: &super::Axis) -> String {
     };
     let (from, to) = axis.scale.ends();
     format!("{kind} {from} {to} {:?}", axis.unit)
-}
-
-/// A length in pixels, as exact as can be seen.
-fn px(length: f64) -> String {
-    let text = format!("{length:.1}");
-    text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
 }
 
 #[cfg(test)]

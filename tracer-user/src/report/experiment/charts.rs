@@ -178,9 +178,7 @@ fn against_memory(
     let least = all().map(|dot| dot.x).fold(f64::INFINITY, f64::min);
     let largest = all().map(|dot| dot.x).fold(0.0, f64::max);
     let most = all().map(|dot| dot.y).fold(0.0, f64::max);
-    if all().next().is_none() {
-        return None;
-    }
+    all().next()?;
     let room = (largest - least) * 0.05;
     let mut marks = of_threshold(groups, thresholds);
     for (name, ink, dots) in [

@@ -56,7 +56,7 @@ pub(super) fn experts(model: &ModelRecord) -> Result<Drawing, String> {
             })
         })
         .collect();
-    let mut ranking: Vec<(&(u32, u32), &(f64, u64))> = times.iter().collect();
+    let mut ranking: Vec<_> = times.iter().collect();
     ranking.sort_by(|(_, a), (_, b)| b.0.total_cmp(&a.0));
     let mut table = Table::new([
         Column::right("rank"),

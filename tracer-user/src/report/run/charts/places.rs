@@ -224,6 +224,9 @@ fn sums_by_layer(model: &ModelRecord) -> Vec<(String, Sums)> {
         .collect()
 }
 
+/// A figure of a tensor; `None`: not observed.
+type Pick = fn(&TensorRecord) -> Option<u64>;
+
 /// How often each part of the file was read, thrown out and brought back, along the file.
 pub(super) fn along_the_file(model: &ModelRecord) -> Result<Drawing, String> {
     const MOST: usize = 300;
@@ -240,7 +243,7 @@ pub(super) fn along_the_file(model: &ModelRecord) -> Result<Drawing, String> {
         return Err("what became of each part of the file: the model's headers could not be read, or pages were only counted".into());
     }
     parts.sort_by_key(|(from, _)| *from);
-    let figures: [(&str, Ink, fn(&TensorRecord) -> Option<u64>); 3] = [
+    let figures: [(&str, Ink, Pick); 3] = [
         ("read", Ink::Read, |tensor| tensor.read_bytes),
         ("thrown out of memory", Ink::Other, |tensor| {
             tensor.evictions_bytes

@@ -1,0 +1,133 @@
+//! The page of a run, in a real browser.
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::json;
+use tests::{
+    browser::Browser, disk::FileSystem, model_file::ModelFile, plan::ReadPlan, reader::ReadMode,
+    tracer::TracerCall,
+};
+
+use crate::{
+    ground::{Case, Ground, case},
+    shapes::FILE_BYTES,
+};
+
+pub fn cases() -> Vec<Case> {
+    vec![case("page::in_a_browser", |ground, _| in_a_browser(ground))]
+}
+
+/// The charts of a run of a reader: drawn at all widths, light and dark, with the record's figures, and usable.
+fn in_a_browser(ground: &Ground) -> Result<()> {
+    let mut browser = Browser::start(&ground.scratch)?;
+    let disk = ground.disk(FileSystem::Ext4)?;
+    let file = ModelFile::contiguous(&disk, "<b>model", FILE_BYTES)?;
+    let plan = ReadPlan::sequential(FILE_BYTES, 64 << 10);
+    let reader = ground.reader(&file, &plan, ReadMode::Direct)?;
+    let run = TracerCall::launch(&ground.scratch, file.path())?
+        .reader(&reader)
+        .run()?;
+    run.finished.succeeded().context("the traced run")?;
+    let record = run.record()?;
+    let page = run.directory.join("report.html");
+
+    let mut shots = Vec::new();
+    for width in [390, 900, 1600] {
+        for dark in [false, true] {
+            browser.open(&page, width, dark)?;
+            let wide = browser.value("document.documentElement.scrollWidth")?;
+            ensure!(wide == json!(width), "{wide} wide in a window of {width}");
+            let seen = "[...document.querySelectorAll('figure')].every((figure) => [...figure.querySelectorAll('svg.chart')].filter((svg) => svg.getBoundingClientRect().height > 50).length === 1)";
+            ensure!(
+                browser.value(seen)? == json!(true),
+                "a chart is not drawn at {width}"
+            );
+            shots.push(browser.screenshot()?);
+        }
+    }
+    for pair in shots.chunks(2) {
+        ensure!(pair[0] != pair[1], "light and dark look the same");
+        ensure!(
+            pair.iter().all(|shot| shot.len() > 20_000),
+            "nearly nothing is shown"
+        );
+    }
+    for (chart, column, member) in [
+        ("latency", 2, "latency_us.count"),
+        ("gaps", 2, "gaps.count"),
+    ] {
+        let sum = format!(
+            "[...document.querySelectorAll('#{chart} tbody tr')].reduce((sum, row) => sum + Number(row.cells[{column}].textContent.replaceAll(',', '')), 0)"
+        );
+        let (shown, recorded) = (browser.value(&sum)?, record.count(member)?);
+        ensure!(
+            shown == json!(recorded),
+            "{chart}: {shown} in the page, {recorded} in the record"
+        );
+    }
+    ensure!(
+        browser.value("document.querySelectorAll('b').length")? == json!(0),
+        "a file's name is markup"
+    );
+    ensure!(
+        browser.value("document.body.textContent.includes('<b>model')")? == json!(true),
+        "the model's name is missing"
+    );
+    use_a_chart(&mut browser)?;
+    ensure!(browser.errors().is_empty(), "{:?}", browser.errors());
+    Ok(())
+}
+
+/// Pointing, looking closer, going back, the keyboard, the fold.
+fn use_a_chart(browser: &mut Browser) -> Result<()> {
+    const SVG: &str = "document.querySelector('#bandwidth-time .wide svg.chart')";
+    let said = "document.querySelector('#bandwidth-time output').textContent";
+    let moved = format!("{SVG}.querySelector('.moves').getAttribute('transform')");
+    browser.value(&format!("{SVG}.scrollIntoView({{block: 'center'}})"))?;
+    let place = browser.value(&format!(
+        "(() => {{ const box = {SVG}.querySelector('svg.plot').getBoundingClientRect(); return [box.left, box.top, box.width, box.height]; }})()"
+    ))?;
+    let place: Vec<f64> = serde_json::from_value(place)?;
+    let [left, top, width, height] = place[..] else {
+        anyhow::bail!("no plot");
+    };
+    let (x, y) = (|part: f64| left + part * width, top + height / 2.0);
+    browser.mouse("mouseMoved", x(0.5), y)?;
+    let pointed = browser.value(said)?;
+    ensure!(
+        pointed.as_str().is_some_and(|text| text.contains("/s")),
+        "pointing says {pointed}"
+    );
+    browser.mouse("mousePressed", x(0.25), y)?;
+    browser.mouse("mouseMoved", x(0.5), y)?;
+    browser.mouse("mouseReleased", x(0.5), y)?;
+    let closer = browser.value(&moved)?;
+    ensure!(
+        closer.as_str().is_some_and(|text| text.contains("scale(4")),
+        "not four times closer: {closer}"
+    );
+    ensure!(
+        browser.value("document.querySelector('#bandwidth-time button').hidden")? == json!(false),
+        "no way back"
+    );
+    browser.value("document.querySelector('#bandwidth-time button').click()")?;
+    let whole = browser.value(&moved)?;
+    ensure!(
+        whole.as_str().is_some_and(|text| text.contains("scale(1 ")),
+        "not whole again: {whole}"
+    );
+    browser.value(&format!(
+        "{SVG}.dispatchEvent(new KeyboardEvent('keydown', {{key: 'ArrowRight'}}))"
+    ))?;
+    ensure!(
+        browser.value(said)? != json!(""),
+        "the keyboard says nothing"
+    );
+    browser.value("document.querySelector('#bandwidth-time summary').click()")?;
+    let shown =
+        "document.querySelector('#bandwidth-time table').getBoundingClientRect().height > 20";
+    ensure!(
+        browser.value(shown)? == json!(true),
+        "the fold does not open"
+    );
+    Ok(())
+}
