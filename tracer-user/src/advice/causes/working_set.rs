@@ -15,7 +15,7 @@ const NOTHING_KEPT: f64 = 0.9;
 pub const WORKING_SET: Cause = Cause {
     name: "working_set",
     title: "The model does not fit in memory, and each pass throws out what the next one needs",
-    bounds: "at least 10 % of the bytes that entered the page cache, and were not read in vain, had been thrown out of it before in the same run. With room in memory this is 0; the smallest share of a thrashing run measured here was above 50 %. Its time is the time that reading cost, by these bytes' share.",
+    bounds: "at least 10 % of the bytes that entered the page cache, and were not read in vain, had been thrown out of it before in the same run. With room in memory this is 0; in the demo, with two thirds of its model's size as memory, it was above 50 %. Its time is the time that reading cost, by these bytes' share.",
     refuted_by: "`phases[].refaulted_bytes` near 0 in a run with this much memory: then nothing came back that had been there.",
     remedy: "Give the engine more memory (a higher limit, a smaller context, nothing else on the machine), or take a smaller model or quantisation. `tracer experiment threshold` finds how much memory is enough.",
     decide,
