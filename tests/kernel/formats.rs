@@ -44,7 +44,7 @@ const BIO: &[&[&str]] = &[&["*bio"], &["*request_queue", "*bio"]];
 const FOLIO: &[&[&str]] = &[&["*folio"], &["*page"]];
 const PAGES: &[&[&str]] = &[&["*address_space", "8", "8"]];
 
-const TRACEPOINTS: [Tracepoint; 18] = [
+const TRACEPOINTS: [Tracepoint; 20] = [
     tracepoint("block/block_rq_issue", &["block_rq"], REQUEST),
     tracepoint("block/block_rq_insert", &["block_rq"], REQUEST),
     tracepoint("block/block_rq_requeue", &["block_rq_requeue"], REQUEST),
@@ -105,6 +105,16 @@ const TRACEPOINTS: [Tracepoint; 18] = [
             &["1", "*task_struct", "*task_struct", "4"],
             &["1", "*task_struct", "*task_struct"],
         ],
+    ),
+    tracepoint(
+        "sched/sched_process_fork",
+        &["sched_process_fork"],
+        &[&["*task_struct", "*task_struct"]],
+    ),
+    tracepoint(
+        "sched/sched_process_free",
+        &["sched_process_template"],
+        &[&["*task_struct"]],
     ),
     tracepoint(
         "vmscan/mm_vmscan_direct_reclaim_begin",

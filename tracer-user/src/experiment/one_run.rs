@@ -195,9 +195,9 @@ impl OneRun<'_> {
             serde_json::to_vec_pretty(record).context("cannot write the record as JSON")?;
         json.push(b'\n');
         for (name, content) in [
-            (PAGE_FILE, page_of(record, directory).as_bytes()),
             (REPORT_FILE, report::markdown(record).as_bytes()),
             (RUN_FILE, json.as_slice()),
+            (PAGE_FILE, page_of(record, directory).as_bytes()),
         ] {
             let path = directory.join(name);
             write_whole_file(&path, content, self.folder.caller())

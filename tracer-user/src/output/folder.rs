@@ -112,8 +112,8 @@ impl RunDirectory {
         &self.path
     }
 
-    /// Writes the record, its report in Markdown, and its page: to a temporary file, synced, renamed, so that a reader finds
-    /// a whole file or none.
+    /// Writes the record and its report in Markdown: to a temporary file, synced, renamed, so that a reader finds a whole
+    /// file or none.
     ///
     /// # Errors
     /// A full disk, a folder that went away.
@@ -121,11 +121,24 @@ impl RunDirectory {
         &mut self,
         record: &RunRecord,
         report: &str,
-        page: &str,
         caller: &Caller,
     ) -> anyhow::Result<()> {
-        self.write_file(PAGE, page.as_bytes(), caller)?;
         self.write_as(RECORD, record, report, caller)
+    }
+
+    /// Writes the run's page, by far the largest of the three, when the record is safe.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn write_page(&self, page: &str, caller: &Caller) -> anyhow::Result<()> {
+        let path = self.path.join(PAGE);
+        write_whole_file(&path, page.as_bytes(), caller).with_context(|| {
+            format!(
+                "cannot write {page}; the record and the report are there, and `tracer plot {folder} --page {page}` makes the page again",
+                page = path.display(),
+                folder = self.path.display()
+            )
+        })
     }
 
     /// Any record, by the name of its file, and its report in Markdown.
@@ -215,7 +228,8 @@ mod tests {
 
         let mut directory = RunDirectory::create(&path, &caller).expect("new folder");
         directory
-            .write(&RunRecord::default(), "# x", "<p>x</p>", &caller)
+            .write(&RunRecord::default(), "# x", &caller)
+            .and_then(|()| directory.write_page("<p>x</p>", &caller))
             .expect("writable");
         drop(directory);
         for name in ["run.json", "report.md", "report.html"] {

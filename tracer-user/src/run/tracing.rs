@@ -343,9 +343,12 @@ pub(super) fn conclude(
     caller: &Caller,
     exit_code: i32,
 ) -> FinishedRun {
-    let page = finished_run::page_of(&record, directory.path());
     let write_error = directory
-        .write(&record, &report::markdown(&record), &page, caller)
+        .write(&record, &report::markdown(&record), caller)
+        .and_then(|()| {
+            let page = finished_run::page_of(&record, directory.path());
+            directory.write_page(&page, caller)
+        })
         .err();
     FinishedRun {
         directory: directory.path().to_owned(),
