@@ -1,23 +1,14 @@
 //! The folder of a finished run, opened again: what its page and its charts are made of.
 
-use std::{
-    fs::File,
-    io::BufReader,
-    path::{Path, PathBuf},
-};
-
-use anyhow::{Context as _, bail};
-use serde::de::DeserializeOwned;
+use std::path::{Path, PathBuf};
 
 use crate::{
     chart::Chart,
+    output::{KeptRecordError, load_device_test, load_run},
     read_list::ReadList,
     report::{ChartSources, TimeWindow, run_charts, run_page},
-    schema::{DeviceTestRecord, RunRecord, SCHEMA_VERSION},
+    schema::{DeviceTestRecord, RunRecord},
 };
-
-const RECORD: &str = "run.json";
-const DEVICE_RECORD: &str = "device.json";
 
 /// What lies beside a run's record.
 struct Beside {
@@ -34,7 +25,7 @@ impl Beside {
             .and_then(|list| list.file.as_ref());
         Self {
             reads: list.and_then(|name| ReadList::open(&folder.join(name)).ok()),
-            device: read(&folder.join(DEVICE_RECORD)).ok(),
+            device: load_device_test(folder).ok(),
         }
     }
 
@@ -63,26 +54,14 @@ impl FinishedRunFolder {
     /// Opens a run by its folder, or by the record in it.
     ///
     /// # Errors
-    /// There is no record, or one of a newer tracer.
-    pub fn open(path: &Path) -> anyhow::Result<Self> {
+    /// There is no record, one of a newer tracer, or one that is not whole.
+    pub fn open(path: &Path) -> Result<Self, KeptRecordError> {
         let folder = if path.is_dir() {
             path.to_owned()
         } else {
             path.parent().unwrap_or(Path::new(".")).to_owned()
         };
-        let record: RunRecord = read(&folder.join(RECORD)).with_context(|| {
-            format!(
-                "{} is no folder of a run: tracer launch, attach and demo say where theirs is",
-                path.display()
-            )
-        })?;
-        if record.schema_version > SCHEMA_VERSION {
-            bail!(
-                "{} is of a newer tracer (layout {}, this one knows {SCHEMA_VERSION})",
-                folder.join(RECORD).display(),
-                record.schema_version
-            );
-        }
+        let record = load_run(path)?;
         Ok(Self { folder, record })
     }
 
@@ -106,12 +85,6 @@ impl FinishedRunFolder {
     pub const fn length_s(&self) -> f64 {
         self.record.time.wall_s
     }
-}
-
-fn read<T: DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
-    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-    serde_json::from_reader(BufReader::new(file))
-        .with_context(|| format!("{} is not what it ought to be", path.display()))
 }
 
 #[cfg(test)]
