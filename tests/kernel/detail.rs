@@ -11,10 +11,8 @@ use tests::{
 
 use crate::{
     fragmented::{self, check_completed, check_unordered},
-    ground::{
-        Case, FILE_SYSTEMS, Ground, Programs, case, check_content, check_figures,
-        check_no_violation, check_sound,
-    },
+    ground::{Case, FILE_SYSTEMS, Ground, Programs, case, check_content, check_no_violation},
+    known_order,
     shapes::{self, FILE_BYTES, Shape},
 };
 
@@ -130,15 +128,8 @@ fn check_nothing_recorded(record: &RunRecord) -> Result<()> {
 }
 
 fn known_order(ground: &Ground, mode: ReadMode, shape: Shape) -> Result<()> {
-    let disk = ground.disk(FileSystem::Ext4)?;
-    let file = ModelFile::contiguous(&disk, "model", FILE_BYTES)?;
-    let plan = shape.plan(mode, &disk)?;
-    let expected = shapes::expected(&plan, mode, &file, &disk)?;
-    let reader = ground.reader(&file, &plan, mode)?;
-    let traced = ground.trace_reader_with(&file, &reader, Programs::Counting)?;
-    check_content(&traced.report, &file, &plan)?;
-    check_figures(&traced.record, &expected)?;
-    check_sound(&traced.record)?;
+    let traced =
+        known_order::traced_with(ground, FileSystem::Ext4, mode, shape, Programs::Counting)?;
     check_nothing_recorded(&traced.record)
 }
 

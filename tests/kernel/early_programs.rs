@@ -5,10 +5,9 @@ use tests::{disk::FileSystem, model_file::ModelFile, plan::ReadPlan, reader::Rea
 
 use crate::{
     fragmented::{self, check_unordered},
-    ground::{
-        Case, FILE_SYSTEMS, Ground, Programs, case, check_content, check_figures, check_sound,
-    },
-    shapes::{self, FILE_BYTES, Shape},
+    ground::{Case, FILE_SYSTEMS, Ground, Programs, case, check_content},
+    known_order,
+    shapes::{self, Shape},
 };
 
 pub fn cases() -> Vec<Case> {
@@ -32,15 +31,7 @@ pub fn cases() -> Vec<Case> {
 }
 
 fn known_order(ground: &Ground, mode: ReadMode, shape: Shape) -> Result<()> {
-    let disk = ground.disk(FileSystem::Ext4)?;
-    let file = ModelFile::contiguous(&disk, "model", FILE_BYTES)?;
-    let plan = shape.plan(mode, &disk)?;
-    let expected = shapes::expected(&plan, mode, &file, &disk)?;
-    let reader = ground.reader(&file, &plan, mode)?;
-    let traced = ground.trace_reader_with(&file, &reader, Programs::Early)?;
-    check_content(&traced.report, &file, &plan)?;
-    check_figures(&traced.record, &expected)?;
-    check_sound(&traced.record)?;
+    let traced = known_order::traced_with(ground, FileSystem::Ext4, mode, shape, Programs::Early)?;
     ensure!(
         traced.record.is_null("reads.writes")?,
         "these programs cannot tell writes to the model from others"

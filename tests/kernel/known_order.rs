@@ -4,7 +4,10 @@ use anyhow::Result;
 use tests::{disk::FileSystem, model_file::ModelFile, reader::ReadMode};
 
 use crate::{
-    ground::{Case, FILE_SYSTEMS, Ground, case, check_content, check_figures, check_sound},
+    ground::{
+        Case, FILE_SYSTEMS, Ground, Programs, Traced, case, check_content, check_figures,
+        check_sound,
+    },
     shapes::{self, FILE_BYTES, Shape},
 };
 
@@ -30,6 +33,18 @@ fn known_order(
     mode: ReadMode,
     shape: Shape,
 ) -> Result<()> {
+    traced_with(ground, file_system, mode, shape, Programs::OfThisKernel)?;
+    Ok(())
+}
+
+/// What these programs show of reads in a known order, which is right.
+pub fn traced_with(
+    ground: &Ground,
+    file_system: FileSystem,
+    mode: ReadMode,
+    shape: Shape,
+    programs: Programs,
+) -> Result<Traced> {
     let disk = ground.disk(file_system)?;
     let file = ModelFile::contiguous(&disk, "model", FILE_BYTES)?;
     let plan = shape.plan(mode, &disk)?;
@@ -37,8 +52,10 @@ fn known_order(
     if shape == Shape::Strided {
         shapes::check_every_class(&expected)?;
     }
-    let traced = ground.trace_reader(&file, &ground.reader(&file, &plan, mode)?)?;
+    let reader = ground.reader(&file, &plan, mode)?;
+    let traced = ground.trace_reader_with(&file, &reader, programs)?;
     check_content(&traced.report, &file, &plan)?;
     check_figures(&traced.record, &expected)?;
-    check_sound(&traced.record)
+    check_sound(&traced.record)?;
+    Ok(traced)
 }
