@@ -87,6 +87,9 @@ impl Span {
             duration_s: phases.iter().map(|phase| phase.duration_s).sum(),
             waits: WaitRecord {
                 stall_s: wait(|waits| waits.stall_s),
+                reclaim_s: wait(|waits| waits.reclaim_s),
+                lock_s: wait(|waits| waits.lock_s),
+                other_io_s: wait(|waits| waits.other_io_s),
                 stall_threads_s: wait(|waits| waits.stall_threads_s),
                 other_io_threads_s: wait(|waits| waits.other_io_threads_s),
                 reclaim_threads_s: wait(|waits| waits.reclaim_threads_s),
@@ -137,13 +140,13 @@ impl<'a> Facts<'a> {
         Some(span.each(span.waits.stall_s?))
     }
 
-    /// What reading costs, seconds a token (or in the run): waits for the model, and memory that the engine's threads
-    /// freed for it, as far as the two can lie behind each other.
+    /// What reading costs, seconds a token (or in the run): waits for the model, and the time in which none of the engine's
+    /// threads waits so but one frees memory for it.
     #[must_use]
     pub fn reading(&self) -> Option<f64> {
         let span = self.span?;
-        let (stall, reclaim) = (span.waits.stall_s?, span.waits.reclaim_threads_s?);
-        Some(span.each((stall + reclaim).min(span.duration_s)))
+        let (stall, reclaim) = (span.waits.stall_s?, span.waits.reclaim_s?);
+        Some(span.each(stall + reclaim))
     }
 
     /// That time, by a share of the bytes.

@@ -91,6 +91,9 @@ fn model() -> ModelRecord {
         faults: Some(10),
         waits: WaitRecord {
             stall_s: Some(read as f64 / SIZE as f64),
+            reclaim_s: Some(0.0),
+            lock_s: Some(0.0),
+            other_io_s: Some(0.0),
             stall_threads_s: Some(0.0),
             other_io_threads_s: Some(0.0),
             reclaim_threads_s: Some(0.0),
@@ -221,6 +224,7 @@ pub fn thrashing(run: &mut RunRecord) {
     phase.evicted_bytes = Some(2048 * MIB);
     phase.refaulted_bytes = Some(2048 * MIB);
     phase.waits.stall_s = Some(5.0);
+    phase.waits.reclaim_s = Some(1.0);
     phase.waits.reclaim_threads_s = Some(1.0);
     let pages = cache(run);
     pages.inserted_bytes = 3072 * MIB;

@@ -59,7 +59,7 @@ pub fn storage(facts: &Facts<'_>) -> Storage {
         .and_then(|seconds| quotient(seconds, span.duration_s));
     let reclaimed = span
         .waits
-        .reclaim_threads_s
+        .reclaim_s
         .and_then(|seconds| quotient(seconds, span.duration_s));
     let nothing_read = span.read_bytes == Some(0);
     let stalled = span
@@ -79,10 +79,10 @@ pub fn storage(facts: &Facts<'_>) -> Storage {
             share(other_io)
         )),
         Some(_) if reclaimed.is_some_and(|part| part >= HARDLY) => Storage::Yes {
-            share: reclaimed.unwrap_or(0.0).min(1.0),
+            share: reclaimed.unwrap_or(0.0),
             sentence: format!(
-                "The engine hardly waits for the disk, but its threads spent up to {} of the time {when} freeing memory for what is read.",
-                share(reclaimed.map(|part| part.min(1.0)))
+                "The engine hardly waits for the disk, but for {} of the time {when} one of its threads freed memory for what is read.",
+                share(reclaimed)
             ),
         },
         None if nothing_read && !swapped => Storage::No {

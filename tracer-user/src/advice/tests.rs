@@ -394,10 +394,10 @@ proptest! {
         phase.duration_s = duration;
         phase.waits = WaitRecord {
             stall_s: waits[0],
-            stall_threads_s: None,
-            other_io_threads_s: waits[1],
-            reclaim_threads_s: waits[2],
-            lock_threads_s: waits[3],
+            other_io_s: waits[1],
+            reclaim_s: waits[2],
+            lock_s: waits[3],
+            ..WaitRecord::default()
         };
         let facts = Facts::new(&run, run.single.as_ref().unwrap(), None);
         let split = time_split(&facts);

@@ -15,7 +15,7 @@ pub struct TimeSplit {
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TimePart {
-    /// `model`, `other_io`, `reclaim`, `locks`, `rest` or `not_told`.
+    /// `model`, `reclaim`, `locks`, `other_io`, `rest` or `not_told`.
     pub name: &'static str,
     /// What it is, in words.
     pub what: &'static str,
@@ -23,9 +23,7 @@ pub struct TimePart {
     pub share: f64,
 }
 
-/// Splits the span. The record has reclaim, locks and other I/O as sums over threads, which may lie beside each other and
-/// beside a wait for the model: so they are upper bounds, and what is left is a lower one. None where waits for the model
-/// were not observed, or no time passed.
+/// Splits the span. None where waits for the model were not observed, or no time passed.
 ///
 /// A null among the others joins what follows it to one part.
 #[must_use]
@@ -52,20 +50,12 @@ pub fn time_split(facts: &Facts<'_>) -> Option<TimeSplit> {
     );
     let mut all_known = true;
     for (name, what, seconds) in [
+        ("reclaim", "the engine frees memory itself", waits.reclaim_s),
+        ("locks", "locks in page faults on the model", waits.lock_s),
         (
             "other_io",
-            "other reads and writes, direct reads among them (at most)",
-            waits.other_io_threads_s,
-        ),
-        (
-            "reclaim",
-            "the engine frees memory itself (at most)",
-            waits.reclaim_threads_s,
-        ),
-        (
-            "locks",
-            "locks in page faults on the model (at most)",
-            waits.lock_threads_s,
+            "other reads and writes, direct reads among them",
+            waits.other_io_s,
         ),
     ] {
         match seconds {
@@ -75,7 +65,7 @@ pub fn time_split(facts: &Facts<'_>) -> Option<TimeSplit> {
     }
     let rest = left;
     if all_known {
-        give("rest", "computing or other (at least)", rest, &mut left);
+        give("rest", "computing or other", rest, &mut left);
     } else {
         give(
             "not_told",

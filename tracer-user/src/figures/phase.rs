@@ -66,8 +66,17 @@ figures! {
         null: "a wait became known too late; before Linux 6.12 where other I/O makes more than 1 % of it, since waits in `read()` are then among that",
         "time in which at least one thread waited for a folio of the model: union over threads",
         |phase| phase.waits.stall_s;
+    RECLAIM_S, "waits.reclaim_s", "reclaiming", Seconds, Stream, null: "as `stall_s`",
+        "time in which at least one thread of the engine reclaimed memory, and none waited for the model. With `stall_s` and the next two it is a part of the duration",
+        |phase| phase.waits.reclaim_s;
+    LOCK_S, "waits.lock_s", "waiting for a lock", Seconds, Stream, null: "as `stall_s`",
+        "time in which at least one thread waited for a lock in a fault on the model, and none in one of the ways above",
+        |phase| phase.waits.lock_s;
+    OTHER_IO_S, "waits.other_io_s", "waiting for other I/O", Seconds, Stream, null: "as `stall_s`",
+        "time in which at least one thread waited for other I/O, and none in one of the ways above",
+        |phase| phase.waits.other_io_s;
     STALL_THREADS_S, "waits.stall_threads_s", "threads in folio waits", Seconds, Stream, null: "as `stall_s`",
-        "the same, summed over threads",
+        "waits for a folio of the model, summed over threads",
         |phase| phase.waits.stall_threads_s;
     OTHER_IO_THREADS_S, "waits.other_io_threads_s", "in other I/O", Seconds, Stream, null: NO_WAITS,
         "other I/O of the engine's threads, direct reads among it, summed over threads",

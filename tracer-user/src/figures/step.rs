@@ -43,8 +43,17 @@ figures! {
     STALL_S, "waits.stall_s", "stalled", Seconds, Stream, null: "as of phases; step without a known end",
         "time in which at least one thread waited for a folio of the model: union over threads",
         |step| step.waits.stall_s;
+    RECLAIM_S, "waits.reclaim_s", "reclaiming", Seconds, Stream, null: "as of phases; step without a known end",
+        "as of phases",
+        |step| step.waits.reclaim_s;
+    LOCK_S, "waits.lock_s", "waiting for a lock", Seconds, Stream, null: "as of phases; step without a known end",
+        "as of phases",
+        |step| step.waits.lock_s;
+    OTHER_IO_S, "waits.other_io_s", "waiting for other I/O", Seconds, Stream, null: "as of phases; step without a known end",
+        "as of phases",
+        |step| step.waits.other_io_s;
     STALL_THREADS_S, "waits.stall_threads_s", "threads in folio waits", Seconds, Stream, null: "as `stall_s`",
-        "the same, summed over threads",
+        "waits for a folio of the model, summed over threads",
         |step| step.waits.stall_threads_s;
     OTHER_IO_THREADS_S, "waits.other_io_threads_s", "in other I/O", Seconds, Stream, null: NO_WAITS,
         "as of phases",

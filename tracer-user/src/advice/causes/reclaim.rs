@@ -89,7 +89,7 @@ fn reclaim(facts: &Facts<'_>) -> Answer {
     };
     let came_back = facts.refault_share().is_none_or(|part| part >= CAME_BACK);
     let spent = facts.span.and_then(|span| {
-        let seconds = span.waits.reclaim_threads_s?;
+        let seconds = span.waits.reclaim_s?;
         Some(span.each(seconds))
     });
     Answer::Present(Present {

@@ -80,6 +80,10 @@ impl Surroundings<'_> {
             && (self.reads_are_told || other <= waits.thread_sum_ns.unwrap_or(0) / 100);
         WaitRecord {
             stall_s: seconds(waits.stall_ns).filter(|_| stalls_observed),
+            // Of what was no stall: unknown where stalls are.
+            reclaim_s: seconds(waits.reclaim_ns).filter(|_| stalls_observed),
+            lock_s: seconds(waits.lock_ns).filter(|_| stalls_observed),
+            other_io_s: seconds(waits.other_io_ns).filter(|_| stalls_observed),
             stall_threads_s: seconds(waits.thread_sum_ns).filter(|_| stalls_observed),
             other_io_threads_s: seconds(waits.other_io_thread_ns),
             reclaim_threads_s: seconds(waits.reclaim_thread_ns),

@@ -62,7 +62,16 @@ pub struct PhaseRecord {
 pub struct WaitRecord {
     /// Time in which at least one thread waited for a folio of the model.
     pub stall_s: Option<f64>,
-    /// The same, summed over threads.
+    /// Time in which at least one thread was in direct reclaim, and none waited for the model.
+    #[serde(default)]
+    pub reclaim_s: Option<f64>,
+    /// Time in which at least one thread waited for a lock in a fault on the model, and none in one of the ways above.
+    #[serde(default)]
+    pub lock_s: Option<f64>,
+    /// Time in which at least one thread waited for other I/O, and none in one of the ways above.
+    #[serde(default)]
+    pub other_io_s: Option<f64>,
+    /// Waits for a folio of the model, summed over threads.
     pub stall_threads_s: Option<f64>,
     /// Other I/O of the engine's threads, direct reads among it, summed over threads.
     pub other_io_threads_s: Option<f64>,

@@ -5,6 +5,8 @@
 //!
 //! * **stall** = length of the union, over all threads, of their waits for a folio of the model: the wall time
 //!   during which at least one thread waited. Nanoseconds.
+//! * **reclaim**, **locks**, **other** = wall time during which at least one thread waited so, and none in a way before it:
+//!   for the model, in reclaim, for a lock, for other I/O. With the stall they are parts of the span. Nanoseconds.
 //! * **thread sums** = Σ over threads of the time in waits of a kind. Nanoseconds; larger than the span where
 //!   several threads wait at once.
 //! * **largest concurrency** = most threads that waited for a folio of the model at one moment.
@@ -51,6 +53,14 @@ pub enum WaitKind {
 
 const KINDS: usize = 4;
 
+/// A moment belongs to the first of these that a thread waits so in.
+const FIRST_HOLDS: [WaitKind; KINDS] = [
+    WaitKind::ModelFolio,
+    WaitKind::Reclaim,
+    WaitKind::Lock,
+    WaitKind::OtherIo,
+];
+
 /// A thread waited from `start` to `end`. A wait that has not ended with the window is to be given with the
 /// window's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,19 +84,25 @@ struct Kept {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Sums {
-    stall_ns: u64,
+    /// Wall time by the kind that it belongs to ([`FIRST_HOLDS`]).
+    wall_ns: [u64; KINDS],
     largest_concurrency: u64,
     thread_ns: [u64; KINDS],
-    /// A wait was seen too late for the union.
+    /// A wait for the model was seen too late for the union.
     union_unknown: bool,
+    /// A wait of any kind was.
+    parts_unknown: bool,
     /// The span was divided too late.
     all_unknown: bool,
 }
 
 impl Sums {
     fn add(&mut self, nanos: u64, waiting: u64, by_kind: &[u64; KINDS]) {
-        if waiting > 0 {
-            self.stall_ns = self.stall_ns.saturating_add(nanos);
+        let holds = |kind: &WaitKind| by_kind.get(*kind as usize).is_some_and(|count| *count > 0);
+        if let Some(first) = FIRST_HOLDS.into_iter().find(holds)
+            && let Some(wall) = self.wall_ns.get_mut(first as usize)
+        {
+            *wall = wall.saturating_add(nanos);
         }
         self.largest_concurrency = self.largest_concurrency.max(waiting);
         for (sum, count) in self.thread_ns.iter_mut().zip(by_kind) {
@@ -99,17 +115,29 @@ impl Sums {
             *sum = sum.saturating_add(nanos);
         }
         self.union_unknown |= kind == WaitKind::ModelFolio;
+        self.parts_unknown = true;
     }
 
     fn figures(&self, start_ns: Nanos, end_ns: Nanos) -> SpanStall {
         let known = |nanos| (!self.all_unknown).then_some(nanos);
         let union_known = !self.all_unknown && !self.union_unknown;
         let [model_folio, other_io, reclaim, lock] = self.thread_ns;
+        let part = |kind: WaitKind| {
+            let wall = self.wall_ns.get(kind as usize).copied();
+            wall.filter(|_| !self.all_unknown && !self.parts_unknown)
+        };
         SpanStall {
             start_ns,
             end_ns,
             waits: WaitFigures {
-                stall_ns: union_known.then_some(self.stall_ns),
+                stall_ns: self
+                    .wall_ns
+                    .get(WaitKind::ModelFolio as usize)
+                    .copied()
+                    .filter(|_| union_known),
+                reclaim_ns: part(WaitKind::Reclaim),
+                lock_ns: part(WaitKind::Lock),
+                other_io_ns: part(WaitKind::OtherIo),
                 thread_sum_ns: known(model_folio),
                 other_io_thread_ns: known(other_io),
                 reclaim_thread_ns: known(reclaim),
@@ -373,6 +401,13 @@ pub struct WaitFigures {
     /// Time during which at least one thread waited for a folio of the model. `None` where a wait became known too
     /// late.
     pub stall_ns: Option<u64>,
+    /// Time during which at least one thread was in reclaim, and none waited for the model. This and the next two are
+    /// `None` where a wait of any kind became known too late.
+    pub reclaim_ns: Option<u64>,
+    /// Time during which at least one thread waited for a lock, and none in one of the ways above.
+    pub lock_ns: Option<u64>,
+    /// Time during which at least one thread waited for other input or output, and none in one of the ways above.
+    pub other_io_ns: Option<u64>,
     /// Σ over threads of waits for a folio of the model. This and the following are `None` where a boundary became
     /// known too late.
     pub thread_sum_ns: Option<u64>,
@@ -389,6 +424,9 @@ impl Default for WaitFigures {
     fn default() -> Self {
         Self {
             stall_ns: Some(0),
+            reclaim_ns: Some(0),
+            lock_ns: Some(0),
+            other_io_ns: Some(0),
             thread_sum_ns: Some(0),
             other_io_thread_ns: Some(0),
             reclaim_thread_ns: Some(0),
@@ -402,6 +440,9 @@ impl WaitFigures {
     pub fn merge(&mut self, other: &Self) {
         for (own, other) in [
             (&mut self.stall_ns, other.stall_ns),
+            (&mut self.reclaim_ns, other.reclaim_ns),
+            (&mut self.lock_ns, other.lock_ns),
+            (&mut self.other_io_ns, other.other_io_ns),
             (&mut self.thread_sum_ns, other.thread_sum_ns),
             (&mut self.other_io_thread_ns, other.other_io_thread_ns),
             (&mut self.reclaim_thread_ns, other.reclaim_thread_ns),

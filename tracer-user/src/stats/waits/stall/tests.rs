@@ -41,26 +41,30 @@ fn a_stall_belongs_to_the_step_that_waits() {
     timeline.wait(wait(3, 280, 999, OtherIo));
     timeline.wait(wait(3, 7, 6, OtherIo));
     let figures = timeline.finish(Nanos(400));
-    let expected = |start, end, stall, most, sum, other, reclaim, lock| SpanStall {
-        start_ns: Nanos(start),
-        end_ns: Nanos(end),
-        waits: WaitFigures {
-            stall_ns: Some(stall),
-            thread_sum_ns: Some(sum),
-            other_io_thread_ns: Some(other),
-            reclaim_thread_ns: Some(reclaim),
-            lock_thread_ns: Some(lock),
-        },
-        largest_concurrency: Some(most),
-    };
+    let expected =
+        |start, end, stall, parts: [u64; 3], most, sum, other, reclaim, lock| SpanStall {
+            start_ns: Nanos(start),
+            end_ns: Nanos(end),
+            waits: WaitFigures {
+                stall_ns: Some(stall),
+                reclaim_ns: Some(parts[0]),
+                lock_ns: Some(parts[1]),
+                other_io_ns: Some(parts[2]),
+                thread_sum_ns: Some(sum),
+                other_io_thread_ns: Some(other),
+                reclaim_thread_ns: Some(reclaim),
+                lock_thread_ns: Some(lock),
+            },
+            largest_concurrency: Some(most),
+        };
     assert_eq!(
         figures,
         StallFigures {
             spans: vec![
-                expected(100, 200, 50, 2, 60, 0, 20, 0),
-                expected(200, 400, 100, 2, 150, 120, 0, 30),
+                expected(100, 200, 50, [20, 0, 0], 2, 60, 0, 20, 0),
+                expected(200, 400, 100, [0, 0, 100], 2, 150, 120, 0, 30),
             ],
-            whole: expected(100, 400, 150, 2, 210, 120, 20, 30),
+            whole: expected(100, 400, 150, [20, 0, 100], 2, 210, 120, 20, 30),
             late_waits: 0,
             late_boundaries: 0,
             reversed_waits: 1,
@@ -144,6 +148,7 @@ fn memory_is_bounded_by_sweeping_ahead() {
 
 fn naive(waits: &[Wait], start: u64, end: u64) -> SpanStall {
     let (mut stall, mut most, mut sums) = (0, 0, [0u64; KINDS]);
+    let (mut reclaim, mut lock, mut other) = (0, 0, 0);
     for time in start..end {
         let here = || {
             waits
@@ -156,6 +161,16 @@ fn naive(waits: &[Wait], start: u64, end: u64) -> SpanStall {
             .collect();
         stall += u64::from(!threads.is_empty());
         most = most.max(threads.len() as u64);
+        let is = |kind| here().any(|wait| wait.kind == kind);
+        if is(ModelFolio) {
+            // The stall.
+        } else if is(Reclaim) {
+            reclaim += 1;
+        } else if is(Lock) {
+            lock += 1;
+        } else if is(OtherIo) {
+            other += 1;
+        }
         here().for_each(|wait| sums[wait.kind as usize] += 1);
     }
     SpanStall {
@@ -163,6 +178,9 @@ fn naive(waits: &[Wait], start: u64, end: u64) -> SpanStall {
         end_ns: Nanos(end),
         waits: WaitFigures {
             stall_ns: Some(stall),
+            reclaim_ns: Some(reclaim),
+            lock_ns: Some(lock),
+            other_io_ns: Some(other),
             thread_sum_ns: Some(sums[0]),
             other_io_thread_ns: Some(sums[1]),
             reclaim_thread_ns: Some(sums[2]),
@@ -208,6 +226,9 @@ fn agrees(found: &SpanStall, expected: &SpanStall) -> bool {
     let same = |found: Option<u64>, expected| found.is_none() || found == expected;
     (found.start_ns, found.end_ns) == (expected.start_ns, expected.end_ns)
         && same(found.waits.stall_ns, expected.waits.stall_ns)
+        && same(found.waits.reclaim_ns, expected.waits.reclaim_ns)
+        && same(found.waits.lock_ns, expected.waits.lock_ns)
+        && same(found.waits.other_io_ns, expected.waits.other_io_ns)
         && same(found.largest_concurrency, expected.largest_concurrency)
         && same(found.waits.thread_sum_ns, expected.waits.thread_sum_ns)
         && same(
