@@ -5,6 +5,7 @@
 use std::{
     collections::BTreeSet,
     process::{Child, Command},
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -12,9 +13,10 @@ use tests::{
     disk::FileSystem,
     model_file::ModelFile,
     plan::ReadPlan,
-    reader::{Period, ReadMode, ReaderCommand},
+    reader::{Period, ReadMode, ReaderCommand, RunningProgram},
     reference::has_tracepoint,
     run_record::RunRecord,
+    tracer,
 };
 
 use crate::ground::{Case, FILE_SYSTEMS, Ground, Traced, case, check_sound, undisturbed};
@@ -57,6 +59,9 @@ pub fn cases() -> Vec<Case> {
             move |ground, _| direct_reads_are_no_stalls(ground, file_system),
         ));
     }
+    cases.push(case("stalls::in_a_pid_namespace", |ground, _| {
+        in_a_pid_namespace(ground)
+    }));
     cases
 }
 
@@ -245,4 +250,59 @@ fn from_a_childs_first_read_on(ground: &Ground, file_system: FileSystem) -> Resu
     let Traced { record, report } = &ground.trace_reader(&file, &shell)?;
     check_sound(record)?;
     check_agreement(waited(record, "other_io_threads_s")?, &report.sleeps, None)
+}
+
+/// There the tracer does not know its engine by the ids that the kernel has: what it cannot tell it does not claim.
+fn in_a_pid_namespace(ground: &Ground) -> Result<()> {
+    let disk = ground.disk(FileSystem::Ext4)?;
+    let file = ModelFile::contiguous(&disk, "model", FILE_BYTES)?;
+    for mode in [ReadMode::Buffered, ReadMode::Mmap] {
+        file.evict()?;
+        let reader = ground.reader(&file, &plan(), mode)?;
+        let directory = ground.scratch.fresh_path("run");
+        let mut command = Command::new("unshare");
+        command
+            .args(["--pid", "--fork", "--mount-proc"])
+            .arg(tracer::binary()?)
+            .args(["launch", "--no-read-list", "--model"])
+            .arg(file.path())
+            .arg("--out")
+            .arg(&directory)
+            .arg("--")
+            .arg(reader.program())
+            .args(reader.arguments());
+        let finished =
+            RunningProgram::start(&ground.scratch, command)?.finish(Duration::from_secs(60))?;
+        finished.succeeded()?;
+        let record = RunRecord::load(&directory)?;
+        check_sound(&record)?;
+        let waits = record
+            .value("phases")?
+            .as_array()
+            .context("phases is no array")?
+            .iter()
+            .map(|phase| &phase["waits"])
+            .collect::<Vec<_>>();
+        for name in ["other_io_threads_s", "reclaim_threads_s", "reclaim_s"] {
+            ensure!(
+                waits.iter().all(|waits| waits[name].is_null()),
+                "{name} is claimed: {waits:?}"
+            );
+        }
+        let stalls: f64 = waits
+            .iter()
+            .filter_map(|waits| waits["stall_s"].as_f64())
+            .sum();
+        // Faults on the model are the model's, whoever waits.
+        let is_right = match mode {
+            ReadMode::Mmap => stalls > 0.0,
+            _ => waits.iter().all(|waits| waits["stall_s"].is_null()),
+        };
+        ensure!(is_right, "{mode:?}: {waits:?}");
+        ensure!(
+            record.value("notes")?.to_string().contains("--pid=host"),
+            "no note says why"
+        );
+    }
+    Ok(())
 }

@@ -38,6 +38,10 @@ pub struct Surroundings<'a> {
     pub waits_observed: bool,
     /// Whether page faults were observed.
     pub faults_observed: bool,
+    /// Whether the kernel side knows the engine's processes.
+    pub engine_is_known: bool,
+    /// Whether anybody looked the model up with `read()` or the like, or may have.
+    pub reads_by_call: bool,
     /// Whether waits in `read()` are told from others.
     pub reads_are_told: bool,
     /// Bytes of the model that are on a device.
@@ -77,16 +81,22 @@ impl Surroundings<'_> {
         // and is among the other I/O: where there is as good as none, the stalls are whole.
         let other = waits.other_io_thread_ns.unwrap_or(0);
         let stalls_observed = self.faults_observed
-            && (self.reads_are_told || other <= waits.thread_sum_ns.unwrap_or(0) / 100);
+            && if self.engine_is_known {
+                self.reads_are_told || other <= waits.thread_sum_ns.unwrap_or(0) / 100
+            } else {
+                !self.reads_by_call
+            };
+        // Only waits for the model are looked at whoever waits.
+        let of_engine = |figure: Option<f64>| figure.filter(|_| self.engine_is_known);
         WaitRecord {
             stall_s: seconds(waits.stall_ns).filter(|_| stalls_observed),
             // Of what was no stall: unknown where stalls are.
-            reclaim_s: seconds(waits.reclaim_ns).filter(|_| stalls_observed),
-            lock_s: seconds(waits.lock_ns).filter(|_| stalls_observed),
-            other_io_s: seconds(waits.other_io_ns).filter(|_| stalls_observed),
+            reclaim_s: of_engine(seconds(waits.reclaim_ns)).filter(|_| stalls_observed),
+            lock_s: of_engine(seconds(waits.lock_ns)).filter(|_| stalls_observed),
+            other_io_s: of_engine(seconds(waits.other_io_ns)).filter(|_| stalls_observed),
             stall_threads_s: seconds(waits.thread_sum_ns).filter(|_| stalls_observed),
-            other_io_threads_s: seconds(waits.other_io_thread_ns),
-            reclaim_threads_s: seconds(waits.reclaim_thread_ns),
+            other_io_threads_s: of_engine(seconds(waits.other_io_thread_ns)),
+            reclaim_threads_s: of_engine(seconds(waits.reclaim_thread_ns)),
             lock_threads_s: seconds(waits.lock_thread_ns).filter(|_| self.faults_observed),
         }
     }

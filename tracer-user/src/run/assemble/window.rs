@@ -165,7 +165,12 @@ impl<'a> Ended<'a> {
             .filter(|(process, _)| !self.observed.engine_process_ids.contains(process))
             .map(|(_, nanos)| nanos)
             .sum();
-        if foreign_ns > 0 && in_first_pid_namespace() {
+        if !in_first_pid_namespace() && self.has_program(Program::Switch) {
+            notes.push(
+                "the tracer runs in a pid namespace of its own, where it does not know by which ids the kernel calls the engine's processes: waits in `read()`, in reclaim and for other I/O are not observed. Run it in the machine's own (docker run --pid=host)"
+                    .to_owned(),
+            );
+        } else if foreign_ns > 0 {
             notes.push(format!(
                 "processes that are not the engine's waited {:.3} s for pages of the models; these waits are in the stalls",
                 seconds(foreign_ns)
@@ -330,6 +335,8 @@ impl<'a> Ended<'a> {
             has_sectors: own.model.without_sectors.is_none(),
             waits_observed: self.has_program(Program::Switch),
             faults_observed: self.has_program(Program::PageFault),
+            engine_is_known: in_first_pid_namespace(),
+            reads_by_call: own.cache.lookups != Some(0),
             reads_are_told: self.reads_are_told,
             data_bytes: own.model.data_bytes,
             calls: &self.stream.calls,
