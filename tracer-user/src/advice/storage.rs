@@ -70,8 +70,12 @@ pub fn storage(facts: &Facts<'_>) -> Storage {
         Some(stalled) if stalled >= HARDLY => Storage::Yes {
             share: stalled,
             sentence: format!(
-                "The engine waits for storage: {when}, a thread waited for the model {} of the time.",
-                share(Some(stalled))
+                "The engine waits for storage: {when}, a thread waited for the model {} of the time{}.",
+                share(Some(stalled)),
+                reclaimed.filter(|part| *part >= HARDLY).map_or_else(
+                    String::new,
+                    |part| format!(", and for another {} one freed memory for what is read", share(Some(part)))
+                )
             ),
         },
         _ if other_io.is_some_and(|part| part >= HARDLY) => not_decided(format!(

@@ -9,10 +9,8 @@ use crate::{
     markup::Markup,
 };
 
-use super::measures::{Size, px};
+use super::measures::{CHARACTER, Size, px};
 
-/// About how wide a character of the axes is.
-const CHARACTER: f64 = 7.0;
 /// The distance of two lines of text.
 const LINE: f64 = 17.0;
 /// The height of a plot that does not follow from rows.

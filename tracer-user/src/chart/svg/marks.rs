@@ -11,13 +11,13 @@ use crate::{
     markup::Markup,
 };
 
-use super::{frame::Frame, measures::px};
+use super::{
+    frame::Frame,
+    measures::{CHARACTER, px},
+};
 
 /// Shades of a grid or a map.
 const LEVELS: usize = 5;
-/// About how wide a character is.
-const CHARACTER: f64 = 7.0;
-
 /// Draws a mark where zooming moves it.
 pub(super) fn write(markup: &mut Markup, chart: &Chart, frame: &Frame, mark: &Mark) {
     let x = |value: f64| frame.x(chart, value);
@@ -167,18 +167,25 @@ pub(super) fn write_words(markup: &mut Markup, chart: &Chart, frame: &Frame) {
                     let y = px(frame.y(chart, bar.row as f64) + 4.0);
                     if end + width + 6.0 <= frame.plot_width {
                         markup.element("text", &[("x", &px(end + 5.0)), ("y", &y)], &bar.says);
-                    } else {
-                        markup.element(
-                            "text",
-                            &[
-                                ("class", "within"),
-                                ("x", &px(end - 5.0)),
-                                ("y", &y),
-                                ("text-anchor", "end"),
-                            ],
-                            &bar.says,
-                        );
+                        continue;
                     }
+                    // Words that begin left of the bar would lose their first digits: they go across its end instead.
+                    let is_within = width + 10.0 <= end;
+                    let (class, x) = if is_within {
+                        ("within", end - 5.0)
+                    } else {
+                        ("across", frame.plot_width - 3.0)
+                    };
+                    markup.element(
+                        "text",
+                        &[
+                            ("class", class),
+                            ("x", &px(x)),
+                            ("y", &y),
+                            ("text-anchor", "end"),
+                        ],
+                        &bar.says,
+                    );
                 }
             }
             _ => {}

@@ -18,6 +18,9 @@ impl Size {
     }
 }
 
+/// About how wide a character of the axes is.
+pub(super) const CHARACTER: f64 = 7.0;
+
 /// A length in pixels, as exact as can be seen.
 pub(super) fn px(length: f64) -> String {
     let text = format!("{length:.1}");

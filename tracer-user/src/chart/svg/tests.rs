@@ -117,6 +117,53 @@ fn everything_lies_within_its_chart_at_both_sizes() {
     }
 }
 
+/// The first digits of a bar's words would be lost left of it, and another figure would be read.
+#[test]
+fn the_words_of_a_bar_begin_within_the_plot() {
+    let says = "12.0×, 11.99 MiB of 1.00 MiB";
+    for tenths in 0..=10 {
+        let bars = Chart {
+            y: Axis::of_names("", vec!["output".into(), "all".into()]),
+            marks: vec![Mark::Across {
+                name: "read".into(),
+                ink: Ink::Read,
+                bars: vec![
+                    Across {
+                        row: 0,
+                        from: 0.0,
+                        to: f64::from(tenths),
+                        says: says.into(),
+                    },
+                    Across {
+                        row: 1,
+                        from: 0.0,
+                        to: 10.0,
+                        says: String::new(),
+                    },
+                ],
+            }],
+            ..chart("bars")
+        };
+        let text = svg(&bars, Size::Narrow, "a");
+        let words = text.split(&format!(">{says}<")).next().expect("the words");
+        let words = words.rsplit("<text").next().expect("their element");
+        let x: f64 = words
+            .split(" x=\"")
+            .nth(1)
+            .and_then(|place| place.split('"').next())
+            .expect("a place")
+            .parse()
+            .expect("a number");
+        let width = says.chars().count() as f64 * super::measures::CHARACTER;
+        let start = if words.contains("text-anchor=\"end\"") {
+            x - width
+        } else {
+            x
+        };
+        assert!(start >= 0.0, "{tenths}: the words begin at {start}");
+    }
+}
+
 #[test]
 fn the_read_out_has_the_figures_and_the_gaps() {
     let stops = readout(&chart("read"));

@@ -80,7 +80,7 @@ pub(super) fn experts(model: &ModelRecord) -> Result<Drawing, String> {
             name: "experts".into(),
             title: "Which experts were read".into(),
             sees: format!(
-                "One cell is one expert of one layer, darker the more often its bytes were read: from {} to {} times, most often {}. Even shades mean that no expert stays in memory.",
+                "One cell is one expert of one layer, with more colour the more often its bytes were read: from {} to {} times, most often {}. Even shades mean that no expert stays in memory.",
                 shown(least),
                 shown(most),
                 hottest.unwrap_or_default()
@@ -89,7 +89,7 @@ pub(super) fn experts(model: &ModelRecord) -> Result<Drawing, String> {
             y: Axis::of_names("layer", layers.iter().map(ToString::to_string).collect()),
             edges: Vec::new(),
             marks: vec![Mark::Cells {
-                name: "bytes read / size of the expert (darker: more)".into(),
+                name: "bytes read / size of the expert (more colour: more)".into(),
                 unit: Unit::Factor,
                 most,
                 cells,

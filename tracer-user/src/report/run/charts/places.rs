@@ -46,7 +46,7 @@ pub(super) fn offset_time(record: &RunRecord, model: &ModelRecord, course: &Read
             ] {
                 if grid.largest() > 0.0 {
                     marks.push(Mark::Density {
-                        name: format!("{name} (darker: more bytes)"),
+                        name: format!("{name} (more colour: more bytes)"),
                         ink,
                         grid: grid.clone(),
                     });
