@@ -107,6 +107,14 @@ fn ring_buffer_too_small(ground: &Ground) -> Result<()> {
         lost + received >= emitted,
         "{lost} lost and {received} received are not {emitted}"
     );
+    // Each read of the plan has a row or a lost record, and none has both.
+    let listed = record.count("read_list.reads")?;
+    let lost_issues = record.count("loss.ring_buffer_issues")?;
+    ensure!(
+        listed + lost_issues == expected.reads && listed > 0 && lost_issues > 0,
+        "{listed} reads are listed and {lost_issues} were lost, of {}",
+        expected.reads
+    );
     let mut classes = 0;
     for class in ["issues", "completions", "pages", "waits", "marks"] {
         classes += record.count(&format!("loss.ring_buffer_{class}"))?;
