@@ -196,6 +196,8 @@ fn direct_reads_are_no_stalls(ground: &Ground, file_system: FileSystem) -> Resul
     }
     let stalls = waited(record, "stall_threads_s")?;
     ensure!(stalls == 0.0, "direct reads stalled for {stalls} s");
+    // Of one thread that waits for nothing else.
+    check_agreement(waited(record, "other_io_s")?, &report.sleeps, None)?;
     Ok(())
 }
 
