@@ -13,10 +13,7 @@ use tests::{
 };
 
 use crate::{
-    ground::{
-        Case, FILE_SYSTEMS, Ground, Traced, case, check_content, check_figures, check_sound,
-        no_page_was_thrown_out, undisturbed,
-    },
+    ground::{Case, FILE_SYSTEMS, Ground, Traced, case, check_content, check_figures, check_sound},
     shapes::{self, PAGE_BYTES},
 };
 
@@ -62,11 +59,8 @@ fn whole_file(ground: &Ground, disk: &LoopDisk, file: &ModelFile, mode: ReadMode
     plan.reads.extend_from_within(..);
     let expected = shapes::expected(&plan, mode, file, disk)?;
     ensure!(expected.unique_bytes == file.data_bytes(), "{expected:?}");
-    let run = || {
-        file.evict()?;
-        ground.trace_reader(file, &ground.reader(file, &plan, mode)?)
-    };
-    let traced = undisturbed(run, no_page_was_thrown_out)?;
+    file.evict()?;
+    let traced = ground.trace_reader(file, &ground.reader(file, &plan, mode)?)?;
     check_content(&traced.report, file, &plan)?;
     check_figures(&traced.record, &expected)?;
     check_coverage(&traced.record, &expected, file)?;
