@@ -34,6 +34,18 @@ pub struct Case {
     pub name: String,
     /// The test. It holds the machine's lock.
     pub run: Run,
+    /// Whether it says what is in memory at each moment, which a kernel that pages out by itself makes wrong.
+    pub needs_its_pages: bool,
+}
+
+impl Case {
+    /// A case that fails while the kernel pages out by itself is tried again.
+    pub fn needs_its_pages(self) -> Self {
+        Self {
+            needs_its_pages: true,
+            ..self
+        }
+    }
 }
 
 pub fn case(
@@ -43,6 +55,7 @@ pub fn case(
     Case {
         name: name.into(),
         run: Box::new(run),
+        needs_its_pages: false,
     }
 }
 

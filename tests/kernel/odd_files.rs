@@ -22,24 +22,30 @@ pub fn cases() -> Vec<Case> {
     for file_system in FILE_SYSTEMS {
         for mode in [ReadMode::Direct, ReadMode::Buffered] {
             let mode_name = format!("{mode:?}").to_lowercase();
-            cases.push(case(
-                format!("odd_files::{file_system}::size_no_multiple_{mode_name}"),
-                move |ground, _| {
-                    let disk = ground.disk(file_system)?;
-                    // In its last block, and in its last sector too, it ends in the middle.
-                    let file = ModelFile::contiguous(&disk, "odd", (1 << 20) + 1234)?;
-                    whole_file(ground, &disk, &file, mode)
-                },
-            ));
-            cases.push(case(
-                format!("odd_files::{file_system}::sparse_{mode_name}"),
-                move |ground, _| {
-                    let disk = ground.disk(file_system)?;
-                    let holes = [1 << 20..2 << 20, 3 << 20..(3 << 20) + 65_536];
-                    let file = ModelFile::sparse(&disk, "sparse", (4 << 20) + 100, &holes)?;
-                    whole_file(ground, &disk, &file, mode)
-                },
-            ));
+            cases.push(
+                case(
+                    format!("odd_files::{file_system}::size_no_multiple_{mode_name}"),
+                    move |ground, _| {
+                        let disk = ground.disk(file_system)?;
+                        // In its last block, and in its last sector too, it ends in the middle.
+                        let file = ModelFile::contiguous(&disk, "odd", (1 << 20) + 1234)?;
+                        whole_file(ground, &disk, &file, mode)
+                    },
+                )
+                .needs_its_pages(),
+            );
+            cases.push(
+                case(
+                    format!("odd_files::{file_system}::sparse_{mode_name}"),
+                    move |ground, _| {
+                        let disk = ground.disk(file_system)?;
+                        let holes = [1 << 20..2 << 20, 3 << 20..(3 << 20) + 65_536];
+                        let file = ModelFile::sparse(&disk, "sparse", (4 << 20) + 100, &holes)?;
+                        whole_file(ground, &disk, &file, mode)
+                    },
+                )
+                .needs_its_pages(),
+            );
         }
         cases.push(case(
             format!("odd_files::{file_system}::read_ahead_beyond_the_end"),

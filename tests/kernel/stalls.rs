@@ -46,10 +46,13 @@ pub fn cases() -> Vec<Case> {
                 },
             ));
         }
-        cases.push(case(
-            format!("stalls::{file_system}::direct_of_another_file"),
-            move |ground, _| waits_for_another_file_are_no_stalls(ground, file_system),
-        ));
+        cases.push(
+            case(
+                format!("stalls::{file_system}::direct_of_another_file"),
+                move |ground, _| waits_for_another_file_are_no_stalls(ground, file_system),
+            )
+            .needs_its_pages(),
+        );
         cases.push(case(
             format!("stalls::{file_system}::from_a_childs_first_read_on"),
             move |ground, _| from_a_childs_first_read_on(ground, file_system),
