@@ -8,13 +8,16 @@ use std::{
 
 use toml::Spanned;
 
-use crate::{schema::PlannedPressure, units::parse_duration};
+use crate::{
+    schema::{PlannedPressure, TuneGoal},
+    units::parse_duration,
+};
 
 use super::{
-    Adapter, Axis, ColdStart, EnginePlan, Order, Plan, PlanErrors, PlanKind, Template,
-    parse_pressure,
+    Adapter, Axis, ColdStart, EnginePlan, Order, Plan, PlanErrors, PlanKind, Template, TunePlan,
+    parse_pressure, parse_read_ahead,
     sampling::sampling,
-    source::{Complaints, EngineSource, Source, read},
+    source::{Complaints, EngineSource, Source, TuneSource, read},
     template::is_name,
 };
 
@@ -25,7 +28,15 @@ const DEFAULT_REPETITIONS: i64 = 3;
 /// More runs than anybody waits for: a mistake in the plan, not a plan.
 const MOST_RUNS: u64 = 100_000;
 /// Axes that mean something to every engine.
-const KNOWN_TO_ALL: [&str; 3] = ["model", "pressure", "extents"];
+const KNOWN_TO_ALL: [&str; 5] = [
+    "model",
+    "pressure",
+    "extents",
+    "read_ahead",
+    "added_arguments",
+];
+/// A search for the fastest settings that does not say how long it may take.
+const DEFAULT_BUDGET: Duration = Duration::from_secs(600);
 /// The tracer's own name as the program of a command.
 const TRACER: &str = "tracer";
 
@@ -67,6 +78,7 @@ fn checked(source: Source, complaints: &mut Complaints<'_>) -> Option<Plan> {
         &[
             ("matrix", PlanKind::Matrix),
             ("threshold", PlanKind::Threshold),
+            ("tune", PlanKind::Tune),
         ],
         complaints,
     );
@@ -105,6 +117,7 @@ fn checked(source: Source, complaints: &mut Complaints<'_>) -> Option<Plan> {
             format!("the axes and repetitions make more than {MOST_RUNS} runs"),
         );
     }
+    let tune = tune(source.tune, kind, complaints);
     let engine_span = source.engine.span();
     let engine = engine(source.engine.into_inner(), engine_span, &axes, complaints)?;
     Some(Plan {
@@ -119,6 +132,41 @@ fn checked(source: Source, complaints: &mut Complaints<'_>) -> Option<Plan> {
         fail_fast: source.fail_fast.unwrap_or_default(),
         engine,
         axes: axes.into_iter().map(|axis| axis.axis).collect(),
+        tune,
+    })
+}
+
+fn tune(
+    source: Option<Spanned<TuneSource>>,
+    kind: PlanKind,
+    complaints: &mut Complaints<'_>,
+) -> Option<TunePlan> {
+    if let Some(source) = &source
+        && kind != PlanKind::Tune
+    {
+        complaints.at(
+            Some(source.span()),
+            "[tune] belongs to a plan of kind = \"tune\"",
+        );
+    }
+    if kind != PlanKind::Tune {
+        return None;
+    }
+    let source = source.map(Spanned::into_inner);
+    let (goal, budget, now) = source.map_or((None, None, None), |source| {
+        (source.goal, source.budget, source.read_ahead_now)
+    });
+    Some(TunePlan {
+        goal: word(
+            goal,
+            &TuneGoal::ALL.map(|goal| (goal.name(), goal)),
+            complaints,
+        ),
+        budget: time(budget, DEFAULT_BUDGET, true, complaints),
+        read_ahead_now: now.and_then(|now| {
+            let bytes = crate::units::parse_bytes(now.get_ref());
+            complaints.take(now.span(), bytes)
+        }),
     })
 }
 
@@ -247,6 +295,7 @@ fn meaning(axis: &str, value: &str, cold_start: ColdStart) -> Result<(), String>
             )),
             _ => Ok(()),
         },
+        "read_ahead" => parse_read_ahead(value).map(drop),
         "tokens" | "threads" | "extents" => match value.parse::<u32>() {
             Ok(1..) => Ok(()),
             _ => Err(format!("{value:?} is no number of {axis}: write 1 or more")),

@@ -1,0 +1,182 @@
+//! What is changed at the moment, noted on disk: for the case that the keeper itself is killed.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+/// Gone after a reboot, as the settings are.
+const NOTES: &str = "/run/tracer-settings";
+
+/// A setting that was changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Changed {
+    /// The file of the kernel that holds it.
+    pub path: PathBuf,
+    /// What it was.
+    pub before: String,
+    /// What it was set to.
+    pub set: String,
+}
+
+/// What became of a setting at the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum PutBack {
+    Done,
+    /// Somebody else has changed it meanwhile, and it was left so.
+    ChangedByOthers(String),
+}
+
+impl Changed {
+    /// Sets `path`.
+    pub fn set(path: &Path, value: &str) -> io::Result<Self> {
+        let before = read(path)?;
+        fs::write(path, value)?;
+        let changed = Self {
+            path: path.to_owned(),
+            before,
+            // The kernel rounds: what it says is what is ours.
+            set: read(path)?,
+        };
+        Ok(changed)
+    }
+
+    pub fn put_back(&self) -> io::Result<PutBack> {
+        let now = read(&self.path)?;
+        if now != self.set {
+            return Ok(PutBack::ChangedByOthers(now));
+        }
+        fs::write(&self.path, &self.before)?;
+        Ok(PutBack::Done)
+    }
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    Ok(fs::read_to_string(path)?.trim().to_owned())
+}
+
+/// The note of a keeper.
+#[derive(Debug)]
+pub(super) struct Note {
+    path: PathBuf,
+}
+
+impl Note {
+    /// Of this process.
+    pub fn of_this_process() -> io::Result<Self> {
+        Self::below(Path::new(NOTES))
+    }
+
+    fn below(folder: &Path) -> io::Result<Self> {
+        use std::os::unix::fs::DirBuilderExt as _;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)?;
+        Ok(Self {
+            path: folder.join(format!("{}.json", std::process::id())),
+        })
+    }
+
+    pub fn write(&self, changed: &[Changed]) -> io::Result<()> {
+        let partial = self.path.with_extension("partial");
+        fs::write(&partial, serde_json::to_vec(changed)?)?;
+        fs::rename(partial, &self.path)
+    }
+
+    pub fn remove(&self) {
+        // Where it stays, the next keeper finds nothing of it to put back.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Puts back what keepers that are dead have left changed; says what it did.
+#[must_use]
+pub fn put_back_leftovers() -> Vec<String> {
+    below(Path::new(NOTES), |pid| {
+        Path::new("/proc").join(pid).join("exe").exists()
+    })
+}
+
+fn below(folder: &Path, is_alive: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut said = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let pid = path
+            .file_stem()
+            .and_then(|stem| stem.to_str())
+            .unwrap_or_default();
+        if is_alive(pid) {
+            continue;
+        }
+        let changed: Vec<Changed> = fs::read(&path)
+            .ok()
+            .and_then(|text| serde_json::from_slice(&text).ok())
+            .unwrap_or_default();
+        for changed in changed.iter().rev() {
+            match changed.put_back() {
+                Ok(PutBack::Done) => said.push(format!(
+                    "{} was still {}, set by a tracer that was killed; it is {} again",
+                    changed.path.display(),
+                    changed.set,
+                    changed.before
+                )),
+                // It is no longer ours, or its device is gone.
+                Ok(PutBack::ChangedByOthers(_)) | Err(_) => {}
+            }
+        }
+        let _ = fs::remove_file(&path);
+    }
+    said
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::{Changed, Note, PutBack, below};
+
+    #[test]
+    fn what_a_dead_keeper_has_changed_is_put_back_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (setting, other) = (folder.path().join("setting"), folder.path().join("other"));
+        fs::write(&setting, "128\n").expect("written");
+        fs::write(&other, "1\n").expect("written");
+        let notes = folder.path().join("notes");
+        let note = Note::below(&notes).expect("a note");
+        let changed = [
+            Changed::set(&setting, "32").expect("set"),
+            Changed::set(&other, "2").expect("set"),
+        ];
+        note.write(&changed).expect("noted");
+        fs::write(&other, "3").expect("changed by somebody else");
+        assert!(below(&notes, |_| true).is_empty(), "its keeper lives");
+        let said = below(&notes, |_| false);
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert_eq!(fs::read_to_string(&setting).expect("read"), "128");
+        assert_eq!(fs::read_to_string(&other).expect("read"), "3");
+        assert!(below(&notes, |_| false).is_empty());
+    }
+
+    #[test]
+    fn what_others_changed_stays() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let setting = folder.path().join("setting");
+        fs::write(&setting, "128\n").expect("written");
+        let changed = Changed::set(&setting, "32").expect("set");
+        assert_eq!(
+            (changed.before.as_str(), changed.set.as_str()),
+            ("128", "32")
+        );
+        fs::write(&setting, "64").expect("written");
+        assert_eq!(
+            changed.put_back().expect("looked at"),
+            PutBack::ChangedByOthers("64".into())
+        );
+        fs::write(&setting, "32").expect("written");
+        assert_eq!(changed.put_back().expect("looked at"), PutBack::Done);
+        assert_eq!(fs::read_to_string(&setting).expect("read"), "128");
+    }
+}
