@@ -50,6 +50,7 @@ mod stacked;
 mod stalls;
 mod tensor_table;
 mod tensors;
+mod tune;
 mod which_model;
 
 use std::{process::ExitCode, sync::Arc};
@@ -99,6 +100,7 @@ fn main() -> ExitCode {
         read_list::cases(),
         device::cases(),
         explain::cases(),
+        tune::cases(),
         bench::cases(),
     ];
     // Listing needs no privileges, and touches nothing.

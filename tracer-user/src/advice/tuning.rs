@@ -195,7 +195,7 @@ pub fn next(experiment: &ExperimentRecord, repetitions: usize) -> Next {
             return block(first, &as_is);
         }
     }
-    let mut rivals: Vec<TuneSetting> = record
+    let rivals: Vec<TuneSetting> = record
         .tried
         .iter()
         .filter(|tried| matches!(tried.standing, Standing::Leads | Standing::Races))
@@ -227,11 +227,16 @@ pub fn next(experiment: &ExperimentRecord, repetitions: usize) -> Next {
             return block(new, &best);
         }
     }
-    // Proof: against what there was, in the same blocks.
-    if best != as_is && !rivals.contains(&as_is) && runs(&as_is) < STAGE_RUNS.min(repetitions) {
-        rivals.push(as_is);
+    // Proof: the best against what there was, in the same blocks.
+    let enough = if stands(&as_is) == Standing::Behind {
+        STAGE_RUNS.min(repetitions)
+    } else {
+        repetitions
+    };
+    let mut unproven = short(repetitions, std::slice::from_ref(&best));
+    if best != as_is {
+        unproven.extend(short(enough, std::slice::from_ref(&as_is)));
     }
-    let unproven = short(repetitions, &rivals);
     if unproven.is_empty() {
         Next::Over(Over::Done)
     } else {

@@ -75,17 +75,13 @@ fn capitalised(words: &str) -> String {
 
 /// A setting in words.
 fn name(setting: &TuneSetting) -> String {
-    let read_ahead = setting
-        .read_ahead_kb
-        .map(|kb| format!("a read-ahead of {} KiB", count(kb)));
-    let added = (!setting.added_arguments.is_empty()).then(|| {
-        format!(
-            "{} on the engine's command line",
-            setting.added_arguments.join(" ")
-        )
+    let read_ahead = setting.read_ahead_kb.map(|kb| match kb {
+        0 => "no read-ahead".to_owned(),
+        kb => format!("a read-ahead of {} KiB", count(kb)),
     });
+    let added = (!setting.added_arguments.is_empty()).then(|| setting.added_arguments.join(" "));
     match (read_ahead, added) {
-        (Some(read_ahead), Some(added)) => format!("{read_ahead} with {added}"),
+        (Some(read_ahead), Some(added)) => format!("{read_ahead} and {added}"),
         (Some(one), None) | (None, Some(one)) => one,
         (None, None) => "as it is".to_owned(),
     }
