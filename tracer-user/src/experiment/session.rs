@@ -28,9 +28,11 @@ use super::{
     one_run::{OneRun, now},
     plan::Plan,
     progress::Progress,
+    search::{
+        threshold,
+        tuning::{self, Stage, why_over},
+    },
     summary::{load, planned, without_records},
-    threshold,
-    tuning::{self, Stage, why_over},
 };
 
 /// What a search for the fastest settings has found.

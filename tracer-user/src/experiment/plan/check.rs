@@ -8,17 +8,16 @@ use std::{
 
 use toml::Spanned;
 
-use crate::{
-    schema::{PlannedPressure, TuneGoal},
-    units::parse_duration,
-};
+use crate::schema::PlannedPressure;
 
 use super::{
-    Adapter, Axis, ColdStart, EnginePlan, Order, Plan, PlanErrors, PlanKind, Template, TunePlan,
+    Adapter, Axis, ColdStart, EnginePlan, Order, Plan, PlanErrors, PlanKind, Template,
     parse_pressure, parse_read_ahead,
     sampling::sampling,
-    source::{Complaints, EngineSource, Source, TuneSource, read},
+    scalars::{number, time, word},
+    source::{Complaints, EngineSource, Source, read},
     template::is_name,
+    tune::tune,
 };
 
 /// A run without a limit of its own.
@@ -35,8 +34,6 @@ const KNOWN_TO_ALL: [&str; 5] = [
     "read_ahead",
     "added_arguments",
 ];
-/// A search for the fastest settings that does not say how long it may take.
-const DEFAULT_BUDGET: Duration = Duration::from_secs(600);
 /// The tracer's own name as the program of a command.
 const TRACER: &str = "tracer";
 
@@ -117,7 +114,7 @@ fn checked(source: Source, complaints: &mut Complaints<'_>) -> Option<Plan> {
             format!("the axes and repetitions make more than {MOST_RUNS} runs"),
         );
     }
-    let tune = tune(source.tune, kind, complaints);
+    let tune = tune(source.tune, kind == PlanKind::Tune, complaints);
     let engine_span = source.engine.span();
     let engine = engine(source.engine.into_inner(), engine_span, &axes, complaints)?;
     Some(Plan {
@@ -134,96 +131,6 @@ fn checked(source: Source, complaints: &mut Complaints<'_>) -> Option<Plan> {
         axes: axes.into_iter().map(|axis| axis.axis).collect(),
         tune,
     })
-}
-
-fn tune(
-    source: Option<Spanned<TuneSource>>,
-    kind: PlanKind,
-    complaints: &mut Complaints<'_>,
-) -> Option<TunePlan> {
-    if let Some(source) = &source
-        && kind != PlanKind::Tune
-    {
-        complaints.at(
-            Some(source.span()),
-            "[tune] belongs to a plan of kind = \"tune\"",
-        );
-    }
-    if kind != PlanKind::Tune {
-        return None;
-    }
-    let source = source.map(Spanned::into_inner);
-    let (goal, budget, now) = source.map_or((None, None, None), |source| {
-        (source.goal, source.budget, source.read_ahead_now)
-    });
-    Some(TunePlan {
-        goal: word(
-            goal,
-            &TuneGoal::ALL.map(|goal| (goal.name(), goal)),
-            complaints,
-        ),
-        budget: time(budget, DEFAULT_BUDGET, true, complaints),
-        read_ahead_now: now.and_then(|now| {
-            let bytes = crate::units::parse_bytes(now.get_ref());
-            complaints.take(now.span(), bytes)
-        }),
-    })
-}
-
-fn word<T: Copy + Default>(
-    written: Option<Spanned<String>>,
-    known: &[(&str, T)],
-    complaints: &mut Complaints<'_>,
-) -> T {
-    let Some(written) = written else {
-        return T::default();
-    };
-    let found = known.iter().find(|(name, _)| name == written.get_ref());
-    if found.is_none() {
-        let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
-        complaints.at(
-            Some(written.span()),
-            format!("{:?} is none of {}", written.get_ref(), names.join(", ")),
-        );
-    }
-    found.map_or_else(T::default, |(_, value)| *value)
-}
-
-fn number(
-    written: Option<Spanned<i64>>,
-    default: i64,
-    least: i64,
-    complaints: &mut Complaints<'_>,
-) -> u64 {
-    let value = written
-        .as_ref()
-        .map_or(default, |written| *written.get_ref());
-    if value < least {
-        complaints.at(
-            written.map(|written| written.span()),
-            format!("{value} is less than {least}"),
-        );
-    }
-    value.unsigned_abs()
-}
-
-fn time(
-    written: Option<Spanned<String>>,
-    default: Duration,
-    must_pass: bool,
-    complaints: &mut Complaints<'_>,
-) -> Duration {
-    let Some(written) = written else {
-        return default;
-    };
-    let parsed = parse_duration(written.get_ref()).and_then(|time| {
-        if must_pass && time.is_zero() {
-            Err("no run ends within no time".to_owned())
-        } else {
-            Ok(time)
-        }
-    });
-    complaints.take(written.span(), parsed).unwrap_or(default)
 }
 
 /// An axis and where it stands.

@@ -5,21 +5,25 @@
 
 mod check;
 mod sampling;
+mod scalars;
+mod settings;
 mod source;
 mod template;
+mod tune;
 
 use std::{fmt, time::Duration};
 
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+pub use settings::{AS_IS, PlannedReadAhead, added_arguments, parse_read_ahead};
 pub use source::{PlanError, PlanErrors};
 pub use template::{Template, TemplateError};
+pub use tune::TunePlan;
 
 use crate::{
-    schema::{AxisRecord, PlannedPressure, TuneGoal},
-    setting::check_read_ahead,
-    units::{parse_bytes, parse_bytes_or_off},
+    schema::{AxisRecord, PlannedPressure},
+    units::parse_bytes,
 };
 
 /// What is done with a plan.
@@ -135,37 +139,6 @@ pub struct EnginePlan {
     pub seed: Option<u64>,
 }
 
-/// A read-ahead as plans write it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PlannedReadAhead {
-    /// What the machine has.
-    AsIs,
-    /// Bytes.
-    Set(u64),
-}
-
-/// What leaves a setting as it is.
-pub const AS_IS: &str = "as-is";
-
-/// Read-ahead as plans write it: `as-is`, `off`, `128K`.
-///
-/// # Errors
-/// What is wrong with the text.
-pub fn parse_read_ahead(text: &str) -> Result<PlannedReadAhead, String> {
-    if text == AS_IS {
-        return Ok(PlannedReadAhead::AsIs);
-    }
-    let bytes = parse_bytes_or_off(text).map_err(|error| format!("{error}, or {AS_IS}"))?;
-    check_read_ahead(bytes).map_err(|error| error.to_string())?;
-    Ok(PlannedReadAhead::Set(bytes))
-}
-
-/// Words that are added to the engine's command, as plans write them: with blanks between them, or `as-is` for none.
-pub fn added_arguments(text: &str) -> impl Iterator<Item = &str> {
-    let text = if text == AS_IS { "" } else { text };
-    text.split_whitespace()
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Axis {
     /// Name, and that of its placeholder.
@@ -199,16 +172,6 @@ pub struct Plan {
     /// What a search for the fastest settings is to reach.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tune: Option<TunePlan>,
-}
-
-/// What a search for the fastest settings is to reach.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct TunePlan {
-    pub goal: TuneGoal,
-    /// No run is begun that would end later.
-    pub budget: Duration,
-    /// Read-ahead of the model's disk when the search began, bytes.
-    pub read_ahead_now: Option<u64>,
 }
 
 impl Plan {

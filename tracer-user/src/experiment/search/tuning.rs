@@ -8,7 +8,7 @@ use crate::{
     schema::{ExperimentRecord, TuneSetting},
 };
 
-use super::{
+use crate::experiment::{
     cells::{Cell, PlannedRun, runs},
     estimate::{RunTimes, estimate},
     plan::{AS_IS, Plan, PlannedReadAhead, TunePlan, added_arguments, parse_read_ahead},

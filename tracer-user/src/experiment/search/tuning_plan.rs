@@ -7,7 +7,7 @@ use toml::{Table, Value};
 
 use crate::schema::TuneGoal;
 
-use super::plan::{AS_IS, Adapter};
+use crate::experiment::plan::{AS_IS, Adapter};
 
 /// Read-ahead to try: powers of two, which is how the kernel rounds it up for a sequence of reads.
 const LADDER: [&str; 10] = [
