@@ -6,7 +6,7 @@ use crate::{
     report::document::{Column, Document, Table, Text},
     schema::{ExperimentRecord, Standing, TriedSetting, TuneGoal, TuneRecord, TuneSetting},
     stats::experiment::summary::FigureKind,
-    units::{count, factor, unobserved},
+    units::{count, unobserved},
 };
 
 use super::{tables::spread, trust::runs_made};
@@ -54,16 +54,21 @@ fn answer(record: &TuneRecord) -> String {
     };
     if record.helps {
         return format!(
-            "{} makes {} {} as fast.",
+            "{} makes {} {} times as fast.",
             capitalised(&name(best)),
             what(record.goal),
-            factor(record.factor)
+            times(record.factor)
         );
     }
     if record.tried.len() < 2 {
         return "Nothing was tried beside the settings as they are.".to_owned();
     }
     "Nothing that was tried is clearly faster than the settings as they are.".to_owned()
+}
+
+/// Two digits behind the point: more than the runs tell.
+fn times(factor: Option<f64>) -> String {
+    factor.map_or_else(unobserved, |factor| format!("{factor:.2}"))
 }
 
 fn capitalised(words: &str) -> String {
@@ -193,5 +198,100 @@ const fn standing(standing: Standing) -> &'static str {
         Standing::Behind => "clearly slower",
         Standing::Failed => "failed",
         Standing::NotTried => "not run",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        report::{experiment_markdown, experiment_page, experiment_terminal},
+        schema::{
+            ExperimentRecord, ExperimentRunRecord, PlannedPressure, SetReadAheadRecord,
+            TunePlanRecord,
+        },
+    };
+
+    use super::super::sample::{experiment, finished};
+
+    fn run(read_ahead: &str, added: &str, speed: f64) -> ExperimentRunRecord {
+        let mut run = finished("m.gguf", PlannedPressure::None);
+        run.cell.insert("read_ahead".into(), read_ahead.into());
+        run.cell.insert("added_arguments".into(), added.into());
+        if let Some(record) = &mut run.record {
+            record.engine.tokens_per_s = Some(speed);
+            if read_ahead != "as-is" {
+                record.pressure.read_ahead = vec![SetReadAheadRecord {
+                    device: "nvme0n1".into(),
+                    set_kb: 32,
+                    before_kb: 128,
+                }];
+            }
+        }
+        run
+    }
+
+    fn search(runs: Vec<ExperimentRunRecord>) -> ExperimentRecord {
+        ExperimentRecord {
+            kind: "tune".into(),
+            tune: Some(TunePlanRecord::default()),
+            ..experiment(runs)
+        }
+    }
+
+    #[test]
+    fn the_answer_comes_first_and_says_how_to_make_it_lasting() {
+        let all = search(vec![
+            run("as-is", "as-is", 5.0),
+            run("as-is", "as-is", 5.2),
+            run("32K", "--no-mmap", 20.1),
+            run("32K", "--no-mmap", 20.3),
+        ]);
+        let markdown = experiment_markdown(&all);
+        assert!(
+            markdown.contains(
+                "A read-ahead of 32 KiB and --no-mmap makes generation 3.96 times as fast"
+            ),
+            "{markdown}"
+        );
+        for words in [
+            "echo 32 > /sys/block/nvme0n1/queue/read_ahead_kb",
+            "ATTR{queue/read_ahead_kb}=\"32\"",
+            "ExecStart=",
+            "clearly slower",
+        ] {
+            assert!(markdown.contains(words), "{words}: {markdown}");
+        }
+        let terminal = experiment_terminal(&all, Some(80));
+        assert!(terminal.contains("3.96 times"), "{terminal}");
+        // A line to copy is not broken.
+        let mut lines = terminal.lines().filter(|line| !line.contains("ACTION=="));
+        assert!(lines.all(|line| line.chars().count() <= 80), "{terminal}");
+        assert!(experiment_page(&all).contains("3.96 times"));
+    }
+
+    #[test]
+    fn nothing_is_claimed_where_nothing_is_told_apart() {
+        let all = search(vec![run("as-is", "as-is", 20.0), run("32K", "as-is", 21.0)]);
+        let markdown = experiment_markdown(&all);
+        assert!(
+            markdown.contains("Nothing that was tried is clearly faster"),
+            "{markdown}"
+        );
+        assert!(!markdown.contains("To make it lasting"), "{markdown}");
+        let alone = experiment_markdown(&search(vec![run("as-is", "as-is", 20.0)]));
+        assert!(alone.contains("Nothing was tried"), "{alone}");
+        let none = experiment_markdown(&search(Vec::new()));
+        assert!(none.contains("nothing to compare"), "{none}");
+    }
+
+    #[test]
+    fn words_of_the_command_are_no_markup() {
+        let all = search(vec![
+            run("as-is", "as-is", 5.0),
+            run("as-is", "as-is", 5.0),
+            run("32K", "--x=<script>alert(1)</script>", 50.0),
+            run("32K", "--x=<script>alert(1)</script>", 50.0),
+        ]);
+        assert!(!experiment_page(&all).contains("<script>alert"));
     }
 }
