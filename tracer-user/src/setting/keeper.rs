@@ -7,10 +7,7 @@ use std::{
 
 use nix::sys::signal::{SigHandler, Signal, signal};
 
-use super::leftovers::{Changed, Note, PutBack};
-
-/// Name of the hidden subcommand that runs [`keeper_main`].
-pub const KEEPER_SUBCOMMAND: &str = "settings-keeper";
+use super::leftovers::{Changed, KEEPER_SUBCOMMAND, Note, PutBack, is_alive};
 
 /// Settings that may be changed lie here.
 const KERNEL_FILES: &str = "/sys/";
@@ -72,12 +69,7 @@ fn change(line: &str, changed: &mut Vec<Changed>, note: &Note) -> Result<String,
     if !path.starts_with(KERNEL_FILES) {
         return Err(format!("{path} is no file of the kernel"));
     }
-    let setting = Changed::set(Path::new(path), value).map_err(|error| error.to_string())?;
-    let before = setting.before.clone();
-    changed.push(setting);
-    note.write(changed)
-        .map_err(|error| format!("cannot note what is changed: {error}"))?;
-    Ok(before)
+    note.change(Path::new(path), value, changed, is_alive)
 }
 
 fn say(line: &str) {

@@ -1,11 +1,16 @@
 //! What is changed at the moment, noted on disk: for the case that the keeper itself is killed.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
 };
 
+use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
+
+/// Name of the hidden subcommand that runs [`super::keeper_main`], and of its process (at most 15 bytes).
+pub const KEEPER_SUBCOMMAND: &str = "settings-keeper";
 
 /// Gone after a reboot, as the settings are.
 const NOTES: &str = "/run/tracer-settings";
@@ -80,10 +85,42 @@ impl Note {
         })
     }
 
-    pub fn write(&self, changed: &[Changed]) -> io::Result<()> {
+    fn write(&self, changed: &[Changed]) -> io::Result<()> {
         let partial = self.path.with_extension("partial");
         fs::write(&partial, serde_json::to_vec(changed)?)?;
         fs::rename(partial, &self.path)
+    }
+
+    /// Changes a setting and notes it, unless another keeper that lives has changed it: then neither would know what to put
+    /// back. Keepers take turns.
+    pub fn change(
+        &self,
+        path: &Path,
+        value: &str,
+        changed: &mut Vec<Changed>,
+        is_alive: impl Fn(&str) -> bool,
+    ) -> Result<String, String> {
+        let in_words = |error: io::Error| error.to_string();
+        let turn = File::create(self.path.with_file_name("turn")).map_err(in_words)?;
+        let _turn = Flock::lock(turn, FlockArg::LockExclusive)
+            .map_err(|(_, error)| format!("cannot wait for others: {error}"))?;
+        let folder = self.path.parent().unwrap_or(Path::new("/"));
+        for (pid, note) in notes(folder) {
+            if note != self.path
+                && is_alive(&pid)
+                && read_note(&note).iter().any(|of| of.path == path)
+            {
+                return Err(format!(
+                    "another run of the tracer holds it (its process {pid}); wait for its end"
+                ));
+            }
+        }
+        let setting = Changed::set(path, value).map_err(in_words)?;
+        let before = setting.before.clone();
+        changed.push(setting);
+        self.write(changed)
+            .map_err(|error| format!("cannot note what is changed: {error}"))?;
+        Ok(before)
     }
 
     pub fn remove(&self) {
@@ -95,27 +132,47 @@ impl Note {
 /// Puts back what keepers that are dead have left changed; says what it did.
 #[must_use]
 pub fn put_back_leftovers() -> Vec<String> {
-    below(Path::new(NOTES), |pid| {
-        Path::new("/proc").join(pid).join("exe").exists()
-    })
+    below(Path::new(NOTES), is_alive)
+}
+
+/// Whether the process of this number is a keeper: numbers are used again.
+pub(super) fn is_alive(pid: &str) -> bool {
+    read(&Path::new("/proc").join(pid).join("comm")).is_ok_and(|name| name == KEEPER_SUBCOMMAND)
+}
+
+/// All notes, each with the number of its process.
+fn notes(folder: &Path) -> Vec<(String, PathBuf)> {
+    fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| {
+            let path = entry.path();
+            let pid = path
+                .file_name()?
+                .to_str()?
+                .strip_suffix(".json")?
+                .to_owned();
+            Some((pid, path))
+        })
+        .collect()
+}
+
+/// What a note says; one that cannot be read says nothing.
+fn read_note(path: &Path) -> Vec<Changed> {
+    fs::read(path)
+        .ok()
+        .and_then(|text| serde_json::from_slice(&text).ok())
+        .unwrap_or_default()
 }
 
 fn below(folder: &Path, is_alive: impl Fn(&str) -> bool) -> Vec<String> {
     let mut said = Vec::new();
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        let pid = path
-            .file_stem()
-            .and_then(|stem| stem.to_str())
-            .unwrap_or_default();
-        if is_alive(pid) {
+    for (pid, path) in notes(folder) {
+        if is_alive(&pid) {
             continue;
         }
-        let changed: Vec<Changed> = fs::read(&path)
-            .ok()
-            .and_then(|text| serde_json::from_slice(&text).ok())
-            .unwrap_or_default();
-        for changed in changed.iter().rev() {
+        for changed in read_note(&path).iter().rev() {
             match changed.put_back() {
                 Ok(PutBack::Done) => said.push(format!(
                     "{} was still {}, set by a tracer that was killed; it is {} again",
@@ -158,6 +215,34 @@ mod tests {
         assert_eq!(fs::read_to_string(&setting).expect("read"), "128");
         assert_eq!(fs::read_to_string(&other).expect("read"), "3");
         assert!(below(&notes, |_| false).is_empty());
+    }
+
+    #[test]
+    fn what_another_keeper_holds_is_left_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let setting = folder.path().join("setting");
+        fs::write(&setting, "128\n").expect("written");
+        let notes = folder.path().join("notes");
+        let mut own = Vec::new();
+        let note = Note::below(&notes).expect("a note");
+        assert_eq!(
+            note.change(&setting, "32", &mut own, |_| true),
+            Ok("128".into())
+        );
+        // The same keeper may change it again.
+        assert_eq!(
+            note.change(&setting, "16", &mut own, |_| true),
+            Ok("32".into())
+        );
+        let other = Note {
+            path: notes.join("1.json"),
+        };
+        let refused = other.change(&setting, "64", &mut Vec::new(), |_| true);
+        assert!(refused.is_err_and(|reason| reason.contains("another run")));
+        assert_eq!(fs::read_to_string(&setting).expect("read"), "16");
+        // One that is dead holds nothing.
+        let taken = other.change(&setting, "64", &mut Vec::new(), |_| false);
+        assert_eq!(taken, Ok("16".into()));
     }
 
     #[test]

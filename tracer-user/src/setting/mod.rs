@@ -8,7 +8,7 @@ mod leftovers;
 mod read_ahead;
 mod tracer_side;
 
-pub use keeper::{KEEPER_SUBCOMMAND, keeper_main};
+pub use keeper::keeper_main;
 pub use leftovers::put_back_leftovers;
 pub use read_ahead::{ReadAhead, check_read_ahead};
 pub use tracer_side::{KeptSettings, SettingError};

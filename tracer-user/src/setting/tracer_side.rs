@@ -7,7 +7,7 @@ use std::{
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
-use super::keeper::KEEPER_SUBCOMMAND;
+use super::leftovers::KEEPER_SUBCOMMAND;
 
 /// Why a setting could not be changed.
 #[derive(Debug, thiserror::Error)]
