@@ -3,6 +3,9 @@
 /// Most files of all models together.
 pub const MAX_FILES: u32 = 1024;
 
+/// Most files that are no model's and are counted all the same.
+pub const OTHER_FILES: u32 = 1024;
+
 /// Marks of threads and of processes, each by the lowest bits of its id: a power of two.
 pub const MARKS: u32 = 4096;
 

@@ -13,7 +13,7 @@ use tracer_common::program::Program;
 use crate::{
     finished_run,
     output::RunDirectory,
-    place::{ModelPieces, Subject, SubjectFile},
+    place::{ModelPieces, Subject},
     probe::{
         Detail, Requirement, RequirementState, Session, SessionOptions, kernel_release,
         requirements,
@@ -275,6 +275,11 @@ impl Opened {
             .take_reads()
             .map(|reads| reads.finish(&self.directory, &self.caller));
         watch.files.look(&watch.process_ids, &self.subject);
+        watch.files.take_cached(
+            &closed.aggregates.other_files,
+            procfs::page_size(),
+            &self.subject,
+        );
         self.course.after = residency_now(&self.subject);
         self.course.load_end = watch.load_end.take();
         self.course.last_token = watch.last_token.take();
@@ -305,9 +310,7 @@ impl Opened {
             },
         );
         window_reads::add_to(&mut record, reads);
-        record
-            .notes
-            .extend(self.subject.files.iter().filter_map(SubjectFile::replaced));
+        record.notes.extend(watch.files.replaced(&self.subject));
         record.notes.extend(mark_note);
         add_given_marks(&mut record, &self.shared, opened);
         Ok((record, self.directory, self.caller))
