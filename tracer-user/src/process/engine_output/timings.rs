@@ -31,7 +31,7 @@ mod documents;
 
 use super::{
     bench::{self, BatchedColumns, BenchColumns, BenchTest},
-    buffer_lines::{BufferSize, BufferSizes},
+    buffer_lines::{BufferSize, BufferSizes, offloaded_layers},
     engine_mark::{self, EngineMark},
     engine_timings::{EngineTimings, RequestTimings, TimingSource},
     log_prefix::without_prefix,
@@ -79,6 +79,7 @@ pub struct EngineLogParser {
     json: Option<Report>,
     rates: Option<Report>,
     buffers: BufferSizes,
+    offloaded_layers: Option<(u64, u64)>,
     requests: ActiveRequests,
     request_marks: Vec<RequestMark>,
     /// The first line that states a rate of tokens in a form that is not read, and the rate's unit in it.
@@ -130,6 +131,7 @@ impl EngineLogParser {
             }
             mark = engine_mark::recognise(segment).or(mark);
             self.buffers.text(segment);
+            self.offloaded_layers = offloaded_layers(segment).or(self.offloaded_layers);
             if let Some(request) = RequestMark::parse_text(segment) {
                 self.requests.take(request);
                 self.request_marks.push(request);
@@ -170,6 +172,12 @@ impl EngineLogParser {
     #[must_use]
     pub fn buffers(&self) -> &[BufferSize] {
         self.buffers.sizes()
+    }
+
+    /// Layers that are on a GPU, and layers at all, by the last line that says so.
+    #[must_use]
+    pub const fn offloaded_layers(&self) -> Option<(u64, u64)> {
+        self.offloaded_layers
     }
 
     /// Requests that began or ended in the line that was taken last.

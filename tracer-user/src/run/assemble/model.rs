@@ -137,6 +137,9 @@ pub(super) fn cache(
         load_end_bytes: course.load_end.as_ref().and_then(resident),
         last_token_bytes: course.last_token.as_ref().and_then(resident),
         after_bytes: after,
+        // Known once all of the engine's log has been read (`dead_pages`).
+        load_end_dead_bytes: None,
+        after_dead_bytes: None,
         residency_method: course.after.methods.get(slot).cloned().unwrap_or_default(),
         inserts: observed_sum(model, aggregates, |file| {
             file.inserts.map(|inserts| inserts.pages)

@@ -9,3 +9,4 @@ pub mod marks;
 pub mod probe_finder;
 pub mod residency_moments;
 pub mod residency_samples;
+pub mod weights;
