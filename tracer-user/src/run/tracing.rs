@@ -13,7 +13,7 @@ use tracer_common::program::Program;
 use crate::{
     finished_run,
     output::RunDirectory,
-    place::{ModelPieces, Subject},
+    place::{ModelPieces, Subject, SubjectFile},
     probe::{
         Detail, Requirement, RequirementState, Session, SessionOptions, kernel_release,
         requirements,
@@ -311,6 +311,10 @@ impl Opened {
         );
         window_reads::add_to(&mut record, reads);
         record.notes.extend(watch.files.replaced(&self.subject));
+        let files = self.subject.files.iter();
+        record
+            .notes
+            .extend(files.filter_map(SubjectFile::tail_in_metadata));
         record.notes.extend(mark_note);
         add_given_marks(&mut record, &self.shared, opened);
         Ok((record, self.directory, self.caller))
