@@ -15,8 +15,8 @@ use crate::{
     output::RunDirectory,
     place::{ModelPieces, Subject, SubjectFile},
     probe::{
-        Detail, Requirement, RequirementState, Session, SessionOptions, kernel_release,
-        requirements,
+        Detail, Requirement, RequirementState, Session, SessionOptions, in_first_pid_namespace,
+        kernel_release, requirements,
     },
     process::{Caller, ReceivedSignal, SignalWatch, UserLines},
     report,
@@ -275,11 +275,12 @@ impl Opened {
             .take_reads()
             .map(|reads| reads.finish(&self.directory, &self.caller));
         watch.files.look(&watch.process_ids, &self.subject);
-        watch.files.take_cached(
-            &closed.aggregates.other_files,
-            procfs::page_size(),
-            &self.subject,
-        );
+        // Elsewhere a process id may be a stranger's to the kernel side.
+        if in_first_pid_namespace() {
+            let counted = &closed.aggregates.other_files;
+            let page_bytes = procfs::page_size();
+            watch.files.take_cached(counted, page_bytes, &self.subject);
+        }
         self.course.after = residency_now(&self.subject);
         self.course.load_end = watch.load_end.take();
         self.course.last_token = watch.last_token.take();

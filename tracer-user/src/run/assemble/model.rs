@@ -6,7 +6,7 @@ use tracer_common::counters::EvictionAgent;
 
 use crate::{
     place::{Subject, SubjectModel},
-    probe::{Aggregates, FileAggregates, ModelAggregates},
+    probe::{Aggregates, FileAggregates, ModelAggregates, in_first_pid_namespace},
     run::{checks::Unfinished, watch::residency_moments::ResidencyMoment},
     schema::{CacheRecord, EvictionsByAgent, ProcessShare, ReadFigures, ReadsRecord},
     stats::{FileData, ModelFigures, pages::first_touch::first_touch_hits},
@@ -21,12 +21,6 @@ pub(super) fn files_of(model: &SubjectModel, aggregates: &Aggregates) -> Vec<Fil
         .iter()
         .filter_map(|file| aggregates.files.get(*file).copied())
         .collect()
-}
-
-/// Whether process ids here are those that the kernel side sees (`PROC_PID_INIT_INO` in
-/// include/linux/proc_ns.h).
-pub(super) fn in_first_pid_namespace() -> bool {
-    std::fs::read_link("/proc/self/ns/pid").is_ok_and(|name| name.as_os_str() == "pid:[4026531836]")
 }
 
 /// Both roads of one model's reads.
