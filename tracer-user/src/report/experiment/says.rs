@@ -12,6 +12,7 @@ use super::{
     threshold_words::lines,
     thresholds::ModelThreshold,
     trust::runs_made,
+    tuning::tuned,
 };
 
 /// Sentences of one kind; the tables have the others.
@@ -23,6 +24,10 @@ pub(super) fn says(
     groups: &[Group<'_>],
     thresholds: &[ModelThreshold],
 ) {
+    if experiment.tune.is_some() {
+        tuned(document, experiment);
+        return;
+    }
     document.paragraph(format!("{} {}", asked(experiment), runs_made(experiment)));
     if groups.is_empty() {
         document.paragraph("No finished run has a record: there are no figures.");
