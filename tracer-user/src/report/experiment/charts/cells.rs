@@ -15,10 +15,10 @@ use crate::{
     },
     schema::{ExperimentRecord, PlannedPressure},
     stats::experiment::summary::Spread,
-    units::{bytes, count, unobserved},
+    units::{bytes, unobserved},
 };
 
-use super::figures::{FIGURES, Figure, summary};
+use super::figures::{FIGURES, Figure, nothing_of, summary};
 
 /// Most cells in one chart.
 const MOST: usize = 60;
@@ -67,18 +67,7 @@ pub(super) fn write(
                 }
                 document.drawing(drawing);
             } else {
-                let values = own.iter().flat_map(|group| group.figures(figure.pick));
-                let values = values.count();
-                document.paragraph(if values == 0 {
-                    format!("{}: no run has this figure.", figure.title)
-                } else {
-                    format!(
-                        "{}: {} in all {} runs.",
-                        figure.title,
-                        figure.unit.show(0.0),
-                        count(values as u64)
-                    )
-                });
+                document.paragraph(nothing_of(figure, &own));
             }
         }
         if left_out > 0 {

@@ -10,6 +10,7 @@ use crate::{
         experiment::summary::{FigureSummary, Spread, summarise},
         formulas::quotient,
     },
+    units::count,
 };
 
 /// A figure of a run.
@@ -56,6 +57,21 @@ pub(super) static FIGURES: [Figure; 3] = [
         },
     },
 ];
+
+/// Why a figure of these groups is not drawn: no run has it, or it is 0 in all.
+pub(super) fn nothing_of(figure: &Figure, groups: &[&Group<'_>]) -> String {
+    let runs = groups.iter().flat_map(|group| &group.runs);
+    let values = runs.filter_map(figure.pick).count();
+    if values == 0 {
+        return format!("{}: no run has this figure.", figure.title);
+    }
+    format!(
+        "{}: {} in all {} runs.",
+        figure.title,
+        figure.unit.show(0.0),
+        count(values as u64)
+    )
+}
 
 /// A group's sound runs in this figure together; `None` where they may not be pooled.
 pub(super) fn summary(group: &Group<'_>, figure: &Figure, seed: u64) -> Option<FigureSummary> {

@@ -20,7 +20,7 @@ use crate::{
     units::bytes,
 };
 
-use super::figures::{FIGURES, Figure, middle, summary};
+use super::figures::{FIGURES, Figure, middle, nothing_of, summary};
 
 /// The memory that a run had, bytes.
 fn memory(group: &Group<'_>, run: &Traced<'_>) -> Option<f64> {
@@ -112,10 +112,7 @@ pub(super) fn write(
                 }
                 document.drawing(drawing);
             } else {
-                document.paragraph(format!(
-                    "Not shown: {} against memory: no run has this figure.",
-                    figure.title
-                ));
+                document.paragraph(nothing_of(figure, &panel.groups));
             }
         }
     }
@@ -168,10 +165,10 @@ fn against_memory(
             });
         }
     }
-    if sound.is_empty() && doubtful.is_empty() {
+    let (x, most) = axes(panel, figure);
+    if most <= 0.0 {
         return None;
     }
-    let (x, most) = axes(panel, figure);
     let mut marks = of_threshold(panel, thresholds);
     marks.extend(compared(experiment, figure, panel));
     marks.extend(middles(experiment, figure, panel));
@@ -193,12 +190,7 @@ fn against_memory(
             title: format!("{} against memory", figure.title),
             sees: figure.sees.into(),
             x,
-            y: Axis::linear(
-                figure.label,
-                figure.unit,
-                0.0,
-                if most > 0.0 { most * 1.08 } else { 1.0 },
-            ),
+            y: Axis::linear(figure.label, figure.unit, 0.0, most * 1.08),
             edges: Vec::new(),
             marks,
         },
