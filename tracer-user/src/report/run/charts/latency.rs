@@ -42,11 +42,12 @@ impl<K: Copy + Ord> Distribution<K> {
     ) -> (Vec<Mark>, f64) {
         let mut most = 0.0_f64;
         let mut marks = Vec::new();
-        for ((name, reads), ink) in self.phases.iter().zip(PHASE_INKS) {
+        let drawn = self.phases.iter().take(ReadCourse::drawn(&self.phases));
+        for ((name, reads), ink) in drawn.zip(PHASE_INKS) {
             let all: u64 = reads.values().sum();
             let part = |step: K| reads.get(&step).copied().unwrap_or(0) as f64 / all.max(1) as f64;
             most = steps.clone().map(part).fold(most, f64::max);
-            if self.phases.len() == 1 {
+            if ReadCourse::drawn(&self.phases) == 1 {
                 let bars = steps.clone().filter(|step| reads.contains_key(step));
                 let bars = bars.map(|step| {
                     let (from, to) = ends(step);
@@ -222,6 +223,7 @@ pub(super) fn queue_depth(course: &ReadCourse) -> Result<Drawing, String> {
         Column::right("share of all"),
         Column::left("phase"),
     ]);
+    let drawn = ReadCourse::drawn(&distribution.phases);
     let mut alone = Vec::new();
     for (phase, reads) in &distribution.phases {
         for (depth, number) in reads {
@@ -234,13 +236,13 @@ pub(super) fn queue_depth(course: &ReadCourse) -> Result<Drawing, String> {
         }
         let own: u64 = reads.values().sum();
         let single = reads.get(&1).copied().unwrap_or(0) as f64 / own.max(1) as f64;
-        alone.push(if distribution.phases.len() == 1 {
+        alone.push(if drawn == 1 {
             share(Some(single))
         } else {
             format!("{} ({phase})", share(Some(single)))
         });
     }
-    alone.truncate(PHASE_INKS.len());
+    alone.truncate(drawn);
     Ok(Drawing {
         chart: Chart {
             name: "queue-depth".into(),
@@ -302,6 +304,7 @@ mod tests {
             course.add(&read(time, 100_000));
         }
         course.add(&read(1_500_000_000, 20_000_000));
+        assert_eq!(ReadCourse::drawn(&course.by_phase(&course.sizes)), 2);
         let depth = queue_depth(&course).expect("a chart");
         assert!(
             depth

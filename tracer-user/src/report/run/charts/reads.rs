@@ -19,6 +19,8 @@ pub(super) const MOST_SINGLE: usize = 200_000;
 const GRID: (usize, usize) = (400, 160);
 /// Colours of the phases in a distribution: those with the most reads have one.
 pub(super) const PHASE_INKS: [Ink; 4] = [Ink::Read, Ink::Again, Ink::Memory, Ink::Other];
+/// A phase with less than a hundredth of the reads is in the table alone: the shares of two reads say nothing.
+const LEAST_DRAWN: u64 = 100;
 /// Most counters of a file's units.
 const MOST_UNITS: u64 = 1 << 22;
 /// Smallest unit: a page.
@@ -311,6 +313,17 @@ impl ReadCourse {
             .collect();
         apart.sort_by_key(|(_, counts)| Reverse(counts.values().sum::<u64>()));
         apart
+    }
+
+    /// How many of these phases are drawn, each in a colour of [`PHASE_INKS`].
+    pub(super) fn drawn<K>(phases: &[(String, BTreeMap<K, u64>)]) -> usize {
+        let reads: Vec<u64> = phases
+            .iter()
+            .map(|(_, counts)| counts.values().sum())
+            .collect();
+        let all: u64 = reads.iter().sum();
+        let enough = reads.iter().filter(|reads| **reads * LEAST_DRAWN >= all);
+        enough.count().min(PHASE_INKS.len())
     }
 
     /// How often the model's bytes were read: bytes by times, the least often first.

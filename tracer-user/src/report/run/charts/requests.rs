@@ -139,7 +139,7 @@ pub(super) fn sizes(model: &ModelRecord, course: Option<&ReadCourse>) -> Result<
         }
     };
     // What has few reads is a line along the bottom, and not worth a colour.
-    series.truncate(PHASE_INKS.len());
+    series.truncate(ReadCourse::drawn(&series));
     let all_sizes = || series.iter().flat_map(|(_, sizes)| sizes.keys().copied());
     let (Some(least), Some(largest)) = (all_sizes().min(), all_sizes().max()) else {
         return Err("request sizes: there were no reads, or they were only counted".into());
