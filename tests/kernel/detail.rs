@@ -70,18 +70,24 @@ pub fn cases() -> Vec<Case> {
     for mode in [ReadMode::Direct, ReadMode::Buffered, ReadMode::Mmap] {
         for shape in Shape::ALL {
             let mode_name = format!("{mode:?}").to_lowercase();
-            cases.push(case(
-                format!("detail::counts::{mode_name}_{}", shape.name()),
-                move |ground, _| known_order(ground, mode, shape),
-            ));
+            cases.push(
+                case(
+                    format!("detail::counts::{mode_name}_{}", shape.name()),
+                    move |ground, _| known_order(ground, mode, shape),
+                )
+                .needs_its_pages(),
+            );
         }
-        cases.push(case(
-            format!(
-                "detail::same_figures::{}",
-                format!("{mode:?}").to_lowercase()
-            ),
-            move |ground, _| same_figures(ground, mode),
-        ));
+        cases.push(
+            case(
+                format!(
+                    "detail::same_figures::{}",
+                    format!("{mode:?}").to_lowercase()
+                ),
+                move |ground, _| same_figures(ground, mode),
+            )
+            .needs_its_pages(),
+        );
     }
     for file_system in FILE_SYSTEMS {
         cases.push(case(

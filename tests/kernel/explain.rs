@@ -20,7 +20,7 @@ const TIGHT_BYTES: u64 = 20 << 20;
 
 pub fn cases() -> Vec<Case> {
     vec![
-        case("explain::all_in_memory", |ground, _| all_in_memory(ground)),
+        case("explain::all_in_memory", |ground, _| all_in_memory(ground)).needs_its_pages(),
         case("explain::working_set", |ground, _| working_set(ground)),
         case("explain::read_ahead_in_vain", |ground, _| {
             read_ahead_in_vain(ground)

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use tests::{
     disk::{DeviceStatistics, FileSystem, LoopDisk},
     environment::{MachineLock, Scratch, clean_up_on_signals, enter_private_mount_namespace},
@@ -34,6 +34,18 @@ pub struct Case {
     pub name: String,
     /// The test. It holds the machine's lock.
     pub run: Run,
+    /// Whether it says what is in memory at each moment, which a kernel that pages out by itself makes wrong.
+    pub needs_its_pages: bool,
+}
+
+impl Case {
+    /// A case that fails while the kernel pages out by itself is tried again.
+    pub fn needs_its_pages(self) -> Self {
+        Self {
+            needs_its_pages: true,
+            ..self
+        }
+    }
 }
 
 pub fn case(
@@ -43,6 +55,7 @@ pub fn case(
     Case {
         name: name.into(),
         run: Box::new(run),
+        needs_its_pages: false,
     }
 }
 
@@ -166,31 +179,6 @@ impl Traced {
             record: run.record()?,
         })
     }
-}
-
-/// How often a run is tried that nobody may disturb.
-const MOST_TRIES: usize = 4;
-
-/// The first of some runs that `is_undisturbed`. Some kernels throw out of the page cache, at any moment, what nobody maps
-/// (`kdamond`): it is read again then, as it should be, and the run is not the one that was planned.
-pub fn undisturbed(
-    run: impl Fn() -> Result<Traced>,
-    is_undisturbed: impl Fn(&RunRecord) -> Result<bool>,
-) -> Result<Traced> {
-    for _ in 0..MOST_TRIES {
-        let traced = run()?;
-        if is_undisturbed(&traced.record)? {
-            return Ok(traced);
-        }
-    }
-    bail!(
-        "each of {MOST_TRIES} runs was disturbed: somebody throws pages of the file out of memory"
-    )
-}
-
-/// Whether no kernel thread has thrown a page of the model out.
-pub fn no_page_was_thrown_out(record: &RunRecord) -> Result<bool> {
-    Ok(record.count("cache.evictions_by_agent.kernel_thread")? == 0)
 }
 
 /// The reader brought what the file holds.

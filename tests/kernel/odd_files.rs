@@ -13,10 +13,7 @@ use tests::{
 };
 
 use crate::{
-    ground::{
-        Case, FILE_SYSTEMS, Ground, Traced, case, check_content, check_figures, check_sound,
-        no_page_was_thrown_out, undisturbed,
-    },
+    ground::{Case, FILE_SYSTEMS, Ground, Traced, case, check_content, check_figures, check_sound},
     shapes::{self, PAGE_BYTES},
 };
 
@@ -25,24 +22,30 @@ pub fn cases() -> Vec<Case> {
     for file_system in FILE_SYSTEMS {
         for mode in [ReadMode::Direct, ReadMode::Buffered] {
             let mode_name = format!("{mode:?}").to_lowercase();
-            cases.push(case(
-                format!("odd_files::{file_system}::size_no_multiple_{mode_name}"),
-                move |ground, _| {
-                    let disk = ground.disk(file_system)?;
-                    // In its last block, and in its last sector too, it ends in the middle.
-                    let file = ModelFile::contiguous(&disk, "odd", (1 << 20) + 1234)?;
-                    whole_file(ground, &disk, &file, mode)
-                },
-            ));
-            cases.push(case(
-                format!("odd_files::{file_system}::sparse_{mode_name}"),
-                move |ground, _| {
-                    let disk = ground.disk(file_system)?;
-                    let holes = [1 << 20..2 << 20, 3 << 20..(3 << 20) + 65_536];
-                    let file = ModelFile::sparse(&disk, "sparse", (4 << 20) + 100, &holes)?;
-                    whole_file(ground, &disk, &file, mode)
-                },
-            ));
+            cases.push(
+                case(
+                    format!("odd_files::{file_system}::size_no_multiple_{mode_name}"),
+                    move |ground, _| {
+                        let disk = ground.disk(file_system)?;
+                        // In its last block, and in its last sector too, it ends in the middle.
+                        let file = ModelFile::contiguous(&disk, "odd", (1 << 20) + 1234)?;
+                        whole_file(ground, &disk, &file, mode)
+                    },
+                )
+                .needs_its_pages(),
+            );
+            cases.push(
+                case(
+                    format!("odd_files::{file_system}::sparse_{mode_name}"),
+                    move |ground, _| {
+                        let disk = ground.disk(file_system)?;
+                        let holes = [1 << 20..2 << 20, 3 << 20..(3 << 20) + 65_536];
+                        let file = ModelFile::sparse(&disk, "sparse", (4 << 20) + 100, &holes)?;
+                        whole_file(ground, &disk, &file, mode)
+                    },
+                )
+                .needs_its_pages(),
+            );
         }
         cases.push(case(
             format!("odd_files::{file_system}::read_ahead_beyond_the_end"),
@@ -62,11 +65,8 @@ fn whole_file(ground: &Ground, disk: &LoopDisk, file: &ModelFile, mode: ReadMode
     plan.reads.extend_from_within(..);
     let expected = shapes::expected(&plan, mode, file, disk)?;
     ensure!(expected.unique_bytes == file.data_bytes(), "{expected:?}");
-    let run = || {
-        file.evict()?;
-        ground.trace_reader(file, &ground.reader(file, &plan, mode)?)
-    };
-    let traced = undisturbed(run, no_page_was_thrown_out)?;
+    file.evict()?;
+    let traced = ground.trace_reader(file, &ground.reader(file, &plan, mode)?)?;
     check_content(&traced.report, file, &plan)?;
     check_figures(&traced.record, &expected)?;
     check_coverage(&traced.record, &expected, file)?;

@@ -17,10 +17,15 @@ pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for file_system in FILE_SYSTEMS {
         for (name, read_ahead_kb) in [("read_ahead_off", 0), ("large_folios", 1024)] {
-            cases.push(case(
-                format!("page_cache::{file_system}::{name}"),
-                move |ground, _| read_evicted_and_read_again(ground, file_system, read_ahead_kb),
-            ));
+            cases.push(
+                case(
+                    format!("page_cache::{file_system}::{name}"),
+                    move |ground, _| {
+                        read_evicted_and_read_again(ground, file_system, read_ahead_kb)
+                    },
+                )
+                .needs_its_pages(),
+            );
         }
     }
     cases

@@ -31,10 +31,13 @@ pub fn cases() -> Vec<Case> {
     for file_system in FILE_SYSTEMS {
         for mode in [ReadMode::Mmap, ReadMode::Buffered, ReadMode::Direct] {
             let mode_name = format!("{mode:?}").to_lowercase();
-            cases.push(case(
-                format!("tensors::{file_system}::{mode_name}"),
-                move |ground, lock| scripted_order(ground, lock, file_system, mode),
-            ));
+            cases.push(
+                case(
+                    format!("tensors::{file_system}::{mode_name}"),
+                    move |ground, lock| scripted_order(ground, lock, file_system, mode),
+                )
+                .needs_its_pages(),
+            );
         }
     }
     cases.push(case("tensors::tests_own_disk", |ground, _| {

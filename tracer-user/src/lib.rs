@@ -23,6 +23,7 @@ pub mod read_list;
 pub mod report;
 pub mod run;
 pub mod schema;
+pub mod setting;
 pub mod stats;
 pub mod storage;
 pub mod units;

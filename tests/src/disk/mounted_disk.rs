@@ -122,6 +122,14 @@ impl MountedDisk {
         self.set_queue_attribute("read_ahead_kb", kibibytes)
     }
 
+    /// The read-ahead, KiB.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn read_ahead_kb(&self) -> Result<u64> {
+        self.queue_attribute("read_ahead_kb")
+    }
+
     /// Sets the largest request that the file system may make, KiB.
     ///
     /// # Errors

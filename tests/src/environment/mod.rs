@@ -7,11 +7,13 @@
 mod cleanup;
 mod machine_lock;
 mod namespace;
+mod paging_out;
 mod scratch;
 mod unavailable;
 
 pub use cleanup::{Cleanup, clean_up_on_signals, on_exit};
 pub use machine_lock::MachineLock;
 pub use namespace::enter_private_mount_namespace;
+pub use paging_out::paged_out_bytes;
 pub use scratch::Scratch;
 pub use unavailable::{Unavailable, unavailable};

@@ -12,6 +12,7 @@ mod explanation;
 mod facts;
 mod storage;
 mod time;
+mod tuning;
 mod verdict;
 
 #[cfg(test)]
@@ -27,4 +28,5 @@ pub use explanation::{Absent, Explanation, Found, ModelExplanation, Undecided, e
 pub use facts::{Facts, Span, Unit};
 pub use storage::{Storage, storage};
 pub use time::{TimePart, TimeSplit, time_split};
+pub use tuning::{Next, Over, next as next_settings, setting_of, tuning};
 pub use verdict::verdict;

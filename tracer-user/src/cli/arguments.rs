@@ -59,6 +59,8 @@ pub enum Command {
     Mark(super::mark::MarkArguments),
     /// Make many runs and compare them: memory sizes, models, threads, each repeated in random order.
     Experiment(super::experiment::ExperimentArguments),
+    /// Try what would make an engine faster, read-ahead and options of the engine, in repeated runs, and say what is the best.
+    Tune(super::tune::TuneArguments),
     /// Write charts of a run that is over as SVG files: for a paper, a talk, an issue. Its page, report.html, has all of them.
     Plot(super::plot::PlotArguments),
     /// Measure how fast the disk of a model's file reads this file, and what the order of a run's reads costs there.
@@ -70,6 +72,9 @@ pub enum Command {
     Engine(EngineArguments),
     /// Write a model with random weights (GGUF), which the built-in engine and llama.cpp can run.
     MakeModel(MakeModelArguments),
+    /// Change settings of the machine and put them back; started by `launch --read-ahead`.
+    #[command(hide = true, name = "settings-keeper")]
+    SettingsKeeper,
     /// Lock memory away; started by `launch --lock`.
     #[command(hide = true, name = "balloon-helper")]
     BalloonHelper {
@@ -187,6 +192,10 @@ pub struct PressureArguments {
     /// Throttle the engine and reclaim its memory from here on, below --memory-max (cgroup v2 only).
     #[arg(long, value_name = "SIZE", value_parser = super::size::bytes, requires = "memory_max")]
     pub memory_high: Option<u64>,
+    /// Set how far the kernel reads ahead on the model's disk, such as 128K or off, for this run; it is put back afterwards. Others
+    /// who open files on this disk meanwhile get it too.
+    #[arg(long, value_name = "SIZE", value_parser = super::size::bytes_or_off)]
+    pub read_ahead: Option<u64>,
     /// Drop the whole machine's page cache before the start.
     #[arg(long)]
     pub drop_caches: bool,
@@ -210,6 +219,7 @@ impl PressureArguments {
             }),
             drop_caches: self.drop_caches,
             evict_model: self.evict_model,
+            read_ahead_bytes: self.read_ahead,
         }
     }
 }
@@ -304,7 +314,7 @@ pub struct DoctorArguments {
 
 /// `tracer engine`.
 #[derive(Debug, Args)]
-#[command(after_help = examples::ENGINE)]
+#[command(args_override_self = true, after_help = examples::ENGINE)]
 pub struct EngineArguments {
     /// The model: a file that `tracer make-model` wrote.
     #[arg(long, value_name = "FILE")]

@@ -21,7 +21,7 @@ use crate::{
         AttachOptions, AttachTarget, DemoOptions, FinishedRun, LaunchOptions, TraceOptions,
         bytes_progress, describe, run_attach, run_demo, run_launch,
     },
-    units,
+    setting, units,
 };
 
 use super::console::{print_ignoring_a_closed_pipe, signals, terminal_columns};
@@ -37,6 +37,7 @@ use super::{
     explain::explain,
     mark::mark,
     plot::plot,
+    tune::tune,
 };
 
 /// What clap exits with where the command line is wrong.
@@ -61,8 +62,10 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<i32> {
         Command::Mark(arguments) => mark(arguments),
         Command::Demo(arguments) => demo(arguments),
         Command::Experiment(arguments) => experiment(arguments),
+        Command::Tune(arguments) => tune(arguments),
         Command::Engine(arguments) => engine(arguments),
         Command::MakeModel(arguments) => make_model(&arguments),
+        Command::SettingsKeeper => Ok(setting::keeper_main()),
         Command::BalloonHelper { bytes } => pressure::helper_main(bytes),
     }
 }

@@ -121,6 +121,16 @@ Examples:
   tracer experiment resume exp         after Ctrl-C, a crash, a full disk
   tracer experiment answer exp";
 
+/// `tracer tune --help`.
+pub const TUNE: &str = "\
+Examples:
+  tracer tune -- llama-cli -m m.gguf -p Hello -n 100
+                                       asks whether the read-ahead of the disk may be changed
+  tracer tune --allow read-ahead --memory-max 8G --budget 20m -- llama-cli -m m.gguf -p Hello -n 100
+  tracer tune --for load --allow read-ahead -- llama-cli -m m.gguf -p Hello -n 1
+  tracer tune --try=--no-repack --out tune-1 -- llama-server -m m.gguf
+  tracer tune --rate '([0-9.]+)tok/s' --model m.gguf -- ./my-engine m.gguf";
+
 /// `tracer engine --help`.
 pub const ENGINE: &str = "\
 Example:

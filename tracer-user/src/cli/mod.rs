@@ -12,6 +12,7 @@ mod explain;
 mod mark;
 mod plot;
 mod size;
+mod tune;
 
 pub use arguments::Arguments;
 pub use commands::execute;

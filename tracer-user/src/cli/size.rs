@@ -1,6 +1,8 @@
 //! Sizes and times on the command line.
 
-pub use crate::units::{parse_bytes as bytes, parse_duration as duration};
+pub use crate::units::{
+    parse_bytes as bytes, parse_bytes_or_off as bytes_or_off, parse_duration as duration,
+};
 
 /// Size of the ring buffer: the kernel wants a power of two of at least a page.
 pub fn ring_buffer(text: &str) -> Result<u32, String> {

@@ -97,9 +97,21 @@ impl PlannedRun {
     }
 }
 
-/// The runs of a plan in the order of their execution. The same plan gives the same order.
+/// The runs of a plan in the order of their execution, of a search its first ones. The same plan gives the same order.
 #[must_use]
 pub fn expand(plan: &Plan) -> Vec<PlannedRun> {
+    if plan.tune.is_some() {
+        // The settings as they are, which stand first on each axis.
+        let axes: Vec<Axis> = plan
+            .axes
+            .iter()
+            .map(|axis| Axis {
+                name: axis.name.clone(),
+                values: axis.values.first().cloned().into_iter().collect(),
+            })
+            .collect();
+        return runs(&cells(&axes), 1, Order::Plan, plan.seed, 0, 0);
+    }
     runs(
         &cells(&plan.axes),
         plan.repetitions,

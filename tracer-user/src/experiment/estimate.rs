@@ -33,6 +33,12 @@ impl RunTimes {
         self.count
     }
 
+    /// Time of all of them.
+    #[must_use]
+    pub fn total(&self) -> Duration {
+        Duration::try_from_secs_f64(self.sum_s).unwrap_or_default()
+    }
+
     /// Mean of the runs of the same cell, else of all; `None` without any.
     #[must_use]
     pub fn expected(&self, run: &PlannedRun) -> Option<Duration> {

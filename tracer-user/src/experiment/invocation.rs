@@ -13,7 +13,7 @@ use crate::{
 use super::{
     cells::PlannedRun,
     disk::identity::ModelIdentity,
-    plan::{Adapter, ColdStart, Plan},
+    plan::{Adapter, ColdStart, Plan, PlannedReadAhead, added_arguments, parse_read_ahead},
 };
 
 /// The engine's program and arguments.
@@ -72,6 +72,9 @@ pub fn engine_command(
     {
         words.push("--lazy".into());
     }
+    if let Some(added) = run.cell.get("added_arguments") {
+        words.extend(added_arguments(added).map(OsString::from));
+    }
     Ok(words)
 }
 
@@ -98,6 +101,14 @@ pub fn launch_arguments(
     }
     if let Some((option, bytes)) = pressure_option(run.pressure()) {
         arguments.push(option.into());
+        arguments.push(bytes.to_string().into());
+    }
+    if let Some(Ok(PlannedReadAhead::Set(bytes))) = run
+        .cell
+        .get("read_ahead")
+        .map(|text| parse_read_ahead(text))
+    {
+        arguments.push("--read-ahead".into());
         arguments.push(bytes.to_string().into());
     }
     arguments.push("--".into());

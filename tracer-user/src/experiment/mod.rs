@@ -13,10 +13,10 @@ mod machine_check;
 mod one_run;
 pub mod plan;
 mod progress;
+mod search;
 mod server;
 mod session;
 mod summary;
-mod threshold;
 mod verdict;
 mod work;
 
@@ -25,6 +25,10 @@ pub use disk::full::DiskFull;
 pub use disk::listing::list;
 pub use dry_run::dry_run;
 pub use plan::{Adapter, Plan, PlanError, PlanErrors};
+pub use search::{
+    TuneRequest, adapter_of, command_as_text, flags,
+    threshold::{Grid, LEAST_REPETITIONS, ThresholdPressure, ThresholdRequest, plan_text},
+    tune_plan_text,
+};
 pub use session::{SessionEnd, SessionOptions, begin, resume};
 pub use summary::load;
-pub use threshold::{Grid, LEAST_REPETITIONS, ThresholdPressure, ThresholdRequest, plan_text};

@@ -5,6 +5,7 @@ use std::{path::Path, time::Duration};
 use anyhow::{Context as _, bail};
 
 use crate::{
+    advice,
     process::{Caller, SignalWatch},
     report,
     run::require_machine,
@@ -27,9 +28,15 @@ use super::{
     one_run::{OneRun, now},
     plan::Plan,
     progress::Progress,
+    search::{
+        threshold,
+        tuning::{self, Stage, why_over},
+    },
     summary::{load, planned, without_records},
-    threshold::next_stage,
 };
+
+/// What a search for the fastest settings has found.
+const TUNE_FILE: &str = "tune.json";
 
 /// How a session may go.
 #[derive(Clone, Copy, Debug, Default)]
@@ -255,7 +262,7 @@ impl<'a> Session<'a> {
                     return Ok(SessionEnd::SomeFailed);
                 }
             }
-            if !self.extend()? {
+            if !self.extend(&progress)? {
                 break;
             }
             progress.extend(self.manifest.runs.len());
@@ -304,8 +311,20 @@ impl<'a> Session<'a> {
     }
 
     /// Adds the next stage of a search. False: there is none.
-    fn extend(&mut self) -> anyhow::Result<bool> {
-        let more = next_stage(&self.plan, &self.manifest, &self.experiment);
+    fn extend(&mut self, progress: &Progress) -> anyhow::Result<bool> {
+        let more = match &self.plan.tune {
+            None => threshold::next_stage(&self.plan, &self.manifest, &self.experiment),
+            Some(tune) => {
+                let (planned, known) = (&self.manifest.runs, &self.experiment);
+                match tuning::next_stage(&self.plan, tune, planned, known, &self.times) {
+                    Stage::Runs(runs) => runs,
+                    Stage::Over(over) => {
+                        progress.say(&format!("tracer: {}", why_over(over)));
+                        Vec::new()
+                    }
+                }
+            }
+        };
         if more.is_empty() {
             return Ok(false);
         }
@@ -323,6 +342,12 @@ impl<'a> Session<'a> {
     fn write_summary(&self) -> anyhow::Result<()> {
         self.folder
             .write_experiment(&without_records(&self.experiment))?;
+        if self.plan.tune.is_some() {
+            let mut json = serde_json::to_vec_pretty(&advice::tuning(&self.experiment))
+                .context("cannot write what was found as JSON")?;
+            json.push(b'\n');
+            self.folder.write(TUNE_FILE, &json)?;
+        }
         let report = report::experiment_markdown(&self.experiment);
         self.folder.write(REPORT_FILE, report.as_bytes())?;
         let page = report::experiment_page(&self.experiment);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::{
     process::Caller,
-    schema::{EXPERIMENT_SCHEMA_VERSION, ExperimentRecord, ExperimentRunRecord},
+    schema::{EXPERIMENT_SCHEMA_VERSION, ExperimentRecord, ExperimentRunRecord, TunePlanRecord},
 };
 
 use super::{
@@ -56,6 +56,11 @@ pub fn planned(plan: &Plan, manifest: &Manifest) -> ExperimentRecord {
         axes,
         runs: manifest.runs.iter().map(PlannedRun::record).collect(),
         notes: manifest.accepted_changes.clone(),
+        tune: plan.tune.as_ref().map(|tune| TunePlanRecord {
+            goal: tune.goal,
+            budget_s: tune.budget.as_secs_f64(),
+            read_ahead_now_kb: tune.read_ahead_now.map(|bytes| bytes >> 10),
+        }),
     }
 }
 
@@ -86,5 +91,6 @@ pub fn without_records(experiment: &ExperimentRecord) -> ExperimentRecord {
         order: experiment.order.clone(),
         axes: experiment.axes.clone(),
         notes: experiment.notes.clone(),
+        tune: experiment.tune,
     }
 }

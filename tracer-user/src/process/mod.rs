@@ -10,6 +10,7 @@ mod command_model;
 mod engine_output;
 mod exit;
 mod family;
+mod help_text;
 mod in_use;
 mod launch;
 mod libraries;
@@ -38,6 +39,7 @@ pub use engine_output::timings::EngineLogParser;
 pub use engine_output::user_lines::{PhaseLine, RateLine, UserLines};
 pub use exit::{EngineExit, ExitKind};
 pub use family::{Family, ProcessStarts};
+pub use help_text::help_text;
 pub use in_use::{
     FileInUse, LargeFiles, ModelHolder, OpenModel, OpenModelFile, OpenModels, RefusedFile,
     RefusedReason, all_processes, files_in_use, holders_among, processes_named,

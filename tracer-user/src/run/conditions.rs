@@ -3,6 +3,7 @@
 //! The two kinds of pressure are different experiments. The balloon takes memory from the whole machine, so
 //! that kswapd and every task's direct reclaim work; the cgroup limits the engine alone. A page that was
 //! cached before is charged to whoever read it first, so a cgroup run starts with the model uncached.
+//! Read-ahead is taken over when a file is opened, so it is set before the engine starts.
 
 use std::os::fd::OwnedFd;
 
@@ -15,7 +16,8 @@ use crate::{
         Balloon, BalloonSize, CgroupVersion, DropCaches, MemoryCgroup, MemoryLimits, drop_caches,
         evict_file, largest_balloon, memory_cgroup_version, remove_leftovers,
     },
-    schema::{CgroupRecord, PressureRecord},
+    schema::{CgroupRecord, PressureRecord, SetReadAheadRecord},
+    setting::{KeptSettings, ReadAhead, check_read_ahead, put_back_leftovers},
 };
 
 /// What to do to the memory.
@@ -29,6 +31,8 @@ pub struct ConditionsRequest {
     pub drop_caches: bool,
     /// Drop the models' files from the page cache.
     pub evict_model: bool,
+    /// Read-ahead of the models' disks, bytes.
+    pub read_ahead_bytes: Option<u64>,
 }
 
 /// Below this the kernel kills a process before it has run its first instructions.
@@ -39,6 +43,7 @@ const LEAST_CGROUP_BYTES: u64 = 4 << 20;
 pub struct Conditions {
     balloon: Option<Balloon>,
     cgroup: Option<MemoryCgroup>,
+    settings: Option<KeptSettings>,
     high_bytes: Option<u64>,
     record: PressureRecord,
     notes: Vec<String>,
@@ -74,6 +79,9 @@ impl Conditions {
                 }
             }
         }
+        if let Some(bytes) = request.read_ahead_bytes {
+            check_read_ahead(bytes)?;
+        }
         if let Some(size) = request.balloon {
             size.check().context("cannot take memory away")?;
         }
@@ -84,8 +92,12 @@ impl Conditions {
     ///
     /// # Errors
     /// What could not be done; what had been done is undone.
-    pub fn apply(request: &ConditionsRequest, subject: &Subject) -> anyhow::Result<Self> {
+    pub fn apply(request: &ConditionsRequest, subject: &mut Subject) -> anyhow::Result<Self> {
         let mut conditions = Self::default();
+        conditions.notes.extend(put_back_leftovers());
+        if let Some(bytes) = request.read_ahead_bytes {
+            conditions.read_ahead(bytes, subject)?;
+        }
         if request.drop_caches {
             drop_caches(DropCaches::PageCache)?;
             conditions.record.dropped_caches = true;
@@ -113,6 +125,28 @@ impl Conditions {
             conditions.high_bytes = limits.high_bytes;
         }
         Ok(conditions)
+    }
+
+    fn read_ahead(&mut self, bytes: u64, subject: &mut Subject) -> anyhow::Result<()> {
+        if let Some(file) = subject.files.iter().find(|file| file.disk().is_none()) {
+            bail!(
+                "the read-ahead of {} cannot be set, since it lies on no single disk; leave --read-ahead out",
+                file.path.display()
+            );
+        }
+        let tracer = std::env::current_exe().context("cannot find the tracer's own program")?;
+        let mut settings = KeptSettings::begin(&tracer)?;
+        for disk in &mut subject.disks {
+            let set = ReadAhead::set(&mut settings, disk, bytes)?;
+            disk.queue.read_ahead_kib = Some(set.set_kb);
+            self.record.read_ahead.push(SetReadAheadRecord {
+                device: set.device,
+                set_kb: set.set_kb,
+                before_kb: set.before_kb,
+            });
+        }
+        self.settings = Some(settings);
+        Ok(())
     }
 
     fn inflate(&mut self, bytes: u64) -> anyhow::Result<()> {
@@ -168,6 +202,9 @@ impl Conditions {
                 self.notes
                     .push(format!("the engine's cgroup stays behind: {error}"));
             }
+        }
+        if let Some(settings) = self.settings.take() {
+            self.notes.extend(settings.end());
         }
         (self.record, self.notes)
     }

@@ -80,11 +80,11 @@ pub async fn run_launch(
         .iter()
         .map(|model| RequestedModel::from_path(model))
         .collect::<anyhow::Result<_>>()?;
-    let subject = Subject::open(requested)?;
+    let mut subject = Subject::open(requested)?;
     let session_tables = kernel_tables(&subject)?;
     Conditions::check(&options.conditions)?;
     let directory = RunDirectory::create(&options.trace.directory, &caller)?;
-    let conditions = Conditions::apply(&options.conditions, &subject)?;
+    let conditions = Conditions::apply(&options.conditions, &mut subject)?;
     let mut session = Session::start(session_tables, options.trace.session)?;
     session.begin_to_start_engine()?;
     let mut opened = Prepared {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::RunRecord;
+use super::{RunRecord, TunePlanRecord};
 
 /// Version of the layout of an experiment's files. 1: the first one.
 pub const EXPERIMENT_SCHEMA_VERSION: u32 = 1;
@@ -16,7 +16,7 @@ pub struct ExperimentRecord {
     pub schema_version: u32,
     /// Name, by the plan.
     pub name: String,
-    /// `matrix` or `threshold`.
+    /// `matrix`, `threshold` or `tune`.
     pub kind: String,
     /// SHA-256 of the plan's canonical form, in hexadecimal digits: runs of different plans never mix.
     pub plan_digest: String,
@@ -31,12 +31,16 @@ pub struct ExperimentRecord {
     /// What a reader should know: another kernel or another tracer since some run.
     #[serde(default)]
     pub notes: Vec<String>,
+    /// What a search for the fastest settings is to reach. Null where this is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tune: Option<TunePlanRecord>,
 }
 
 /// One axis of an experiment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AxisRecord {
-    /// Name: `model`, `pressure`, `tokens`, `threads`, `load_mode`, `prompt`, `extents`, or one of the plan's own.
+    /// Name: `model`, `pressure`, `tokens`, `threads`, `load_mode`, `prompt`, `extents`, `read_ahead`, `added_arguments`,
+    /// or one of the plan's own.
     pub name: String,
     /// Its values, as the plan writes them.
     pub values: Vec<String>,

@@ -14,6 +14,7 @@ mod of_model;
 mod of_run;
 #[cfg(test)]
 mod tests;
+mod tune;
 
 pub use audit::{AUDIT_SCHEMA_VERSION, AuditRecord};
 pub use block_trace::{BLOCK_TRACE_SCHEMA_VERSION, BlockTraceRecord, TraceLossRecord};
@@ -48,7 +49,11 @@ pub use of_run::process::{
 pub use of_run::read_list::ReadListRecord;
 pub use of_run::run::{
     CgroupRecord, ExitRecord, LossRecord, MemoryRecord, OverheadRecord, PressureRecord,
-    ProgramOverhead, RunRecord, SCHEMA_VERSION,
+    ProgramOverhead, RunRecord, SCHEMA_VERSION, SetReadAheadRecord,
+};
+
+pub use tune::{
+    TUNE_SCHEMA_VERSION, TriedSetting, TuneGoal, TunePlanRecord, TuneRecord, TuneSetting,
 };
 
 // Where a figure of `stats` is a member as it is, there is one type for both.
@@ -58,6 +63,7 @@ pub use crate::stats::{
         matching::{Explanation, Fit},
     },
     check::Check,
+    experiment::racing::Standing,
     model::figures::ReadFigures,
     order::{
         distances::DistanceBucket,

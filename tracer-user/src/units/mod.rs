@@ -3,5 +3,5 @@
 mod parsed;
 mod shown;
 
-pub use parsed::{parse_bytes, parse_duration};
+pub use parsed::{parse_bytes, parse_bytes_or_off, parse_duration};
 pub use shown::*;

@@ -40,6 +40,17 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
     Ok(bytes as u64)
 }
 
+/// Bytes of something that can be turned off: `off`, `0`, or as of [`parse_bytes`].
+///
+/// # Errors
+/// What is wrong with the text, and how to write it.
+pub fn parse_bytes_or_off(text: &str) -> Result<u64, String> {
+    match text.trim() {
+        "off" | "0" => Ok(0),
+        size => parse_bytes(size).map_err(|error| format!("{error}, or off")),
+    }
+}
+
 /// A time such as `30s` or `5m`.
 ///
 /// # Errors
@@ -51,7 +62,17 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{parse_bytes, parse_duration};
+    use super::{parse_bytes, parse_bytes_or_off, parse_duration};
+
+    #[test]
+    fn some_sizes_can_be_off() {
+        assert_eq!(parse_bytes_or_off("off"), Ok(0));
+        assert_eq!(parse_bytes_or_off(" 0"), Ok(0));
+        assert_eq!(parse_bytes_or_off("128K"), Ok(128 << 10));
+        for text in ["", "on", "-1", "0K"] {
+            assert!(parse_bytes_or_off(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn sizes_are_binary() {

@@ -17,7 +17,7 @@ pub const SECOND_COPY: Cause = Cause {
     title: "The engine reads the weights into memory of its own, and the page cache keeps a second copy",
     bounds: "the engine called read() on the model (at least 8 look-ups for each page fault on it), its own memory grew to half of the model's size or more, and a quarter of the model or more was in the page cache at the same time. Only likely: the record has the size of the engine's memory, not what is in it.",
     refuted_by: "`process.peak.anonymous_bytes` well below the model's size, or `cache.after_bytes` near 0.",
-    remedy: "Map the file instead (llama.cpp: without `--no-mmap`), or read past the page cache (llama.cpp: `--load-mode dio`). The cached copy can be given back at any time: a limit that counts it makes the engine look larger than it is.",
+    remedy: "Map the file instead (llama.cpp: without `--no-mmap`), or read past the page cache (llama.cpp: `--load-mode dio`); `tracer tune -- COMMAND` tries what the engine has. The cached copy can be given back at any time: a limit that counts it makes the engine look larger than it is.",
     decide,
 };
 

@@ -18,7 +18,7 @@ pub const SMALL_READS: Cause = Cause {
     title: "The model is read in small pieces, one at a time",
     bounds: "at least half of the bytes came in requests of 16 KiB or less, and on average fewer than 2 of them were in flight. (A user's case: MADV_RANDOM, set by `--numa`, gave 4 KiB reads one at a time and 236 MB/s; without it the load took a third of the time.) Its time is at most the time that the engine waited, by these bytes' share.",
     refuted_by: "`reads.sizes` with most bytes in requests above 16 KiB, or `gaps.mean_queue_depth` of 2 and more; `tracer device MODEL --run RUN`, if larger reads are no faster there.",
-    remedy: "See what turned read-ahead off: `--numa` in llama.cpp (it sets MADV_RANDOM), a lazy load mode, or read_ahead_kb of 0. `tracer device MODEL --run RUN` measures what larger reads would give.",
+    remedy: "See what turned read-ahead off: `--numa` in llama.cpp (it sets MADV_RANDOM), a lazy load mode, or read_ahead_kb of 0. `tracer device MODEL --run RUN` measures what larger reads would give, `tracer tune --allow read-ahead -- COMMAND` tries them.",
     decide,
 };
 

@@ -8,14 +8,16 @@ use std::{
 
 use toml::Spanned;
 
-use crate::{schema::PlannedPressure, units::parse_duration};
+use crate::schema::PlannedPressure;
 
 use super::{
     Adapter, Axis, ColdStart, EnginePlan, Order, Plan, PlanErrors, PlanKind, Template,
-    parse_pressure,
+    parse_pressure, parse_read_ahead,
     sampling::sampling,
+    scalars::{number, time, word},
     source::{Complaints, EngineSource, Source, read},
     template::is_name,
+    tune::tune,
 };
 
 /// A run without a limit of its own.
@@ -25,7 +27,13 @@ const DEFAULT_REPETITIONS: i64 = 3;
 /// More runs than anybody waits for: a mistake in the plan, not a plan.
 const MOST_RUNS: u64 = 100_000;
 /// Axes that mean something to every engine.
-const KNOWN_TO_ALL: [&str; 3] = ["model", "pressure", "extents"];
+const KNOWN_TO_ALL: [&str; 5] = [
+    "model",
+    "pressure",
+    "extents",
+    "read_ahead",
+    "added_arguments",
+];
 /// The tracer's own name as the program of a command.
 const TRACER: &str = "tracer";
 
@@ -67,6 +75,7 @@ fn checked(source: Source, complaints: &mut Complaints<'_>) -> Option<Plan> {
         &[
             ("matrix", PlanKind::Matrix),
             ("threshold", PlanKind::Threshold),
+            ("tune", PlanKind::Tune),
         ],
         complaints,
     );
@@ -105,6 +114,7 @@ fn checked(source: Source, complaints: &mut Complaints<'_>) -> Option<Plan> {
             format!("the axes and repetitions make more than {MOST_RUNS} runs"),
         );
     }
+    let tune = tune(source.tune, kind == PlanKind::Tune, complaints);
     let engine_span = source.engine.span();
     let engine = engine(source.engine.into_inner(), engine_span, &axes, complaints)?;
     Some(Plan {
@@ -119,63 +129,8 @@ fn checked(source: Source, complaints: &mut Complaints<'_>) -> Option<Plan> {
         fail_fast: source.fail_fast.unwrap_or_default(),
         engine,
         axes: axes.into_iter().map(|axis| axis.axis).collect(),
+        tune,
     })
-}
-
-fn word<T: Copy + Default>(
-    written: Option<Spanned<String>>,
-    known: &[(&str, T)],
-    complaints: &mut Complaints<'_>,
-) -> T {
-    let Some(written) = written else {
-        return T::default();
-    };
-    let found = known.iter().find(|(name, _)| name == written.get_ref());
-    if found.is_none() {
-        let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
-        complaints.at(
-            Some(written.span()),
-            format!("{:?} is none of {}", written.get_ref(), names.join(", ")),
-        );
-    }
-    found.map_or_else(T::default, |(_, value)| *value)
-}
-
-fn number(
-    written: Option<Spanned<i64>>,
-    default: i64,
-    least: i64,
-    complaints: &mut Complaints<'_>,
-) -> u64 {
-    let value = written
-        .as_ref()
-        .map_or(default, |written| *written.get_ref());
-    if value < least {
-        complaints.at(
-            written.map(|written| written.span()),
-            format!("{value} is less than {least}"),
-        );
-    }
-    value.unsigned_abs()
-}
-
-fn time(
-    written: Option<Spanned<String>>,
-    default: Duration,
-    must_pass: bool,
-    complaints: &mut Complaints<'_>,
-) -> Duration {
-    let Some(written) = written else {
-        return default;
-    };
-    let parsed = parse_duration(written.get_ref()).and_then(|time| {
-        if must_pass && time.is_zero() {
-            Err("no run ends within no time".to_owned())
-        } else {
-            Ok(time)
-        }
-    });
-    complaints.take(written.span(), parsed).unwrap_or(default)
 }
 
 /// An axis and where it stands.
@@ -247,6 +202,7 @@ fn meaning(axis: &str, value: &str, cold_start: ColdStart) -> Result<(), String>
             )),
             _ => Ok(()),
         },
+        "read_ahead" => parse_read_ahead(value).map(drop),
         "tokens" | "threads" | "extents" => match value.parse::<u32>() {
             Ok(1..) => Ok(()),
             _ => Err(format!("{value:?} is no number of {axis}: write 1 or more")),

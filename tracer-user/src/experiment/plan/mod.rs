@@ -5,16 +5,21 @@
 
 mod check;
 mod sampling;
+mod scalars;
+mod settings;
 mod source;
 mod template;
+mod tune;
 
 use std::{fmt, time::Duration};
 
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+pub use settings::{AS_IS, PlannedReadAhead, added_arguments, parse_read_ahead};
 pub use source::{PlanError, PlanErrors};
 pub use template::{Template, TemplateError};
+pub use tune::TunePlan;
 
 use crate::{
     schema::{AxisRecord, PlannedPressure},
@@ -30,6 +35,8 @@ pub enum PlanKind {
     Matrix,
     /// Where an engine begins to thrash.
     Threshold,
+    /// With which settings an engine is fastest.
+    Tune,
 }
 
 impl PlanKind {
@@ -39,6 +46,7 @@ impl PlanKind {
         match self {
             Self::Matrix => "matrix",
             Self::Threshold => "threshold",
+            Self::Tune => "tune",
         }
     }
 }
@@ -161,6 +169,9 @@ pub struct Plan {
     pub engine: EnginePlan,
     /// What is varied, in the order of the plan.
     pub axes: Vec<Axis>,
+    /// What a search for the fastest settings is to reach.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tune: Option<TunePlan>,
 }
 
 impl Plan {

@@ -66,8 +66,18 @@ pub(super) struct Source {
     pub time_limit: Option<Spanned<String>>,
     pub cold_start: Option<Spanned<String>>,
     pub fail_fast: Option<bool>,
+    pub tune: Option<Spanned<TuneSource>>,
     pub engine: Spanned<EngineSource>,
     pub axes: Spanned<BTreeMap<Spanned<String>, Values>>,
+}
+
+/// The keys of what a search for the fastest settings is to reach.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TuneSource {
+    pub goal: Option<Spanned<String>>,
+    pub budget: Option<Spanned<String>>,
+    pub read_ahead_now: Option<Spanned<String>>,
 }
 
 /// The keys of a plan's engine.
@@ -81,7 +91,7 @@ pub(super) struct EngineSource {
     pub seed: Option<Spanned<i64>>,
 }
 
-const PLAN_KEYS: [&str; 11] = [
+const PLAN_KEYS: [&str; 12] = [
     "name",
     "kind",
     "seed",
@@ -91,6 +101,7 @@ const PLAN_KEYS: [&str; 11] = [
     "time_limit",
     "cold_start",
     "fail_fast",
+    "tune",
     "engine",
     "axes",
 ];

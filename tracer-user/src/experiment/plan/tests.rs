@@ -316,3 +316,36 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_a_search_is_to_reach_is_read_and_belongs_to_a_search() {
+    let engine = "adapter = \"command\"\ncommand = [\"run\"]";
+    let axes = "model = [\"m\"]\nread_ahead = [\"as-is\", \"off\", \"128K\"]\nadded_arguments = [\"as-is\", \"--a b\"]";
+    let matrix = plan(engine, axes);
+    let good = Plan::parse(&matrix).expect("read-ahead is an axis of any plan");
+    assert_eq!(good.tune, None);
+    let with = |head: &str| format!("{head}\n{matrix}");
+    let search = Plan::parse(&with(
+        "kind = \"tune\"\ntune = { goal = \"load\", budget = \"5s\" }",
+    ))
+    .expect("a search");
+    let tune = search.tune.expect("a search");
+    assert_eq!((tune.goal.name(), tune.budget.as_secs()), ("load", 5));
+    let all = complaints(&with("tune = { goal = \"load\" }")).join("\n");
+    assert!(all.contains("kind = \"tune\""), "{all}");
+    let all = complaints(&with(
+        "kind = \"tune\"\ntune = { goal = \"speed\", budget = \"0s\" }",
+    ));
+    assert!(
+        matches!(all.as_slice(), [goal, budget] if goal.contains("generation, load, prompt") && budget.contains("no run ends")),
+        "{all:#?}"
+    );
+    for (wrong, words) in [
+        ("5000", "pages of 4096"),
+        ("2G", "at most"),
+        ("some", "or off"),
+    ] {
+        let all = complaints(&matrix.replace("128K", wrong)).join("\n");
+        assert!(all.contains(words), "{wrong}: {all}");
+    }
+}

@@ -47,15 +47,18 @@ pub fn experiment_page(experiment: &ExperimentRecord) -> String {
     let mut first = Document::default();
     first.heading(1, title.clone());
     says_in_short(&mut first, experiment, &groups, &thresholds);
-    trust_in_short(&mut first, experiment, &groups, &thresholds);
     let mut middle = charts(experiment, &groups, &thresholds);
-    if !thresholds.is_empty() {
-        middle.heading(2, "The memory that is enough, exactly");
-        says(&mut middle, experiment, &groups, &thresholds);
+    // The answer of a search for the fastest way says itself what it can be trusted for.
+    if experiment.tune.is_none() {
+        trust_in_short(&mut first, experiment, &groups, &thresholds);
+        if !thresholds.is_empty() {
+            middle.heading(2, "The memory that is enough, exactly");
+            says(&mut middle, experiment, &groups, &thresholds);
+        }
+        trust(&mut middle, experiment, &groups, &thresholds);
     }
-    trust(&mut middle, experiment, &groups, &thresholds);
     let mut rest = Document::default();
-    if !groups.is_empty() {
+    if experiment.tune.is_none() && !groups.is_empty() {
         results(&mut rest, experiment, &groups, &thresholds);
     }
     details(&mut rest, experiment, &groups);
@@ -91,6 +94,10 @@ pub fn experiment_terminal(experiment: &ExperimentRecord, columns: Option<u16>) 
 fn summary(document: &mut Document, experiment: &ExperimentRecord, groups: &[Group<'_>]) {
     let thresholds = thresholds(experiment);
     says(document, experiment, groups, &thresholds);
+    if experiment.tune.is_some() {
+        // Its own table has every setting; what singles runs out is in the details.
+        return;
+    }
     if !groups.is_empty() {
         results(document, experiment, groups, &thresholds);
     }
@@ -106,6 +113,11 @@ fn details(document: &mut Document, experiment: &ExperimentRecord, groups: &[Gro
             .code("runs/")
             .then("."),
     );
+    if experiment.tune.is_some() && !groups.is_empty() {
+        let thresholds = thresholds(experiment);
+        results(document, experiment, groups, &thresholds);
+        trust(document, experiment, groups, &thresholds);
+    }
     if !groups.is_empty() {
         differences(document, experiment, groups);
         phases(document, experiment, groups);

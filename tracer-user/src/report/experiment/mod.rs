@@ -17,6 +17,7 @@ mod templates;
 mod threshold_words;
 mod thresholds;
 mod trust;
+mod tuning;
 
 pub use answers::answer;
 pub use document::{experiment_charts, experiment_markdown, experiment_page, experiment_terminal};

@@ -41,6 +41,7 @@ pub(super) fn experiment(mut runs: Vec<ExperimentRunRecord>) -> ExperimentRecord
         axes,
         runs,
         notes: vec!["the kernel changed".into()],
+        tune: None,
     }
 }
 

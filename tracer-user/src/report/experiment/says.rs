@@ -12,6 +12,7 @@ use super::{
     threshold_words::{in_short, lines},
     thresholds::ModelThreshold,
     trust::runs_made,
+    tuning::tuned,
 };
 
 /// Sentences of one kind; the tables have the others.
@@ -23,6 +24,10 @@ pub(super) fn says(
     groups: &[Group<'_>],
     thresholds: &[ModelThreshold],
 ) {
+    if experiment.tune.is_some() {
+        tuned(document, experiment);
+        return;
+    }
     document.paragraph(format!("{} {}", asked(experiment), runs_made(experiment)));
     if groups.is_empty() {
         document.paragraph("No finished run has a record: there are no figures.");
@@ -52,6 +57,10 @@ pub(super) fn says_in_short(
     groups: &[Group<'_>],
     thresholds: &[ModelThreshold],
 ) {
+    if experiment.tune.is_some() || groups.is_empty() || thresholds.is_empty() {
+        says(document, experiment, groups, thresholds);
+        return;
+    }
     let decided: Vec<(&ModelThreshold, String)> = thresholds
         .iter()
         .filter_map(|threshold| Some((threshold, in_short(threshold)?)))

@@ -116,6 +116,20 @@ pub struct PressureRecord {
     pub dropped_caches: bool,
     /// The model's files were evicted before the start.
     pub evicted_model: bool,
+    /// Read-ahead that was set for this run, and put back after it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub read_ahead: Vec<SetReadAheadRecord>,
+}
+
+/// Read-ahead that was set for a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetReadAheadRecord {
+    /// Name of the device.
+    pub device: String,
+    /// What was set, KiB.
+    pub set_kb: u64,
+    /// What it was before, KiB.
+    pub before_kb: u64,
 }
 
 /// The memory cgroup of the engine.

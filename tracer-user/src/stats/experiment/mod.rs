@@ -8,5 +8,6 @@ pub mod disagreement;
 pub mod modes;
 pub mod pairs;
 pub mod pooling;
+pub mod racing;
 pub mod summary;
 pub mod threshold;

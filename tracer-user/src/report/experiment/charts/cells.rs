@@ -20,6 +20,8 @@ use crate::{
 
 use super::figures::{FIGURES, Figure, nothing_of, summary};
 
+/// The axis of a plan that sets the read-ahead.
+const READ_AHEAD_AXIS: &str = "read_ahead";
 /// Most cells in one chart.
 const MOST: usize = 60;
 
@@ -32,7 +34,11 @@ pub(super) fn write(
 ) {
     let axes = varied(experiment);
     let models: BTreeSet<&str> = groups.iter().map(|group| group.model).collect();
-    let read_aheads: BTreeSet<u64> = groups.iter().filter_map(read_ahead_kb).collect();
+    let read_aheads: BTreeSet<u64> = groups
+        .iter()
+        .filter(|_| !axes.contains(&READ_AHEAD_AXIS))
+        .filter_map(read_ahead_kb)
+        .collect();
     if drawn_against_memory && axes.is_empty() && models.len() < 2 && read_aheads.len() < 2 {
         return;
     }
@@ -131,7 +137,12 @@ impl Rows {
                 value.map_or_else(String::new, |value| value.chars().take(24).collect())
             });
         }
+        // Where the plan varies it, its own words stand there already.
+        let by_record = !varied(experiment).contains(&READ_AHEAD_AXIS);
         part("read-ahead", &|group| {
+            if !by_record {
+                return String::new();
+            }
             read_ahead_kb(group).map_or_else(unobserved, |size| Unit::Kibibytes.show(size as f64))
         });
         let label: Vec<&str> = parts.iter().map(|(label, _)| label.as_str()).collect();

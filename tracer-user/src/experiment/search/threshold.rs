@@ -15,7 +15,7 @@ use crate::{
     schema::{ExperimentRecord, PlannedPressure},
 };
 
-use super::{
+use crate::experiment::{
     cells::{Cell, PlannedRun, cells, runs},
     disk::manifest::Manifest,
     plan::{Adapter, Plan, PlanKind},
