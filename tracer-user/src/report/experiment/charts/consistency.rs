@@ -25,8 +25,10 @@ pub(super) fn write(document: &mut Document, experiment: &ExperimentRecord, grou
     document.drawing(drawing);
 }
 
+type Pick = fn(&Traced<'_>) -> Option<f64>;
+
 /// Tokens per second where the engines say them, else the time that a run took.
-fn figure(groups: &[Group<'_>]) -> (&'static str, Unit, fn(&Traced<'_>) -> Option<f64>) {
+fn figure(groups: &[Group<'_>]) -> (&'static str, Unit, Pick) {
     let speed = |run: &Traced<'_>| run.record.engine.tokens_per_s;
     let mut runs = groups.iter().flat_map(Group::sound);
     if runs.any(|run| speed(run).is_some()) {
