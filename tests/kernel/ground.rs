@@ -252,7 +252,7 @@ pub fn check_sound(record: &RunRecord) -> Result<()> {
 
 /// Whether the machine is emulated in software: a program then takes so long that interrupts find it running all the
 /// time, and the kernel skips it for what they bring. Figures must be right all the same, and the run incomplete.
-fn is_emulated() -> bool {
+pub fn is_emulated() -> bool {
     env::var_os("TRACER_TESTS_EMULATED").is_some_and(|value| value == "1")
 }
 

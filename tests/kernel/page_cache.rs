@@ -1,6 +1,6 @@
 //! What the page cache does with the model: read, evicted and read again, so that every figure is known.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use tests::{
     disk::FileSystem, model_file::ModelFile, reader::Finished, reference::has_tracepoint,
     run_record::RunRecord, tracer::TracerCall,
@@ -29,6 +29,20 @@ pub fn cases() -> Vec<Case> {
         }
     }
     cases
+}
+
+/// All cells of the page cache by time and place, each column of which is a text of numbers.
+fn cells(record: &RunRecord, figure: &str) -> Result<u64> {
+    let columns = record.value(&format!("page_course.{figure}"))?;
+    let columns = columns.as_array().context("no columns")?;
+    let mut sum = 0;
+    for column in columns {
+        let numbers = column.as_str().context("a column is no text")?;
+        for number in numbers.split(' ').filter(|number| !number.is_empty()) {
+            sum += number.parse::<u64>()?;
+        }
+    }
+    Ok(sum)
 }
 
 /// With read-ahead the page cache uses large folios, where one event stands for many pages.
@@ -67,6 +81,17 @@ fn read_evicted_and_read_again(
     ] {
         let found = record.count(figure)?;
         ensure!(found == expected, "{figure} is {found}, not {expected}");
+    }
+    for (figure, expected) in [
+        ("inserted_bytes", 2 * FILE_BYTES),
+        ("evicted_bytes", FILE_BYTES),
+        ("refaulted_bytes", FILE_BYTES),
+    ] {
+        let found = cells(&record, figure)?;
+        ensure!(
+            found == expected,
+            "the cells of page_course.{figure} sum to {found}, not {expected}"
+        );
     }
     // Where the kernel has no such tracepoint its function is traced, where functions can be.
     if record.is_null("cache.faults")? {

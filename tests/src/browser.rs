@@ -11,6 +11,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::{sys::stat::Mode, unistd::mkfifo};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::environment::{Scratch, unavailable};
@@ -18,6 +19,42 @@ use crate::environment::{Scratch, unavailable};
 const PROGRAM: &str = "chromium-headless-shell";
 /// A browser that hangs is ended after so many seconds, and what waits for it fails.
 const LIMIT_S: &str = "120";
+
+/// Decodes a picture and counts its colours, in the browser, which can do that anyway.
+const STATISTICS: &str = "async (base64) => {
+    const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+    const bitmap = await createImageBitmap(new Blob([bytes], { type: 'image/png' }));
+    const { width, height } = bitmap;
+    const canvas = new OffscreenCanvas(width, height).getContext('2d');
+    canvas.drawImage(bitmap, 0, 0);
+    const { data } = canvas.getImageData(0, 0, width, height);
+    const colours = new Map();
+    let light = 0;
+    for (let at = 0; at < data.length; at += 4) {
+        const [red, green, blue] = [data[at], data[at + 1], data[at + 2]];
+        light += 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+        const colour = (red >> 3) << 10 | (green >> 3) << 5 | blue >> 3;
+        colours.set(colour, (colours.get(colour) ?? 0) + 1);
+    }
+    const pixels = width * height;
+    const most_frequent = Math.max(...colours.values()) / pixels;
+    return { width, height, lightness: light / pixels / 255, colours: colours.size, most_frequent };
+}";
+
+/// What a picture looks like, in numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+pub struct Picture {
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+    /// Mean luminance: 0 is black, 1 is white.
+    pub lightness: f64,
+    /// Different colours, 32 steps of red, green and blue each.
+    pub colours: u32,
+    /// The part of the pixels that has the most frequent one.
+    pub most_frequent: f64,
+}
 
 /// A browser with one page.
 pub struct Browser {
@@ -152,13 +189,34 @@ impl Browser {
         Ok(())
     }
 
-    /// What the window shows, as text of a PNG (base64).
+    /// What the window shows.
     ///
     /// # Errors
-    /// The browser has ended.
-    pub fn screenshot(&mut self) -> Result<String> {
-        let shot = self.call("Page.captureScreenshot", json!({}))?;
-        Ok(shot["data"].as_str().context("no picture")?.to_owned())
+    /// The browser has ended, or gives no picture.
+    pub fn screenshot(&mut self) -> Result<Picture> {
+        self.picture(&json!({}))
+    }
+
+    /// What an element shows, wherever on the page it is.
+    ///
+    /// # Errors
+    /// There is none, or the browser has ended.
+    pub fn picture_of(&mut self, element: &str) -> Result<Picture> {
+        let place = self.value(&format!(
+            "(() => {{ const box = {element}.getBoundingClientRect(); return {{x: box.left + scrollX, y: box.top + scrollY, width: box.width, height: box.height, scale: 1}}; }})()"
+        ))?;
+        self.picture(&json!({"clip": place, "captureBeyondViewport": true}))
+    }
+
+    fn picture(&mut self, parameters: &Value) -> Result<Picture> {
+        let shot = self.call("Page.captureScreenshot", parameters.clone())?;
+        let data = shot["data"].as_str().context("no picture")?;
+        let answer = self.call(
+            "Runtime.evaluate",
+            json!({"expression": format!("({STATISTICS})('{data}')"), "awaitPromise": true, "returnByValue": true}),
+        )?;
+        serde_json::from_value(answer["result"]["value"].clone())
+            .with_context(|| format!("no statistics of a picture: {answer}"))
     }
 
     /// What the page's script or the browser has complained of.

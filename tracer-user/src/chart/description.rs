@@ -163,6 +163,16 @@ pub struct Spread {
     pub says: String,
 }
 
+/// An interval of a value beside the name in this row of the y axis, with its middle.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpreadAcross {
+    pub row: usize,
+    pub low: f64,
+    pub middle: f64,
+    pub high: f64,
+    pub says: String,
+}
+
 /// A cell of a map of two axes of names.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cell {
@@ -235,6 +245,12 @@ pub enum Mark {
         name: String,
         ink: Ink,
         spreads: Vec<Spread>,
+    },
+    /// Medians with their intervals, each beside a name of the y axis.
+    SpreadsAcross {
+        name: String,
+        ink: Ink,
+        spreads: Vec<SpreadAcross>,
     },
     /// A value that others are compared with: a horizontal line.
     Level { name: String, ink: Ink, at: f64 },

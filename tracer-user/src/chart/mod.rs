@@ -19,7 +19,7 @@ mod ticks;
 
 pub use density::DensityGrid;
 pub use description::{
-    Across, Axis, Bar, Cell, Chart, Dot, Edge, Ink, Mark, Piece, Point, Shape, Spread,
+    Across, Axis, Bar, Cell, Chart, Dot, Edge, Ink, Mark, Piece, Point, Shape, Spread, SpreadAcross,
 };
 pub use scale::Scale;
 pub use svg::{STYLE, Size, Stop, readout, standalone, svg};

@@ -58,7 +58,8 @@ Examples:
   tracer plot runs/1 --chart offset-time -o offsets.svg
   tracer plot runs/1 --chart offset-time --from 3s --to 4s -o second.svg
   tracer plot runs/1 --svg charts/     all of them
-  tracer plot runs/1 --page runs/1/report.html";
+  tracer plot runs/1 --page runs/1/report.html
+  tracer plot exp --chart speed-memory -o speed.svg    an experiment's";
 
 /// `tracer mark --help`.
 pub const MARK: &str = "\

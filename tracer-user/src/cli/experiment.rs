@@ -106,7 +106,7 @@ struct ThresholdArguments {
     /// The model.
     #[arg(long, value_name = "FILE")]
     model: String,
-    /// How the engine is driven: llama-cli, llama-completion, llama-bench, llama-server, built-in, command.
+    /// How the engine of --engine-command is driven: llama-cli, llama-completion, llama-bench, llama-server, command.
     #[arg(long, value_parser = adapter, default_value = "command")]
     adapter: Adapter,
     /// Tokens to generate.
@@ -163,14 +163,18 @@ struct ThresholdArguments {
 }
 
 fn adapter(text: &str) -> Result<Adapter, String> {
-    Adapter::ALL
-        .iter()
-        .find(|(name, _)| *name == text)
-        .map(|(_, adapter)| *adapter)
-        .ok_or_else(|| {
-            let names: Vec<&str> = Adapter::ALL.iter().map(|(name, _)| *name).collect();
-            format!("choose one of {}", names.join(", "))
-        })
+    let driven = || {
+        let all = Adapter::ALL.iter();
+        all.filter(|(_, adapter)| *adapter != Adapter::BuiltIn)
+    };
+    if let Some((_, adapter)) = driven().find(|(name, _)| *name == text) {
+        return Ok(*adapter);
+    }
+    let names: Vec<&str> = driven().map(|(name, _)| *name).collect();
+    Err(format!(
+        "choose one of {}; for the built-in engine write --built-in, without --adapter and --engine-command",
+        names.join(", ")
+    ))
 }
 
 /// Executes `tracer experiment`; returns the status to exit with.
@@ -296,5 +300,38 @@ const fn status(end: SessionEnd) -> i32 {
         SessionEnd::AllFinished => FINISHED,
         SessionEnd::SomeFailed => SOME_FAILED,
         SessionEnd::Interrupted => INTERRUPTED,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use crate::cli::Arguments;
+
+    fn refused(more: &[&str]) -> String {
+        let words = "tracer experiment threshold --model m.gguf --pressure lock --from 1G --to 2G --out exp";
+        let words = words.split(' ').chain(more.iter().copied());
+        let error = Arguments::try_parse_from(words).expect_err("no engine is named");
+        error.to_string()
+    }
+
+    #[test]
+    fn without_an_engine_both_ways_to_name_one_are_said() {
+        let said = refused(&[]);
+        assert!(
+            said.contains("--engine-command") && said.contains("--built-in"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn the_built_in_engine_has_a_flag_of_its_own() {
+        for more in [&["--adapter", "built-in"][..], &["--adapter", "llama"]] {
+            let said = refused(more);
+            assert!(said.contains("write --built-in"), "{said}");
+        }
+        let said = refused(&["--built-in", "--engine-command", "llama-cli"]);
+        assert!(said.contains("cannot be used with"), "{said}");
     }
 }

@@ -1,4 +1,4 @@
-//! `tracer plot`: charts of a run that is over, as files.
+//! `tracer plot`: charts of a run that is over, or of an experiment, as files.
 
 use std::{
     fs,
@@ -11,8 +11,9 @@ use clap::Args;
 
 use crate::{
     chart::{Chart, standalone},
+    experiment,
     finished_run::FinishedRunFolder,
-    report::TimeWindow,
+    report::{TimeWindow, experiment_charts, experiment_page},
 };
 
 use super::{console::print_ignoring_a_closed_pipe, examples};
@@ -21,7 +22,7 @@ use super::{console::print_ignoring_a_closed_pipe, examples};
 #[derive(Clone, Debug, Args)]
 #[command(after_help = examples::PLOT)]
 pub struct PlotArguments {
-    /// The folder of a run, with its run.json.
+    /// The folder of a run, with its run.json, or of an experiment.
     pub run: PathBuf,
     /// The chart to draw; without it, and without --svg and --page, the names of all charts are printed.
     #[arg(long, value_name = "NAME", requires = "output")]
@@ -32,7 +33,7 @@ pub struct PlotArguments {
     /// Write every chart into this folder, each as NAME.svg.
     #[arg(long, value_name = "DIR", conflicts_with = "chart")]
     pub svg: Option<PathBuf>,
-    /// Write the run's page anew, such as after `tracer device --run DIR --out DIR`, whose figures it shows.
+    /// Write the page anew, such as after `tracer device --run DIR --out DIR`, whose figures it shows.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["chart", "svg"])]
     pub page: Option<PathBuf>,
     /// Begin here, such as 3s or 250ms after the run's start.
@@ -44,6 +45,9 @@ pub struct PlotArguments {
 }
 
 pub(super) fn plot(arguments: &PlotArguments) -> anyhow::Result<i32> {
+    if experiment::is_experiment(&arguments.run) {
+        return of_experiment(arguments);
+    }
     let run = FinishedRunFolder::open(&arguments.run)?;
     if let Some(path) = &arguments.page {
         write(path, &run.page())?;
@@ -51,14 +55,35 @@ pub(super) fn plot(arguments: &PlotArguments) -> anyhow::Result<i32> {
     }
     let window = window(arguments, run.length_s())?;
     let (charts, left_out) = run.charts(window);
+    give(arguments, &charts, &left_out)
+}
+
+fn of_experiment(arguments: &PlotArguments) -> anyhow::Result<i32> {
+    if arguments.from.is_some() || arguments.to.is_some() {
+        bail!(
+            "--from and --to choose a time of one run, and {} is an experiment: name one of its runs, such as {}",
+            arguments.run.display(),
+            arguments.run.join("runs/0000").display()
+        );
+    }
+    let record = experiment::load(&arguments.run)?;
+    if let Some(path) = &arguments.page {
+        write(path, &experiment_page(&record))?;
+        return Ok(0);
+    }
+    give(arguments, &experiment_charts(&record), &[])
+}
+
+/// Writes the charts that were asked for, or prints which there are.
+fn give(arguments: &PlotArguments, charts: &[Chart], left_out: &[String]) -> anyhow::Result<i32> {
     if let (Some(name), Some(path)) = (&arguments.chart, &arguments.output) {
         let chart = charts.iter().find(|chart| chart.name == *name);
-        let chart = chart.with_context(|| no_such_chart(name, &charts, &left_out))?;
+        let chart = chart.with_context(|| no_such_chart(name, charts, left_out))?;
         write(path, &standalone(chart))?;
     } else if let Some(folder) = &arguments.svg {
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the folder {}", folder.display()))?;
-        for chart in &charts {
+        for chart in charts {
             write(
                 &folder.join(format!("{}.svg", chart.name)),
                 &standalone(chart),
@@ -73,7 +98,7 @@ pub(super) fn plot(arguments: &PlotArguments) -> anyhow::Result<i32> {
             eprintln!("tracer: not shown: {why}");
         }
     } else {
-        print_ignoring_a_closed_pipe(&names(&charts))?;
+        print_ignoring_a_closed_pipe(&names(charts))?;
     }
     Ok(0)
 }
@@ -106,7 +131,7 @@ fn no_such_chart(name: &str, charts: &[Chart], left_out: &[String]) -> String {
         format!("; not shown are: {}", left_out.join("; "))
     };
     format!(
-        "this run has no chart {name:?}; it has {}{missing}",
+        "there is no chart {name:?}; there are {}{missing}",
         names.join(", ")
     )
 }

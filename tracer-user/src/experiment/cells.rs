@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::schema::{ExperimentRunRecord, PlannedPressure};
+use crate::{
+    schema::{ExperimentRunRecord, PlannedPressure},
+    units::bytes,
+};
 
 use super::plan::{Axis, Order, Plan, parse_pressure};
 
@@ -64,7 +67,8 @@ impl PlannedRun {
         }
     }
 
-    /// The values of the axes that are varied, in the order of the plan; all values where none is.
+    /// The values of the axes that are varied, in the order of the plan, as a person says them: `limit 102.86 MiB,
+    /// threads 2`. All values where none is varied.
     #[must_use]
     pub fn describe(&self, axes: &[Axis]) -> String {
         let varied: Vec<&Axis> = axes.iter().filter(|axis| axis.values.len() > 1).collect();
@@ -75,9 +79,21 @@ impl PlannedRun {
         };
         let words: Vec<String> = shown
             .iter()
-            .filter_map(|axis| Some(format!("{}={}", axis.name, self.cell.get(&axis.name)?)))
+            .filter_map(|axis| {
+                let value = self.cell.get(&axis.name)?;
+                Some(match axis.name.as_str() {
+                    "pressure" => match self.pressure() {
+                        PlannedPressure::None => "no pressure".to_owned(),
+                        PlannedPressure::Lock(size) => format!("{} locked", bytes(size)),
+                        PlannedPressure::LeaveFree(size) => format!("{} left free", bytes(size)),
+                        PlannedPressure::MemoryMax(size) => format!("limit {}", bytes(size)),
+                    },
+                    "model" => value.clone(),
+                    name => format!("{name} {value}"),
+                })
+            })
             .collect();
-        words.join(" ")
+        words.join(", ")
     }
 }
 

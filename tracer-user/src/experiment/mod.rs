@@ -20,6 +20,7 @@ mod summary;
 mod verdict;
 mod work;
 
+pub use disk::folder::is_experiment;
 pub use disk::full::DiskFull;
 pub use disk::listing::list;
 pub use dry_run::dry_run;

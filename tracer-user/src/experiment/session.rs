@@ -180,6 +180,7 @@ struct Made {
     outcome: RunOutcome,
     failure: Option<String>,
     wall: Duration,
+    tokens_per_s: Option<f64>,
 }
 
 impl<'a> Session<'a> {
@@ -225,7 +226,7 @@ impl<'a> Session<'a> {
     fn make_all(&mut self) -> anyhow::Result<SessionEnd> {
         self.folder.remove_partial_runs()?;
         self.times = earlier_times(&self.folder, &self.manifest)?;
-        let progress = Progress::new(self.manifest.runs.len(), self.made());
+        let mut progress = Progress::new(self.manifest.runs.len(), self.made());
         let mut rested = true;
         loop {
             while let Some(position) = self.next_missing() {
@@ -249,7 +250,12 @@ impl<'a> Session<'a> {
                 let Some(made) = self.make(position, &run)? else {
                     return Ok(SessionEnd::Interrupted);
                 };
-                progress.end(&run.directory(), made.wall, made.failure.as_deref());
+                progress.end(
+                    &run.directory(),
+                    made.wall,
+                    made.failure.as_deref(),
+                    made.tokens_per_s,
+                );
                 self.write_summary()?;
                 if made.outcome == RunOutcome::Failed && self.fail_fast {
                     progress.say("tracer: stopped at the first failure, as asked for");
@@ -381,6 +387,9 @@ impl<'a> Session<'a> {
             outcome: outcome.run.outcome,
             failure: outcome.run.failure.clone(),
             wall: Duration::try_from_secs_f64(outcome.wall_s).unwrap_or_default(),
+            tokens_per_s: record
+                .as_ref()
+                .and_then(|record| record.engine.tokens_per_s),
         };
         if let Some(slot) = self.experiment.runs.get_mut(position) {
             *slot = outcome.run;

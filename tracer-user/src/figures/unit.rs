@@ -1,6 +1,6 @@
 //! What a figure is measured in, from which follows how it is written.
 
-use crate::units::{bytes, count, factor, rate, seconds, share, unobserved};
+use crate::units::{bytes, count, factor, microseconds, rate, seconds, share, unobserved};
 
 /// The unit of a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +81,7 @@ impl Unit {
             Self::Mean => format!("{size:.1}"),
             Self::Factor => factor(Some(size)),
             Self::Kibibytes => format!("{} KiB", whole()),
-            Self::Microseconds => format!("{size:.0} µs"),
+            Self::Microseconds => microseconds(size),
             Self::PerSecond => format!("{size:.2}"),
             Self::Seconds => seconds(Some(size)),
             Self::Share => share(Some(size)),
@@ -146,6 +146,7 @@ mod tests {
         assert_eq!(Unit::Count.show(2.5), "2.5");
         assert_eq!(Unit::Count.show(26_938_752.0), "26,938,752");
         assert_eq!(Unit::Microseconds.show(87.4), "87 µs");
+        assert_eq!(Unit::Microseconds.show(20_447.0), "20.4 ms");
         assert_eq!(Unit::Kibibytes.show(8192.0), "8,192 KiB");
         assert_eq!(Unit::Share.show_range(&[0.3, 0.1, 0.2]), "10.0 % – 30.0 %");
         assert_eq!(Unit::Share.show_range(&[0.3, 0.3]), "30.0 %");

@@ -2,7 +2,7 @@
 
 use crate::{
     schema::{DeviceTestRecord, PatternRecord, SpreadRecord},
-    units::{bytes, count, rate, share, unobserved},
+    units::{bytes, count, microseconds, rate, share, unobserved},
 };
 
 use super::document::{self, Column, Document, Table, Tone};
@@ -70,7 +70,7 @@ fn patterns(patterns: &[PatternRecord]) -> Table {
         Column::right("in flight"),
         Column::right("bandwidth"),
         Column::right("reads/s"),
-        Column::right("median latency, µs"),
+        Column::right("median latency"),
     ])
     .with_rows(patterns.iter().map(|pattern| {
         [
@@ -81,7 +81,7 @@ fn patterns(patterns: &[PatternRecord]) -> Table {
             count(pattern.queue_depth),
             spread(pattern.bytes_per_s, |value| rate(Some(value))),
             spread(pattern.reads_per_s, |value| format!("{value:.0}")),
-            spread(pattern.median_latency_us, |value| format!("{value:.0}")),
+            spread(pattern.median_latency_us, microseconds),
         ]
     }))
 }

@@ -17,8 +17,8 @@ pub use audit::{audit_markdown, audit_terminal};
 pub use block_trace::{block_trace_markdown, block_trace_terminal};
 pub use device::device_test;
 pub use experiment::{
-    TEMPLATES, answer, experiment_markdown, experiment_page, experiment_terminal, template,
-    threshold_refinement,
+    TEMPLATES, answer, experiment_charts, experiment_markdown, experiment_page,
+    experiment_terminal, template, threshold_refinement,
 };
 pub use explanation::{explanation_markdown, explanation_terminal};
 pub use inspection::inspection;

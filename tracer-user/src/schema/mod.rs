@@ -69,7 +69,10 @@ pub use crate::stats::{
         distances::DistanceBucket,
         gaps::{ByGapClass, GapFigure},
     },
-    pages::figures::{EvictionsByAgent, PageCacheFigures},
+    pages::{
+        course::PageCourseFigures,
+        figures::{EvictionsByAgent, PageCacheFigures},
+    },
     phases::reads::PhaseGaps,
     reads::{
         bandwidth::BandwidthFigures, latency::LatencyFigures, process_share::ProcessShare,

@@ -54,6 +54,28 @@ pub fn seconds(value: Option<f64>) -> String {
     value.map_or_else(unobserved, |value| format!("{value:.2} s"))
 }
 
+/// Microseconds in the unit that a reader would choose, to three digits: `87 µs`, `20.4 ms`, `1.20 s`.
+#[must_use]
+pub fn microseconds(value: f64) -> String {
+    let three_digits = |value: f64| {
+        let decimals = if value >= 99.95 {
+            0
+        } else if value >= 9.995 {
+            1
+        } else {
+            2
+        };
+        format!("{value:.decimals$}")
+    };
+    if value < 999.5 {
+        format!("{value:.0} µs")
+    } else if value < 999_500.0 {
+        format!("{} ms", three_digits(value / 1e3))
+    } else {
+        format!("{} s", three_digits(value / 1e6))
+    }
+}
+
 /// A count with thin grouping.
 #[must_use]
 pub fn count(value: u64) -> String {
@@ -88,7 +110,7 @@ pub fn unobserved() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{bytes, count, factor, share, signed_bytes};
+    use super::{bytes, count, factor, microseconds, share, signed_bytes};
 
     #[test]
     fn numbers_read_as_documented() {
@@ -98,6 +120,18 @@ mod tests {
             bytes(12 * 1024 * 1024 * 1024 + 870 * 1024 * 1024),
             "12.85 GiB"
         );
+        for (value, shown) in [
+            (0.0, "0 µs"),
+            (999.4, "999 µs"),
+            (999.6, "1.00 ms"),
+            (9_994.0, "9.99 ms"),
+            (9_996.0, "10.0 ms"),
+            (20_447.0, "20.4 ms"),
+            (999_600.0, "1.00 s"),
+            (61_000_000.0, "61.0 s"),
+        ] {
+            assert_eq!(microseconds(value), shown);
+        }
         assert_eq!(signed_bytes(-2048), "−2.00 KiB");
         assert_eq!(count(26_938_752), "26,938,752");
         assert_eq!(count(7), "7");

@@ -40,7 +40,7 @@ impl Frame {
         let narrow = size == Size::Narrow;
         let plot_height = plot_height(chart);
         let y_ticks = ticks(&chart.y.scale, chart.y.unit, 5);
-        let most_characters = if narrow { 20 } else { 34 };
+        let most_characters = if narrow { 22 } else { 34 };
         let widest = y_ticks.iter().map(|tick| tick.name.chars().count()).max();
         let name_characters = widest.unwrap_or(0).min(most_characters);
         let left = name_characters as f64 * CHARACTER + 14.0;
@@ -301,6 +301,9 @@ fn look(mark: &Mark) -> (String, bool) {
             super::super::Shape::Filled => (format!("filled {}", ink.class()), false),
             _ => (format!("line {}", ink.class()), true),
         },
+        Mark::Spreads { ink, .. } | Mark::SpreadsAcross { ink, .. } => {
+            (format!("median {}", ink.class()), true)
+        }
         Mark::Level { ink, .. } | Mark::Upright { ink, .. } => {
             (format!("mark {}", ink.class()), true)
         }
@@ -314,7 +317,6 @@ fn look(mark: &Mark) -> (String, bool) {
         | Mark::Dots { ink, .. }
         | Mark::Pieces { ink, .. }
         | Mark::Density { ink, .. }
-        | Mark::Spreads { ink, .. }
         | Mark::Ticks { ink, .. } => (format!("filled {}", ink.class()), false),
     }
 }
@@ -333,6 +335,7 @@ fn in_legend(mark: &Mark) -> Option<&str> {
         | Mark::Density { name, .. }
         | Mark::Cells { name, .. }
         | Mark::Spreads { name, .. }
+        | Mark::SpreadsAcross { name, .. }
         | Mark::Level { name, .. }
         | Mark::Upright { name, .. }
         | Mark::Ticks { name, .. } => name,

@@ -115,6 +115,23 @@ pub(super) fn write(markup: &mut Markup, chart: &Chart, frame: &Frame, mark: &Ma
                 element(markup, &format!("median {}", ink.class()), &d);
             }
         }
+        Mark::SpreadsAcross { ink, spreads, .. } => {
+            for spread in spreads {
+                let at = y(spread.row as f64);
+                let (low, middle, high) = (x(spread.low), x(spread.middle), x(spread.high));
+                let d = format!(
+                    "M{low} {a}H{high}M{low} {t}V{b}M{high} {t}V{b}",
+                    a = px(at),
+                    low = px(low),
+                    high = px(high),
+                    t = px(at - 4.0),
+                    b = px(at + 4.0)
+                );
+                element(markup, &format!("line {}", ink.class()), &d);
+                let d = format!("M{} {}V{}", px(middle), px(at - 8.0), px(at + 8.0));
+                element(markup, &format!("median {}", ink.class()), &d);
+            }
+        }
         Mark::Level { ink, at, .. } => {
             let d = format!("M0 {}H{}", px(y(*at)), px(frame.plot_width));
             element(markup, &format!("mark {}", ink.class()), &d);

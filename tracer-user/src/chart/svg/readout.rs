@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::chart::description::{Chart, Mark};
+use crate::chart::{
+    Scale,
+    description::{Chart, Mark},
+};
 
 /// A place in the plot, and what is there.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,7 +52,7 @@ pub fn readout(chart: &Chart) -> Vec<Stop> {
                 for dot in dots {
                     on_plane.push(Stop {
                         x: place(dot.x),
-                        y: Some(1.0 - chart.y.scale.place(dot.y)),
+                        y: Some(from_above(chart, dot.y)),
                         says: dot.says.clone(),
                     });
                 }
@@ -58,7 +61,16 @@ pub fn readout(chart: &Chart) -> Vec<Stop> {
                 for spread in spreads {
                     on_plane.push(Stop {
                         x: place(spread.x),
-                        y: Some(1.0 - chart.y.scale.place(spread.middle)),
+                        y: Some(from_above(chart, spread.middle)),
+                        says: spread.says.clone(),
+                    });
+                }
+            }
+            Mark::SpreadsAcross { spreads, .. } => {
+                for spread in spreads {
+                    on_plane.push(Stop {
+                        x: place(spread.middle),
+                        y: Some(from_above(chart, spread.row as f64)),
                         says: spread.says.clone(),
                     });
                 }
@@ -75,7 +87,7 @@ pub fn readout(chart: &Chart) -> Vec<Stop> {
             Mark::Across { name, bars, .. } => {
                 for bar in bars {
                     let row = match &chart.y.scale {
-                        crate::chart::Scale::Names(names) => names.get(bar.row),
+                        Scale::Names(names) => names.get(bar.row),
                         _ => None,
                     };
                     let row = row.map_or("", String::as_str);
@@ -115,6 +127,16 @@ pub fn readout(chart: &Chart) -> Vec<Stop> {
     let mut stops: Vec<Stop> = lines.chain(on_plane).collect();
     stops.sort_by(|a, b| a.x.total_cmp(&b.x));
     stops
+}
+
+/// A place on the y axis, of which names begin at the top.
+fn from_above(chart: &Chart, value: f64) -> f64 {
+    let place = chart.y.scale.place(value);
+    if matches!(chart.y.scale, Scale::Names(_)) {
+        place
+    } else {
+        1.0 - place
+    }
 }
 
 /// The name of the last band at this place.

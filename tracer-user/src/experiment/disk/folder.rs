@@ -51,6 +51,12 @@ pub const RUN_FILE: &str = "run.json";
 /// What became of a run.
 const OUTCOME_FILE: &str = "outcome.json";
 
+/// Whether an experiment has begun in this folder.
+#[must_use]
+pub fn is_experiment(folder: &Path) -> bool {
+    folder.join(MANIFEST_FILE).is_file()
+}
+
 /// What became of a run, beside its record.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

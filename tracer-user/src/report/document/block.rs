@@ -1,5 +1,7 @@
 //! The blocks of a document, one after the other.
 
+use crate::chart::Chart;
+
 use super::{drawing::Drawing, table::Table, text::Text};
 
 /// How much a note matters.
@@ -100,6 +102,19 @@ impl Document {
             level: level.clamp(1, 6),
             text: text.into(),
         })
+    }
+
+    /// Its charts alone.
+    #[must_use]
+    pub fn into_charts(self) -> Vec<Chart> {
+        let drawings = self
+            .blocks
+            .into_iter()
+            .filter_map(|block| match block.content {
+                Content::Drawing(drawing) => Some(drawing.chart),
+                _ => None,
+            });
+        drawings.collect()
     }
 
     pub fn paragraph(&mut self, text: impl Into<Text>) -> &mut Block {

@@ -1,6 +1,7 @@
 //! The report of an experiment: the answer, the curve, what cannot be trusted, then details.
 
 use crate::{
+    chart::Chart,
     report::{
         document::{self, Document, Text},
         page::{Page, page},
@@ -11,7 +12,7 @@ use crate::{
 use super::{
     charts::charts,
     groups::{Group, groups},
-    says::says,
+    says::{says, says_in_short},
     setup::setup,
     tables::{
         devices::{bandwidth, devices},
@@ -21,8 +22,9 @@ use super::{
         raw::raw,
         results::results,
     },
+    threshold_words::tiles,
     thresholds::thresholds,
-    trust::trust,
+    trust::{trust, trust_in_short},
 };
 
 /// The whole report, in Markdown.
@@ -44,9 +46,16 @@ pub fn experiment_page(experiment: &ExperimentRecord) -> String {
     let title = format!("Experiment {}", experiment.name);
     let mut first = Document::default();
     first.heading(1, title.clone());
-    says(&mut first, experiment, &groups, &thresholds);
+    says_in_short(&mut first, experiment, &groups, &thresholds);
+    let mut middle = charts(experiment, &groups, &thresholds);
+    // The answer of a search for the fastest way says itself what it can be trusted for.
     if experiment.tune.is_none() {
-        trust(&mut first, experiment, &groups, &thresholds);
+        trust_in_short(&mut first, experiment, &groups, &thresholds);
+        if !thresholds.is_empty() {
+            middle.heading(2, "The memory that is enough, exactly");
+            says(&mut middle, experiment, &groups, &thresholds);
+        }
+        trust(&mut middle, experiment, &groups, &thresholds);
     }
     let mut rest = Document::default();
     if experiment.tune.is_none() && !groups.is_empty() {
@@ -56,10 +65,21 @@ pub fn experiment_page(experiment: &ExperimentRecord) -> String {
     page(&Page {
         title,
         first,
-        results: Vec::new(),
-        charts: charts(experiment, &groups, &thresholds),
+        results: thresholds
+            .iter()
+            .map(|threshold| (threshold.label(), tiles(threshold)))
+            .filter(|(_, tiles)| !tiles.is_empty())
+            .collect(),
+        charts: middle,
         details: rest,
     })
+}
+
+/// Its charts, as its page shows them.
+#[must_use]
+pub fn experiment_charts(experiment: &ExperimentRecord) -> Vec<Chart> {
+    let groups = groups(experiment);
+    charts(experiment, &groups, &thresholds(experiment)).into_charts()
 }
 
 /// The answer, the curve and what cannot be trusted, in lines of `columns` characters; `None` where the output is no

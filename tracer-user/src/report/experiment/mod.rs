@@ -20,6 +20,6 @@ mod trust;
 mod tuning;
 
 pub use answers::answer;
-pub use document::{experiment_markdown, experiment_page, experiment_terminal};
+pub use document::{experiment_charts, experiment_markdown, experiment_page, experiment_terminal};
 pub use templates::{TEMPLATES, template};
 pub use thresholds::threshold_refinement;

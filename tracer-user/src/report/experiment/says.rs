@@ -9,7 +9,7 @@ use crate::{
 use super::{
     groups::Group,
     tables::{differences::pairs, spread},
-    threshold_words::lines,
+    threshold_words::{in_short, lines},
     thresholds::ModelThreshold,
     trust::runs_made,
     tuning::tuned,
@@ -34,16 +34,7 @@ pub(super) fn says(
         return;
     }
     if thresholds.is_empty() {
-        let mut sentences = differences(experiment, groups);
-        if sentences.is_empty() {
-            sentences = cells(experiment, groups);
-        }
-        let left_out = sentences.len().saturating_sub(SENTENCES);
-        sentences.truncate(SENTENCES);
-        if left_out > 0 {
-            sentences.push(format!("{left_out} more in the tables below."));
-        }
-        document.list(sentences);
+        comparisons(document, experiment, groups);
         return;
     }
     for threshold in thresholds {
@@ -52,8 +43,56 @@ pub(super) fn says(
             threshold.label(),
             threshold.kind.size()
         )));
+        if let Some(words) = in_short(threshold) {
+            document.paragraph(words);
+        }
         document.list(lines(threshold));
     }
+}
+
+/// What was asked, and the shortest true answer; the rest is for further down.
+pub(super) fn says_in_short(
+    document: &mut Document,
+    experiment: &ExperimentRecord,
+    groups: &[Group<'_>],
+    thresholds: &[ModelThreshold],
+) {
+    if experiment.tune.is_some() || groups.is_empty() || thresholds.is_empty() {
+        says(document, experiment, groups, thresholds);
+        return;
+    }
+    let decided: Vec<(&ModelThreshold, String)> = thresholds
+        .iter()
+        .filter_map(|threshold| Some((threshold, in_short(threshold)?)))
+        .collect();
+    if decided.is_empty() {
+        document.paragraph(format!("{} {}", asked(experiment), runs_made(experiment)));
+        comparisons(document, experiment, groups);
+        return;
+    }
+    for (threshold, words) in decided {
+        let name = if thresholds.len() > 1 {
+            format!("{} {}: ", threshold.label(), threshold.kind.name())
+        } else {
+            String::new()
+        };
+        document.paragraph(Text::default().strong(name).then(words));
+    }
+    document.paragraph(format!("{} {}", asked(experiment), runs_made(experiment)));
+}
+
+/// What changes from cell to cell, else what each does.
+fn comparisons(document: &mut Document, experiment: &ExperimentRecord, groups: &[Group<'_>]) {
+    let mut sentences = differences(experiment, groups);
+    if sentences.is_empty() {
+        sentences = cells(experiment, groups);
+    }
+    let left_out = sentences.len().saturating_sub(SENTENCES);
+    sentences.truncate(SENTENCES);
+    if left_out > 0 {
+        sentences.push(format!("{left_out} more in the tables below."));
+    }
+    document.list(sentences);
 }
 
 fn asked(experiment: &ExperimentRecord) -> String {

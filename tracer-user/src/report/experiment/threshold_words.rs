@@ -112,6 +112,115 @@ pub(super) fn collapse(collapse: &Result<Collapse, CollapseError>) -> String {
     }
 }
 
+/// The verdict in two sentences, for who wants to know how much memory to give. `None` where no size was found.
+pub(super) fn in_short(threshold: &ModelThreshold) -> Option<String> {
+    let verdict = &threshold.verdict;
+    let with_rate = |size_bytes: u64| {
+        rate(threshold, size_bytes).map_or_else(String::new, |rate| {
+            format!(" ({} tokens/s)", Unit::PerSecond.show(rate))
+        })
+    };
+    let onset = match &verdict.onset {
+        Ok(onset) => onset.size_bytes,
+        Err(OnsetError::NoCleanSize { largest_bytes }) => {
+            return Some(format!(
+                "Not even {} are enough: generating still reads from the disk{}.",
+                bytes(*largest_bytes),
+                with_rate(*largest_bytes)
+            ));
+        }
+        Err(OnsetError::AllClean { smallest_bytes }) => {
+            return Some(format!(
+                "{} are enough{}, and less may be: no smaller size was tried.",
+                bytes(*smallest_bytes),
+                with_rate(*smallest_bytes)
+            ));
+        }
+        Err(OnsetError::NoRuns | OnsetError::Undecided { .. }) => return None,
+    };
+    let enough = format!(
+        "{} are enough{}{}: generating reads next to nothing from the disk.",
+        bytes(onset),
+        threshold
+            .size_bytes
+            .map_or_else(String::new, |size| format!(
+                " for this model of {}",
+                bytes(size)
+            )),
+        with_rate(onset)
+    );
+    let less = match &verdict.collapse {
+        Ok(collapse)
+            if verdict
+                .band
+                .as_ref()
+                .is_some_and(|band| !band.sizes_bytes.is_empty()) =>
+        {
+            format!(
+                " With {} or less every token reads its weights again{}; in between the same run can be fast or slow.",
+                bytes(collapse.size_bytes),
+                with_rate(collapse.size_bytes)
+            )
+        }
+        Ok(collapse) => format!(
+            " With {} or less every token reads its weights again{}.",
+            bytes(collapse.size_bytes),
+            with_rate(collapse.size_bytes)
+        ),
+        Err(_) => {
+            " With less it reads again; at which size it has to read everything was not found."
+                .to_owned()
+        }
+    };
+    Some(enough + &less)
+}
+
+/// Tokens per second with this memory: the median of the runs that could be judged.
+fn rate(threshold: &ModelThreshold, size_bytes: u64) -> Option<f64> {
+    let mut sizes = threshold.verdict.sizes.iter();
+    let size = sizes.find(|size| size.size_bytes == size_bytes)?;
+    let rates: Vec<f64> = size
+        .runs
+        .iter()
+        .filter_map(|run| run.tokens_per_s)
+        .collect();
+    median(&rates)
+}
+
+/// The figures of a threshold that were observed, each with its name, for the first look.
+pub(super) fn tiles(threshold: &ModelThreshold) -> Vec<(String, String)> {
+    let onset = threshold
+        .verdict
+        .onset
+        .as_ref()
+        .ok()
+        .map(|onset| onset.size_bytes);
+    let collapse = threshold
+        .verdict
+        .collapse
+        .as_ref()
+        .ok()
+        .map(|collapse| collapse.size_bytes);
+    let rates = |size: Option<u64>| Some(Unit::PerSecond.show(rate(threshold, size?)?));
+    if onset.is_none() && collapse.is_none() {
+        return Vec::new();
+    }
+    [
+        ("enough memory", onset.map(bytes)),
+        ("tokens/s with it", rates(onset)),
+        ("collapsed at", collapse.map(bytes)),
+        ("tokens/s then", rates(collapse)),
+        ("the model", threshold.size_bytes.map(bytes)),
+        (
+            "the engine held without pressure",
+            threshold.resident_bytes.map(bytes),
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+    .collect()
+}
+
 /// The verdict in words.
 pub(super) fn lines(threshold: &ModelThreshold) -> Vec<String> {
     let verdict = &threshold.verdict;
@@ -156,9 +265,12 @@ pub(super) fn lines(threshold: &ModelThreshold) -> Vec<String> {
         }
     }
     lines.push(format!(
-        "To compare: the model has {}; without pressure the engine held {} (RssFile + RssAnon){}.",
+        "To compare: the model has {}{}{}.",
         observed_bytes(threshold.size_bytes),
-        observed_bytes(threshold.resident_bytes),
+        threshold.resident_bytes.map_or_else(String::new, |held| format!(
+            "; without pressure the engine held {} (RssFile + RssAnon)",
+            bytes(held)
+        )),
         threshold.prediction().map_or_else(String::new, |prediction| format!(
             "; onset − sum: {}, onset / sum: {}; the sum lies {} the interval in which the onset was found",
             signed_bytes(prediction.difference_bytes()),

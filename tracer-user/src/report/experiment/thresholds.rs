@@ -40,6 +40,14 @@ impl PressureKind {
         }
     }
 
+    /// In a word or two.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Locked | Self::LeftFree => "under a balloon",
+            Self::Cgroup => "in a memory cgroup",
+        }
+    }
+
     /// What the size of such a run is.
     pub(super) const fn size(self) -> &'static str {
         match self {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    report::document::{Document, Note, Tone},
+    report::document::{Document, Note, Text, Tone},
     schema::{ExperimentRecord, ExperimentRunRecord, RunOutcome},
     stats::experiment::threshold::Unjudged,
 };
@@ -65,6 +65,44 @@ pub(super) fn standing(experiment: &ExperimentRecord) -> Vec<Note> {
     notes
 }
 
+const HEADING: &str = "What cannot be trusted";
+const ANCHOR: &str = "trust";
+
+fn doubts(
+    experiment: &ExperimentRecord,
+    groups: &[Group<'_>],
+    thresholds: &[ModelThreshold],
+) -> Vec<String> {
+    let mut doubts = failures(experiment);
+    doubts.extend(groups.iter().flat_map(of_group));
+    doubts.extend(thresholds.iter().flat_map(unjudged));
+    doubts.extend(experiment.notes.iter().map(|note| format!("Note: {note}.")));
+    doubts
+}
+
+/// Whether there is anything that a reader has to know before quoting a figure, and where it stands.
+pub(super) fn trust_in_short(
+    document: &mut Document,
+    experiment: &ExperimentRecord,
+    groups: &[Group<'_>],
+    thresholds: &[ModelThreshold],
+) {
+    document.notes(standing(experiment));
+    let doubts = doubts(experiment, groups, thresholds).len();
+    if doubts > 0 {
+        let words = Text::plain(format!(
+            "{doubts} {} to know before a figure is quoted, under ",
+            if doubts == 1 { "thing" } else { "things" }
+        ));
+        document.note(Tone::Caution, words.link(HEADING, ANCHOR).then("."));
+    } else if standing(experiment).is_empty() {
+        document.note(
+            Tone::Good,
+            "Every planned run counts, and no run lies apart.",
+        );
+    }
+}
+
 /// All that a reader has to know before quoting a figure.
 pub(super) fn trust(
     document: &mut Document,
@@ -72,12 +110,9 @@ pub(super) fn trust(
     groups: &[Group<'_>],
     thresholds: &[ModelThreshold],
 ) {
-    let mut doubts = failures(experiment);
-    doubts.extend(groups.iter().flat_map(of_group));
-    doubts.extend(thresholds.iter().flat_map(unjudged));
-    doubts.extend(experiment.notes.iter().map(|note| format!("Note: {note}.")));
+    let doubts = doubts(experiment, groups, thresholds);
     let standing = standing(experiment);
-    document.heading(2, "What cannot be trusted");
+    document.heading(2, HEADING).anchor(ANCHOR);
     if doubts.is_empty() && standing.is_empty() {
         document.paragraph("Nothing was found: every planned run counts, and no run lies apart.");
         return;

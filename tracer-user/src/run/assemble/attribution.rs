@@ -60,6 +60,7 @@ pub fn fill(record: &mut ModelRecord, figures: &AttributionFigures, around: &Sur
     record.tensors = Some(tensors(figures, around));
     // Without a count of inserts the events were not observed.
     record.page_cache = record.cache.inserts.map(|_| figures.pages.cache);
+    record.page_course = record.cache.inserts.map(|_| figures.page_course.clone());
 }
 
 impl Surroundings<'_> {

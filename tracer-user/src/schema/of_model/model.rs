@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::schema::{
     AccountingFigures, BandwidthFigures, EvictionsByAgent, GapsRecord, LatencyFigures, MarksRecord,
-    ModelIdentity, PageCacheFigures, PhaseRecord, ReadsRecord, TensorRecord, TokenRecord,
+    ModelIdentity, PageCacheFigures, PageCourseFigures, PhaseRecord, ReadsRecord, TensorRecord,
+    TokenRecord,
 };
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -33,6 +34,9 @@ pub struct ModelRecord {
     pub tensors: Option<Vec<TensorRecord>>,
     /// The page cache, event by event.
     pub page_cache: Option<PageCacheFigures>,
+    /// The same by time and place.
+    #[serde(default)]
+    pub page_course: Option<PageCourseFigures>,
     /// The same reads under every way of counting their records, where the run was asked for the audit.
     #[serde(default)]
     pub accountings: Option<Vec<AccountingFigures>>,

@@ -1,5 +1,6 @@
 //! What happens to the pages of a model in the page cache.
 
+pub mod course;
 pub mod events;
 pub mod figures;
 pub mod first_touch;

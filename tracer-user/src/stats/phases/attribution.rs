@@ -12,7 +12,8 @@ use crate::stats::{
     FileRange, Nanos,
     model::accumulator::{Arrival, BytesChange, Issued, StreamGap},
     pages::{
-        events::{EvictionAgent, PageBytes, PageHistoryError, TouchEvents},
+        course::{PageCourse, PageCourseFigures},
+        events::{EvictionAgent, PageHistoryError, TouchEvents},
         figures::{PageFigures, PiecePageFigures},
         history::PageHistory,
     },
@@ -46,6 +47,7 @@ pub struct Attribution {
     table: Arc<PieceTable>,
     piece_reads: PieceReads,
     pages: PageHistory,
+    page_course: PageCourse,
     steps: StepSeries,
     stalls: StallTimeline,
     segments: Segments,
@@ -68,7 +70,12 @@ impl Attribution {
         start: Nanos,
         from_start: bool,
     ) -> Result<Self, PageHistoryError> {
+        let file_bytes: Vec<u64> = (0..=u16::MAX)
+            .take(table.file_count())
+            .map(|file| table.file_bytes(file))
+            .collect();
         Ok(Self {
+            page_course: PageCourse::new(start, &file_bytes),
             pages: PageHistory::new(Arc::clone(&table), touch_events)?,
             table,
             piece_reads: PieceReads::default(),
@@ -162,13 +169,13 @@ impl Attribution {
     /// A folio entered the page cache; `by_fault`: a page fault brought it, which makes that a major one.
     pub fn insert(&mut self, time: Nanos, folio: Folio, by_fault: bool) {
         self.last_event = self.last_event.max(time);
-        let PageBytes {
-            bytes,
-            refaulted_bytes,
-        } = self
+        let inserted = self
             .pages
             .insert(folio.file, folio.first_page, folio.pages, time);
-        self.steps.inserted(time, bytes, refaulted_bytes);
+        self.page_course
+            .inserted(time, folio.file, folio.first_page, inserted);
+        self.steps
+            .inserted(time, inserted.bytes, inserted.refaulted_bytes);
         if by_fault {
             self.steps.major_fault(time);
         }
@@ -211,6 +218,8 @@ impl Attribution {
         let evicted = self
             .pages
             .evict(folio.file, folio.first_page, folio.pages, agent);
+        self.page_course
+            .evicted(time, folio.file, folio.first_page, evicted.bytes, agent);
         self.steps.evicted(time, evicted.bytes);
     }
 
@@ -264,6 +273,7 @@ impl Attribution {
             piece_reads: self.piece_reads.figures(&self.table),
             piece_pages: self.pages.piece_figures(),
             pages: self.pages.figures(),
+            page_course: self.page_course.figures(),
         }
     }
 }
@@ -316,6 +326,8 @@ pub struct AttributionFigures {
     pub piece_pages: Vec<PiecePageFigures>,
     /// Page cache, all pieces together.
     pub pages: PageFigures,
+    /// Page cache, by time and place.
+    pub page_course: PageCourseFigures,
 }
 
 impl AttributionFigures {

@@ -54,18 +54,10 @@ pub(super) fn answer(groups: &[Group<'_>]) -> Answer {
                 gap(&gaps::BACKWARD_SHARE),
                 group.show(Unit::Bytes, |run| mean_bytes(generation(run)?)),
                 group.show(Unit::Bytes, |run| mean_bytes(run.phase("load")?)),
-                group.show(Unit::Count, |run| {
-                    median_latency(generation(run)?).map(f64::round)
-                }),
-                group.show(Unit::Count, |run| {
-                    median_latency(run.phase("load")?).map(f64::round)
-                }),
-                group.show(Unit::Count, |run| {
-                    slow_latency(generation(run)?).map(f64::round)
-                }),
-                group.show(Unit::Count, |run| {
-                    slow_latency(run.phase("load")?).map(f64::round)
-                }),
+                group.show(Unit::Microseconds, |run| median_latency(generation(run)?)),
+                group.show(Unit::Microseconds, |run| median_latency(run.phase("load")?)),
+                group.show(Unit::Microseconds, |run| slow_latency(generation(run)?)),
+                group.show(Unit::Microseconds, |run| slow_latency(run.phase("load")?)),
                 moving_parts(group),
             ]
         })
@@ -78,8 +70,7 @@ pub(super) fn answer(groups: &[Group<'_>]) -> Answer {
         ],
         header: vec![
             "pressure", "cell", "runs", "reads in generation", "sequential", "in its stream",
-            "backward", "mean read", "mean read, load", "p50 µs", "p50 µs, load", "p99 µs",
-            "p99 µs, load", "moving parts",
+            "backward", "mean read", "mean read, load", "p50", "p50, load", "p99", "p99, load", "moving parts",
         ],
         rows,
         missing: missing(groups, &used),
@@ -112,7 +103,9 @@ fn claim(group: &Group<'_>) -> Option<String> {
         middle(&|run| median_latency(run.phase("load")?)),
     ) {
         (Some(generation), Some(load)) if load > 0.0 => format!(
-            "; the median read took {generation:.0} µs, in the load {load:.0} µs ({})",
+            "; the median read took {}, in the load {} ({})",
+            Unit::Microseconds.show(generation),
+            Unit::Microseconds.show(load),
             Unit::Factor.show(generation / load)
         ),
         _ => "; latencies of both phases are not known".to_owned(),

@@ -102,8 +102,8 @@ pub(in crate::report::experiment) fn bandwidth(
             })
         };
         let latency = |pick: fn(&LatencyFigures) -> Option<f64>| {
-            group.show(Unit::Count, |run| {
-                pick(run.model.latency_us.as_ref()?).map(f64::round)
+            group.show(Unit::Microseconds, |run| {
+                pick(run.model.latency_us.as_ref()?)
             })
         };
         [
@@ -127,8 +127,8 @@ pub(in crate::report::experiment) fn bandwidth(
             Column::right("average"),
             Column::right("while busy"),
             Column::right("peak (100 ms)"),
-            Column::right("p50 µs"),
-            Column::right("p99 µs"),
+            Column::right("latency, p50"),
+            Column::right("latency, p99"),
         ])
         .captioned("Time: of the whole run. Average: over the whole window, computing included. While busy: over the time in which a read of the model was in flight. Peak: the best 100 ms.")
         .with_rows(rows),

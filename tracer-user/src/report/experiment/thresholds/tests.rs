@@ -38,6 +38,7 @@ fn the_verdict_stands_beside_what_the_model_took_without_pressure() {
     assert!(prediction.within_resolution());
     let text = experiment_markdown(&made);
     for words in [
+        "5.00 GiB are enough for this model of 4.00 GiB (5.00 tokens/s): generating reads next to nothing from the disk. With 3.00 GiB or less every token reads its weights again (5.00 tokens/s); in between the same run can be fast or slow.",
         "Onset, the least memory that is enough: 5.00 GiB; at 4.00 GiB, the next tested size below, a run still reads: resolution 1.00 GiB.",
         "Collapse, the most memory with which the weights are read again and again: 3.00 GiB; at 4.00 GiB",
         "Unstable band: 4.00 GiB to 4.00 GiB: 5 runs",

@@ -3,8 +3,10 @@
 //! A chart that the record has no figures for is left out, with a sentence that says why.
 
 mod bandwidth;
+mod latency;
 mod memory;
 mod over_time;
+mod pages;
 mod pieces;
 mod places;
 mod reads;
@@ -95,6 +97,7 @@ fn of_model(
                 with_reads("where in the file it read, over time", &|course| {
                     Ok(places::offset_time(record, model, course))
                 }),
+                pages::evicted(record, model, window),
                 places::along_the_file(model),
             ],
         ),
@@ -118,11 +121,8 @@ fn of_model(
                     requests::gaps,
                 ),
                 requests::sizes(model, course.as_ref().ok().copied()),
-                with_reads("latency", &|course| requests::latency(model, course)),
-                with_reads(
-                    "how many reads the disk had at once",
-                    &requests::queue_depth,
-                ),
+                with_reads("latency", &|course| latency::latency(model, course)),
+                with_reads("how many reads the disk had at once", &latency::queue_depth),
             ],
         ),
         (
@@ -136,6 +136,7 @@ fn of_model(
             "Memory",
             vec![
                 memory::memory(record, model, window),
+                pages::reclaim(record, model, window),
                 memory::pressure(record, model, window),
             ],
         ),

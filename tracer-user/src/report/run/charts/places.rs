@@ -117,7 +117,7 @@ fn place(bases: &[u64], tensor: &TensorRecord) -> Option<u64> {
 }
 
 /// Where each layer lies, where it is one piece; what is in no layer by its kind.
-fn layers(model: &ModelRecord) -> Vec<Edge> {
+pub(super) fn layers(model: &ModelRecord) -> Vec<Edge> {
     let bases = bases(model);
     let mut edges: Vec<(u64, u64, String)> = Vec::new();
     let mut tensors: Vec<(u64, &TensorRecord)> = model

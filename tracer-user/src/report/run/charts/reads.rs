@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    chart::DensityGrid,
+    chart::{DensityGrid, Ink},
     read_list::ReadRow,
     schema::{ModelRecord, RunRecord},
 };
@@ -17,6 +17,10 @@ use crate::{
 pub(super) const MOST_SINGLE: usize = 200_000;
 /// The grid of more of them.
 const GRID: (usize, usize) = (400, 160);
+/// Colours of the phases in a distribution: those with the most reads have one.
+pub(super) const PHASE_INKS: [Ink; 4] = [Ink::Read, Ink::Again, Ink::Memory, Ink::Other];
+/// A phase with less than a hundredth of the reads is in the table alone: the shares of two reads say nothing.
+const LEAST_DRAWN: u64 = 100;
 /// Most counters of a file's units.
 const MOST_UNITS: u64 = 1 << 22;
 /// Smallest unit: a page.
@@ -69,10 +73,10 @@ pub(super) struct ReadCourse {
     pub(super) count: u64,
     pub(super) bytes: u64,
     pub(super) again_bytes: u64,
-    /// By quarter powers of two of microseconds.
-    pub(super) latencies: BTreeMap<i32, u64>,
-    /// At an issue, the read itself included; the last one and more together.
-    pub(super) depths: Vec<u64>,
+    /// By phase and quarter powers of two of microseconds.
+    pub(super) latencies: BTreeMap<(usize, i32), u64>,
+    /// By phase, and by how many were with the driver at an issue, the read itself included; [`DEEPEST`] and more together.
+    pub(super) depths: BTreeMap<(usize, usize), u64>,
     in_flight: BinaryHeap<Reverse<u64>>,
     /// By phase and size.
     pub(super) sizes: BTreeMap<(usize, u64), u64>,
@@ -150,7 +154,7 @@ impl ReadCourse {
             bytes: 0,
             again_bytes: 0,
             latencies: BTreeMap::new(),
-            depths: vec![0; DEEPEST + 1],
+            depths: BTreeMap::new(),
             in_flight: BinaryHeap::new(),
             sizes: BTreeMap::new(),
             phases,
@@ -186,17 +190,14 @@ impl ReadCourse {
         if again {
             self.again_bytes += row.bytes;
         }
+        let phase = self.phase(row.time_ns);
         if let Some(latency) = row.latency_ns {
             let micros = (latency as f64 / 1e3).max(1.0);
-            *self
-                .latencies
-                .entry((micros.log2() * LATENCY_STEPS).floor() as i32)
-                .or_default() += 1;
-            if let Some(depths) = self.depths.get_mut(depth.min(DEEPEST)) {
-                *depths += 1;
-            }
+            let step = (micros.log2() * LATENCY_STEPS).floor() as i32;
+            *self.latencies.entry((phase, step)).or_default() += 1;
+            let depth = depth.min(DEEPEST);
+            *self.depths.entry((phase, depth)).or_default() += 1;
         }
-        let phase = self.phase(row.time_ns);
         let size = u64::from(row.request_bytes).next_power_of_two();
         *self.sizes.entry((phase, size)).or_default() += 1;
         match offset {
@@ -297,6 +298,34 @@ impl ReadCourse {
         self.phases.get(phase).map_or("no phase", String::as_str)
     }
 
+    /// A distribution apart for each phase, under its name, that with the most reads first.
+    pub(super) fn by_phase<K: Copy + Ord>(
+        &self,
+        counts: &BTreeMap<(usize, K), u64>,
+    ) -> Vec<(String, BTreeMap<K, u64>)> {
+        let mut apart: BTreeMap<usize, BTreeMap<K, u64>> = BTreeMap::new();
+        for ((phase, key), reads) in counts {
+            apart.entry(*phase).or_default().insert(*key, *reads);
+        }
+        let mut apart: Vec<(String, BTreeMap<K, u64>)> = apart
+            .into_iter()
+            .map(|(phase, counts)| (self.phase_name(phase).replace('_', "-"), counts))
+            .collect();
+        apart.sort_by_key(|(_, counts)| Reverse(counts.values().sum::<u64>()));
+        apart
+    }
+
+    /// How many of these phases are drawn, each in a colour of [`PHASE_INKS`].
+    pub(super) fn drawn<K>(phases: &[(String, BTreeMap<K, u64>)]) -> usize {
+        let reads: Vec<u64> = phases
+            .iter()
+            .map(|(_, counts)| counts.values().sum())
+            .collect();
+        let all: u64 = reads.iter().sum();
+        let enough = reads.iter().filter(|reads| **reads * LEAST_DRAWN >= all);
+        enough.count().min(PHASE_INKS.len())
+    }
+
     /// How often the model's bytes were read: bytes by times, the least often first.
     pub(super) fn times_read(&self) -> BTreeMap<u64, u64> {
         let mut times = BTreeMap::new();
@@ -379,7 +408,11 @@ mod tests {
             [(1, 10_096), (2, 4096)]
         );
         // The second was issued while the first was with the driver.
-        assert_eq!(course.depths.get(1..3), Some(&[2, 1][..]));
+        let none = course.phases.len();
+        assert_eq!(
+            course.depths,
+            [((none, 1), 2), ((none, 2), 1)].into_iter().collect()
+        );
         let places: Vec<u64> = course
             .singles
             .iter()

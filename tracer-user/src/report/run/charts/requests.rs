@@ -1,4 +1,6 @@
-//! How it read: distances, sizes, latency, reads in flight, and how often each byte was read.
+//! How it read: distances, sizes, and how often each byte was read.
+
+use std::collections::BTreeMap;
 
 use crate::{
     chart::{Axis, Bar, Chart, Ink, Mark, Point, Scale, Shape},
@@ -8,7 +10,7 @@ use crate::{
     units::{bytes, count, share, signed_bytes},
 };
 
-use super::reads::{DEEPEST, ReadCourse};
+use super::reads::{PHASE_INKS, ReadCourse};
 
 /// Sectors are the smallest distance.
 const SECTOR: f64 = 512.0;
@@ -122,21 +124,10 @@ pub(super) fn gaps(gaps: &GapsRecord) -> Result<Drawing, String> {
 
 /// Request sizes, by phase where the list of reads tells.
 pub(super) fn sizes(model: &ModelRecord, course: Option<&ReadCourse>) -> Result<Drawing, String> {
-    let mut series: Vec<(String, Vec<(u64, u64)>)> = Vec::new();
-    match course {
-        Some(course) => {
-            let mut phases: Vec<usize> = course.sizes.keys().map(|(phase, _)| *phase).collect();
-            phases.dedup();
-            for phase in phases {
-                let of_phase = course.sizes.iter().filter(|((own, _), _)| *own == phase);
-                series.push((
-                    course.phase_name(phase).replace('_', "-"),
-                    of_phase.map(|((_, size), reads)| (*size, *reads)).collect(),
-                ));
-            }
-        }
+    let mut series: Vec<(String, BTreeMap<u64, u64>)> = match course {
+        Some(course) => course.by_phase(&course.sizes),
         None => {
-            let mut sizes = std::collections::BTreeMap::new();
+            let mut sizes = BTreeMap::new();
             for size in model
                 .reads
                 .iter()
@@ -144,19 +135,12 @@ pub(super) fn sizes(model: &ModelRecord, course: Option<&ReadCourse>) -> Result<
             {
                 *sizes.entry(size.bytes.next_power_of_two()).or_insert(0) += size.count;
             }
-            series.push(("all reads".into(), sizes.into_iter().collect()));
+            vec![("all reads".into(), sizes)]
         }
-    }
-    // What has few reads is a line along the bottom, and not worth a colour.
-    series.sort_by_key(|(_, sizes)| {
-        std::cmp::Reverse(sizes.iter().map(|(_, reads)| *reads).sum::<u64>())
-    });
-    series.truncate(4);
-    let all_sizes = || {
-        series
-            .iter()
-            .flat_map(|(_, sizes)| sizes.iter().map(|(size, _)| *size))
     };
+    // What has few reads is a line along the bottom, and not worth a colour.
+    series.truncate(ReadCourse::drawn(&series));
+    let all_sizes = || series.iter().flat_map(|(_, sizes)| sizes.keys().copied());
     let (Some(least), Some(largest)) = (all_sizes().min(), all_sizes().max()) else {
         return Err("request sizes: there were no reads, or they were only counted".into());
     };
@@ -167,11 +151,10 @@ pub(super) fn sizes(model: &ModelRecord, course: Option<&ReadCourse>) -> Result<
         Column::right("reads"),
         Column::right("share"),
     ]);
-    let inks = [Ink::Read, Ink::Again, Ink::Memory, Ink::Other];
     let mut marks = Vec::new();
     let mut most = 0.0_f64;
-    for ((phase, sizes), ink) in series.iter().zip(inks) {
-        let all: u64 = sizes.iter().map(|(_, reads)| *reads).sum();
+    for ((phase, sizes), ink) in series.iter().zip(PHASE_INKS) {
+        let all: u64 = sizes.values().sum();
         let mut points = Vec::new();
         let mut size = least.next_power_of_two() * 2;
         points.push(Point {
@@ -179,10 +162,7 @@ pub(super) fn sizes(model: &ModelRecord, course: Option<&ReadCourse>) -> Result<
             y: Some(0.0),
         });
         while size <= largest {
-            let reads = sizes
-                .iter()
-                .find(|(own, _)| *own == size)
-                .map_or(0, |(_, reads)| *reads);
+            let reads = sizes.get(&size).copied().unwrap_or(0);
             let part = reads as f64 / all.max(1) as f64;
             most = most.max(part);
             if let Some(last) = points.last_mut() {
@@ -213,157 +193,6 @@ pub(super) fn sizes(model: &ModelRecord, course: Option<&ReadCourse>) -> Result<
             y: Axis::linear("share of the phase's reads", Unit::Share, 0.0, most * 1.08),
             edges: Vec::new(),
             marks,
-        },
-        table,
-    })
-}
-
-/// Latency of the reads, with the record's percentiles.
-pub(super) fn latency(model: &ModelRecord, course: &ReadCourse) -> Result<Drawing, String> {
-    let all: u64 = course.latencies.values().sum();
-    let (Some(first), Some(last)) = (
-        course.latencies.keys().next(),
-        course.latencies.keys().last(),
-    ) else {
-        return Err("latency: of no read both ends were seen".into());
-    };
-    let mut table = Table::new([
-        Column::right("from"),
-        Column::right("to"),
-        Column::right("reads"),
-        Column::right("share"),
-    ]);
-    let mut most = 0.0_f64;
-    let bars: Vec<Bar> = course
-        .latencies
-        .iter()
-        .map(|(step, reads)| {
-            let (from, to) = (
-                ReadCourse::latency_us(*step),
-                ReadCourse::latency_us(step + 1),
-            );
-            let part = *reads as f64 / all as f64;
-            most = most.max(part);
-            let shown = |micros: f64| Unit::Microseconds.show(micros);
-            table.row([shown(from), shown(to), count(*reads), share(Some(part))]);
-            Bar {
-                from,
-                to,
-                low: 0.0,
-                high: part,
-                says: format!(
-                    "{} – {} · {} reads, {}",
-                    shown(from),
-                    shown(to),
-                    count(*reads),
-                    share(Some(part))
-                ),
-            }
-        })
-        .collect();
-    let mut marks = vec![Mark::Bars {
-        name: "reads".into(),
-        ink: Ink::Read,
-        bars,
-    }];
-    let mut sees = "How long the disk took for a read, from its issue to its end.".to_owned();
-    if let Some(latency) = &model.latency_us {
-        let mut said = Vec::new();
-        for (name, value, ink) in [
-            ("half of them at most", latency.p50, Ink::Limit),
-            ("99 of 100 at most", latency.p99, Ink::Again),
-        ] {
-            if let Some(value) = value {
-                let words = format!("{name} {}", Unit::Microseconds.show(value));
-                marks.push(Mark::Upright {
-                    name: words.clone(),
-                    ink,
-                    at: value,
-                });
-                said.push(words);
-            }
-        }
-        if !said.is_empty() {
-            sees.push_str(&format!(" {}.", capital(&said.join(", "))));
-        }
-    }
-    Ok(Drawing {
-        chart: Chart {
-            name: "latency".into(),
-            title: "How long the disk took for a read".into(),
-            sees,
-            x: Axis::log(
-                "latency (logarithmic)",
-                Unit::Microseconds,
-                ReadCourse::latency_us(*first),
-                ReadCourse::latency_us(last + 1),
-            ),
-            y: Axis::linear("share of the reads", Unit::Share, 0.0, most * 1.08),
-            edges: Vec::new(),
-            marks,
-        },
-        table,
-    })
-}
-
-fn capital(text: &str) -> String {
-    let mut characters = text.chars();
-    characters.next().map_or_else(String::new, |first| {
-        first.to_uppercase().collect::<String>() + characters.as_str()
-    })
-}
-
-/// How many reads were with the driver at once.
-pub(super) fn queue_depth(course: &ReadCourse) -> Result<Drawing, String> {
-    let all: u64 = course.depths.iter().sum();
-    let Some(deepest) = course.depths.iter().rposition(|reads| *reads > 0) else {
-        return Err("queue depth: of no read both ends were seen".into());
-    };
-    let mut table = Table::new([
-        Column::right("in flight"),
-        Column::right("reads"),
-        Column::right("share"),
-    ]);
-    let mut most = 0.0_f64;
-    let mut bars = Vec::new();
-    for (depth, reads) in course.depths.iter().enumerate().take(deepest + 1).skip(1) {
-        let part = *reads as f64 / all as f64;
-        most = most.max(part);
-        let name = if depth == DEEPEST {
-            format!("{depth} or more")
-        } else {
-            depth.to_string()
-        };
-        bars.push(Bar {
-            from: depth as f64 - 0.5,
-            to: depth as f64 + 0.5,
-            low: 0.0,
-            high: part,
-            says: format!(
-                "{name} in flight · {} reads, {}",
-                count(*reads),
-                share(Some(part))
-            ),
-        });
-        table.row([name, count(*reads), share(Some(part))]);
-    }
-    let alone = course.depths.get(1).copied().unwrap_or(0) as f64 / all.max(1) as f64;
-    Ok(Drawing {
-        chart: Chart {
-            name: "queue-depth".into(),
-            title: "How many reads the disk had at once".into(),
-            sees: format!(
-                "Reads with the disk when another one was issued, this one included. {} were alone: a fast disk needs several at once to be fast.",
-                share(Some(alone))
-            ),
-            x: Axis::linear("reads in flight", Unit::Count, 0.5, deepest as f64 + 0.5),
-            y: Axis::linear("share of the reads", Unit::Share, 0.0, most * 1.08),
-            edges: Vec::new(),
-            marks: vec![Mark::Bars {
-                name: String::new(),
-                ink: Ink::Read,
-                bars,
-            }],
         },
         table,
     })

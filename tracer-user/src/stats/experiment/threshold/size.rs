@@ -21,7 +21,7 @@ pub enum Standing {
 /// Why it cannot be said what the runs of a size do.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum UndecidedSize {
-    #[error("it has {0} runs that can be judged, and {FEWEST_RUNS} are needed")]
+    #[error("it has {} that can be judged, and {FEWEST_RUNS} are needed", runs(*.0))]
     TooFewRuns(usize),
     /// A run that did not fail says nothing.
     #[error("run {run} cannot be judged: {why}")]
@@ -43,4 +43,9 @@ pub struct SizeFigures {
     pub clean: Standing,
     /// Whether every run has collapsed.
     pub collapsed: Standing,
+}
+
+fn runs(count: usize) -> String {
+    let word = if count == 1 { "run" } else { "runs" };
+    format!("{count} {word}")
 }
