@@ -73,6 +73,11 @@ pub enum UnmappableReason {
     /// Direct access: reads are loads from memory.
     #[error("the file system is mounted with DAX: reads bypass page cache and block layer")]
     DirectAccess,
+    /// Bytes on the disk are not bytes of the file.
+    #[error(
+        "{0} keeps this file compressed: bytes on the disk are not bytes of the file; make the image without compression"
+    )]
+    Compressed(String),
     /// Extents do not say which of several devices they are on.
     #[error(
         "this erofs has data on other devices than {0}, and extents do not say on which; make the image without them"
@@ -163,6 +168,11 @@ fn map_with(
         return Ok(Mapping::Unmappable(UnmappableReason::RealtimeDevice));
     }
     let placement = sysfs.placement(file_system.st_dev)?;
+    if file_system.name() == "erofs" && is_compressed(&file) {
+        return Ok(Mapping::Unmappable(UnmappableReason::Compressed(
+            file_system.name().to_owned(),
+        )));
+    }
     if file_system.name() == "erofs" {
         let node = Path::new("/dev").join(&placement.name);
         match erofs_has_further_devices(&node) {
@@ -236,6 +246,24 @@ fn unmappable_file_system(file_system: &FileSystem) -> Option<UnmappableReason> 
         }
         _ => None,
     }
+}
+
+/// `STATX_ATTR_COMPRESSED`. erofs reports the extents of such a file as those of a plain one, with lengths that the device
+/// does not have (`z_erofs_iomap_begin_report` in fs/erofs/zmap.c).
+fn is_compressed(file: &File) -> bool {
+    // SAFETY: plain integers.
+    let mut found: libc::statx = unsafe { std::mem::zeroed() };
+    // SAFETY: an open descriptor, an empty path and a structure to be filled in.
+    let result = unsafe {
+        libc::statx(
+            file.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH,
+            libc::STATX_BASIC_STATS,
+            &raw mut found,
+        )
+    };
+    result == 0 && found.stx_attributes & libc::STATX_ATTR_COMPRESSED as u64 != 0
 }
 
 /// `EROFS_FEATURE_INCOMPAT_DEVICE_TABLE` in the superblock (`struct erofs_super_block` in fs/erofs/erofs_fs.h).
