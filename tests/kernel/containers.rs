@@ -16,7 +16,7 @@ use tests::{
     plan::ReadPlan,
     reader::{ReadMode, RunningProgram},
     run_record::RunRecord,
-    tracer::TracerCall,
+    tracer::{self, TracerCall},
 };
 
 use crate::{
@@ -37,6 +37,10 @@ pub fn cases() -> Vec<Case> {
         case("containers::model_in_a_bound_folder", |ground, _| {
             traced(ground, Place::BoundFolder)
         }),
+        case(
+            "containers::a_tracer_inside_says_what_to_share",
+            |ground, _| inside(ground),
+        ),
     ]
 }
 
@@ -223,6 +227,61 @@ fn traced(ground: &Ground, place: Place) -> Result<()> {
             && record.count("model.files.0.inode")? == file.inode()?,
         "the model is {}",
         record.value("model")?
+    );
+    Ok(())
+}
+
+/// What the tracer says in such a place of its own.
+fn said_in(ground: &Ground, place: &[&str], arguments: &[&str]) -> Result<String> {
+    let (program, options) = place.split_first().context("a program")?;
+    let mut command = Command::new(program);
+    command.args(options).arg(tracer::binary()?).args(arguments);
+    let finished = RunningProgram::start(&ground.scratch, command)?.finish(LIMIT)?;
+    Ok(format!("{}{}", finished.output, finished.errors))
+}
+
+/// A tracer in a container that shares too little: its own process ids, dropped capabilities, no sysfs.
+fn inside(ground: &Ground) -> Result<()> {
+    let own_ids = ["unshare", "--pid", "--fork", "--mount-proc"];
+    let few_rights = ["setpriv", "--bounding-set", "-all,+bpf,+perfmon"];
+    let no_rights = ["setpriv", "--bounding-set", "-all"];
+    let no_sysfs = [
+        "unshare",
+        "--mount",
+        "sh",
+        "-c",
+        r#"mount -t tmpfs none /sys && exec "$@""#,
+        "sh",
+    ];
+    // Nobody has this id in there.
+    let attach = ["attach", "--pid", "4000000"];
+    for (place, arguments, words) in [
+        (&own_ids[..], &attach[..], "hostPID: true"),
+        (
+            &own_ids,
+            &["attach", "--name", "no-such-engine"],
+            "hostPID: true",
+        ),
+        (&own_ids, &["doctor"], "hostPID: true"),
+        (&few_rights, &["doctor"], "CAP_SYS_PTRACE"),
+        (&no_rights, &["doctor"], "CAP_BPF and CAP_PERFMON"),
+        (&no_sysfs, &["doctor"], "mount the host's /sys"),
+    ] {
+        let said = said_in(ground, place, arguments)?;
+        // Tables break lines between words.
+        let words_in_order: Vec<&str> = said
+            .split(|character: char| character.is_whitespace() || "│┆|".contains(character))
+            .filter(|word| !word.is_empty())
+            .collect();
+        ensure!(
+            words_in_order.join(" ").contains(words),
+            "{place:?} {arguments:?} does not say {words:?}:\n{said}"
+        );
+    }
+    let shared = said_in(ground, &["env"], &["doctor"])?;
+    ensure!(
+        !shared.contains("hostPID") && !shared.contains("CAP_SYS_PTRACE"),
+        "on the host it says:\n{shared}"
     );
     Ok(())
 }

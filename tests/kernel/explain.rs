@@ -1,12 +1,14 @@
 //! What `tracer explain` says of runs in which one cause was made, and of the same runs without it.
 
+use std::process::Command;
+
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use tests::{
     disk::{FileSystem, LoopDisk},
     model_file::ModelFile,
     plan::ReadPlan,
-    reader::{Finished, ReadMode},
+    reader::{Finished, ReadMode, RunningProgram},
     tracer::TracerCall,
 };
 
@@ -27,6 +29,9 @@ pub fn cases() -> Vec<Case> {
         }),
         case("explain::small_reads", |ground, _| small_reads(ground)),
         case("explain::limit", |ground, _| limit(ground)),
+        case("explain::other_load", |ground, _| other_load(ground)),
+        case("explain::thrown_out", |ground, _| thrown_out(ground)),
+        case("explain::fragmentation", |ground, _| fragmentation(ground)),
         case("explain::what_is_no_run", |ground, _| {
             what_is_no_run(ground)
         }),
@@ -87,6 +92,10 @@ struct Reading {
     random_advice: bool,
     /// Whether the model is in memory before.
     warm: bool,
+    /// Size of the pieces that the model lies in; in one where there is none.
+    piece_bytes: Option<u64>,
+    /// What a shell does over and over meanwhile, with the paths of the model and of another file on its disk.
+    beside: Option<&'static str>,
 }
 
 impl Reading {
@@ -98,13 +107,18 @@ impl Reading {
             memory_max: None,
             random_advice: false,
             warm: false,
+            piece_bytes: None,
+            beside: None,
         }
     }
 
     fn explained(&self, ground: &Ground) -> Result<Said> {
         let disk: LoopDisk = ground.disk(FileSystem::Ext4)?;
         disk.set_read_ahead_kb(self.read_ahead_kb)?;
-        let model = ModelFile::contiguous(&disk, "model", MODEL_BYTES)?;
+        let model = match self.piece_bytes {
+            None => ModelFile::contiguous(&disk, "model", MODEL_BYTES)?,
+            Some(piece) => ModelFile::fragmented(&disk, "model", MODEL_BYTES / piece, piece)?.model,
+        };
         model.evict()?;
         if self.warm {
             ground.run_reader(&ground.reader(&model, &self.plan, self.mode)?)?;
@@ -113,6 +127,10 @@ impl Reading {
         if self.random_advice {
             reader = reader.option("--random-advice");
         }
+        let _beside = self
+            .beside
+            .map(|script| beside(ground, &disk, &model, script))
+            .transpose()?;
         let mut call = TracerCall::launch(&ground.scratch, model.path())?;
         if let Some(limit) = self.memory_max {
             call = call.option("--memory-max", limit.to_string());
@@ -140,6 +158,23 @@ fn explain(ground: &Ground, arguments: &[&str]) -> Result<Finished> {
     let mut all = vec!["explain"];
     all.extend(arguments);
     Ok(TracerCall::bare(&ground.scratch, &all)?.run()?.finished)
+}
+
+/// A shell that does something over and over until it is dropped.
+fn beside(
+    ground: &Ground,
+    disk: &LoopDisk,
+    model: &ModelFile,
+    script: &str,
+) -> Result<RunningProgram> {
+    let other = ModelFile::contiguous(disk, "other", MODEL_BYTES)?;
+    let mut command = Command::new("/bin/sh");
+    command
+        .arg("-c")
+        .arg(format!("while :; do {script}; done"))
+        .arg("sh")
+        .args([model.path(), other.path()]);
+    RunningProgram::start(&ground.scratch, command)
 }
 
 /// The whole model, some times over.
@@ -219,6 +254,47 @@ fn limit(ground: &Ground) -> Result<()> {
     );
     reading.memory_max = None;
     reading.explained(ground)?.does_not_come("reclaim")
+}
+
+/// Somebody reads another file from the same disk, as fast as it can.
+fn other_load(ground: &Ground) -> Result<()> {
+    let mut reading = Reading::new(passes(1));
+    reading.read_ahead_kb = 128;
+    reading.beside = Some(r#"dd if="$2" of=/dev/null iflag=direct bs=1M 2>/dev/null"#);
+    reading.explained(ground)?.comes_first("other_load")?;
+    reading.beside = None;
+    reading.explained(ground)?.does_not_come("other_load")
+}
+
+/// Somebody drops the model from the cache again and again, as backup programs do.
+fn thrown_out(ground: &Ground) -> Result<()> {
+    let mut reading = Reading::new(passes(12));
+    reading.read_ahead_kb = 128;
+    reading.beside = Some(r#"dd if="$1" iflag=nocache count=0 2>/dev/null; sleep 0.02"#);
+    let said = reading.explained(ground)?;
+    ensure!(said.causes().contains(&"thrown_out"), "{:#}", said.0);
+    ensure!(
+        !said.causes().contains(&"reclaim"),
+        "nobody was short of memory: {:#}",
+        said.0
+    );
+    reading.beside = None;
+    reading.explained(ground)?.does_not_come("thrown_out")
+}
+
+/// What it costs only a test of the device tells, so it has no time here, and comes last.
+fn fragmentation(ground: &Ground) -> Result<()> {
+    let mut reading = Reading::new(passes(1));
+    reading.read_ahead_kb = 128;
+    reading.piece_bytes = Some(64 << 10);
+    let said = reading.explained(ground)?;
+    ensure!(
+        said.causes().last() == Some(&"fragmentation"),
+        "{:#}",
+        said.0
+    );
+    reading.piece_bytes = None;
+    reading.explained(ground)?.does_not_come("fragmentation")
 }
 
 /// The error says what is wrong and what to do.

@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use tests::{
     disk::{FileSystem, LoopDisk, Mount, ZramDisk},
+    environment::unavailable,
     model_file::{ModelFile, content_at, evict},
     plan::{IssueOrder, ReadPlan},
     reader::{ReadMode, ReaderCommand},
@@ -36,6 +37,7 @@ pub fn cases() -> Vec<Case> {
             btrfs_subvolume(ground)
         }),
         case("odd_storage::tmpfs", |ground, _| tmpfs(ground)),
+        case("odd_storage::erofs", |ground, _| erofs(ground)),
         case("odd_storage::overlay_on_btrfs", |ground, _| {
             overlay_on_btrfs(ground)
         }),
@@ -189,6 +191,67 @@ fn btrfs_subvolume(ground: &Ground) -> Result<()> {
     let record = trace(ground, &path, &whole(), ReadMode::Buffered)?.record;
     check_without_sectors(&record, "btrfs")?;
     check_inserted_once(&record)
+}
+
+/// An image that nobody writes to. What does not fill its last block lies in the metadata; a compressed file has no
+/// places.
+fn erofs(ground: &Ground) -> Result<()> {
+    let source = ground.scratch.fresh_directory("source")?;
+    write_file(&source, ODD_BYTES)?;
+    let make = |name: &str, options: &[&str]| -> Result<Mount> {
+        let image = ground.scratch.fresh_path(name);
+        let made = Command::new("mkfs.erofs")
+            .args(options)
+            .args([&image, &source])
+            .output()
+            .map_err(|error| unavailable(format!("mkfs.erofs does not run: {error}")))?;
+        ensure!(
+            made.status.success(),
+            "mkfs.erofs failed: {}",
+            String::from_utf8_lossy(&made.stderr)
+        );
+        Mount::image(&ground.scratch, "erofs", &image)
+    };
+    let tail = ODD_BYTES % PAGE_BYTES;
+    for mode in [ReadMode::Buffered, ReadMode::Mmap] {
+        // A mount of its own has nothing cached.
+        let image = make("image.erofs", &[])?;
+        let path = image.mount_point().join("model");
+        let record = trace(ground, &path, &whole(), mode)?.record;
+        check_sound(&record)?;
+        for figure in [
+            "model.data_bytes",
+            "reads.unique_bytes",
+            "reads.total_bytes",
+        ] {
+            let found = record.count(figure)?;
+            ensure!(
+                found == ODD_BYTES - tail,
+                "{figure} is {found}, and the file has {ODD_BYTES} with {tail} in the metadata"
+            );
+        }
+        let coverage = record.number("reads.coverage")?;
+        ensure!(coverage == 1.0, "the coverage is {coverage}");
+        check_inserted_once(&record)?;
+        let notes = record.value("notes")?.to_string();
+        ensure!(
+            notes.contains("lie in the metadata of erofs"),
+            "no note tells of the tail: {notes}"
+        );
+    }
+
+    let compressed = make("compressed.erofs", &["-zlz4"])?;
+    let path = compressed.mount_point().join("model");
+    let run = TracerCall::launch(&ground.scratch, &path)?
+        .engine(Path::new("/bin/cat"), &[&path])
+        .run()?;
+    ensure!(
+        run.finished.code() == 125 && run.finished.errors.contains("compressed or encrypted"),
+        "{}:\n{}",
+        run.finished.code(),
+        run.finished.errors
+    );
+    Ok(())
 }
 
 fn tmpfs(ground: &Ground) -> Result<()> {

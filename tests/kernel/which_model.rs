@@ -26,11 +26,12 @@ const MODEL_BYTES: u64 = 3 << 20;
 type Test = fn(&Ground, &LoopDisk, &ModelFile) -> Result<()>;
 
 pub fn cases() -> Vec<Case> {
-    let tests: [(&str, Test); 7] = [
+    let tests: [(&str, Test); 8] = [
         ("model_of_the_arguments", model_of_the_arguments),
         ("launch_of_another_model", launch_of_another_model),
         ("attach_with_another_model", attach_with_another_model),
         ("replaced_during_the_run", replaced_during_the_run),
+        ("read_between_two_looks", read_between_two_looks),
         ("left_behind_by_a_script", left_behind_by_a_script),
         ("open_at_the_scripts_end", open_at_the_scripts_end),
         ("until_exit", until_exit),
@@ -204,7 +205,7 @@ fn replaced_during_the_run(ground: &Ground, disk: &LoopDisk, file: &ModelFile) -
     let inode = file.inode()?;
     let new = ModelFile::contiguous(disk, "new.gguf", MODEL_BYTES)?;
     let script = r#"mv "$1" "$2" && shift 2 && exec "$@""#;
-    let reader = reader(ground, file)?;
+    let reader = ground.reader(file, &plan(), ReadMode::Buffered)?;
     let mut arguments: Vec<OsString> = vec!["-c".into(), script.into(), "sh".into()];
     arguments.extend([new.path().into(), file.path().into()]);
     arguments.push(reader.program().into());
@@ -220,9 +221,47 @@ fn replaced_during_the_run(ground: &Ground, disk: &LoopDisk, file: &ModelFile) -
         &[
             &format!("no longer the file that was traced (inode {inode})"),
             &format!("another one (inode {new_inode})"),
+            "through the page cache the engine read 3.00 MiB of it",
+            &format!("of other files: {} (3.00 MiB)", file.path().display()),
             "no process of the engine was seen with it open",
         ],
     )
+}
+
+/// Files that are closed before anybody looks, one of them without a name by then: the pages say how much of each was
+/// read.
+fn read_between_two_looks(ground: &Ground, disk: &LoopDisk, file: &ModelFile) -> Result<()> {
+    let other = other(disk)?;
+    let inode = other.inode()?;
+    let script = r#"sleep 0.5; cat "$1" > /dev/null; rm "$1"; sleep 0.5"#;
+    let arguments: [OsString; 4] = ["-c".into(), script.into(), "sh".into(), other.path().into()];
+    let before = disk.statistics()?;
+    let record = TracerCall::launch(&ground.scratch, file.path())?
+        .engine(Path::new("/bin/sh"), &arguments)
+        .run()?
+        .record()?;
+    let after = disk.statistics()?;
+    check_nothing_read(&record)?;
+    ensure!(
+        sectors_between(&before, &after) * 512 >= 2 * MODEL_BYTES,
+        "nothing was read"
+    );
+    let by_path = format!(
+        "of other files: {} (deleted) (6.00 MiB)",
+        other.path().display()
+    );
+    let by_inode = format!(
+        "of other files: inode {inode} of the file system at {} (6.00 MiB)",
+        disk.mount_point().display()
+    );
+    let notes = notes(&record)?;
+    ensure!(
+        notes.contains(&by_inode)
+            || notes.contains(&by_path)
+            || notes.contains(&by_path.replace(" (deleted)", "")),
+        "no note says {by_inode:?}:\n{notes}"
+    );
+    Ok(())
 }
 
 /// Launches a script that starts a reader of the model in the background, after some words, and ends.

@@ -3,11 +3,15 @@
 /// Most files of all models together.
 pub const MAX_FILES: u32 = 1024;
 
+/// Most files that are no model's and are counted all the same.
+pub const OTHER_FILES: u32 = 1024;
+
 /// Marks of threads and of processes, each by the lowest bits of its id: a power of two.
 pub const MARKS: u32 = 4096;
 
-/// Bytes of a page, as the kernel side counts them.
-pub const PAGE_BYTES: u64 = 4096;
+/// Bytes of a page where nothing says otherwise: on x86-64 always. Kernels for aarch64 may have 16 or 64 KiB; the kernel
+/// side counts its own pages, whatever they are.
+pub const USUAL_PAGE_BYTES: u64 = 4096;
 
 /// A file as the page-cache tracepoints name it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

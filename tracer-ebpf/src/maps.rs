@@ -111,6 +111,12 @@ pub static WALKS: PerCpuArray<Walk> = PerCpuArray::with_max_entries(4, 0);
 #[map(name = "FILES")]
 pub static FILES: HashMap<FileKey, FileSlot> = HashMap::with_max_entries(MAX_FILES, 0);
 
+/// Pages of files that are no model's, put into the page cache by the engine's processes. Those of which least was put
+/// there of late are forgotten.
+#[map(name = "OTHER_FILES")]
+pub static OTHER_FILES: LruHashMap<FileKey, u64> =
+    LruHashMap::with_max_entries(tracer_common::page::OTHER_FILES, 0);
+
 /// One bit for each page of the files: evicted in this run and not inserted since.
 #[map(name = "EVICTED_PAGES")]
 pub static EVICTED_PAGES: Array<u64> = Array::with_max_entries(1, 0);

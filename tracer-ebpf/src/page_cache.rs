@@ -14,11 +14,14 @@ use tracer_common::{
 
 use crate::{
     abilities::Abilities,
+    atomic,
     emit::emit,
+    engine,
     field::{Folio, Mapping, Task, read},
     gate,
     maps::{
-        EVICTIONS, FAULTS, FILES, INSERTS, LEARNT_KEY, LOOKUPS, MAP_PAGES, THREAD_TOUCHES, value,
+        EVICTIONS, FAULTS, FILES, INSERTS, LEARNT_KEY, LOOKUPS, MAP_PAGES, OTHER_FILES,
+        THREAD_TOUCHES, value,
     },
     request::bitmap,
     settings::setting,
@@ -32,6 +35,7 @@ pub fn insert<A: Abilities>(folio: *const u8) {
     let mapping = folio.mapping();
     let Some(file) = traced_file(mapping) else {
         tell_key(mapping);
+        note_other(mapping, folio.pages::<A>());
         return;
     };
     let counters = value!(INSERTS, file.file);
@@ -147,6 +151,27 @@ pub fn lookup<A: Abilities>(mapping: *const u8, first_page: u64, last_page: u64)
         first_page,
         pages,
     );
+}
+
+/// Counts pages of a file that is no model's, where one of the engine's processes put them into the cache.
+#[inline(always)]
+fn note_other(mapping: Mapping, pages: u64) {
+    if !gate::is_open() {
+        return;
+    }
+    let process_id = (bpf_get_current_pid_tgid() >> 32) as u32;
+    if !engine::may_hold(process_id) || !engine::holds(process_id) {
+        return;
+    }
+    let key = mapping.file();
+    match OTHER_FILES.get_ptr_mut(key) {
+        // SAFETY: a word of the map.
+        Some(counted) => unsafe { atomic::add(counted, pages) },
+        None => {
+            // Where the table takes no more, a note says less.
+            let _ = OTHER_FILES.insert(key, pages, 0);
+        }
+    }
 }
 
 /// Answers the loader, which reads a byte of a file, or touches a page of it, before the gate opens. A look-up, an insert

@@ -1,6 +1,7 @@
 //! Mounts without a device of their own.
 
 use std::{
+    ffi::OsStr,
     path::{Path, PathBuf},
     thread,
     time::Duration,
@@ -9,6 +10,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
+use super::program::run;
 use crate::environment::{Cleanup, Scratch, on_exit, unavailable};
 
 /// A mount in this process's namespace, unmounted on drop.
@@ -34,6 +36,36 @@ impl Mount {
     pub fn overlay(scratch: &Scratch, lower: &[&Path]) -> Result<Self> {
         let lower: Vec<_> = lower.iter().map(|path| path.to_string_lossy()).collect();
         Self::new(scratch, "overlay", &format!("lowerdir={}", lower.join(":")))
+    }
+
+    /// An image of a file system, through a loop device that goes with the mount; nobody can write to it.
+    ///
+    /// # Errors
+    /// [`crate::environment::Unavailable`] where the kernel has no such file system, or no loop devices.
+    pub fn image(scratch: &Scratch, file_system: &str, image: &Path) -> Result<Self> {
+        let mount_point = scratch.fresh_directory(file_system)?;
+        let cleanup = on_exit({
+            let mount_point = mount_point.clone();
+            move || {
+                unmount(&mount_point);
+                let _ = std::fs::remove_dir(&mount_point);
+            }
+        });
+        let arguments = ["-t", file_system, "-o", "loop,ro"].map(OsStr::new);
+        let paths = [image.as_os_str(), mount_point.as_os_str()];
+        if let Err(error) = run("mount", arguments.into_iter().chain(paths)) {
+            let known = std::fs::read_to_string("/proc/filesystems")?;
+            let has_it = known.split_whitespace().any(|name| name == file_system);
+            return Err(if has_it {
+                error
+            } else {
+                unavailable(format!("this kernel has no {file_system}"))
+            });
+        }
+        Ok(Self {
+            mount_point,
+            _cleanup: cleanup,
+        })
     }
 
     fn new(scratch: &Scratch, file_system: &str, options: &str) -> Result<Self> {

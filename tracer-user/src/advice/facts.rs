@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use tracer_common::page::USUAL_PAGE_BYTES;
+
 use crate::{
     schema::{DeviceRecord, DeviceTestRecord, ModelRecord, PhaseRecord, RunRecord, WaitRecord},
     stats::formulas::{quotient, ratio},
@@ -209,6 +211,12 @@ impl<'a> Facts<'a> {
             .collect();
         let needs = needs.filter(|needs| needs.len() as u64 == steps)?;
         quotient(needs.iter().sum::<u64>() as f64, steps as f64)
+    }
+
+    /// Bytes of a page on the machine of the run.
+    #[must_use]
+    pub fn page_bytes(&self) -> u64 {
+        self.run.machine.page_bytes.unwrap_or(USUAL_PAGE_BYTES)
     }
 
     /// The answer where a figure is null.

@@ -1,5 +1,6 @@
 //! What names of files say: whether it is a model's, and which part of one that is split.
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
@@ -16,7 +17,7 @@ pub(crate) fn has_model_extension(path: &Path) -> bool {
 pub(crate) struct SplitName {
     prefix: Vec<u8>,
     extension: Vec<u8>,
-    /// Number of this part, 1 … count.
+    /// Number of this part, 1 … count (another only from [`SplitName::with_any_numbers`]).
     pub number: u32,
     /// How many parts there are.
     pub count: u32,
@@ -32,6 +33,12 @@ impl SplitName {
 
     /// The same whatever the extension.
     pub(crate) fn of_any_format(name: &OsStr) -> Option<Self> {
+        Self::with_any_numbers(name)
+            .filter(|name| !name.prefix.is_empty() && (1..=name.count).contains(&name.number))
+    }
+
+    /// The same whatever extension and numbers: also a part 7 of 3, which an error can then say.
+    pub(crate) fn with_any_numbers(name: &OsStr) -> Option<Self> {
         let bytes = name.as_bytes();
         let dot = bytes.iter().rposition(|&byte| byte == b'.')?;
         let (stem, extension) = (bytes.get(..dot)?, bytes.get(dot + 1..)?);
@@ -44,8 +51,7 @@ impl SplitName {
             all_digits.then(|| digits.parse::<u32>().ok()).flatten()
         };
         let (number, count) = (value(number)?, value(count)?);
-        let possible = !prefix.is_empty() && (1..=count).contains(&number);
-        possible.then(|| Self {
+        Some(Self {
             prefix: prefix.to_vec(),
             extension: extension.to_vec(),
             number,
@@ -61,13 +67,15 @@ impl SplitName {
         OsString::from_vec(name)
     }
 
+    /// `NAME`; what is no UTF-8 in it is replaced.
+    pub(crate) fn model(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.prefix)
+    }
+
     /// `NAME.gguf`.
     pub(crate) fn display_name(&self) -> String {
-        format!(
-            "{}.{}",
-            String::from_utf8_lossy(&self.prefix),
-            String::from_utf8_lossy(&self.extension)
-        )
+        let extension = String::from_utf8_lossy(&self.extension);
+        format!("{}.{extension}", self.model())
     }
 
     /// Whether this and another are parts of one model, where they lie in one directory.

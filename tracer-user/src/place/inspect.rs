@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use anyhow::Context as _;
-use tracer_common::{gap::SECTOR_BYTES, page::PAGE_BYTES};
+use tracer_common::gap::SECTOR_BYTES;
 
 use crate::{
     model::{ModelOutline, PieceKind},
@@ -60,7 +60,7 @@ pub fn inspect(path: &Path) -> anyhow::Result<ModelInspection> {
             .map(|bitmap| {
                 let bitmap = bitmap.as_ref()?;
                 let pages: u64 = bitmap.iter().map(|word| u64::from(word.count_ones())).sum();
-                Some(pages * PAGE_BYTES)
+                Some(pages * procfs::page_size())
             })
             .sum(),
         files: subject
@@ -116,23 +116,24 @@ fn inspected(
         file: u64::from(piece.file),
         offset_bytes: piece.offset_bytes,
         bytes: piece.bytes,
-        resident_bytes: bitmap
-            .map(|bitmap| resident_bytes(bitmap, piece.offset_bytes, piece.bytes)),
+        resident_bytes: bitmap.map(|bitmap| {
+            resident_bytes(bitmap, procfs::page_size(), piece.offset_bytes, piece.bytes)
+        }),
     }
 }
 
 /// Bytes of a range that lie in resident pages.
-fn resident_bytes(bitmap: &[u64], offset_bytes: u64, bytes: u64) -> u64 {
+fn resident_bytes(bitmap: &[u64], page_bytes: u64, offset_bytes: u64, bytes: u64) -> u64 {
     let end = offset_bytes.saturating_add(bytes);
-    (offset_bytes / PAGE_BYTES..end.div_ceil(PAGE_BYTES))
+    (offset_bytes / page_bytes..end.div_ceil(page_bytes))
         .filter(|page| {
             bitmap
                 .get((page / 64) as usize)
                 .is_some_and(|word| word >> (page % 64) & 1 == 1)
         })
         .map(|page| {
-            let first = (page * PAGE_BYTES).max(offset_bytes);
-            let last = ((page + 1) * PAGE_BYTES).min(end);
+            let first = (page * page_bytes).max(offset_bytes);
+            let last = ((page + 1) * page_bytes).min(end);
             last.saturating_sub(first)
         })
         .sum()
@@ -207,10 +208,13 @@ mod tests {
     fn a_page_that_is_shared_counts_by_its_bytes() {
         // Pages 0 and 2 are resident.
         let bitmap = [0b101];
-        assert_eq!(resident_bytes(&bitmap, 0, 100), 100);
-        assert_eq!(resident_bytes(&bitmap, 4000, 200), 96);
-        assert_eq!(resident_bytes(&bitmap, 4096, 4096), 0);
-        assert_eq!(resident_bytes(&bitmap, 0, 3 * 4096), 2 * 4096);
-        assert_eq!(resident_bytes(&bitmap, 64 * 4096, 4096), 0);
+        assert_eq!(resident_bytes(&bitmap, 4096, 0, 100), 100);
+        assert_eq!(resident_bytes(&bitmap, 4096, 4000, 200), 96);
+        assert_eq!(resident_bytes(&bitmap, 4096, 4096, 4096), 0);
+        assert_eq!(resident_bytes(&bitmap, 4096, 0, 3 * 4096), 2 * 4096);
+        assert_eq!(resident_bytes(&bitmap, 4096, 64 * 4096, 4096), 0);
+        // The same bits on a kernel with pages of 64 KiB.
+        assert_eq!(resident_bytes(&bitmap, 65536, 4096, 4096), 4096);
+        assert_eq!(resident_bytes(&bitmap, 65536, 65536, 65536), 0);
     }
 }

@@ -121,7 +121,8 @@ impl ModelPieces {
             spans.push(own);
         }
         let table = PieceTable::new(spans)
-            .with_context(|| format!("cannot tell the pieces of {} apart", model.name))?;
+            .with_context(|| format!("cannot tell the pieces of {} apart", model.name))?
+            .with_page_bytes(procfs::page_size());
         Ok(Self {
             table: Arc::new(table),
             pieces,

@@ -17,6 +17,7 @@ use crate::{
         BlockDevice, ExtentsFingerprint, FileExtents, FileSystem, Mapping, Sector, map_file,
         residency,
     },
+    units::bytes,
 };
 
 use super::locator::Owner;
@@ -155,6 +156,20 @@ impl SubjectFile {
             }
             Err(_) => None,
         }
+    }
+
+    /// Says so where the file's end lies in the file system's metadata.
+    #[must_use]
+    pub fn tail_in_metadata(&self) -> Option<String> {
+        let tail = self.extents.tail_in_metadata_bytes;
+        (tail > 0).then(|| {
+            format!(
+                "the last {} of {} lie in the metadata of {}: reads of them are in no figure of the model",
+                bytes(tail),
+                self.path.display(),
+                self.filesystem
+            )
+        })
     }
 
     /// Gives the kernel a hint on the whole file, which a file system may ignore.

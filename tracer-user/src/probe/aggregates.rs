@@ -13,7 +13,7 @@ use tracer_common::{
     },
     extent::{Extent, MAX_DEVICES, MAX_MODELS},
     latency::LATENCY_BUCKETS,
-    page::WaitingThread,
+    page::{FileKey, WaitingThread},
     program::Program,
     record::NO_PREVIOUS_END,
     request::{RequestSlot, state},
@@ -70,6 +70,8 @@ pub struct Aggregates {
     pub unseen_at_end: Vec<RequestSlot>,
     /// Threads that waited when the gate closed, and threads whose last wait nothing explained, by thread id.
     pub waiting: Vec<(u32, WaitingThread)>,
+    /// Files that are no model's, and how many pages of each the engine's processes put into the page cache.
+    pub other_files: Vec<(FileKey, u64)>,
     /// Records that found no room in the ring buffer.
     pub lost_records: LostRecords,
     /// Reads, of models and others, whose issue no program saw: taken in when they completed.
@@ -136,6 +138,7 @@ pub(super) fn read(ebpf: &Ebpf, sizes: &Sizes<'_>) -> anyhow::Result<Aggregates>
         unfinished,
         unseen_at_end,
         waiting: waiting_threads(ebpf)?,
+        other_files: other_files(ebpf)?,
         lost_records: LostRecords::of_cells(per_cpu_words(ebpf, "LOST_RECORDS", LOSS_CELLS)?),
         late_issues,
     })
@@ -190,6 +193,17 @@ fn waiting_threads(ebpf: &Ebpf) -> anyhow::Result<Vec<(u32, WaitingThread)>> {
         .map(|entry| {
             let (thread, waiting) = entry?;
             Ok((thread, waiting.0))
+        })
+        .collect()
+}
+
+fn other_files(ebpf: &Ebpf) -> anyhow::Result<Vec<(FileKey, u64)>> {
+    let files: HashMap<_, Plain<FileKey>, u64> = HashMap::try_from(map(ebpf, "OTHER_FILES")?)?;
+    files
+        .iter()
+        .map(|entry| {
+            let (key, pages) = entry?;
+            Ok((key.0, pages))
         })
         .collect()
 }

@@ -82,6 +82,12 @@ pub fn requirements() -> Vec<Requirement> {
     let privileges = privileges();
     let privileged = !privileges.is_missing();
     let mut list = vec![privileges];
+    list.extend(
+        procfs::process::Process::myself()
+            .and_then(|process| process.status())
+            .map(|status| looks_into_processes(status.capeff)),
+    );
+    list.push(process_ids());
     list.push(tracefs());
     match KernelTypes::of_running_kernel() {
         Ok(types) => {
@@ -100,7 +106,11 @@ pub fn requirements() -> Vec<Requirement> {
         Err(error) => list.push(Requirement::missing(
             "kernel types (BTF)",
             error.to_string(),
-            "boot a kernel with CONFIG_DEBUG_INFO_BTF=y",
+            if Path::new("/sys/kernel").is_dir() {
+                "boot a kernel with CONFIG_DEBUG_INFO_BTF=y; in a container that hides it, mount the host's /sys/kernel/btf"
+            } else {
+                "sysfs is not mounted here: mount the host's /sys into the container, read-only (docs/DEPLOY.md)"
+            },
         )),
     }
     if privileged {
@@ -149,7 +159,7 @@ fn privileges() -> Requirement {
                 Requirement::missing(
                     NAME,
                     format!("root, but without {}", lacking.join(" and ")),
-                    "a container or service has dropped them: give it CAP_BPF and CAP_PERFMON (or CAP_SYS_ADMIN), or run on the host",
+                    "a container or service has dropped them: give it CAP_BPF and CAP_PERFMON (or CAP_SYS_ADMIN) in its securityContext, or with `docker run --cap-add` (docs/DEPLOY.md), or run on the host",
                 )
             }
         }
@@ -158,6 +168,39 @@ fn privileges() -> Requirement {
             format!("/proc/self/status cannot be read: {error}"),
             "mount proc: mount -t proc proc /proc",
         ),
+    }
+}
+
+/// Whether process ids here are those that the kernel side sees (`PROC_PID_INIT_INO` in include/linux/proc_ns.h).
+#[must_use]
+pub fn in_first_pid_namespace() -> bool {
+    std::fs::read_link("/proc/self/ns/pid").is_ok_and(|name| name.as_os_str() == "pid:[4026531836]")
+}
+
+/// Whether the engine's processes are known by the ids that the kernel has.
+fn process_ids() -> Requirement {
+    const NAME: &str = "process ids";
+    if in_first_pid_namespace() {
+        Requirement::present(NAME, "those of the host")
+    } else {
+        Requirement::reduced(
+            NAME,
+            "of a pid namespace of its own (a container): only processes in it can be attached to, and there are no steps, no waits in `read()`, and not which part of the reads is the engine's. Share the host's: `docker run --pid=host`, in Kubernetes `hostPID: true` (docs/DEPLOY.md)",
+        )
+    }
+}
+
+/// Whether processes of other users may be looked at.
+fn looks_into_processes(capabilities: u64) -> Requirement {
+    const NAME: &str = "looking into processes";
+    const CAP_SYS_PTRACE: u32 = 19;
+    if capabilities >> CAP_SYS_PTRACE & 1 == 1 {
+        Requirement::present(NAME, "allowed")
+    } else {
+        Requirement::reduced(
+            NAME,
+            "not of other users, without CAP_SYS_PTRACE: their model is not found, and figures of their memory are null. Give it in the container's securityContext, or with `docker run --cap-add` (docs/DEPLOY.md)",
+        )
     }
 }
 
@@ -381,7 +424,21 @@ fn memlock_limit() -> Requirement {
 
 #[cfg(test)]
 mod tests {
-    use super::{Requirement, supported};
+    use super::*;
+
+    #[test]
+    fn what_a_container_lacks_is_named_with_what_to_share() {
+        let words = |requirement: &Requirement| format!("{requirement:?}");
+        let without = looks_into_processes(!(1 << 19));
+        assert!(words(&without).contains("CAP_SYS_PTRACE"), "{without:?}");
+        assert!(words(&looks_into_processes(1 << 19)).contains("allowed"));
+        let here = process_ids();
+        assert_eq!(
+            words(&here).contains("hostPID: true"),
+            !in_first_pid_namespace(),
+            "{here:?}"
+        );
+    }
 
     #[test]
     fn an_unsupported_feature_is_missing_with_a_remedy() {

@@ -17,7 +17,7 @@ pub enum ProcessError {
     Gone(i32),
     /// Its `/proc` files may not be read.
     #[error(
-        "process {pid}: /proc/{pid}/{file} may not be read; run the tracer as root, or as the user that the process belongs to"
+        "process {pid}: /proc/{pid}/{file} may not be read; run the tracer as root, or as the user that the process belongs to; in a container it needs CAP_SYS_PTRACE as well"
     )]
     NotPermitted { pid: i32, file: &'static str },
     #[error("process {pid}: cannot read /proc/{pid}/{file}: {reason}")]

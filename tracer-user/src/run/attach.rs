@@ -14,6 +14,7 @@ use crate::{
 };
 
 use super::{
+    assemble::add_dead_pages,
     kernel_tables::kernel_tables,
     target::{self, AttachTarget, Target},
     tracing::{
@@ -135,6 +136,7 @@ pub async fn run_attach(
         record.engine = said;
         record.notes.extend(notes);
     }
+    add_dead_pages(&mut record);
     record.notes.push(
         "attached to a running process: what it read before the window is in none of the figures"
             .to_owned(),

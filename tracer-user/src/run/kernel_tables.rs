@@ -1,7 +1,7 @@
 //! What is traced → the kernel side's tables: its filter of sectors and files.
 
 use anyhow::bail;
-use tracer_common::{extent::Extent, gap::SECTOR_BYTES, page::PAGE_BYTES, settings::DeviceFilter};
+use tracer_common::{extent::Extent, gap::SECTOR_BYTES, settings::DeviceFilter};
 
 use crate::{
     place::{Owner, Subject, SubjectFile},
@@ -58,7 +58,12 @@ pub fn kernel_tables(subject: &Subject) -> anyhow::Result<FilterTables> {
     tables.files = subject
         .files
         .iter()
-        .map(|file| (file.key, file.extents.size_bytes.div_ceil(PAGE_BYTES)))
+        .map(|file| {
+            (
+                file.key,
+                file.extents.size_bytes.div_ceil(procfs::page_size()),
+            )
+        })
         .collect();
     Ok(tables)
 }

@@ -18,6 +18,7 @@ use crate::{
 };
 
 use super::{
+    assemble::add_dead_pages,
     conditions::{Conditions, ConditionsRequest},
     kernel_tables::kernel_tables,
     survivors::{self, Survivors},
@@ -140,6 +141,7 @@ pub async fn run_launch(
     let (said, notes) = log.engine(opened_nanos);
     record.engine = said;
     record.notes.extend(notes);
+    add_dead_pages(&mut record);
     record.partial = partial_reason.is_some();
     record.partial_reason = partial_reason;
     if !survivors.had_the_model {

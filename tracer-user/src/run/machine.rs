@@ -75,6 +75,7 @@ pub fn machine() -> MachineRecord {
             .ok()
             .flatten()
             .and_then(|count| u64::try_from(count).ok()),
+        page_bytes: Some(procfs::page_size()),
         governor: line_of("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         lru: page_ageing(
             line_of("/sys/kernel/mm/lru_gen/enabled").as_deref(),

@@ -10,6 +10,7 @@ use anyhow::{Context as _, bail};
 
 use crate::{
     place::RequestedModel,
+    probe::in_first_pid_namespace,
     process::{
         Family, LargeFiles, ModelHolder, ObservedProcess, OpenModel, OpenModels, holders_among,
         processes_named, processes_of_container, with_descendants,
@@ -147,17 +148,29 @@ fn named_model(path: &Path, pid: i32) -> anyhow::Result<RequestedModel> {
     Ok(model)
 }
 
+/// What to do where the process may be one that cannot be seen from here; empty where all can.
+fn seen_from_here() -> &'static str {
+    if in_first_pid_namespace() {
+        ""
+    } else {
+        "; the tracer is in a pid namespace of its own (a container) and sees only that one's processes: share the host's with `docker run --pid=host`, in Kubernetes with `hostPID: true` (docs/DEPLOY.md)"
+    }
+}
+
 fn roots(target: &AttachTarget) -> anyhow::Result<Vec<i32>> {
     Ok(match target {
         AttachTarget::Pid(pid) => {
-            ObservedProcess::open(*pid)?;
+            if let Err(error) = ObservedProcess::open(*pid) {
+                bail!("{error}{}", seen_from_here());
+            }
             vec![*pid]
         }
         AttachTarget::Name(name) => {
             let found = processes_named(name)?;
             if found.is_empty() {
                 bail!(
-                    "no process is called {name}; `tracer attach` without arguments lists those that have a model open"
+                    "no process is called {name}; `tracer attach` without arguments lists those that have a model open{}",
+                    seen_from_here()
                 );
             }
             found
@@ -166,7 +179,8 @@ fn roots(target: &AttachTarget) -> anyhow::Result<Vec<i32>> {
             let found = processes_of_container(id)?;
             if found.is_empty() {
                 bail!(
-                    "no process has the container {id} in the path of its control group; give its id as `docker ps`, `podman ps` or `crictl ps` print it, and run the tracer outside of containers, where it sees all processes"
+                    "no process has the container {id} in the path of its control group; give its id as `docker ps`, `podman ps` or `crictl ps` print it, and run the tracer where it sees all processes{}",
+                    seen_from_here()
                 );
             }
             found

@@ -15,8 +15,8 @@ use crate::{
     output::RunDirectory,
     place::{ModelPieces, Subject, SubjectFile},
     probe::{
-        Detail, Requirement, RequirementState, Session, SessionOptions, kernel_release,
-        requirements,
+        Detail, Requirement, RequirementState, Session, SessionOptions, in_first_pid_namespace,
+        kernel_release, requirements,
     },
     process::{Caller, ReceivedSignal, SignalWatch, UserLines},
     report,
@@ -275,6 +275,12 @@ impl Opened {
             .take_reads()
             .map(|reads| reads.finish(&self.directory, &self.caller));
         watch.files.look(&watch.process_ids, &self.subject);
+        // Elsewhere a process id may be a stranger's to the kernel side.
+        if in_first_pid_namespace() {
+            let counted = &closed.aggregates.other_files;
+            let page_bytes = procfs::page_size();
+            watch.files.take_cached(counted, page_bytes, &self.subject);
+        }
         self.course.after = residency_now(&self.subject);
         self.course.load_end = watch.load_end.take();
         self.course.last_token = watch.last_token.take();
@@ -305,9 +311,11 @@ impl Opened {
             },
         );
         window_reads::add_to(&mut record, reads);
+        record.notes.extend(watch.files.replaced(&self.subject));
+        let files = self.subject.files.iter();
         record
             .notes
-            .extend(self.subject.files.iter().filter_map(SubjectFile::replaced));
+            .extend(files.filter_map(SubjectFile::tail_in_metadata));
         record.notes.extend(mark_note);
         add_given_marks(&mut record, &self.shared, opened);
         Ok((record, self.directory, self.caller))

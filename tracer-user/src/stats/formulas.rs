@@ -59,6 +59,14 @@ pub fn amplification(total_bytes: u64, unique_bytes: u64) -> Option<f64> {
     ratio(total_bytes, unique_bytes)
 }
 
+/// **dead** = cached bytes of the model − (its size − what was copied out of it), not below 0: so much of what is cached
+/// is certainly not needed any more. None where more was copied than there is.
+#[must_use]
+pub fn dead_bytes(cached_bytes: u64, size_bytes: u64, copied_bytes: u64) -> Option<u64> {
+    let needed_at_most = size_bytes.checked_sub(copied_bytes)?;
+    Some(cached_bytes.saturating_sub(needed_at_most))
+}
+
 /// **reread factor** = bytes read / size of the files. None for an empty model.
 #[must_use]
 pub fn reread_factor(total_bytes: u64, size_bytes: u64) -> Option<f64> {

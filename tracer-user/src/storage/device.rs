@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt as _, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -73,6 +73,13 @@ pub enum UnmappableReason {
     /// Direct access: reads are loads from memory.
     #[error("the file system is mounted with DAX: reads bypass page cache and block layer")]
     DirectAccess,
+    /// Extents do not say which of several devices they are on.
+    #[error(
+        "this erofs has data on other devices than {0}, and extents do not say on which; make the image without them"
+    )]
+    FurtherDevices(String),
+    #[error("whether this erofs has data on other devices than {0} cannot be read from it ({1})")]
+    UnknownDevices(String, String),
     #[error(
         "the file lies on the real-time device of its XFS, whose place is not reported; copy it into a directory without the rtinherit flag"
     )]
@@ -156,6 +163,23 @@ fn map_with(
         return Ok(Mapping::Unmappable(UnmappableReason::RealtimeDevice));
     }
     let placement = sysfs.placement(file_system.st_dev)?;
+    if file_system.name() == "erofs" {
+        let node = Path::new("/dev").join(&placement.name);
+        match erofs_has_further_devices(&node) {
+            Ok(false) => {}
+            Ok(true) => {
+                return Ok(Mapping::Unmappable(UnmappableReason::FurtherDevices(
+                    placement.name,
+                )));
+            }
+            Err(error) => {
+                return Ok(Mapping::Unmappable(UnmappableReason::UnknownDevices(
+                    node.display().to_string(),
+                    error.to_string(),
+                )));
+            }
+        }
+    }
     let disk = sysfs.disk(placement.disk)?;
     Ok(Mapping::Mapped(Box::new(FileDevice {
         inode: metadata.ino(),
@@ -212,6 +236,24 @@ fn unmappable_file_system(file_system: &FileSystem) -> Option<UnmappableReason> 
         }
         _ => None,
     }
+}
+
+/// `EROFS_FEATURE_INCOMPAT_DEVICE_TABLE` in the superblock (`struct erofs_super_block` in fs/erofs/erofs_fs.h).
+fn erofs_has_further_devices(device: &Path) -> io::Result<bool> {
+    const SUPERBLOCK_AT: u64 = 1024;
+    const MAGIC: u32 = 0xe0f5_e1e2;
+    const INCOMPATIBLE_FEATURES_AT: u64 = 80;
+    const DEVICE_TABLE: u32 = 8;
+    let file = File::open(device)?;
+    let word = |offset| {
+        let mut bytes = [0; 4];
+        file.read_exact_at(&mut bytes, SUPERBLOCK_AT + offset)?;
+        io::Result::Ok(u32::from_le_bytes(bytes))
+    };
+    if word(0)? != MAGIC {
+        return Err(io::Error::other("it has no superblock of erofs"));
+    }
+    Ok(word(INCOMPATIBLE_FEATURES_AT)? & DEVICE_TABLE != 0)
 }
 
 /// `FS_XFLAG_REALTIME` of FS_IOC_FSGETXATTR (include/uapi/linux/fs.h).
@@ -295,6 +337,23 @@ mod tests {
             Some(UnmappableReason::DirectAccess)
         ));
         assert!(reason("1 2 8:1 / /m rw - ext4 /dev/sda1 rw,dax=inode").is_none());
+    }
+
+    #[test]
+    fn an_erofs_on_several_devices_is_told_by_its_superblock() {
+        let image = tempfile::NamedTempFile::new().unwrap();
+        let write = |offset: u64, word: u32| {
+            image
+                .as_file()
+                .write_all_at(&word.to_le_bytes(), 1024 + offset)
+                .unwrap();
+        };
+        write(80, 0);
+        assert!(erofs_has_further_devices(image.path()).is_err());
+        write(0, 0xe0f5_e1e2);
+        assert!(!erofs_has_further_devices(image.path()).unwrap());
+        write(80, 0x0c);
+        assert!(erofs_has_further_devices(image.path()).unwrap());
     }
 
     #[test]

@@ -229,6 +229,7 @@ mod tests {
             extents,
             holes_bytes: 0,
             unwritten_bytes: 0,
+            tail_in_metadata_bytes: 0,
         }
     }
 

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The programs, with the package that has each.
-const PROGRAMS: [(&str, &str); 18] = [
+const PROGRAMS: [(&str, &str); 19] = [
     ("addpart", "util-linux"),
     ("btrfs", "btrfs-progs"),
     ("chromium-headless-shell", "chromium-headless-shell"),
@@ -32,6 +32,7 @@ const PROGRAMS: [(&str, &str); 18] = [
     ("filefrag", "e2fsprogs"),
     ("losetup", "mount"),
     ("mkfs.btrfs", "btrfs-progs"),
+    ("mkfs.erofs", "erofs-utils"),
     ("mkfs.ext4", "e2fsprogs"),
     ("mkfs.xfs", "xfsprogs"),
     ("mount", "mount"),

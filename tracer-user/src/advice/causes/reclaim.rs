@@ -14,7 +14,6 @@ const AT_LIMIT: f64 = 0.95;
 const ON_PURPOSE: f64 = 0.05;
 /// From this share of what came back on, the time stands at other causes.
 const CAME_BACK: f64 = 0.05;
-const PAGE_BYTES: u64 = 4096;
 
 pub const RECLAIM: Cause = Cause {
     name: "reclaim",
@@ -39,7 +38,7 @@ fn reclaim(facts: &Facts<'_>) -> Answer {
         return facts.missing("Who threw pages out", "cache.evictions_by_agent");
     };
     let pages = agents.kswapd + agents.direct_reclaim + agents.kernel_thread;
-    let evicted = pages.saturating_mul(PAGE_BYTES);
+    let evicted = pages.saturating_mul(facts.page_bytes());
     let part = ratio(evicted, facts.model.model.size_bytes).unwrap_or(0.0);
     if part < MATERIAL {
         return Answer::absent(format!("reclaim threw out {} of the model", bytes(evicted)));
@@ -49,8 +48,8 @@ fn reclaim(facts: &Facts<'_>) -> Answer {
         "thrown out by the engine or others that wanted memory, by kswapd",
         format!(
             "{}, {}",
-            bytes(agents.direct_reclaim.saturating_mul(PAGE_BYTES)),
-            bytes(agents.kswapd.saturating_mul(PAGE_BYTES))
+            bytes(agents.direct_reclaim.saturating_mul(facts.page_bytes())),
+            bytes(agents.kswapd.saturating_mul(facts.page_bytes()))
         ),
     )];
     let group = facts.run.pressure.cgroup.as_ref();
@@ -122,7 +121,7 @@ fn thrown_out(facts: &Facts<'_>) -> Answer {
             Evidence::new(
                 "cache.evictions_by_agent.invalidation",
                 "dropped on purpose",
-                bytes(agents.invalidation.saturating_mul(PAGE_BYTES)),
+                bytes(agents.invalidation.saturating_mul(facts.page_bytes())),
             ),
             Evidence::new("cache.refaults", "pages that came back", count(came_back)),
         ],

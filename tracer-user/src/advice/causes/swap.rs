@@ -7,7 +7,6 @@ use crate::{
 
 /// 1 MiB: a quiet machine brings back some pages of others now and then.
 const MATERIAL_PAGES: u64 = 256;
-const PAGE_BYTES: u64 = 4096;
 
 pub const SWAP: Cause = Cause {
     name: "swap",
@@ -26,7 +25,10 @@ fn decide(facts: &Facts<'_>) -> Answer {
         return facts.missing("What was swapped in", "memory.swap_in_pages");
     };
     if pages < MATERIAL_PAGES {
-        return Answer::absent(format!("{} were swapped in", bytes(pages * PAGE_BYTES)));
+        return Answer::absent(format!(
+            "{} were swapped in",
+            bytes(pages * facts.page_bytes())
+        ));
     }
     let own = facts
         .run
@@ -37,7 +39,7 @@ fn decide(facts: &Facts<'_>) -> Answer {
     let mut evidence = vec![Evidence::new(
         "memory.swap_in_pages",
         "swapped in on the machine",
-        bytes(pages.saturating_mul(PAGE_BYTES)),
+        bytes(pages.saturating_mul(facts.page_bytes())),
     )];
     if let Some(own) = own {
         evidence.push(Evidence::new(

@@ -5,6 +5,7 @@ use crate::{figures::definition::figures, schema::ModelRecord};
 const UNOBSERVED: &str = "not observed";
 const NO_TRACEPOINT: &str = "no tracepoint";
 const NO_LINE: &str = "no such line; `attach`";
+const NO_COPIES: &str = "residency or `engine.copied_weights_bytes` is null; several models";
 const NO_PAGE_RECORDS: &str = "`--detail counts`, inserts not observed";
 
 figures! {
@@ -23,6 +24,12 @@ figures! {
     AFTER_BYTES, "cache.after_bytes", "resident after", Bytes, UserSpace, null: UNOBSERVED,
         "resident after the gate has closed",
         |model| model.cache.after_bytes;
+    LOAD_END_DEAD_BYTES, "cache.load_end_dead_bytes", "of it dead, at least", Bytes, UserSpace, null: NO_COPIES,
+        "`load_end_bytes` − (size − `engine.copied_weights_bytes`), not below 0: cached at the load's end although the engine has copied it (to a GPU, or into memory of its own). Cached, not needed",
+        |model| model.cache.load_end_dead_bytes;
+    AFTER_DEAD_BYTES, "cache.after_dead_bytes", "resident after, dead at least", Bytes, UserSpace, null: NO_COPIES,
+        "the same of `after_bytes`",
+        |model| model.cache.after_dead_bytes;
     DELTA_BYTES, "cache.delta_bytes", "cache delta", Bytes, UserSpace, null: "one side null",
         "resident after − before; can be negative",
         |model| model.cache.delta_bytes;

@@ -2,6 +2,9 @@
 
 use crate::{figures::definition::figures, schema::RunRecord};
 
+const NO_OFFLOAD: &str = "the log has no such line; `attach` without a log";
+const NO_BUFFERS: &str =
+    "the log names no buffer of weights, or those of several models; `attach` without a log";
 const NOT_PRINTED: &str = "nothing known was printed; `attach`";
 
 figures! {
@@ -50,6 +53,18 @@ figures! {
     LOAD_END_S, "engine.load_end_s", "load's end by the log", Seconds, Engine, null: NOT_PRINTED,
         "arrival of the line that marks the end of loading − opening of the gate. Of several lines the most certain, of equals the last",
         |run| run.engine.load_end_s;
+    OFFLOADED_LAYERS, "engine.offloaded_layers", "layers on a GPU", Count, Engine, null: NO_OFFLOAD,
+        "layers that the engine put on a GPU (`offloaded 33/33 layers to GPU`)",
+        |run| run.engine.offloaded_layers;
+    LAYERS, "engine.layers", "layers by the engine", Count, Engine, null: NO_OFFLOAD,
+        "layers of which those are; llama.cpp counts the output as one",
+        |run| run.engine.layers;
+    OFFLOADED_WEIGHTS_BYTES, "engine.offloaded_weights_bytes", "weights on a GPU", Bytes, Engine, null: NO_BUFFERS,
+        "weights in the memory of other devices (`CUDA0 model buffer size`). Once uploaded, their pages of the file are not used again",
+        |run| run.engine.offloaded_weights_bytes;
+    COPIED_WEIGHTS_BYTES, "engine.copied_weights_bytes", "weights copied", Bytes, Engine, null: NO_BUFFERS,
+        "weights that were copied out of the file at all: on other devices, repacked, or read into memory of the engine's own. To the engine's own rounding and padding",
+        |run| run.engine.copied_weights_bytes;
     INTERVAL_TOKENS_PER_S, "engine.intervals.tokens_per_s", "tok/s, mean of intervals", PerSecond, Engine, null: "the engine prints no means over intervals; `attach` without a log",
         "mean of the means that the engine printed over intervals with generation; part of an interval may be idle, so it is no rate of a request",
         |run| run.engine.intervals.as_ref()?.tokens_per_s;

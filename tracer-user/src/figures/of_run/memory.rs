@@ -71,6 +71,9 @@ figures! {
     CPUS, "machine.cpus", "CPUs", Count, UserSpace, null: UNREADABLE,
         "online CPUs",
         |run| run.machine.cpus;
+    PAGE_BYTES, "machine.page_bytes", "page", Bytes, UserSpace, null: "records of before it was noted",
+        "bytes of a page of the kernel: what all counts of pages in the record are in",
+        |run| run.machine.page_bytes;
     MIN_FREE_KBYTES, "machine.min_free_kbytes", "min_free_kbytes", Kibibytes, UserSpace, null: UNREADABLE,
         "the sysctl",
         |run| run.machine.min_free_kbytes;

@@ -1,6 +1,8 @@
 //! What lies beside safetensors files: `config.json` and the shard index.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
@@ -13,8 +15,8 @@ use serde_json::Value;
 use super::error::OutlineError;
 use super::notes::Notes;
 use super::places::Figures;
-use super::shards::ShardName;
 use super::{OutlineFile, TensorPlace};
+use crate::model::file_names::SplitName;
 
 /// Real ones have some kilobytes. It is kept as a tree of values, some 30 times its size.
 const MAX_CONFIG_BYTES: u64 = 1 << 20;
@@ -98,9 +100,14 @@ pub(super) fn check_index(
     let Some(first) = files.first() else {
         return Err(OutlineError::NoFiles);
     };
-    let model = match ShardName::parse(&first.path) {
-        Some(name) => Some(name.model),
-        None => first.path.file_stem().and_then(|stem| stem.to_str()),
+    let split = first.path.file_name().and_then(SplitName::with_any_numbers);
+    let model = match &split {
+        Some(name) => Some(name.model()),
+        None => first
+            .path
+            .file_stem()
+            .and_then(OsStr::to_str)
+            .map(Cow::from),
     };
     let Some(model) = model else {
         return Ok(());

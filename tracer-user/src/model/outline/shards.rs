@@ -6,7 +6,7 @@ use std::path::Path;
 use super::error::OutlineError;
 use super::notes::Notes;
 use super::{ModelFormat, OutlineFile};
-use crate::model::gguf::GgufHeader;
+use crate::model::{file_names::SplitName, gguf::GgufHeader};
 
 /// How many missing shards an error names.
 const MOST_NAMED: usize = 16;
@@ -33,50 +33,16 @@ pub(super) fn of_gguf(header: &GgufHeader) -> Option<Shard> {
 
 /// What the name `NAME-00001-of-00003.safetensors` says.
 pub(super) fn of_safetensors(path: &Path) -> Option<Shard> {
-    let name = ShardName::parse(path)?;
+    let name = name_of(path)?;
     Some(Shard {
-        number: name.number.checked_sub(1)?,
-        count: name.count,
+        number: u64::from(name.number.checked_sub(1)?),
+        count: u64::from(name.count),
         tensors: None,
     })
 }
 
-/// The parts of `NAME-00001-of-00003.EXTENSION`.
-pub(super) struct ShardName<'a> {
-    /// `NAME`.
-    pub(super) model: &'a str,
-    number: u64,
-    count: u64,
-    extension: &'a str,
-}
-
-impl<'a> ShardName<'a> {
-    /// `None` where the file is not named so.
-    pub(super) fn parse(path: &'a Path) -> Option<Self> {
-        let (stem, extension) = path.file_name()?.to_str()?.rsplit_once('.')?;
-        let (rest, count) = stem.rsplit_once("-of-")?;
-        let (model, number) = rest.rsplit_once('-')?;
-        let figure = |digits: &str| {
-            let is_figure = digits.len() == 5 && digits.bytes().all(|byte| byte.is_ascii_digit());
-            is_figure.then(|| digits.parse().ok())?
-        };
-        Some(Self {
-            model,
-            number: figure(number)?,
-            count: figure(count)?,
-            extension,
-        })
-    }
-
-    fn of(&self, number: u64) -> String {
-        let Self {
-            model,
-            count,
-            extension,
-            ..
-        } = self;
-        format!("{model}-{number:05}-of-{count:05}.{extension}")
-    }
+fn name_of(path: &Path) -> Option<SplitName> {
+    SplitName::with_any_numbers(path.file_name()?)
 }
 
 /// Fails unless the files are all shards of one model, in order. `tensor_count` is that of all files.
@@ -107,7 +73,8 @@ pub(super) fn check(
             None => Ok(()),
         };
     };
-    let model = ShardName::parse(&first.path).map(|name| name.model.to_owned());
+    let first_name = name_of(&first.path);
+    let model = first_name.as_ref().map(SplitName::model);
     for (file, shard) in files.iter().zip(shards) {
         let reason = match shard {
             None => "it does not say that it is a shard".to_owned(),
@@ -123,8 +90,8 @@ pub(super) fn check(
             Some(_) if count < files.len() as u64 => format!("there are only {count} shards"),
             // GGUF files say themselves what they are; of safetensors files there is only the name.
             Some(_) if format == ModelFormat::Safetensors => {
-                match ShardName::parse(&file.path).map(|name| name.model) {
-                    name if name == model.as_deref() => continue,
+                match name_of(&file.path).as_ref().map(SplitName::model) {
+                    name if name == model => continue,
                     _ => "its name is that of another model".to_owned(),
                 }
             }
@@ -166,13 +133,16 @@ pub(super) fn check(
 
 /// The shards that are not there, by name where names are numbered.
 fn missing(first: &Path, present: &HashSet<u64>, count: u64) -> Vec<String> {
-    let name = ShardName::parse(first).filter(|name| name.count == count);
+    let name = name_of(first).filter(|name| u64::from(name.count) == count);
     let mut missing: Vec<String> = (0..count)
         .filter(|number| !present.contains(number))
         .take(MOST_NAMED)
-        .map(|number| match &name {
-            Some(name) => name.of(number + 1),
-            None => format!("shard {} of {count}", number + 1),
+        .map(|number| {
+            let part = number + 1;
+            match (&name, u32::try_from(part)) {
+                (Some(name), Ok(part)) => name.name_of(part).to_string_lossy().into_owned(),
+                _ => format!("shard {part} of {count}"),
+            }
         })
         .collect();
     let more = count - present.len() as u64 - missing.len() as u64;

@@ -167,6 +167,15 @@ fn size_bytes(text: &str) -> Option<u64> {
     Some((mebibytes * f64::from(1 << 20)).round() as u64)
 }
 
+/// Layers on a GPU, and layers at all: `load_tensors: offloaded 20/33 layers to GPU`.
+pub(super) fn offloaded_layers(text: &str) -> Option<(u64, u64)> {
+    let (_, rest) = text.split_once("load_tensors: offloaded ")?;
+    let (counts, _) = rest.split_once(" layers to GPU")?;
+    let (offloaded, all) = counts.split_once('/')?;
+    let counts: (u64, u64) = (offloaded.parse().ok()?, all.parse().ok()?);
+    (counts.0 <= counts.1).then_some(counts)
+}
+
 /// Memory of one purpose on one device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BufferSize {

@@ -14,7 +14,7 @@ pub enum TimingSource {
     Builtin,
     /// llama-server's `timings` object on the last line of standard output.
     Json,
-    /// `llama-bench`, in any of its formats.
+    /// `llama-bench` in any of its formats, `llama-batched-bench`.
     Bench,
     /// `slot print_timing`, summed over requests.
     Server,
@@ -63,7 +63,7 @@ pub struct EngineTimings {
     /// Rates that the engine printed and that its own tokens and time do not give. Where one is listed, the rate
     /// of that kind of work is `None`.
     pub disagreements: Vec<RateDisagreement>,
-    /// Each request that the form tells apart, and each test of `llama-bench`: at most 1,000, the first ones.
+    /// Each request that the form tells apart, and each test of a benchmark: at most 1,000, the first ones.
     pub requests: Vec<RequestTimings>,
     /// Means over intervals, where the engine prints them.
     pub intervals: Option<IntervalMeans>,
@@ -72,10 +72,11 @@ pub struct EngineTimings {
 /// Requests that are kept apart; later ones are in the sums alone.
 pub const MOST_REQUESTS: usize = 1000;
 
-/// One request, or one test of `llama-bench`. `None` is "not said".
+/// One request, or one test of a benchmark. `None` is "not said".
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct RequestTimings {
-    /// What the engine calls it: of `llama-bench` the test, such as `tg128 @ d512`.
+    /// What the engine calls it: of `llama-bench` the test, such as `tg128 @ d512`; of `llama-batched-bench` with the
+    /// number of sequences at once, `tg128 x 4 @ d512`.
     pub name: Option<String>,
     /// Seconds of prompt processing.
     pub prompt_seconds: Option<f64>,

@@ -1,7 +1,6 @@
 //! What an engine says: its output line by line, its timings, its marks, its buffers.
 
-pub mod bench_json;
-pub mod bench_rows;
+pub mod bench;
 pub mod buffer_lines;
 pub mod engine_mark;
 pub mod engine_timings;
@@ -11,6 +10,7 @@ pub mod other_engines;
 pub mod output;
 pub mod report;
 pub mod request_line;
+pub mod server_answer;
 pub mod timing_line;
 pub mod timings;
 pub mod user_lines;

@@ -7,7 +7,7 @@
 //! | `Builtin` | the tracer's own engine, `builtin_perf_print:` | the last block |
 //! | `RateLine` | any engine, by the user's `--rate-line` | the last line |
 //! | `Json` | a script's last line on standard output: llama-server's `timings` object | – |
-//! | `Bench` | `llama-bench` as `json`, `jsonl`, `md`, `csv`, `sql` | sums over the tests with generation only (and with prompt only) of one depth; where they have rates only and there are several, nothing |
+//! | `Bench` | `llama-bench` as `json`, `jsonl`, `md`, `csv`, `sql`; `llama-batched-bench` as `md`, `jsonl` | sums over the tests with generation only (and with prompt only) of one depth and one number of sequences; where they have rates only and there are several, nothing |
 //! | `Server` | llama-server, `slot print_timing: …`, on one line each or the items on the lines after it; `print_timings: …` of 2023, and as JSON of 2024 | sums over the requests |
 //! | `Ollama` | ollama `--verbose`, and the last answer of its API to each request | sums over the requests |
 //! | `KoboldCpp` | koboldcpp's line for each request | sums over the requests; where one has no count of tokens, nothing |
@@ -27,13 +27,11 @@
 //!
 //! llama.cpp's `load time` ends when the first evaluation ends its start-up, so it is not the end of reading the file.
 
-mod bench_report;
 mod documents;
 
 use super::{
-    bench_json::BenchTest,
-    bench_rows::{self, BenchColumns},
-    buffer_lines::{BufferSize, BufferSizes},
+    bench::{self, BatchedColumns, BenchColumns, BenchTest},
+    buffer_lines::{BufferSize, BufferSizes, offloaded_layers},
     engine_mark::{self, EngineMark},
     engine_timings::{EngineTimings, RequestTimings, TimingSource},
     log_prefix::without_prefix,
@@ -60,6 +58,8 @@ struct StreamState {
     document: Option<String>,
     /// Header of a table of comma-separated values.
     columns: Option<BenchColumns>,
+    /// Header of a table of `llama-batched-bench`.
+    batched: Option<BatchedColumns>,
 }
 
 /// Reads an engine's output line by line and keeps what it says about time, about its buffers and about requests.
@@ -79,6 +79,7 @@ pub struct EngineLogParser {
     json: Option<Report>,
     rates: Option<Report>,
     buffers: BufferSizes,
+    offloaded_layers: Option<(u64, u64)>,
     requests: ActiveRequests,
     request_marks: Vec<RequestMark>,
     /// The first line that states a rate of tokens in a form that is not read, and the rate's unit in it.
@@ -130,6 +131,7 @@ impl EngineLogParser {
             }
             mark = engine_mark::recognise(segment).or(mark);
             self.buffers.text(segment);
+            self.offloaded_layers = offloaded_layers(segment).or(self.offloaded_layers);
             if let Some(request) = RequestMark::parse_text(segment) {
                 self.requests.take(request);
                 self.request_marks.push(request);
@@ -170,6 +172,12 @@ impl EngineLogParser {
     #[must_use]
     pub fn buffers(&self) -> &[BufferSize] {
         self.buffers.sizes()
+    }
+
+    /// Layers that are on a GPU, and layers at all, by the last line that says so.
+    #[must_use]
+    pub const fn offloaded_layers(&self) -> Option<(u64, u64)> {
+        self.offloaded_layers
     }
 
     /// Requests that began or ended in the line that was taken last.
@@ -218,7 +226,7 @@ impl EngineLogParser {
             .server
             .as_ref()
             .is_none_or(|server| server.reports <= 1);
-        let bench = bench_report::bench_report(&self.bench);
+        let bench = bench::bench_report(&self.bench);
         let [ollama, koboldcpp, lm_studio] = self.others.reports();
         let candidates = [
             (TimingSource::RateLine, self.user_rates.as_ref()),
@@ -271,9 +279,10 @@ impl EngineLogParser {
                 self.slot_item(&item);
             }
             Some(TimingLine::Bare(_)) | None => {
-                if self.unread_rate.is_none()
-                    && let Some(unit) = timing_line::stated_rate(segment)
-                {
+                let unit = timing_line::stated_rate(segment)
+                    .or_else(|| bench::has_batched_rate(segment))
+                    .or_else(|| bench::unread_table_row(segment).then_some("t/s"));
+                if let (Some(unit), None) = (unit, &self.unread_rate) {
                     let shown = segment.trim().chars().take(LONGEST_SHOWN_LINE);
                     self.unread_rate = Some((unit, shown.collect()));
                 }
@@ -305,18 +314,33 @@ impl EngineLogParser {
         }
     }
 
-    /// A row of a table of `llama-bench`. True if it was one.
+    /// A line of a table of `llama-bench` or `llama-batched-bench`. True if it was one.
     fn bench_row(&mut self, stream: OutputStream, segment: &str) -> bool {
         let state = self.state(stream);
         if let Some(columns) = BenchColumns::from_header(segment) {
             state.columns = Some(columns);
             return true;
         }
+        if let Some(columns) = BatchedColumns::from_header(segment) {
+            state.batched = Some(columns);
+            return true;
+        }
         let of_columns = || state.columns.as_ref()?.row(segment);
-        let test = bench_rows::from_table_row(segment)
-            .or_else(|| bench_rows::from_sql(segment))
+        let test = bench::from_table_row(segment)
+            .or_else(|| bench::from_sql(segment))
             .or_else(of_columns);
-        test.map(|test| self.bench_test(test)).is_some()
+        let tests = match test {
+            Some(test) => vec![test],
+            None => {
+                let batched = state.batched.as_ref();
+                batched
+                    .and_then(|columns| columns.row(segment))
+                    .unwrap_or_default()
+            }
+        };
+        let was_one = !tests.is_empty();
+        tests.into_iter().for_each(|test| self.bench_test(test));
+        was_one
     }
 
     fn slot_item(&mut self, item: &TimingItem) {

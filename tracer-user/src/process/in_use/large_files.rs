@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::{process::observed::ObservedProcess, units::bytes};
 
@@ -58,6 +58,13 @@ impl LargeFiles {
                 mapped: false,
             });
         known.mapped |= file.mapped;
+    }
+
+    /// The path under which a file was seen, by `st_dev` and inode.
+    #[must_use]
+    pub fn path_of(&self, device: u64, inode: u64) -> Option<&Path> {
+        let file = self.files.get(&(device, inode))?;
+        Some(&file.path)
     }
 
     /// Path and size of the largest, the largest first, and how many more there are. None where there are none.

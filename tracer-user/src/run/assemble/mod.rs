@@ -2,11 +2,13 @@
 //! ring buffer; order, time and sizes come from the stream.
 
 mod attribution;
+mod dead_pages;
 mod device;
 mod losses;
 mod model;
 mod residency;
 mod window;
 
+pub use dead_pages::add_dead_pages;
 pub use residency::ResidencyCourse;
 pub use window::{Observed, fill};

@@ -6,7 +6,7 @@ use tracer_common::counters::EvictionAgent;
 
 use crate::{
     place::{Subject, SubjectModel},
-    probe::{Aggregates, FileAggregates, ModelAggregates},
+    probe::{Aggregates, FileAggregates, ModelAggregates, in_first_pid_namespace},
     run::{checks::Unfinished, watch::residency_moments::ResidencyMoment},
     schema::{CacheRecord, EvictionsByAgent, ProcessShare, ReadFigures, ReadsRecord},
     stats::{FileData, ModelFigures, pages::first_touch::first_touch_hits},
@@ -21,12 +21,6 @@ pub(super) fn files_of(model: &SubjectModel, aggregates: &Aggregates) -> Vec<Fil
         .iter()
         .filter_map(|file| aggregates.files.get(*file).copied())
         .collect()
-}
-
-/// Whether process ids here are those that the kernel side sees (`PROC_PID_INIT_INO` in
-/// include/linux/proc_ns.h).
-pub(super) fn in_first_pid_namespace() -> bool {
-    std::fs::read_link("/proc/self/ns/pid").is_ok_and(|name| name.as_os_str() == "pid:[4026531836]")
 }
 
 /// Both roads of one model's reads.
@@ -137,6 +131,9 @@ pub(super) fn cache(
         load_end_bytes: course.load_end.as_ref().and_then(resident),
         last_token_bytes: course.last_token.as_ref().and_then(resident),
         after_bytes: after,
+        // Known once all of the engine's log has been read (`dead_pages`).
+        load_end_dead_bytes: None,
+        after_dead_bytes: None,
         residency_method: course.after.methods.get(slot).cloned().unwrap_or_default(),
         inserts: observed_sum(model, aggregates, |file| {
             file.inserts.map(|inserts| inserts.pages)

@@ -1,7 +1,5 @@
 //! Residency over the run → the record.
 
-use tracer_common::page::PAGE_BYTES;
-
 use crate::{
     run::watch::residency_moments::ResidencyMoment,
     schema::ResidencyPointRecord,
@@ -33,7 +31,7 @@ pub(super) fn residency_course(
             at_s: at_s(time.0),
             by_events_bytes: pages
                 .iter()
-                .map(|pages| pages.map(|pages| pages * PAGE_BYTES))
+                .map(|pages| pages.map(|pages| pages * procfs::page_size()))
                 .collect(),
             ..ResidencyPointRecord::default()
         })

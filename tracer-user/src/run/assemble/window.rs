@@ -7,7 +7,7 @@ use tracer_common::program::Program;
 use crate::{
     assemble::{identity, stream_members},
     place::{ModelPieces, Subject, SubjectModel},
-    probe::{Aggregates, Detail, ModelAggregates, ProgramRun},
+    probe::{Aggregates, Detail, ModelAggregates, ProgramRun, in_first_pid_namespace},
     run::{
         checks::{self, ModelSides, attribution as attribution_checks},
         stream::FinishedStream,
@@ -28,7 +28,7 @@ use super::{
     attribution::{self, Surroundings},
     device::device,
     losses::{losses, losses_of_reads, overhead},
-    model::{ReadSides, cache, files_of, in_first_pid_namespace, reads},
+    model::{ReadSides, cache, files_of, reads},
     residency::{ResidencyCourse, residency_course},
 };
 

@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tracer_common::page::FileKey;
+
+use super::cached_files::CachedFiles;
 use crate::{
     place::{FileIdentity, Subject},
     process::{LargeFiles, ObservedProcess, files_in_use, storage_read_bytes},
@@ -31,6 +34,8 @@ pub struct FilesWatch {
     holders: BTreeSet<u32>,
     /// Other files of theirs.
     others: LargeFiles,
+    /// Bytes that they read of other files, through the page cache.
+    cached: CachedFiles,
     storage_reads: BTreeMap<u32, StorageReads>,
 }
 
@@ -133,6 +138,29 @@ impl FilesWatch {
         self.others.in_words()
     }
 
+    /// Takes in what the kernel side counted of other files.
+    pub fn take_cached(&mut self, counted: &[(FileKey, u64)], page_bytes: u64, subject: &Subject) {
+        self.cached = CachedFiles::new(counted, page_bytes, &subject.files, &self.others);
+    }
+
+    /// Says so where a model's path names another file by now, or none, and what the engine read of that one.
+    #[must_use]
+    pub fn replaced(&self, subject: &Subject) -> Vec<String> {
+        let replaced = subject.files.iter().filter_map(|file| {
+            let note = file.replaced()?;
+            let now = file.opened_as.metadata().ok();
+            let read = now.and_then(|now| self.cached.bytes_of(FileIdentity::from(&now)));
+            Some(match read {
+                Some(read) => format!(
+                    "{note}; through the page cache the engine read {} of it",
+                    bytes(read)
+                ),
+                None => note,
+            })
+        });
+        replaced.collect()
+    }
+
     /// What a reader of a record should know where nothing of a model was read: whether the engine had it at all, and
     /// what the engine read instead. `storage_read_bytes` is what its processes read of any file.
     #[must_use]
@@ -155,8 +183,11 @@ impl FilesWatch {
                 read => format!("The engine read {} from storage", bytes(read)),
             },
         );
-        let with = others.as_ref().map_or_else(String::new, |others| {
-            format!("; large files that it had open: {others}")
+        let cached = self.cached.in_words().map_or_else(String::new, |files| {
+            format!("; through the page cache, of other files: {files}")
+        });
+        let with = others.as_ref().map_or(cached.clone(), |others| {
+            format!("{cached}; large files that it had open: {others}")
         });
         if has_seen || was_touched(model) {
             return format!(
@@ -233,6 +264,7 @@ mod tests {
         FilesWatch {
             looks: 7,
             others: LargeFiles::of(files),
+            cached: CachedFiles::of(&[("/m/read.gguf", 290)]),
             ..FilesWatch::default()
         }
     }
@@ -243,7 +275,7 @@ mod tests {
         assert_eq!(
             watch.notes(&record(0, 0), Some(300 << 20)),
             [
-                "nothing of /m/asked.gguf was read, and no process of the engine was seen with it open (7 looks). The engine read 300.00 MiB from storage; large files that it had open: /m/read.gguf (300.00 MiB, mapped), /m/small (2.00 MiB, open). Is one of them the model? Then name it with --model"
+                "nothing of /m/asked.gguf was read, and no process of the engine was seen with it open (7 looks). The engine read 300.00 MiB from storage; through the page cache, of other files: /m/read.gguf (290.00 MiB); large files that it had open: /m/read.gguf (300.00 MiB, mapped), /m/small (2.00 MiB, open). Is one of them the model? Then name it with --model"
             ]
         );
         let nobody = FilesWatch::default().notes(&record(0, 0), None);
@@ -256,7 +288,7 @@ mod tests {
 
     #[test]
     fn a_model_that_was_in_memory_is_not_called_the_wrong_one() {
-        let mut watch = with_others(&[]);
+        let mut watch = FilesWatch::default();
         for (seen, lookups) in [(true, 0), (false, 3)] {
             watch.models = seen.then_some(0).into_iter().collect();
             assert_eq!(

@@ -14,7 +14,10 @@ use crate::{
     },
 };
 
-use super::marks::{GivenBy, GivenMark, SharedMarks};
+use super::{
+    marks::{GivenBy, GivenMark, SharedMarks},
+    weights::add_places_of_weights,
+};
 
 /// A mark with its time.
 #[derive(Clone, Copy, Debug)]
@@ -131,6 +134,11 @@ impl SharedLog {
                 bytes: buffer.bytes,
             })
             .collect();
+        add_places_of_weights(
+            &mut record,
+            log.parser.buffers(),
+            log.parser.offloaded_layers(),
+        );
         let mut notes = Vec::new();
         if let Some(timings) = log.parser.timings() {
             record.source = serde_json::to_value(timings.source)

@@ -1,5 +1,6 @@
 //! The engine while it runs: what it does, what it says, and what of the model is in memory meanwhile.
 
+pub mod cached_files;
 pub mod engine;
 pub mod files;
 pub mod log;
@@ -8,3 +9,4 @@ pub mod marks;
 pub mod probe_finder;
 pub mod residency_moments;
 pub mod residency_samples;
+pub mod weights;

@@ -55,6 +55,12 @@ pub struct CacheRecord {
     pub last_token_bytes: Option<u64>,
     /// Bytes resident after the engine's end.
     pub after_bytes: Option<u64>,
+    /// Of `load_end_bytes`, what the engine has copied by then and does not need in the page cache any more: at least.
+    #[serde(default)]
+    pub load_end_dead_bytes: Option<u64>,
+    /// The same of `after_bytes`.
+    #[serde(default)]
+    pub after_dead_bytes: Option<u64>,
     /// How residency was observed, or why not.
     pub residency_method: String,
     /// Pages inserted.

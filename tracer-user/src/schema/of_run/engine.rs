@@ -31,6 +31,19 @@ pub struct EngineRecord {
     pub load_end_mark: Option<String>,
     /// Sizes of the engine's buffers by its log. Empty where it prints none.
     pub buffers: Vec<BufferRecord>,
+    /// Layers that the engine put on a GPU, by its log.
+    #[serde(default)]
+    pub offloaded_layers: Option<u64>,
+    /// Layers of which those are; llama.cpp counts the output as one.
+    #[serde(default)]
+    pub layers: Option<u64>,
+    /// Bytes of weights in the memory of other devices, by its log. Null where the log names no buffer of weights, or those
+    /// of several models.
+    #[serde(default)]
+    pub offloaded_weights_bytes: Option<u64>,
+    /// Bytes of weights that were copied out of the file: into memory of the engine's own or of another device.
+    #[serde(default)]
+    pub copied_weights_bytes: Option<u64>,
     /// Each request that the form tells apart, and each test of `llama-bench`: the first 1,000. Null where it tells none,
     /// and in records of before they were kept.
     #[serde(default)]

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 pub struct MachineRecord {
     /// CPUs that are online.
     pub cpus: Option<u64>,
+    /// Bytes of a page: what counts of pages in the record are in. Null in records of before it was noted.
+    #[serde(default)]
+    pub page_bytes: Option<u64>,
     /// Frequency governor of the first CPU.
     pub governor: Option<String>,
     /// `classic` or `mglru`: how the kernel ages pages.

@@ -1,8 +1,8 @@
 //! What happened to each page of the model's files in the page cache.
 //!
 //! Inserts and evictions come as folios: a first page and a number of pages, which need not be the same when
-//! the pages come back. All page counts are in pages of [`PAGE_BYTES`]. All byte counts are in bytes of the
-//! files: a page has 4096, the last page of a file only those before its end, and a page's bytes are divided
+//! the pages come back. All page counts are in pages of [`PieceTable::page_bytes`]. All byte counts are in bytes of the
+//! files: a page has as many as that, the last page of a file only those before its end, and a page's bytes are divided
 //! among the pieces that lie in it. So the figures by piece sum to the overall ones.
 //!
 //! * **refaulted**: inserted after an eviction seen in this run. The kernel's `workingset_refault_file` is
@@ -37,11 +37,7 @@
 
 use std::{ops::Range, sync::Arc};
 
-use crate::stats::{
-    event::Nanos,
-    formulas::ratio,
-    pieces::table::{PAGE_BYTES, PieceTable},
-};
+use crate::stats::{event::Nanos, formulas::ratio, pieces::table::PieceTable};
 
 use super::{
     figures::{
@@ -130,7 +126,7 @@ impl PageHistory {
     ) -> Result<Self, PageHistoryError> {
         let files: Vec<u64> = (0..=u16::MAX)
             .take(pieces.file_count())
-            .map(|file| pieces.file_bytes(file).div_ceil(PAGE_BYTES))
+            .map(|file| pieces.file_bytes(file).div_ceil(pieces.page_bytes()))
             .collect();
         let pages = files
             .iter()
@@ -412,7 +408,7 @@ impl PageHistory {
         let mut bytes = PieceBytes::default();
         self.piece_bytes.iter().for_each(|piece| bytes.merge(piece));
         let [kswapd, direct_reclaim, kernel_thread, invalidation] = self.agents;
-        let distances = self.distances.figures();
+        let distances = self.distances.figures(self.pieces.page_bytes());
         PageFigures {
             cache: PageCacheFigures {
                 inserted_bytes: bytes.inserted,

@@ -1,12 +1,10 @@
 //! Miss-stream distance: how much came into the page cache while a page was away.
 //!
 //! For a page that is inserted after an eviction seen in this run, the distance is **the pages of the traced
-//! files inserted between its eviction and its insert, × 4096 bytes**; the pages of its own folio do not count,
+//! files inserted between its eviction and its insert, × the bytes of a page**; the pages of its own folio do not count,
 //! nor do pages beyond a file's end. It is not a reuse distance: accesses that hit are invisible, so it says
 //! how much longer the page had to stay, in units of what reclaim had to make room for. A cyclic scan of a
 //! model of M bytes through a cache of C bytes that drops what it needs next gives distances about M − C.
-
-use crate::stats::pieces::table::PAGE_BYTES;
 
 /// Distance 0, and 2^(k−1) … 2^k − 1 pages for k = 1 … 32.
 const BUCKETS: usize = 33;
@@ -52,9 +50,9 @@ impl MissStreamDistances {
         self.unknown_pages = self.unknown_pages.saturating_add(other.unknown_pages);
     }
 
-    /// The histogram and its quantiles.
+    /// The histogram and its quantiles, for pages of this size.
     #[must_use]
-    pub fn figures(&self) -> MissStreamFigures {
+    pub fn figures(&self, page_bytes: u64) -> MissStreamFigures {
         let buckets: Vec<_> = self
             .pages
             .iter()
@@ -66,8 +64,8 @@ impl MissStreamDistances {
                     _ => (1u64 << (bucket - 1), (1u64 << bucket) - 1),
                 };
                 MissStreamBucket {
-                    from_bytes: from_pages * PAGE_BYTES,
-                    to_bytes: to_pages * PAGE_BYTES,
+                    from_bytes: from_pages * page_bytes,
+                    to_bytes: to_pages * page_bytes,
                     pages: *pages,
                 }
             })
@@ -125,17 +123,20 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// Of a kernel for aarch64.
+    const PAGE_BYTES: u64 = 16 << 10;
+
     #[test]
     fn quantiles_are_bounds_of_buckets() {
         let mut distances = MissStreamDistances::default();
-        assert_eq!(distances.figures(), MissStreamFigures::default());
+        assert_eq!(distances.figures(PAGE_BYTES), MissStreamFigures::default());
         [0, 1, 2, 3, 4, 5, 6, 7, 8, 1000]
             .iter()
             .for_each(|pages| distances.record(Some(*pages)));
         distances.record(None);
-        let figures = distances.figures();
-        assert_eq!(figures.p50_at_most_bytes, Some(7 * 4096));
-        assert_eq!(figures.p90_at_most_bytes, Some(15 * 4096));
+        let figures = distances.figures(PAGE_BYTES);
+        assert_eq!(figures.p50_at_most_bytes, Some(7 * PAGE_BYTES));
+        assert_eq!(figures.p90_at_most_bytes, Some(15 * PAGE_BYTES));
         assert_eq!(figures.unknown_pages, 1);
         let pages: Vec<_> = figures.buckets.iter().map(|bucket| bucket.pages).collect();
         assert_eq!(pages, [1, 1, 2, 4, 1, 1]);
@@ -147,7 +148,7 @@ mod tests {
             let distance = low.checked_shr(power).unwrap_or(0);
             let mut distances = MissStreamDistances::default();
             distances.record(Some(distance));
-            let figures = distances.figures();
+            let figures = distances.figures(PAGE_BYTES);
             let bytes = u64::from(distance) * PAGE_BYTES;
             prop_assert_eq!(figures.buckets.len(), 1);
             let bucket = figures.buckets[0];
@@ -163,7 +164,7 @@ mod tests {
             pages.iter().for_each(|pages| distances.record(Some(*pages)));
             pages.sort_unstable();
             let median = u64::from(pages[pages.len().div_ceil(2) - 1]) * PAGE_BYTES;
-            let bound = distances.figures().p50_at_most_bytes.expect("there are pages");
+            let bound = distances.figures(PAGE_BYTES).p50_at_most_bytes.expect("there are pages");
             prop_assert!(median <= bound && bound < (2 * median).max(1));
         }
     }

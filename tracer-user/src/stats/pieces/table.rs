@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use crate::stats::event::FileRange;
 
-pub use tracer_common::page::PAGE_BYTES;
+use tracer_common::page::USUAL_PAGE_BYTES;
 
 /// One more than the largest id a piece may have. Figures are kept in arrays indexed by piece, so this bounds
 /// their memory. A large mixture-of-experts model (100 layers, 512 experts, 3 tensors) has 150 thousand.
@@ -77,14 +77,37 @@ pub enum PieceTableError {
 ///
 /// A file's size is the end of its last span; a file without spans has no bytes. Pieces are numbered from 0;
 /// an id that no span names is a piece of 0 bytes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PieceTable {
     /// By file slot; empty spans are left out.
     files: Vec<Vec<PieceSpan>>,
     piece_bytes: Vec<u64>,
+    page_bytes: u64,
+}
+
+impl Default for PieceTable {
+    fn default() -> Self {
+        Self {
+            files: Vec::new(),
+            piece_bytes: Vec::new(),
+            page_bytes: USUAL_PAGE_BYTES,
+        }
+    }
 }
 
 impl PieceTable {
+    /// The same for a kernel with pages of this size, a power of two; 4,096 bytes otherwise.
+    #[must_use]
+    pub fn with_page_bytes(self, page_bytes: u64) -> Self {
+        Self { page_bytes, ..self }
+    }
+
+    /// Bytes of a page.
+    #[must_use]
+    pub const fn page_bytes(&self) -> u64 {
+        self.page_bytes
+    }
+
     /// Takes in the spans of each file, whose slot is its index.
     ///
     /// A span of no bytes (a tensor with a dimension of 0) is accepted in its place and makes its piece exist.
@@ -138,7 +161,11 @@ impl PieceTable {
             }
             spans.retain(|span| span.start_bytes < span.end_bytes);
         }
-        Ok(Self { files, piece_bytes })
+        Ok(Self {
+            files,
+            piece_bytes,
+            page_bytes: USUAL_PAGE_BYTES,
+        })
     }
 
     /// One piece for each file, with the file's slot as its id: for a model whose inside is not known.
@@ -204,8 +231,8 @@ impl PieceTable {
     ) -> impl Iterator<Item = (u32, u64)> + '_ {
         self.overlaps(
             file,
-            pages.start.saturating_mul(PAGE_BYTES),
-            pages.end.saturating_mul(PAGE_BYTES),
+            pages.start.saturating_mul(self.page_bytes),
+            pages.end.saturating_mul(self.page_bytes),
         )
     }
 

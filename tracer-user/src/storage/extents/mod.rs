@@ -131,6 +131,9 @@ pub struct FileExtents {
     pub holes_bytes: u64,
     /// The part of `holes_bytes` that has blocks, but never written ones (fallocate).
     pub unwritten_bytes: u64,
+    /// The part of `holes_bytes` at the file's end that the file system keeps in its metadata (erofs does so with what
+    /// does not fill a block): it is read, with the metadata, and no extent says where.
+    pub tail_in_metadata_bytes: u64,
     /// Pieces on the device: what a fragmentation tool counts as extents. Not the file system's records, which are
     /// cut at 128 MiB on ext4, and not split where only the sharing differs.
     pub physical_extent_count: u64,
@@ -171,11 +174,17 @@ impl FileExtents {
         let mut extents: Vec<FileExtent> = Vec::new();
         let mut physical_extent_count = 0;
         let (mut written_bytes, mut unwritten_bytes) = (0, 0);
-        let mut previous_end = 0;
+        let (mut previous_end, mut tail_in_metadata_bytes) = (0, 0);
         for record in records {
             let offset = FileOffset(record.logical_bytes);
             if record.logical_bytes >= end {
                 continue; // Blocks kept beyond the end of the file are never read.
+            }
+            let rest = size_bytes.saturating_sub(record.logical_bytes);
+            let is_inline = record.flags.contains(FiemapExtentFlags::DATA_INLINE);
+            if is_inline && previous_end > 0 && rest < block_bytes && record.length_bytes >= rest {
+                tail_in_metadata_bytes = rest;
+                break;
             }
             // Before the length: what has no place yet may have none.
             refuse_unusable(&record)?;
@@ -225,6 +234,7 @@ impl FileExtents {
             extents,
             holes_bytes: size_bytes - written_bytes,
             unwritten_bytes,
+            tail_in_metadata_bytes,
             physical_extent_count,
         })
     }

@@ -104,6 +104,34 @@ fn unwritten_extents_are_holes() {
     assert_eq!(file.holes_bytes, 12_000 - 4096);
 }
 
+/// As erofs reports a file of two blocks and 100 bytes.
+#[test]
+fn a_tail_in_the_metadata_is_no_place_on_the_device() {
+    use FiemapExtentFlags as F;
+    let inline = F::DATA_INLINE | F::NOT_ALIGNED | F::LAST;
+    let tail = |offset, length| {
+        let records = [
+            record(0, 4096, 8192, PLAIN),
+            record(offset, 1344, length, inline),
+        ];
+        FileExtents::from_records(8292, 4096, records)
+    };
+    let file = tail(8192, 100).unwrap();
+    assert_eq!(
+        (file.extents.len(), file.extents[0].length_bytes),
+        (1, 8192)
+    );
+    assert_eq!((file.holes_bytes, file.tail_in_metadata_bytes), (100, 100));
+    // More than a tail, or less than all of it: then it is not understood.
+    assert!(matches!(tail(8192, 99), Err(ExtentsError::InlineData(_))));
+    let more = [
+        record(0, 4096, 4096, PLAIN),
+        record(4096, 1344, 4196, inline),
+    ];
+    let more = FileExtents::from_records(8292, 4096, more);
+    assert!(matches!(more, Err(ExtentsError::InlineData(_))));
+}
+
 #[test]
 fn unusable_extents_name_their_cause() {
     let refusal =

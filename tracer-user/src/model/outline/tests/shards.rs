@@ -1,6 +1,7 @@
 //! All shards of one model, and sets of files that are not.
 
 use super::*;
+use crate::model::file_names::SplitName;
 
 fn shard(number: u16, count: u16) -> GgufFile {
     GgufFile::new()
@@ -246,4 +247,21 @@ fn a_missing_safetensors_shard_is_named() {
         matches!(duplicate, Err(OutlineError::DuplicateTensor { .. })),
         "{duplicate:?}"
     );
+}
+
+/// A number beyond the last is no other kind of name: taken as one, the file would pass for a whole model.
+#[test]
+fn a_part_beyond_the_last_is_refused_by_its_number() {
+    let refused = outline_of(&[("model-00004-of-00003.safetensors", part(&["a"]))]).unwrap_err();
+    let said = refused.to_string();
+    assert!(
+        said.contains("its number 3 is not below the 3 of all"),
+        "{said}"
+    );
+    // Only the last numbers of a name are the part's; a name that is no UTF-8 is one all the same.
+    let name = "a-00001-of-00002-b-00002-of-00003.bin";
+    let split = SplitName::of_any_format(name.as_ref()).unwrap();
+    assert_eq!((split.number, split.count), (2, 3));
+    assert_eq!(split.name_of(1), *"a-00001-of-00002-b-00001-of-00003.bin");
+    assert_eq!(split.model(), "a-00001-of-00002-b");
 }

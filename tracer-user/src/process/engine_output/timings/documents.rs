@@ -3,10 +3,11 @@
 use serde_json::Value;
 
 use crate::process::engine_output::{
-    bench_json::{BenchTest, ServerTimings},
+    bench::{self, BenchTest},
     engine_timings::MOST_REQUESTS,
     output::OutputStream,
     report::Report,
+    server_answer::ServerTimings,
     timing_line::{self, Work},
 };
 
@@ -50,6 +51,8 @@ impl EngineLogParser {
         };
         if let Some(test) = BenchTest::from_object(&object) {
             self.bench_test(test);
+        } else if let Some(tests) = bench::tests_of_object(&object) {
+            tests.into_iter().for_each(|test| self.bench_test(test));
         } else if let Some(message) = server_message(&object) {
             self.segment(stream, &message);
         } else if self.others.answer(&object) {

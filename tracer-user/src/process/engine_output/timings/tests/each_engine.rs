@@ -74,6 +74,124 @@ fn depths_of_llama_bench_are_tests_of_their_own() {
     assert_eq!(timings(&two).tokens_per_second, None);
 }
 
+/// As llama.cpp's `llama-batched-bench -npp 128,256 -ntg 32 -npl 1,4` prints it, with what comes before and after.
+fn batched_table(rows: &[&str]) -> String {
+    format!(
+        "main: n_kv_max = 2048, n_batch = 2048, n_ubatch = 512, flash_attn = 0, is_pp_shared = 0, n_gpu_layers = -1, n_threads = 2, n_threads_batch = 2
+
+|    PP |     TG |    B |   N_KV |   T_PP s | S_PP t/s |   T_TG s | S_TG t/s |      T s |    S t/s |
+|-------|--------|------|--------|----------|----------|----------|----------|----------|----------|
+{}
+
+llama_perf_context_print:        load time =     134.84 ms
+llama_perf_context_print: prompt eval time =     925.78 ms /  2400 tokens (    0.39 ms per token,  2592.41 tokens per second)
+llama_perf_context_print:        eval time =    4178.32 ms /    64 runs   (   65.29 ms per token,    15.32 tokens per second)
+",
+        rows.join("\n")
+    )
+}
+
+const ONE_AT_128: &str = "|   128 |     32 |    1 |    160 |    0.108 |  1186.64 |    3.079 |    10.39 |    3.187 |    50.20 |";
+const FOUR_AT_128: &str = "|   128 |     32 |    4 |    640 |    0.373 |  1373.96 |    6.878 |    18.61 |    7.251 |    88.26 |";
+const ONE_AT_256: &str = "|   256 |     32 |    1 |    288 |    0.220 |  1163.64 |    3.200 |    10.00 |    3.420 |    84.21 |";
+
+#[test]
+fn depths_and_batches_of_llama_batched_bench_are_kept_apart() {
+    let found = timings(&batched_table(&[ONE_AT_128, FOUR_AT_128]));
+    let names: Vec<_> = found
+        .requests
+        .iter()
+        .filter_map(|test| test.name.as_deref())
+        .collect();
+    assert_eq!(
+        names,
+        ["pp128", "tg32 @ d128", "pp128 x 4", "tg32 x 4 @ d128"]
+    );
+    assert_eq!(each_rate(&found), [None, Some(10.39), None, Some(18.61)]);
+    // Of one sequence, where there are several numbers of them.
+    assert_eq!(found.source, TimingSource::Bench);
+    assert_eq!(
+        (found.eval_tokens, found.prompt_tokens),
+        (Some(32), Some(128))
+    );
+    let rate = found.tokens_per_second.expect("a rate");
+    assert!((rate - 32.0 / 3.079).abs() < 1e-9, "{rate}");
+    // The time is printed to 1 ms, so the rate says it more exactly.
+    let prompt = found.prompt_tokens_per_second.expect("a rate");
+    assert!((prompt - 1186.64).abs() < 1e-3, "{prompt}");
+    assert_eq!(found.disagreements, []);
+    // One number of sequences alone is what was measured: all of them together.
+    let four = timings(&batched_table(&[FOUR_AT_128]));
+    assert_eq!(four.eval_tokens, Some(128));
+    assert!((four.tokens_per_second.expect("a rate") - 18.61).abs() < 1e-3);
+    // Two depths, neither of them 0: no rate together, and each.
+    let two = timings(&batched_table(&[ONE_AT_128, ONE_AT_256]));
+    assert_eq!((two.tokens_per_second, two.eval_tokens), (None, None));
+    assert_eq!(each_rate(&two), [None, Some(10.39), None, Some(10.0)]);
+    // Behind a container's prefix.
+    let prefixed: String = batched_table(&[ONE_AT_128])
+        .lines()
+        .map(|line| format!("2026-01-02T12:30:10.123456789Z stdout F {line}\n"))
+        .collect();
+    assert_eq!(timings(&prefixed).eval_tokens, Some(32));
+}
+
+#[test]
+fn llama_batched_bench_as_json_lines() {
+    let row = |pl: u32, speed: f64| {
+        format!(
+            r#"{{"n_kv_max": 2048, "n_batch": 2048, "n_ubatch": 512, "flash_attn": 0, "is_pp_shared": 0, "n_gpu_layers": -1, "n_threads": 2, "n_threads_batch": 2, "pp": 128, "tg": 32, "pl": {pl}, "n_kv": {}, "t_pp": 0.500000, "speed_pp": {:.6}, "t_tg": 4.000000, "speed_tg": {speed:.6}, "t": 4.500000, "speed": 35.555557}}"#,
+            160 * pl,
+            f64::from(128 * pl) / 0.5,
+        )
+    };
+    let found = timings(&format!("{}\n{}", row(1, 8.0), row(2, 16.0)));
+    assert_eq!(
+        (
+            found.source,
+            found.tokens_per_second,
+            found.prompt_tokens_per_second
+        ),
+        (TimingSource::Bench, Some(8.0), Some(256.0))
+    );
+    assert_eq!(each_rate(&found), [None, Some(8.0), None, Some(16.0)]);
+    // A rate that is not what tokens and time give.
+    let wrong = timings(&row(1, 9.0));
+    assert_eq!(
+        (wrong.tokens_per_second, wrong.disagreements.len()),
+        (None, 1)
+    );
+    assert_eq!(each_rate(&wrong), [None, None]);
+}
+
+#[test]
+fn a_table_of_rates_that_is_not_known_is_said() {
+    let unread = |text: &str| {
+        let parser = parse_all(OutputStream::Stdout, text.as_bytes());
+        assert_eq!(
+            parser.timings().and_then(|found| found.tokens_per_second),
+            None
+        );
+        parser.unread_rate().map(|(unit, _)| unit)
+    };
+    let sweep = "|    PP |     TG |   N_KV |   T_PP s | S_PP t/s |   T_TG s | S_TG t/s |
+|-------|--------|--------|----------|----------|----------|----------|
+|   512 |    128 |      0 |    1.234 |   414.91 |   12.345 |    10.37 |";
+    assert_eq!(unread(sweep), Some("S_TG t/s"));
+    let not_json = r#"{"pp": 8, "tg": 0, "pl": 1, "t_pp": 0.5, "speed_pp": 16.0, "t_tg": 0.0, "speed_tg": -nan}"#;
+    assert_eq!(unread(not_json), Some("speed_tg"));
+    // Prompt and generation in one figure.
+    let both = "| llama 7B Q4_0 | 3.56 GiB | 6.74 B | CPU | 16 | pp512+tg128 | 30.00 ± 0.10 |";
+    assert_eq!(unread(both), Some("t/s"));
+    // A table that ended before its first row.
+    let header = batched_table(&[]);
+    let table: Vec<_> = header
+        .lines()
+        .filter(|line| line.starts_with('|'))
+        .collect();
+    assert_eq!(unread(&table.join("\n")), None);
+}
+
 #[test]
 fn ollama_with_verbose() {
     let text = std::fs::read_to_string(

@@ -1,16 +1,17 @@
-//! What the tests of `llama-bench` say together.
+//! What the tests of a benchmark say together.
 
 use std::collections::BTreeSet;
 
+use super::test::BenchTest;
 use crate::process::engine_output::{
-    bench_json::BenchTest,
     engine_timings::RequestTimings,
     report::{Report, WorkSum},
     timing_line::Work,
 };
 
-/// What tests of `llama-bench` say together. Depths are other tests: where there are several, depth 0 counts.
-pub(super) fn bench_report(tests: &[BenchTest]) -> Option<Report> {
+/// What tests say together. Depths and numbers of sequences are other tests: where there are several, one sequence at
+/// depth 0 counts.
+pub(crate) fn bench_report(tests: &[BenchTest]) -> Option<Report> {
     if tests.is_empty() {
         return None;
     }
@@ -42,16 +43,23 @@ pub(super) fn bench_report(tests: &[BenchTest]) -> Option<Report> {
     Some(report)
 }
 
-/// Tests of one kind and one depth.
+/// Tests of one kind, one number of sequences and one depth.
 fn only(tests: &[BenchTest], is_kind: fn(&BenchTest) -> bool) -> Vec<&BenchTest> {
-    let of_kind = || tests.iter().filter(|test| is_kind(test));
-    let depths: BTreeSet<u64> = of_kind().map(|test| test.depth_tokens).collect();
-    let depth = match depths.len() {
-        1 => depths.first().copied(),
-        _ => depths.get(&0).copied(),
+    let of_kind = tests.iter().filter(|test| is_kind(test)).collect();
+    let of_sequences = one_of(of_kind, |test| test.sequences, 1);
+    one_of(of_sequences, |test| test.depth_tokens, 0)
+}
+
+/// Tests that have one value: the only one that there is, else the usual one.
+fn one_of(tests: Vec<&BenchTest>, value: fn(&BenchTest) -> u64, usual: u64) -> Vec<&BenchTest> {
+    let values: BTreeSet<u64> = tests.iter().map(|test| value(test)).collect();
+    let counts = match values.first() {
+        Some(&only) if values.len() == 1 => only,
+        _ => usual,
     };
-    of_kind()
-        .filter(|test| Some(test.depth_tokens) == depth)
+    tests
+        .into_iter()
+        .filter(|test| value(test) == counts)
         .collect()
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::bench_json::BenchTest;
+use super::test::{BenchTest, PrintedSteps};
 
 /// Most columns that a header may have.
 const MOST_COLUMNS: usize = 256;
@@ -63,9 +63,27 @@ pub(crate) fn from_table_row(line: &str) -> Option<BenchTest> {
         prompt_tokens,
         generated_tokens,
         depth_tokens: depth,
+        sequences: 1,
         average_rate: Some(rate).filter(|rate| rate.is_finite() && *rate > 0.0),
         samples_nanoseconds: Vec::new(),
+        printed: PrintedSteps::LLAMA_BENCH,
     })
+}
+
+/// A row of the table, with a rate of its form, whose test is another than those of [`from_table_row`].
+pub(crate) fn unread_table_row(line: &str) -> bool {
+    let rate = |row: &str| {
+        row.rsplit('|')
+            .next()?
+            .split_once('±')?
+            .0
+            .trim()
+            .parse()
+            .ok()
+    };
+    let row = line.trim().strip_prefix('|');
+    let row = row.and_then(|row| row.strip_suffix('|'));
+    row.and_then(rate).is_some_and(|rate: f64| rate.is_finite()) && from_table_row(line).is_none()
 }
 
 fn test_of(columns: &[String], values: &[String]) -> Option<BenchTest> {
@@ -85,8 +103,10 @@ fn test_of(columns: &[String], values: &[String]) -> Option<BenchTest> {
         depth_tokens: row
             .get("n_depth")
             .map_or(Some(0), |depth| depth.parse().ok())?,
+        sequences: 1,
         average_rate: Some(rate).filter(|rate| rate.is_finite() && *rate > 0.0),
         samples_nanoseconds: Vec::new(),
+        printed: PrintedSteps::LLAMA_BENCH,
     })
 }
 

@@ -1,5 +1,7 @@
 //! Where phases and steps are taken from: an engine's functions, its log, or the page cache.
 
+mod log;
+
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
@@ -43,8 +45,12 @@ pub fn cases() -> Vec<Case> {
             a_script_says_what_begins(ground)
         }),
         case("marks::the_log_of_an_attached_engine", |ground, _| {
-            the_log_of_an_attached_engine(ground)
+            log::the_log_of_an_attached_engine(ground)
         }),
+        case(
+            "marks::an_attached_engine_and_its_log_agree",
+            |ground, _| log::an_attached_engine_and_its_log_agree(ground),
+        ),
     ]
 }
 
@@ -397,45 +403,6 @@ fn a_script_says_what_begins(ground: &Ground) -> Result<()> {
     ensure!(
         notes.contains("nonsense"),
         "a line that is no mark is not said: {notes}"
-    );
-    Ok(())
-}
-
-fn the_log_of_an_attached_engine(ground: &Ground) -> Result<()> {
-    let disk = ground.disk(FileSystem::Ext4)?;
-    let model = ModelFile::contiguous(&disk, "model", FILE_BYTES)?;
-    let log = ground.scratch.fresh_path("engine.log");
-    std::fs::write(&log, "[ Prompt: 1.0 t/s | Generation: 1.0 t/s ]\n")?;
-    let script = "while ! [ -p $1/mark ]; do sleep 0.01; done; sleep 0.3; echo go >> $0; echo '[ Prompt: 20.1 t/s | Generation: 9.9 t/s ]' >> $0; sleep 0.3";
-    // The run's folder is known before the process is.
-    let mut call = TracerCall::bare(&ground.scratch, &["attach"])?;
-    let run = call.directory().to_owned();
-    let mut process = std::process::Command::new("sh")
-        .args([
-            "-c".as_ref(),
-            script.as_ref(),
-            log.as_os_str(),
-            run.as_os_str(),
-        ])
-        .spawn()?;
-    call = call
-        .option("--out", &run)
-        .option("--pid", process.id().to_string())
-        .option("--model", model.path())
-        .option("--log", &log)
-        .option("--phase-line", "^go$=generation");
-    let traced = call.run();
-    process.wait()?;
-    let record = traced?.record()?;
-    ensure!(
-        record.number("engine.tokens_per_s")? == 9.9,
-        "the engine said {}: what was in the log before does not count",
-        record.value("engine")?
-    );
-    let found = given(&record)?;
-    ensure!(
-        found == [("generation".to_owned(), "phase_line".to_owned())],
-        "the marks are {found:?}"
     );
     Ok(())
 }
