@@ -225,3 +225,28 @@ fn failure(run: &ExperimentRunRecord) -> Option<String> {
         RunOutcome::Finished => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        report::experiment::sample::{experiment, finished, with_record},
+        schema::PlannedPressure,
+    };
+
+    use super::standing;
+
+    #[test]
+    fn runs_that_do_not_count_for_one_reason_stand_together() {
+        let lossy = |records| {
+            with_record(finished("a.gguf", PlannedPressure::None), |record| {
+                record.loss.ring_buffer_records = records;
+            })
+        };
+        let notes = standing(&experiment(vec![lossy(2), lossy(0), lossy(2), lossy(3)]));
+        let words = format!("{notes:?}");
+        assert!(
+            words.contains("runs 0, 2: 2 records were lost; run 3: 3 records were lost."),
+            "{words}"
+        );
+    }
+}
