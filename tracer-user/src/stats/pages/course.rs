@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::stats::{event::Nanos, formulas::seconds, pieces::table::PAGE_BYTES};
+use crate::stats::{event::Nanos, formulas::seconds};
 
 use super::{
     events::{EvictionAgent, PageBytes},
@@ -42,6 +42,7 @@ pub struct PageCourse {
     start: Nanos,
     /// First byte of each file.
     bases: Vec<u64>,
+    page_bytes: u64,
     row_bytes: u64,
     column_nanos: u64,
     /// Column by column, [`ROWS`] cells each.
@@ -53,9 +54,10 @@ pub struct PageCourse {
 }
 
 impl PageCourse {
-    /// Of files of these sizes, bytes, from `start` on.
+    /// Of files of these sizes, bytes, in pages of `page_bytes`, from `start` on.
     #[must_use]
-    pub fn new(start: Nanos, file_bytes: &[u64]) -> Self {
+    pub fn new(start: Nanos, file_bytes: &[u64], page_bytes: u64) -> Self {
+        let page_bytes = page_bytes.max(1);
         let mut all = 0_u64;
         let bases = file_bytes
             .iter()
@@ -65,11 +67,12 @@ impl PageCourse {
                 base
             })
             .collect();
-        let row_bytes = all.div_ceil(ROWS as u64).next_multiple_of(PAGE_BYTES);
+        let row_bytes = all.div_ceil(ROWS as u64).next_multiple_of(page_bytes);
         Self {
             start,
             bases,
-            row_bytes: row_bytes.max(PAGE_BYTES),
+            page_bytes,
+            row_bytes: row_bytes.max(page_bytes),
             column_nanos: FIRST_COLUMN_NANOS,
             cells: vec![Cell::default(); ROWS * COLUMNS],
             agents: vec![[0; 4]; COLUMNS],
@@ -108,7 +111,7 @@ impl PageCourse {
             .get_mut(column)
             .and_then(|agents| agents.get_mut(agent as usize))
         {
-            *pages = pages.saturating_add(bytes.div_ceil(PAGE_BYTES));
+            *pages = pages.saturating_add(bytes.div_ceil(self.page_bytes));
         }
         self.over_rows(column, file, first_page, bytes, |cell, here| {
             cell.add(Cell {
@@ -130,7 +133,7 @@ impl PageCourse {
         let Some(base) = self.bases.get(usize::from(file)) else {
             return;
         };
-        let mut from = base.saturating_add(first_page.saturating_mul(PAGE_BYTES));
+        let mut from = base.saturating_add(first_page.saturating_mul(self.page_bytes));
         let mut left = bytes;
         while left > 0 {
             let row = usize::try_from(from / self.row_bytes).unwrap_or(ROWS);
@@ -202,6 +205,7 @@ impl PageCourse {
         PageCourseFigures {
             column_s: seconds(self.column_nanos),
             row_bytes: self.row_bytes,
+            page_bytes: self.page_bytes,
             inserted_bytes: of(|cell| cell.inserted),
             evicted_bytes: of(|cell| cell.evicted),
             refaulted_bytes: of(|cell| cell.refaulted),
@@ -232,6 +236,8 @@ pub struct PageCourseFigures {
     pub column_s: f64,
     /// Height of a row, bytes of the files, which stand one after the other.
     pub row_bytes: u64,
+    /// Bytes of a page of `evictions_by_agent`.
+    pub page_bytes: u64,
     /// Bytes that entered the page cache. In the file a column is one text of its numbers. All cells sum to `page_cache.inserted_bytes`.
     #[serde(with = "columns_as_text")]
     pub inserted_bytes: Vec<Vec<u64>>,
@@ -297,7 +303,7 @@ mod tests {
     #[test]
     fn an_event_lies_at_its_time_and_place() {
         // Rows of 2 pages.
-        let mut course = PageCourse::new(Nanos(5), &[4096 * 64, 4096 * 64]);
+        let mut course = PageCourse::new(Nanos(5), &[4096 * 64, 4096 * 64], 4096);
         course.inserted(Nanos(5), 0, 3, whole(3 * 4096));
         let later = Nanos(5 + 2 * FIRST_COLUMN_NANOS);
         course.evicted(later, 1, 0, 4096, EvictionAgent::DirectReclaim);
@@ -323,7 +329,7 @@ mod tests {
 
     #[test]
     fn a_longer_time_makes_columns_longer_and_loses_nothing() {
-        let mut course = PageCourse::new(Nanos(0), &[4096 * 64]);
+        let mut course = PageCourse::new(Nanos(0), &[4096 * 64], 4096);
         for step in 0..10 * COLUMNS as u64 {
             course.inserted(Nanos(step * FIRST_COLUMN_NANOS), 0, step % 64, whole(4096));
         }
@@ -350,7 +356,7 @@ mod tests {
         fn cells_sum_to_what_was_given(
             events in prop::collection::vec((0..1u64 << 44, 0..2u16, 0..700u64, 1..600u64, 0..2u64), 1..50),
         ) {
-            let mut course = PageCourse::new(Nanos(7), &[4096 * 500 + 9, 4096 * 800]);
+            let mut course = PageCourse::new(Nanos(7), &[4096 * 500 + 9, 4096 * 800], 4096);
             let (mut inserted, mut refaulted, mut evicted) = (0, 0, 0);
             for (time, file, page, pages, kind) in events {
                 let bytes = pages * 4096;

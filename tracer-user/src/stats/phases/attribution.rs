@@ -75,7 +75,7 @@ impl Attribution {
             .map(|file| table.file_bytes(file))
             .collect();
         Ok(Self {
-            page_course: PageCourse::new(start, &file_bytes),
+            page_course: PageCourse::new(start, &file_bytes, table.page_bytes()),
             pages: PageHistory::new(Arc::clone(&table), touch_events)?,
             table,
             piece_reads: PieceReads::default(),
