@@ -16,7 +16,7 @@ const LINE: f64 = 17.0;
 /// The height of a plot that does not follow from rows.
 const PLOT_HEIGHT: f64 = 230.0;
 /// Room right of the plot for the last name of the x axis.
-const RIGHT: f64 = 22.0;
+const RIGHT: f64 = 28.0;
 
 /// A chart's measures, in pixels.
 #[derive(Debug)]

@@ -44,11 +44,24 @@ pub(super) fn standing(experiment: &ExperimentRecord) -> Vec<Note> {
             "{bare} finished runs have no record and are in no table."
         ));
     }
-    let unsound = experiment.runs.iter().filter_map(|run| {
-        let why = unsound(run.record.as_ref()?)?;
-        Some(format!("run {}: {why}", run.number))
-    });
-    let unsound: Vec<String> = unsound.collect();
+    let mut by_reason: Vec<(String, Vec<String>)> = Vec::new();
+    for run in &experiment.runs {
+        let Some(why) = run.record.as_ref().and_then(unsound) else {
+            continue;
+        };
+        let number = run.number.to_string();
+        match by_reason.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, runs)) => runs.push(number),
+            None => by_reason.push((why, vec![number])),
+        }
+    }
+    let unsound: Vec<String> = by_reason
+        .iter()
+        .map(|(why, runs)| {
+            let word = if runs.len() == 1 { "run" } else { "runs" };
+            format!("{word} {}: {why}", runs.join(", "))
+        })
+        .collect();
     if !unsound.is_empty() {
         caution(format!(
             "NOT SOUND, shown among the runs and in no median: {}.",
@@ -210,5 +223,30 @@ fn failure(run: &ExperimentRunRecord) -> Option<String> {
             reason("its run.json is missing")
         )),
         RunOutcome::Finished => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        report::experiment::sample::{experiment, finished, with_record},
+        schema::PlannedPressure,
+    };
+
+    use super::standing;
+
+    #[test]
+    fn runs_that_do_not_count_for_one_reason_stand_together() {
+        let lossy = |records| {
+            with_record(finished("a.gguf", PlannedPressure::None), |record| {
+                record.loss.ring_buffer_records = records;
+            })
+        };
+        let notes = standing(&experiment(vec![lossy(2), lossy(0), lossy(2), lossy(3)]));
+        let words = format!("{notes:?}");
+        assert!(
+            words.contains("runs 0, 2: 2 records were lost; run 3: 3 records were lost."),
+            "{words}"
+        );
     }
 }

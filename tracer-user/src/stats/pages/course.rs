@@ -40,10 +40,9 @@ impl Cell {
 #[derive(Clone, Debug)]
 pub struct PageCourse {
     start: Nanos,
-    /// Bytes of a page.
-    page_bytes: u64,
     /// First byte of each file.
     bases: Vec<u64>,
+    page_bytes: u64,
     row_bytes: u64,
     column_nanos: u64,
     /// Column by column, [`ROWS`] cells each.
@@ -55,9 +54,10 @@ pub struct PageCourse {
 }
 
 impl PageCourse {
-    /// Of files of these sizes, bytes, from `start` on, by pages of `page_bytes` (above 0).
+    /// Of files of these sizes, bytes, in pages of `page_bytes`, from `start` on.
     #[must_use]
     pub fn new(start: Nanos, file_bytes: &[u64], page_bytes: u64) -> Self {
+        let page_bytes = page_bytes.max(1);
         let mut all = 0_u64;
         let bases = file_bytes
             .iter()
@@ -70,8 +70,8 @@ impl PageCourse {
         let row_bytes = all.div_ceil(ROWS as u64).next_multiple_of(page_bytes);
         Self {
             start,
-            page_bytes,
             bases,
+            page_bytes,
             row_bytes: row_bytes.max(page_bytes),
             column_nanos: FIRST_COLUMN_NANOS,
             cells: vec![Cell::default(); ROWS * COLUMNS],
@@ -205,6 +205,7 @@ impl PageCourse {
         PageCourseFigures {
             column_s: seconds(self.column_nanos),
             row_bytes: self.row_bytes,
+            page_bytes: self.page_bytes,
             inserted_bytes: of(|cell| cell.inserted),
             evicted_bytes: of(|cell| cell.evicted),
             refaulted_bytes: of(|cell| cell.refaulted),
@@ -235,6 +236,8 @@ pub struct PageCourseFigures {
     pub column_s: f64,
     /// Height of a row, bytes of the files, which stand one after the other.
     pub row_bytes: u64,
+    /// Bytes of a page of `evictions_by_agent`.
+    pub page_bytes: u64,
     /// Bytes that entered the page cache. In the file a column is one text of its numbers. All cells sum to `page_cache.inserted_bytes`.
     #[serde(with = "columns_as_text")]
     pub inserted_bytes: Vec<Vec<u64>>,

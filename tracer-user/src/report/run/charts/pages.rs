@@ -10,9 +10,6 @@ use crate::{
 
 use super::{over_time, places::layers, reads::TimeWindow};
 
-/// Bytes of a page of the kernel's figures.
-const PAGE_BYTES: f64 = 4096.0;
-
 fn course(model: &ModelRecord) -> Result<&PageCourseFigures, String> {
     let course = model.page_course.as_ref().ok_or(
         "the record does not have the page cache over time: pages were only counted, or the tracer was an earlier one",
@@ -171,7 +168,8 @@ pub(super) fn reclaim(
     let (first, count) = columns(record, course, window);
     let none = EvictionsByAgent::default();
     let at = |column: usize| course.evictions_by_agent.get(column).unwrap_or(&none);
-    let a_second = |pages: u64| pages as f64 * PAGE_BYTES / course.column_s.max(f64::MIN_POSITIVE);
+    let of_pages = |pages: u64| pages.saturating_mul(course.page_bytes);
+    let a_second = |pages: u64| of_pages(pages) as f64 / course.column_s.max(f64::MIN_POSITIVE);
     let mut marks = over_time::phases(model);
     let mut most = 0.0_f64;
     let mut words = Vec::new();
@@ -196,7 +194,7 @@ pub(super) fn reclaim(
             .filter_map(|point| point.y)
             .fold(most, f64::max);
         let all: u64 = course.evictions_by_agent.iter().map(pick).sum();
-        words.push(format!("{name}: {}", bytes(all * PAGE_BYTES as u64)));
+        words.push(format!("{name}: {}", bytes(of_pages(all))));
         marks.push(Mark::Line {
             name: (*name).into(),
             ink: *ink,
@@ -251,6 +249,7 @@ mod tests {
         model.page_course = Some(PageCourseFigures {
             column_s: 0.1,
             row_bytes: 1 << 20,
+            page_bytes: 4096,
             inserted_bytes: vec![vec![1 << 20], vec![], vec![0, 4096], vec![]],
             evicted_bytes: vec![vec![], vec![8192, 4096], vec![], vec![]],
             refaulted_bytes: vec![vec![], vec![], vec![0, 4096], vec![]],
