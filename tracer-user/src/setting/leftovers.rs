@@ -135,9 +135,12 @@ pub fn put_back_leftovers() -> Vec<String> {
     below(Path::new(NOTES), is_alive)
 }
 
-/// Whether the process of this number is a keeper: numbers are used again.
+/// Whether the process of this number is a keeper: numbers are used again, and one that has ended and that nobody has waited
+/// for still has a name, but no program.
 pub(super) fn is_alive(pid: &str) -> bool {
-    read(&Path::new("/proc").join(pid).join("comm")).is_ok_and(|name| name == KEEPER_SUBCOMMAND)
+    let process = Path::new("/proc").join(pid);
+    process.join("exe").exists()
+        && read(&process.join("comm")).is_ok_and(|name| name == KEEPER_SUBCOMMAND)
 }
 
 /// All notes, each with the number of its process.

@@ -1,6 +1,6 @@
 //! Settings of the machine that hold for one run, and are put back whatever happens.
 //!
-//! A process of its own changes them and puts them back ([`keeper`]): when the tracer says so, and when the tracer is gone,
+//! A process of its own changes them and puts them back ([`keeper_main`]): when the tracer says so, and when the tracer is gone,
 //! also by SIGKILL. Where that process is killed as well, the next one puts back what it finds noted below `/run`.
 
 mod keeper;

@@ -27,7 +27,7 @@ pub struct ReadAhead {
 /// It is no whole number of pages, or beyond all measure.
 pub fn check_read_ahead(bytes: u64) -> anyhow::Result<()> {
     let page = procfs::page_size();
-    if bytes % page != 0 {
+    if !bytes.is_multiple_of(page) {
         bail!(
             "read-ahead goes by pages of {page} bytes; choose a multiple of it, such as {}, or 0",
             crate::units::bytes((bytes / page + 1) * page)

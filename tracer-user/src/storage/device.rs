@@ -105,7 +105,6 @@ pub struct FileDevice {
     /// The file system's device: a partition, or the disk itself.
     pub volume: KernelDevice,
     pub volume_name: String,
-    /// Whether it is a partition.
     pub is_partition: bool,
     /// First sector of the volume on the disk; to be added to extents.
     pub partition_start: Sector,
