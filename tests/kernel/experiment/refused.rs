@@ -76,7 +76,7 @@ pub(super) fn wrong_plan(ground: &Ground, disk: &LoopDisk) -> Result<()> {
     let dry = experiment.run()?.flag("--dry-run").run()?.finished;
     let said = dry.succeeded()?;
     ensure!(
-        said.contains("time=100") && said.contains("time=200") && said.contains("2 runs, about"),
+        said.contains("time 100") && said.contains("time 200") && said.contains("2 runs, about"),
         "{said}"
     );
     ensure!(said.contains("at most 4m (the time limit)"), "{said}");
