@@ -36,7 +36,15 @@ pub(super) fn tuned(document: &mut Document, experiment: &ExperimentRecord) {
         .count()
         > 0
     {
-        document.paragraph("What is not told apart from the best may be as good: more runs would tell (`--repetitions`, `--budget`).");
+        document.paragraph(
+            Text::plain(
+                "What is not told apart from the best may be as good: more runs would tell (",
+            )
+            .code("--repetitions")
+            .then(", ")
+            .code("--budget")
+            .then(")."),
+        );
     }
 }
 
