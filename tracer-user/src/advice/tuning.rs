@@ -78,7 +78,10 @@ pub fn tuning(experiment: &ExperimentRecord) -> TuneRecord {
     let best = if helps {
         first
     } else {
-        as_is.clone().filter(|as_is| as_is.median.is_some())
+        // One that failed is nothing to compare with, whatever its other runs gave.
+        as_is
+            .clone()
+            .filter(|as_is| as_is.failed == 0 && as_is.median.is_some())
     };
     let factor = best
         .as_ref()

@@ -1,12 +1,10 @@
 //! `tracer attach` without a process: which ones have models open, to choose from.
 
-use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
-
 use anyhow::{Context as _, bail};
 
 use crate::run::{ListedProcess, processes_with_models};
 
-use super::console::print_ignoring_a_closed_pipe;
+use super::console::{ask, print_ignoring_a_closed_pipe};
 
 /// What became of the choice.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,22 +25,16 @@ pub(super) fn choose_process() -> anyhow::Result<Chosen> {
             "no process that can be looked at has a GGUF or safetensors file open or mapped; start the engine first, run the tracer as root, or name a process with --pid and its file with --model"
         );
     };
-    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
-        let advice = format!("\nTrace one with: tracer attach --pid {}\n", first.pid);
-        print_ignoring_a_closed_pipe(&(list(&processes) + &advice))?;
-        return Ok(Chosen::OnlyListed);
-    }
-    eprint!(
+    let question = format!(
         "{}\nWhich one? Number or process id [1]: ",
         list(&processes)
     );
-    io::stderr().flush().context("cannot ask")?;
-    let mut answer = String::new();
-    io::stdin()
-        .lock()
-        .read_line(&mut answer)
-        .context("cannot read the answer")?;
-    answered(&processes, answer.trim()).map(Chosen::Process)
+    if let Some(answer) = ask(&question)? {
+        return answered(&processes, &answer).map(Chosen::Process);
+    }
+    let advice = format!("\nTrace one with: tracer attach --pid {}\n", first.pid);
+    print_ignoring_a_closed_pipe(&(list(&processes) + &advice))?;
+    Ok(Chosen::OnlyListed)
 }
 
 /// One line for each process: number, process id, name, models.

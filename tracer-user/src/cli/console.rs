@@ -22,6 +22,28 @@ pub(super) fn print_ignoring_a_closed_pipe(text: &str) -> anyhow::Result<()> {
     }
 }
 
+/// Asks a question of whoever sits at the terminal; `None` where nobody does.
+pub(super) fn ask(question: &str) -> anyhow::Result<Option<String>> {
+    use std::io::{self, BufRead as _, Write as _};
+    if !can_ask() {
+        return Ok(None);
+    }
+    eprint!("{question}");
+    io::stderr().flush().context("cannot ask")?;
+    let mut answer = String::new();
+    io::stdin()
+        .lock()
+        .read_line(&mut answer)
+        .context("cannot read the answer")?;
+    Ok(Some(answer.trim().to_owned()))
+}
+
+/// Whether somebody sits at a terminal.
+fn can_ask() -> bool {
+    use std::io::IsTerminal as _;
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
 pub(super) fn terminal_columns() -> Option<u16> {
     let mut size = libc::winsize {
         ws_row: 0,

@@ -3,7 +3,6 @@
 use std::{
     env,
     ffi::OsString,
-    io::{self, BufRead as _, IsTerminal as _, Write as _},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -24,7 +23,7 @@ use crate::{
     units,
 };
 
-use super::console::{print_ignoring_a_closed_pipe, signals, terminal_columns};
+use super::console::{ask, print_ignoring_a_closed_pipe, signals, terminal_columns};
 
 /// There was nothing to compare, or it was interrupted before there was.
 const NO_ANSWER: i32 = 1;
@@ -251,20 +250,13 @@ fn read_ahead(model: &Path, allowed: &[MachineSetting]) -> anyhow::Result<Option
 }
 
 fn asked(disks: &str, kb: u64) -> anyhow::Result<bool> {
-    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+    let answer = ask(&format!(
+        "Change the read-ahead of {disks} (now {kb} KiB) while a try runs? Other programs that open files there meanwhile get it too. It is put back after each try. [y/N] "
+    ))?;
+    if answer.is_none() {
         eprintln!(
             "tracer: the read-ahead of {disks} is not tried: it is a setting of the whole machine, and nobody can be asked; --allow read-ahead allows it"
         );
-        return Ok(false);
     }
-    eprint!(
-        "Change the read-ahead of {disks} (now {kb} KiB) while a try runs? Other programs that open files there meanwhile get it too. It is put back after each try. [y/N] "
-    );
-    io::stderr().flush().context("cannot ask")?;
-    let mut answer = String::new();
-    io::stdin()
-        .lock()
-        .read_line(&mut answer)
-        .context("cannot read the answer")?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    Ok(answer.is_some_and(|answer| matches!(answer.as_str(), "y" | "Y" | "yes")))
 }

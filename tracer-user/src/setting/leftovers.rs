@@ -115,11 +115,19 @@ impl Note {
                 ));
             }
         }
-        let setting = Changed::set(path, value).map_err(in_words)?;
-        let before = setting.before.clone();
-        changed.push(setting);
-        self.write(changed)
-            .map_err(|error| format!("cannot note what is changed: {error}"))?;
+        // Noted first: where this process is killed in between, what it changed is known.
+        let before = read(path).map_err(in_words)?;
+        changed.push(Changed {
+            path: path.to_owned(),
+            before: before.clone(),
+            set: value.to_owned(),
+        });
+        let made = self
+            .write(changed)
+            .map_err(|error| format!("cannot note what is changed: {error}"))
+            .and_then(|()| Changed::set(path, value).map_err(in_words));
+        changed.pop();
+        changed.push(made?);
         Ok(before)
     }
 

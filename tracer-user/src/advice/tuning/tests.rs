@@ -198,6 +198,29 @@ fn arguments_are_tried_with_the_best_read_ahead_and_failures_are_left_out() {
 }
 
 #[test]
+fn where_the_settings_as_they_are_failed_once_nothing_is_claimed() {
+    let mut all = experiment(&[]);
+    let faster = TuneSetting {
+        read_ahead_kb: Some(32),
+        ..TuneSetting::default()
+    };
+    for (setting, speed) in [
+        (&TuneSetting::default(), Some(5.0)),
+        (&faster, Some(50.0)),
+        (&TuneSetting::default(), None),
+        (&faster, Some(50.0)),
+    ] {
+        all.runs.push(run(setting, speed, 0));
+    }
+    let record = tuning(&all);
+    assert_eq!(
+        (record.best, record.factor, record.helps),
+        (None, None, false)
+    );
+    assert_eq!(next(&all, 5), Next::Over(Over::NothingToCompare));
+}
+
+#[test]
 fn without_a_figure_there_is_nothing_to_compare() {
     let mut all = experiment(&[]);
     assert_eq!(

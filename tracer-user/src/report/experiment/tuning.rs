@@ -58,7 +58,7 @@ const fn what(goal: TuneGoal) -> &'static str {
 
 fn answer(record: &TuneRecord) -> String {
     let Some(best) = &record.best else {
-        return "No run with the settings as they are gave a figure, so there is nothing to compare with.".to_owned();
+        return "A run with the settings as they are failed or gave no figure, so there is nothing to compare with.".to_owned();
     };
     if record.helps {
         return format!(

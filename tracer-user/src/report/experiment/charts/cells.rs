@@ -18,7 +18,7 @@ use crate::{
     units::{bytes, unobserved},
 };
 
-use super::figures::{FIGURES, Figure, nothing_of, summary};
+use super::figures::{FIGURES, Figure, each_run, nothing_of, summary};
 
 /// The axis of a plan that sets the read-ahead.
 const READ_AHEAD_AXIS: &str = "read_ahead";
@@ -255,18 +255,7 @@ fn rows(
         .reduce(f64::max)
         .filter(|most| *most > 0.0)?;
     let mut marks = Vec::new();
-    for (name, ink, dots) in [
-        ("a run", Ink::Read, sound),
-        ("a run that is not counted", Ink::Other, doubtful),
-    ] {
-        if !dots.is_empty() {
-            marks.push(Mark::Dots {
-                name: name.into(),
-                ink,
-                dots,
-            });
-        }
-    }
+    marks.extend(each_run(sound, doubtful));
     if !spreads.is_empty() {
         marks.push(Mark::SpreadsAcross {
             name: "median and its 95 % interval".into(),

@@ -1,6 +1,7 @@
 //! The figures that are drawn of every run, and what a group's runs say of one together.
 
 use crate::{
+    chart::{Dot, Ink, Mark},
     figures::Unit,
     report::experiment::{
         groups::{Group, Traced},
@@ -90,4 +91,19 @@ pub(super) fn middle(group: &Group<'_>, figure: &Figure, seed: u64) -> Option<f6
         return None;
     }
     summary.median
+}
+
+/// Every run as a dot: those that count, and those that do not.
+pub(super) fn each_run(sound: Vec<Dot>, doubtful: Vec<Dot>) -> impl Iterator<Item = Mark> {
+    [
+        ("a run", Ink::Read, sound),
+        ("a run that is not counted", Ink::Other, doubtful),
+    ]
+    .into_iter()
+    .filter(|(_, _, dots)| !dots.is_empty())
+    .map(|(name, ink, dots)| Mark::Dots {
+        name: name.into(),
+        ink,
+        dots,
+    })
 }

@@ -20,7 +20,7 @@ use crate::{
     units::bytes,
 };
 
-use super::figures::{FIGURES, Figure, middle, nothing_of, summary};
+use super::figures::{FIGURES, Figure, each_run, middle, nothing_of, summary};
 
 /// The memory that a run had, bytes.
 fn memory(group: &Group<'_>, run: &Traced<'_>) -> Option<f64> {
@@ -172,18 +172,7 @@ fn against_memory(
     let mut marks = of_threshold(panel, thresholds);
     marks.extend(compared(experiment, figure, panel));
     marks.extend(middles(experiment, figure, panel));
-    for (name, ink, dots) in [
-        ("a run", Ink::Read, sound),
-        ("a run that is not counted", Ink::Other, doubtful),
-    ] {
-        if !dots.is_empty() {
-            marks.push(Mark::Dots {
-                name: name.into(),
-                ink,
-                dots,
-            });
-        }
-    }
+    marks.extend(each_run(sound, doubtful));
     Some(Drawing {
         chart: Chart {
             name: format!("{}-memory", figure.name),
