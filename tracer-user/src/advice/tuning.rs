@@ -8,7 +8,7 @@
 use crate::{
     schema::{
         ExperimentRecord, ExperimentRunRecord, RunOutcome, RunRecord, Standing,
-        TUNE_SCHEMA_VERSION, TriedSetting, TuneGoal, TuneRecord, TuneSetting,
+        TUNE_SCHEMA_VERSION, TriedSetting, TuneGoal, TuneRecord, TuneSetting, added_arguments,
     },
     stats::experiment::{
         bootstrap::median,
@@ -122,10 +122,7 @@ fn kibibytes(text: &str) -> Option<u64> {
 }
 
 fn words(text: &str) -> Vec<String> {
-    if text == "as-is" {
-        return Vec::new();
-    }
-    text.split_whitespace().map(str::to_owned).collect()
+    added_arguments(text).map(str::to_owned).collect()
 }
 
 /// How fast a run was: more is better.

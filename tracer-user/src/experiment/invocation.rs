@@ -7,13 +7,13 @@ use anyhow::Context as _;
 use crate::{
     pressure::{BalloonSize, MemoryLimits},
     run::ConditionsRequest,
-    schema::PlannedPressure,
+    schema::{PlannedPressure, added_arguments},
 };
 
 use super::{
     cells::PlannedRun,
     disk::identity::ModelIdentity,
-    plan::{Adapter, ColdStart, Plan, PlannedReadAhead, added_arguments, parse_read_ahead},
+    plan::{Adapter, ColdStart, Plan, PlannedReadAhead, parse_read_ahead},
 };
 
 /// The engine's program and arguments.

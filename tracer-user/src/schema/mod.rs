@@ -53,7 +53,8 @@ pub use of_run::run::{
 };
 
 pub use tune::{
-    TUNE_SCHEMA_VERSION, TriedSetting, TuneGoal, TunePlanRecord, TuneRecord, TuneSetting,
+    AS_IS, TUNE_SCHEMA_VERSION, TriedSetting, TuneGoal, TunePlanRecord, TuneRecord, TuneSetting,
+    added_arguments,
 };
 
 // Where a figure of `stats` is a member as it is, there is one type for both.

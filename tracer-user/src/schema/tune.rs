@@ -7,6 +7,15 @@ use super::Standing;
 /// Version of the layout of `tune.json`. 1: the first one.
 pub const TUNE_SCHEMA_VERSION: u32 = 1;
 
+/// What leaves a setting as it is.
+pub const AS_IS: &str = "as-is";
+
+/// Words that are added to the engine's command, as plans write them: with blanks between them, or `as-is` for none.
+pub fn added_arguments(text: &str) -> impl Iterator<Item = &str> {
+    let text = if text == AS_IS { "" } else { text };
+    text.split_whitespace()
+}
+
 /// What is to become faster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -16,7 +16,7 @@ use std::{fmt, time::Duration};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-pub use settings::{AS_IS, PlannedReadAhead, added_arguments, parse_read_ahead};
+pub use settings::{PlannedReadAhead, parse_read_ahead};
 pub use source::{PlanError, PlanErrors};
 pub use template::{Template, TemplateError};
 pub use tune::TunePlan;

@@ -1,6 +1,6 @@
 //! What a run may change beside the memory: read-ahead, and the engine's own options.
 
-use crate::{setting::check_read_ahead, units::parse_bytes_or_off};
+use crate::{schema::AS_IS, setting::check_read_ahead, units::parse_bytes_or_off};
 
 /// A read-ahead as plans write it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,9 +10,6 @@ pub enum PlannedReadAhead {
     /// Bytes.
     Set(u64),
 }
-
-/// What leaves a setting as it is.
-pub const AS_IS: &str = "as-is";
 
 /// Read-ahead as plans write it: `as-is`, `off`, `128K`.
 ///
@@ -25,10 +22,4 @@ pub fn parse_read_ahead(text: &str) -> Result<PlannedReadAhead, String> {
     let bytes = parse_bytes_or_off(text).map_err(|error| format!("{error}, or {AS_IS}"))?;
     check_read_ahead(bytes).map_err(|error| error.to_string())?;
     Ok(PlannedReadAhead::Set(bytes))
-}
-
-/// Words that are added to the engine's command, as plans write them: with blanks between them, or `as-is` for none.
-pub fn added_arguments(text: &str) -> impl Iterator<Item = &str> {
-    let text = if text == AS_IS { "" } else { text };
-    text.split_whitespace()
 }

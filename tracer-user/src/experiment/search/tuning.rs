@@ -5,13 +5,13 @@
 
 use crate::{
     advice::{Next, Over, next_settings},
-    schema::{ExperimentRecord, TuneSetting},
+    schema::{AS_IS, ExperimentRecord, TuneSetting, added_arguments},
 };
 
 use crate::experiment::{
     cells::{Cell, PlannedRun, runs},
     estimate::{RunTimes, estimate},
-    plan::{AS_IS, Plan, PlannedReadAhead, TunePlan, added_arguments, parse_read_ahead},
+    plan::{Plan, PlannedReadAhead, TunePlan, parse_read_ahead},
 };
 
 /// What a search goes on with.

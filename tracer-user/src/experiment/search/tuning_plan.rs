@@ -5,9 +5,9 @@ use std::{ffi::OsString, path::Path, time::Duration};
 use anyhow::{Context as _, bail};
 use toml::{Table, Value};
 
-use crate::schema::TuneGoal;
+use crate::schema::{AS_IS, TuneGoal};
 
-use crate::experiment::plan::{AS_IS, Adapter};
+use crate::experiment::plan::Adapter;
 
 /// Read-ahead to try: powers of two, which is how the kernel rounds it up for a sequence of reads.
 const LADDER: [&str; 10] = [
