@@ -179,9 +179,9 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// Most of the model that was in memory at once, bytes.
+    /// Most of the model that was in memory at once, bytes, and the member of the record that says so.
     #[must_use]
-    pub fn most_resident(&self) -> Option<u64> {
+    pub fn most_resident(&self) -> Option<(u64, &'static str)> {
         let slot = self
             .run
             .all_models()
@@ -190,9 +190,20 @@ impl<'a> Facts<'a> {
             .residency_course
             .iter()
             .filter_map(|point| *point.by_events_bytes.get(slot)?)
-            .chain(self.model.cache.last_token_bytes)
-            .chain(self.model.cache.after_bytes)
-            .max()
+            .map(|bytes| (bytes, "residency_course[].by_events_bytes"))
+            .chain(
+                self.model
+                    .cache
+                    .last_token_bytes
+                    .map(|bytes| (bytes, "cache.last_token_bytes")),
+            )
+            .chain(
+                self.model
+                    .cache
+                    .after_bytes
+                    .map(|bytes| (bytes, "cache.after_bytes")),
+            )
+            .max_by_key(|(bytes, _)| *bytes)
     }
 
     /// Bytes of weights that a step of the span uses, on average. None where it is not known for each.

@@ -44,7 +44,7 @@ fn decide(facts: &Facts<'_>) -> Answer {
             "The engine reads the model with read(), and its own memory is not known (`process.peak.anonymous_bytes` is null): it ended before it was looked at, or belongs to another user. A longer run shows it.",
         );
     };
-    let Some(cached) = facts.most_resident() else {
+    let Some((cached, member)) = facts.most_resident() else {
         return facts.missing("How much of the model is cached", "cache.after_bytes");
     };
     if (own as f64) < OWN * size || (cached as f64) < CACHED * size {
@@ -63,11 +63,7 @@ fn decide(facts: &Facts<'_>) -> Answer {
                 "the engine's own memory at its peak",
                 bytes(own),
             ),
-            Evidence::new(
-                "cache.after_bytes",
-                "most of the model in the page cache",
-                bytes(cached),
-            ),
+            Evidence::new(member, "most of the model in the page cache", bytes(cached)),
         ],
         ..Present::default()
     })

@@ -51,9 +51,9 @@ fn decide(facts: &Facts<'_>) -> Answer {
         share(Some(refaulted)),
     )];
     let (most, size) = (facts.most_resident(), facts.model.model.size_bytes);
-    if let Some(most) = most {
+    if let Some((most, member)) = most {
         evidence.push(Evidence::new(
-            "model.size_bytes",
+            member,
             "most of the model in memory at once",
             format!("{} of {}", bytes(most), bytes(size)),
         ));
@@ -67,7 +67,7 @@ fn decide(facts: &Facts<'_>) -> Answer {
                 format!("{} of {}", bytes(each as u64), bytes(need as u64)),
             ));
             most.filter(|_| each >= NOTHING_KEPT * need)
-                .map(|most| kept(need, most as f64))
+                .map(|(most, _)| kept(need, most as f64))
         }
         _ => None,
     };
