@@ -131,6 +131,13 @@ fn the_environment_of_the_process_that_called_sudo() {
         .spawn()
         .expect("sleep");
     let pid = sleeper.id().to_string();
+    // The one that starts a program goes on before the kernel has laid out the new environment.
+    for _ in 0..1000 {
+        if std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|text| !text.is_empty()) {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
     let with = |uid: Uid, pid: &str| {
         let uid = uid.to_string();
         let own = environment(&[
