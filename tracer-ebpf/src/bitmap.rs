@@ -77,23 +77,30 @@ unsafe extern "C" fn mark_evicted_word(index: u64, base: *mut c_void) -> i64 {
 /// Forgets the eviction of `pages` pages from bit `first` on, and says how many of them had been evicted.
 #[inline(always)]
 pub fn take_evicted(first: u64, pages: u64) -> u64 {
-    if pages < 64 {
-        return clear(&EVICTED_PAGES, first >> 6, mask_of(first, pages));
+    let last = first + pages - 1;
+    let (first_word, last_word) = (first >> 6, last >> 6);
+    let head = u64::MAX << (first & 63);
+    let tail = u64::MAX >> (63 - (last & 63));
+    if first_word == last_word {
+        return clear(&EVICTED_PAGES, first_word, head & tail);
     }
     let mut state = TakenWords {
-        base: first >> 6,
-        taken: 0,
+        base: first_word + 1,
+        taken: clear(&EVICTED_PAGES, first_word, head),
     };
-    // SAFETY: as in `mark_unique`.
-    unsafe {
-        bpf_loop(
-            (pages >> 6) as u32,
-            take_evicted_word as *mut c_void,
-            (&raw mut state).cast(),
-            0,
-        )
-    };
-    state.taken
+    let whole_words = (last_word - state.base) as u32;
+    if whole_words > 0 {
+        // SAFETY: as in `mark_unique`.
+        unsafe {
+            bpf_loop(
+                whole_words,
+                take_evicted_word as *mut c_void,
+                (&raw mut state).cast(),
+                0,
+            )
+        };
+    }
+    state.taken + clear(&EVICTED_PAGES, last_word, tail)
 }
 
 #[repr(C)]
