@@ -191,6 +191,14 @@ pub fn count_sectors(
     readahead: bool,
     last: u32,
 ) -> u32 {
+    let last_and_readahead = u64::from(last) | u64::from(readahead) << 32;
+    slice_count_sectors(place(model, slice), from, to, last_and_readahead)
+}
+
+/// A function of its own to the verifier (global, with numbers only), which so follows it once and not on each way to it.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn slice_count_sectors(place: u32, from: u64, to: u64, last_and_readahead: u64) -> u32 {
     let index = read_spans();
     let Some(&span) = READ_SPAN_INDEX.get((from >> (index.shift & 63)) as u32) else {
         return NO_SPAN;
@@ -200,42 +208,36 @@ pub fn count_sectors(
         to,
         span,
         block: first_block(index),
-        place: place(model, slice),
-        readahead: u32::from(readahead),
-        last,
+        place,
+        readahead: (last_and_readahead >> 32) as u32,
+        last: last_and_readahead as u32,
         reserved: 0,
     };
-    // Nearly every read lies in the span that the index names.
-    if !visit_sectors(&mut walk) {
-        // SAFETY: the callback has the signature that the kernel calls it with, and `walk` lives on this stack until bpf_loop
-        // returns.
-        unsafe {
-            bpf_loop(
-                index.spans,
-                visit_sectors_again as *mut c_void,
-                (&raw mut walk).cast(),
-                0,
-            )
-        };
-    }
+    // In the loop also the first span, in which nearly every read lies: the verifier follows its body once.
+    // SAFETY: the callback has the signature that the kernel calls it with, and `walk` lives on this stack until bpf_loop
+    // returns.
+    unsafe {
+        bpf_loop(
+            index.spans,
+            visit_sectors as *mut c_void,
+            (&raw mut walk).cast(),
+            0,
+        )
+    };
     walk.last
 }
 
-unsafe extern "C" fn visit_sectors_again(_index: u64, walk: *mut c_void) -> i64 {
+/// Counts what the walk has of one span, and goes on to the next; ends the loop where nothing is left.
+unsafe extern "C" fn visit_sectors(_index: u64, walk: *mut c_void) -> i64 {
     // SAFETY: bpf_loop hands over the pointer to the state that `count_sectors` passed.
-    i64::from(visit_sectors(unsafe { &mut *walk.cast::<ReadWalk>() }))
-}
-
-/// Counts what the walk has of one span, and goes on to the next. True where nothing is left.
-#[inline(always)]
-fn visit_sectors(walk: &mut ReadWalk) -> bool {
+    let walk = unsafe { &mut *walk.cast::<ReadWalk>() };
     let Some(span) = READ_SPANS.get(walk.span) else {
-        return true;
+        return 1;
     };
     let number = walk.span;
     walk.span += 1;
     if span.end_bit <= walk.from {
-        return false;
+        return 0;
     }
     let to = span.end_bit.min(walk.to);
     let sectors = to - walk.from;
@@ -267,7 +269,7 @@ fn visit_sectors(walk: &mut ReadWalk) -> bool {
             counts.class_bytes[class] += sectors * bytes;
         }
     }
-    to >= walk.to
+    i64::from(to >= walk.to)
 }
 
 /// Pages on their way over the spans.
