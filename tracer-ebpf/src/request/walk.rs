@@ -6,7 +6,7 @@
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::bpf_loop;
-use tracer_common::extent::{Extent, MAX_EXTENTS, MAX_MODELS};
+use tracer_common::extent::{Extent, MAX_DEVICES, MAX_EXTENTS, MAX_MODELS};
 
 use super::parts::{Before, Part, Walk};
 use crate::{
@@ -149,6 +149,16 @@ fn first_touched(range: Range, hint: Option<u32>) -> Option<(u32, &'static Exten
 /// First extent of a device that ends after a sector; the end of its table where there is none.
 #[inline(always)]
 fn first_ending_after(device: Device, sector: u64) -> u32 {
+    walk_first_ending_after(device.slot, sector)
+}
+
+/// A function of its own to the verifier (global, with numbers only), which so follows it once and not on each way to it.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn walk_first_ending_after(slot: u32, sector: u64) -> u32 {
+    let device = Device {
+        slot: slot & (MAX_DEVICES as u32 - 1),
+    };
     let first = device.first_extent();
     let end_of_table = first + device.extents();
     let piece = sector.saturating_sub(device.first_sector()) >> (device.shift() & 63);
