@@ -260,3 +260,134 @@ fn cut(
         at += unit_bytes;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tracer_common::slice::{SpanPages, SpanReads};
+
+    use super::Spans;
+    use crate::stats::{
+        FileRange,
+        pieces::{
+            reads::PieceReads,
+            table::{PieceSpan, PieceTable},
+        },
+    };
+
+    const PAGE: u64 = 4096;
+
+    /// A file of pieces of a few bytes to some pages.
+    fn file() -> impl Strategy<Value = PieceTable> {
+        prop::collection::vec(prop_oneof![1u64..600, 4000u64..20_000], 1..25).prop_map(|lengths| {
+            let mut end = 0;
+            let spans = (0u32..)
+                .zip(lengths)
+                .map(|(piece, length)| {
+                    let start_bytes = end;
+                    end += length;
+                    PieceSpan {
+                        start_bytes,
+                        end_bytes: end,
+                        piece,
+                    }
+                })
+                .collect();
+            PieceTable::new(vec![spans]).expect("adjacent")
+        })
+    }
+
+    /// The same as the programs do (`slice` in the eBPF crate).
+    fn count(ends: &[u64], from: u64, to: u64, mut visit: impl FnMut(usize, u64, bool)) {
+        let (mut at, mut begun) = (from, true);
+        for (span, end) in ends.iter().enumerate() {
+            if at < to && *end > at {
+                let until = to.min(*end);
+                visit(span, until - at, begun);
+                (at, begun) = (until, false);
+            }
+        }
+    }
+
+    proptest! {
+        /// Reads counted by span are, by piece, what they are when each is divided.
+        #[test]
+        fn spans_of_sectors_divide_as_reads_do(
+            table in file(),
+            reads in prop::collection::vec((any::<prop::sample::Index>(), 1u64..60, any::<bool>()), 0..40),
+        ) {
+            let size = table.file_bytes(0);
+            let sectors = size.div_ceil(512);
+            let mut spans = Spans::default();
+            spans.push_sectors(0, &table, 0, 0, sectors);
+            let classes = vec![(0..table.piece_count()).map(|piece| (piece % 3) as u8).collect()];
+            let kernel = spans.read_spans(&classes);
+            prop_assert_eq!(kernel.last().map(|span| span.end_bit), Some(sectors));
+            let ends: Vec<u64> = kernel.iter().map(|span| span.end_bit).collect();
+            let mut counted = vec![SpanReads::default(); ends.len()];
+            let mut by_class = [0u64; 3];
+            let mut expected = PieceReads::default();
+            for (start, length, readahead) in reads {
+                let from = start.index(sectors as usize) as u64;
+                let to = (from + length).min(sectors);
+                let range = FileRange {
+                    file: 0,
+                    offset_bytes: from * 512,
+                    length_bytes: (to * 512).min(size) - from * 512,
+                };
+                expected.issue(&table, &[range], readahead);
+                count(&ends, from, to, |span, sectors, begun| {
+                    let own = &mut counted[span];
+                    own.sectors += sectors;
+                    own.readahead_sectors += if readahead { sectors } else { 0 };
+                    if begun { own.begun += 1 } else { own.continued += 1 }
+                    for (class, bytes) in kernel[span].classes.iter().zip(kernel[span].class_bytes) {
+                        by_class[usize::from(*class)] += sectors * u64::from(bytes);
+                    }
+                });
+            }
+            let found = spans.by_piece(0, table.piece_count(), &counted, &[]);
+            let expected = expected.figures(&table);
+            for (found, expected) in found.reads.iter().zip(&expected) {
+                prop_assert_eq!(
+                    (found.bytes, found.readahead_bytes, found.reads),
+                    (expected.read_bytes, expected.readahead_bytes, expected.reads)
+                );
+            }
+            if spans.classes_are_told(0) {
+                let of_pieces: u64 = expected.iter().map(|piece| piece.read_bytes).sum();
+                prop_assert_eq!(by_class.iter().sum::<u64>(), of_pieces);
+            }
+        }
+
+        /// Pages counted by span are, by piece, the bytes of the pieces in them.
+        #[test]
+        fn spans_of_pages_divide_as_pages_do(
+            table in file(), pages in prop::collection::vec(any::<prop::sample::Index>(), 0..40),
+        ) {
+            let file_pages = table.file_bytes(0).div_ceil(PAGE);
+            let mut spans = Spans::default();
+            spans.push_pages(0, &table, 0, file_pages, file_pages + 64);
+            let kernel = spans.page_spans();
+            prop_assert_eq!(kernel.last().map(|span| span.end_bit), Some(file_pages + 64));
+            let ends: Vec<u64> = kernel.iter().map(|span| span.end_bit).collect();
+            let mut counted = vec![SpanPages::default(); ends.len()];
+            let mut expected = vec![0u64; table.piece_count()];
+            let mut bytes = 0;
+            for page in pages {
+                let page = page.index(file_pages as usize) as u64;
+                for (piece, bytes) in table.page_overlaps(0, page..page + 1) {
+                    expected[piece as usize] += bytes;
+                }
+                count(&ends, page, page + 1, |span, pages, _| {
+                    counted[span].inserted += pages;
+                    bytes += pages * u64::from(kernel[span].page_bytes);
+                });
+            }
+            let found = spans.by_piece(0, table.piece_count(), &[], &counted);
+            let inserted: Vec<u64> = found.pages.iter().map(|piece| piece.inserted_bytes).collect();
+            prop_assert_eq!(&inserted, &expected);
+            prop_assert_eq!(bytes, expected.iter().sum::<u64>());
+        }
+    }
+}

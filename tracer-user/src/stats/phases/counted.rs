@@ -285,3 +285,123 @@ pub struct CountedFigures {
 fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::phases::phase::{Mark, Phase};
+
+    fn model(table: PieceTable) -> CountedModel {
+        CountedModel {
+            class_pieces: vec![0],
+            classes_are_told: true,
+            resident_bytes: Some(vec![4096]),
+            table: Arc::new(table),
+        }
+    }
+
+    fn decode(time: u64) -> TimedMark {
+        TimedMark {
+            time: Nanos(time),
+            mark: Mark::DecodeEntered {
+                tokens: Some(1),
+                phase: None,
+            },
+        }
+    }
+
+    fn read_slice(bytes: u64) -> SliceCounts {
+        let mut counts = SliceCounts {
+            reads: 1,
+            bytes,
+            arrived_bytes: bytes,
+            completed_bytes: bytes,
+            inserted_pages: bytes / 4096,
+            inserted_bytes: bytes,
+            faults: 2,
+            ..SliceCounts::ZERO
+        };
+        counts.class_bytes[0] = bytes;
+        counts.gaps[GapClass::Large.slot()] = 1;
+        counts.gap_bytes[GapClass::Large.slot()] = bytes;
+        counts
+    }
+
+    #[test]
+    fn slices_go_to_the_step_that_began_with_them_or_before() {
+        let table = PieceTable::whole_files(&[1 << 20]).expect("one file");
+        let mut counted = CountedAttribution::new(model(table), Nanos(0), true);
+        counted.mark(decode(100));
+        counted.mark(decode(250));
+        // Slices are taken out long after the marks.
+        counted.slice(Nanos(0), &read_slice(4096));
+        counted.slice(Nanos(100), &read_slice(8192));
+        counted.slice(Nanos(200), &read_slice(4096));
+        counted.slice(Nanos(250), &read_slice(16384));
+        assert_eq!(counted.resident_pages(), Some(1 + 8));
+        let pieces = CountedPieces {
+            reads: vec![CountedReads {
+                bytes: 32768,
+                readahead_bytes: 0,
+                reads: 4,
+            }],
+            pages: vec![CountedPages {
+                inserted_bytes: 32768,
+                ..CountedPages::default()
+            }],
+            inserted_pages: 8,
+            ..CountedPieces::default()
+        };
+        let figures = counted.finish(Nanos(1_000_000_000), &pieces);
+        let attribution = &figures.attribution;
+        let steps = attribution.spans(|class| class.step);
+        let of_step = |step: u32| (steps[&step].counts.reads, steps[&step].counts.read_bytes);
+        assert_eq!((of_step(0), of_step(1)), ((2, 12288), (1, 16384)));
+        assert_eq!(steps[&0].pieces, Some(BTreeMap::from([(0, 12288)])));
+        let total: u64 = attribution.phases.values().map(|phase| phase.total_bytes).sum();
+        assert_eq!(total, 32768);
+        assert_eq!(attribution.phases[&Phase::Load].arrived_bytes, 4096);
+        assert_eq!(figures.gaps.count(GapClass::Large), 4);
+        assert_eq!(attribution.piece_pages[0].resident_bytes, Some(36864));
+        assert_eq!(figures.bandwidth.peak_bytes_per_s, Some(327_680.0));
+        assert_eq!(figures.bandwidth.busy_s, None);
+    }
+
+    #[test]
+    fn what_went_back_and_came_again_counts_once() {
+        let table = PieceTable::whole_files(&[1 << 20]).expect("one file");
+        let mut counted = CountedAttribution::new(model(table), Nanos(0), true);
+        counted.slice(Nanos(0), &read_slice(8192));
+        let ranges = [FileRange {
+            file: 0,
+            offset_bytes: 0,
+            length_bytes: 8192,
+        }];
+        let again = RareRead {
+            time: Nanos(10),
+            ranges: &ranges,
+            bytes: 8192,
+            readahead: false,
+        };
+        counted.requeue(&again);
+        counted.reissue(&again);
+        counted.late_issue(&again, Some(GapClass::Backward));
+        let pieces = CountedPieces {
+            reads: vec![CountedReads {
+                bytes: 8192,
+                readahead_bytes: 8192,
+                reads: 1,
+            }],
+            pages: vec![CountedPages::default()],
+            ..CountedPieces::default()
+        };
+        let figures = counted.finish(Nanos(100), &pieces);
+        let piece = figures.attribution.piece_reads[0];
+        assert_eq!(
+            (piece.read_bytes, piece.readahead_bytes, piece.reads),
+            (16384, 8192, 2)
+        );
+        assert_eq!(figures.attribution.segments[0].counts.read_bytes, 16384);
+        assert_eq!(figures.gaps.total(), 2);
+    }
+}
