@@ -16,7 +16,8 @@ use tests::{
 
 use crate::{
     ground::{
-        Case, FILE_SYSTEMS, Ground, Programs, case, check_no_violation, check_sound, sectors_between,
+        Case, FILE_SYSTEMS, Ground, Programs, case, check_no_violation, check_sound,
+        sectors_between,
     },
     shapes,
     tensor_table::{PieceFigures, check_rows, rows},

@@ -245,14 +245,8 @@ impl Settings {
         slices: 0,
         cpus: 0,
         span_blocks: 0,
-        read_spans: SpanIndex {
-            spans: 0,
-            shift: 0,
-        },
-        page_spans: SpanIndex {
-            spans: 0,
-            shift: 0,
-        },
+        read_spans: SpanIndex { spans: 0, shift: 0 },
+        page_spans: SpanIndex { spans: 0, shift: 0 },
         members: MemberOffsets::ZERO,
         constants: KernelConstants::ZERO,
     };

@@ -261,11 +261,7 @@ dd if={path} of=/dev/null bs=4096 skip={half} 2>/dev/null"#
         );
         for member in ["unique_bytes", "coverage", "latency_us", "waits.stall_s"] {
             let path = format!("phases.{phase}.{member}");
-            ensure!(
-                record.is_null(&path)?,
-                "{path} is {}",
-                record.value(&path)?
-            );
+            ensure!(record.is_null(&path)?, "{path} is {}", record.value(&path)?);
         }
     }
     ensure!(

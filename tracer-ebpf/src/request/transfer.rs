@@ -17,6 +17,7 @@ use tracer_common::{
         complete_flag, issue_flag,
     },
     request::{RequestSlot, state},
+    size::size_class,
 };
 
 use super::{
@@ -251,6 +252,9 @@ fn read_issued<A: Abilities>(
                     counts.readahead_bytes += part.bytes;
                 }
             }
+            if let Some(count) = counters.sizes.get_mut(size_class(transfer.bytes.into())) {
+                *count += 1;
+            }
             device_counters.model_bytes += part.bytes;
             device_counters.model_bytes_by_origin[origin as usize] += part.bytes;
             other_bytes = other_bytes.saturating_sub(part.bytes);
@@ -450,7 +454,12 @@ fn count_unseen<A: Abilities>(program: Program, device: Device, slot: &RequestSl
         end_sector: slot.end_sector,
     };
     if A::COUNTS_MODELS {
-        let parts = walk::parts(issue_space::<A>(), range, Some(slot.extent), Purpose::Unique);
+        let parts = walk::parts(
+            issue_space::<A>(),
+            range,
+            Some(slot.extent),
+            Purpose::Unique,
+        );
         if !parts.are_some() {
             return;
         }

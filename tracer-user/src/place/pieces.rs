@@ -150,11 +150,14 @@ impl ModelPieces {
         let mut classes = PieceClasses::default();
         for (number, piece) in (0u32..).zip(&self.pieces) {
             let name = piece.kind_name(self.outline.as_ref());
-            let class = names.iter().position(|own| *own == name).unwrap_or_else(|| {
-                names.push(name);
-                classes.first_pieces.push(number);
-                names.len() - 1
-            });
+            let class = names
+                .iter()
+                .position(|own| *own == name)
+                .unwrap_or_else(|| {
+                    names.push(name);
+                    classes.first_pieces.push(number);
+                    names.len() - 1
+                });
             classes.of_pieces.push(class);
         }
         classes

@@ -52,9 +52,15 @@ impl Spans {
         sectors: u64,
     ) {
         let end_bytes = offset_bytes + sectors * SECTOR_BYTES;
-        cut(table, file, offset_bytes..end_bytes, SECTOR_BYTES, |shares, count| {
-            push(&mut self.sectors, model, shares, count);
-        });
+        cut(
+            table,
+            file,
+            offset_bytes..end_bytes,
+            SECTOR_BYTES,
+            |shares, count| {
+                push(&mut self.sectors, model, shares, count);
+            },
+        );
     }
 
     /// The next pages: all of a file, which has `bits` bits.
@@ -67,9 +73,15 @@ impl Spans {
         bits: u64,
     ) {
         let page_bytes = table.page_bytes();
-        cut(table, file, 0..pages * page_bytes, page_bytes, |shares, count| {
-            push(&mut self.pages, model, shares, count);
-        });
+        cut(
+            table,
+            file,
+            0..pages * page_bytes,
+            page_bytes,
+            |shares, count| {
+                push(&mut self.pages, model, shares, count);
+            },
+        );
         push(&mut self.pages, model, Shares::new(), bits - pages);
     }
 

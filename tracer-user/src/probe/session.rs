@@ -99,10 +99,20 @@ impl Session {
             tables::build_extent_index(&tables.devices, &tables.extents)?;
         let counts_slices = options.detail == Detail::Counts;
         let (read_spans, read_span_index) = tables::build_span_index(
-            &tables.spans.reads.iter().map(|span| span.end_bit).collect::<Vec<_>>(),
+            &tables
+                .spans
+                .reads
+                .iter()
+                .map(|span| span.end_bit)
+                .collect::<Vec<_>>(),
         )?;
         let (page_spans, page_span_index) = tables::build_span_index(
-            &tables.spans.pages.iter().map(|span| span.end_bit).collect::<Vec<_>>(),
+            &tables
+                .spans
+                .pages
+                .iter()
+                .map(|span| span.end_bit)
+                .collect::<Vec<_>>(),
         )?;
         let most_spans = tables.spans.reads.len().max(tables.spans.pages.len());
         let span_blocks = slices::span_blocks(cpus, most_spans);

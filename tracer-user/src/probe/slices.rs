@@ -103,7 +103,10 @@ impl Slices {
     /// The first slice begins, before anything counts.
     pub fn begin(&self, now_ns: u64) {
         self.clock.0.start(0).store(now_ns, Ordering::Release);
-        self.clock.0.next().store(now_ns + SLICE_NS, Ordering::Release);
+        self.clock
+            .0
+            .next()
+            .store(now_ns + SLICE_NS, Ordering::Release);
     }
 
     /// Takes out the slices that nobody writes any more; with `all`, when no program runs, all of them.

@@ -40,7 +40,13 @@ pub fn kernel_tables(
                     first_bit += sectors;
                     let model = usize::from(owner.model);
                     if let Some(pieces) = pieces.get(model) {
-                        spans.push_sectors(model, &pieces.table, owner.file, *offset_bytes, sectors);
+                        spans.push_sectors(
+                            model,
+                            &pieces.table,
+                            owner.file,
+                            *offset_bytes,
+                            sectors,
+                        );
                     }
                 }
             }
@@ -94,7 +100,11 @@ fn classes_of(pieces: &[ModelPieces]) -> anyhow::Result<Vec<Vec<u8>>> {
         .iter()
         .map(|model| {
             let classes = model.classes();
-            classes.of_pieces.iter().map(|class| Ok(u8::try_from(*class)?)).collect()
+            classes
+                .of_pieces
+                .iter()
+                .map(|class| Ok(u8::try_from(*class)?))
+                .collect()
         })
         .collect()
 }

@@ -16,7 +16,10 @@ impl Stream {
             .reads
             .locator
             .parts(record.device, record.sector, record.bytes.into());
-        let Some(part) = parts.iter().find(|part| part.model == u16::from(record.model)) else {
+        let Some(part) = parts
+            .iter()
+            .find(|part| part.model == u16::from(record.model))
+        else {
             self.counts.misplaced += 1;
             return;
         };

@@ -6,10 +6,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use tracer_common::{
-    gap::GapClass,
-    slice::SliceCounts,
-};
+use tracer_common::{gap::GapClass, slice::SliceCounts};
 
 use crate::stats::{
     FileRange, Nanos,
@@ -23,7 +20,7 @@ use crate::stats::{
         reads::{CountedReads, PieceReads},
         table::PieceTable,
     },
-    reads::bandwidth::{ArrivedBytes, BandwidthFigures},
+    reads::bandwidth::{ArrivalSeries, ArrivedBytes, BandwidthFigures},
     waits::stall::StallTimeline,
 };
 
@@ -206,7 +203,11 @@ impl CountedAttribution {
         let sum = |pick: fn(&CountedPages) -> u64| pieces.pages.iter().map(pick).sum::<u64>();
         let file_pages: u64 = (0..=u16::MAX)
             .take(self.table.file_count())
-            .map(|file| self.table.file_bytes(file).div_ceil(self.table.page_bytes()))
+            .map(|file| {
+                self.table
+                    .file_bytes(file)
+                    .div_ceil(self.table.page_bytes())
+            })
             .sum();
         let cache = PageCacheFigures {
             inserted_bytes: sum(|pages| pages.inserted_bytes),
@@ -214,6 +215,7 @@ impl CountedAttribution {
             evicted_bytes: sum(|pages| pages.evicted_bytes),
             refaulted_bytes: sum(|pages| pages.refaulted_bytes),
             resident_bytes: piece_pages.iter().map(|piece| piece.resident_bytes).sum(),
+            contradicting_pages: None,
             ..PageCacheFigures::default()
         };
         CountedFigures {
@@ -244,6 +246,7 @@ impl CountedAttribution {
                 page_course: PageCourseFigures::default(),
             },
             bandwidth: self.completed.figures(end, 0).without_busy_time(),
+            arrivals: self.completed.series(end),
             gaps: self.gaps,
             classes_are_told: self.classes_are_told,
             reads_are_told: pieces.reads_are_told,
@@ -260,9 +263,9 @@ impl CountedAttribution {
                 inserted_bytes: pages.inserted_bytes,
                 evicted_bytes: pages.evicted_bytes,
                 refaulted_bytes: pages.refaulted_bytes,
-                resident_bytes: at_start
-                    .and_then(|bytes| bytes.get(piece))
-                    .map(|bytes| (bytes + pages.inserted_bytes).saturating_sub(pages.evicted_bytes)),
+                resident_bytes: at_start.and_then(|bytes| bytes.get(piece)).map(|bytes| {
+                    (bytes + pages.inserted_bytes).saturating_sub(pages.evicted_bytes)
+                }),
                 ..PiecePageFigures::default()
             })
             .collect()
@@ -275,6 +278,8 @@ pub struct CountedFigures {
     /// As those by events. What counts cannot tell is empty in it.
     pub attribution: AttributionFigures,
     pub bandwidth: BandwidthFigures,
+    /// Bytes that arrived, over time.
+    pub arrivals: ArrivalSeries,
     pub gaps: GapCounts,
     /// Whether each phase has its bytes by kind.
     pub classes_are_told: bool,
@@ -358,7 +363,11 @@ mod tests {
         let of_step = |step: u32| (steps[&step].counts.reads, steps[&step].counts.read_bytes);
         assert_eq!((of_step(0), of_step(1)), ((2, 12288), (1, 16384)));
         assert_eq!(steps[&0].pieces, Some(BTreeMap::from([(0, 12288)])));
-        let total: u64 = attribution.phases.values().map(|phase| phase.total_bytes).sum();
+        let total: u64 = attribution
+            .phases
+            .values()
+            .map(|phase| phase.total_bytes)
+            .sum();
         assert_eq!(total, 32768);
         assert_eq!(attribution.phases[&Phase::Load].arrived_bytes, 4096);
         assert_eq!(figures.gaps.count(GapClass::Large), 4);
