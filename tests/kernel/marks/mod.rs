@@ -69,7 +69,7 @@ fn engine(ground: &Ground, arguments: &[&str], options: &[(&str, &str)]) -> Resu
 }
 
 /// Phase and number of tokens of each step.
-fn steps(record: &RunRecord) -> Result<Vec<(String, Option<u64>)>> {
+pub fn steps(record: &RunRecord) -> Result<Vec<(String, Option<u64>)>> {
     record
         .value("tokens")?
         .as_array()
@@ -85,7 +85,7 @@ fn steps(record: &RunRecord) -> Result<Vec<(String, Option<u64>)>> {
         .collect()
 }
 
-fn phases(record: &RunRecord) -> Result<Vec<String>> {
+pub fn phases(record: &RunRecord) -> Result<Vec<String>> {
     record
         .value("phases")?
         .as_array()
@@ -145,7 +145,7 @@ fn functions_of_the_engine(ground: &Ground) -> Result<()> {
 }
 
 /// On a kernel that cannot tell one probed function from another (before Linux 5.15).
-fn no_step_is_claimed(record: &RunRecord) -> Result<()> {
+pub fn no_step_is_claimed(record: &RunRecord) -> Result<()> {
     ensure!(
         record.is_null("tokens")? && record.value("marks.source")? != "uprobes",
         "tokens {} by {}",
