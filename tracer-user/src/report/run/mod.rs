@@ -87,7 +87,7 @@ fn title(record: &RunRecord) -> String {
 fn begin(document: &mut Document, record: &RunRecord) {
     document.heading(1, title(record));
     for sentence in advice::verdict(&advice::explain(record, None)) {
-        document.paragraph(Text::default().strong(sentence));
+        document.paragraph(Text::strong_with_code(&sentence));
     }
     verdict(record).write(document);
 }
