@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use tests::{
     disk::FileSystem,
+    environment::page_bytes,
     model_file::ModelFile,
     plan::ReadPlan,
     reader::ReadMode,
@@ -232,7 +233,7 @@ fn no_record_no_phase(ground: &Ground) -> Result<()> {
     // What is counted stays.
     ensure!(
         record.count("reads.total_bytes")? == FILE_BYTES
-            && record.count("cache.inserts")? == FILE_BYTES / 4096,
+            && record.count("cache.inserts")? == FILE_BYTES / page_bytes(),
         "{} {}",
         record.value("reads")?,
         record.value("cache")?
