@@ -178,7 +178,7 @@ fn read_json(path: &Path) -> Result<Value> {
 }
 
 /// The smallest model that the built-in engine runs.
-pub fn small_model(ground: &Ground, disk: &LoopDisk) -> Result<ModelFile> {
+fn small_model(ground: &Ground, disk: &LoopDisk) -> Result<ModelFile> {
     let path = disk.mount_point().join("mö del.gguf");
     let mut command = Command::new(tracer::binary()?);
     command
