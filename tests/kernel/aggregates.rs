@@ -3,8 +3,8 @@
 
 use anyhow::{Result, ensure};
 use tests::{
-    disk::FileSystem, model_file::ModelFile, plan::ReadPlan, reader::ReadMode,
-    reference::has_helper, tracer::TracerCall,
+    disk::FileSystem, environment::page_bytes, model_file::ModelFile, plan::ReadPlan,
+    reader::ReadMode, reference::has_helper, tracer::TracerCall,
 };
 
 use crate::{
@@ -84,7 +84,7 @@ fn equal_the_stream(ground: &Ground, file_system: FileSystem) -> Result<()> {
     let refaults = traced.record.count("cache.refaults")?;
     // None but in an emulated machine, where `check_sound` allows them; nothing makes up for a skipped insert.
     let skipped = traced.record.count("loss.recursion_misses")?;
-    let expected = FILE_BYTES / PAGE_BYTES + refaults;
+    let expected = FILE_BYTES / page_bytes() + refaults;
     ensure!(
         (expected.saturating_sub(skipped)..=expected).contains(&inserts),
         "{inserts} pages were inserted into the cache, {refaults} of them again; programs were skipped {skipped} times"

@@ -2,13 +2,13 @@
 
 use anyhow::{Context as _, Result, ensure};
 use tests::{
-    disk::FileSystem, model_file::ModelFile, reader::Finished, reference::has_tracepoint,
-    run_record::RunRecord, tracer::TracerCall,
+    disk::FileSystem, environment::page_bytes, model_file::ModelFile, reader::Finished,
+    reference::has_tracepoint, run_record::RunRecord, tracer::TracerCall,
 };
 
 use crate::{
     ground::{Case, FILE_SYSTEMS, Ground, case, check_sound},
-    shapes::{FILE_BYTES, PAGE_BYTES},
+    shapes::FILE_BYTES,
 };
 
 const READ_BYTES: u64 = 64 << 10;
@@ -69,7 +69,7 @@ fn read_evicted_and_read_again(
     Finished::succeeded(&run.finished)?;
     let record: RunRecord = run.record()?;
     check_sound(&record)?;
-    let pages = FILE_BYTES / PAGE_BYTES;
+    let pages = FILE_BYTES / page_bytes();
     for (figure, expected) in [
         ("cache.inserts", 2 * pages),
         ("cache.evictions", pages),

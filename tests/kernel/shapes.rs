@@ -3,6 +3,7 @@
 use anyhow::{Result, ensure};
 use tests::{
     disk::MountedDisk,
+    environment::page_bytes,
     model_file::ModelFile,
     plan::{
         DeviceRequest, ExpectedFigures, IssueOrder, ReadPlan, buffered_requests, direct_requests,
@@ -13,7 +14,7 @@ use tests::{
 /// Size of the file that is read.
 pub const FILE_BYTES: u64 = 16 << 20;
 
-/// A page, which is also the block of the file systems.
+/// A block of the file systems, which is also a page of every kernel but some for 64-bit Arm ([`page_bytes`]).
 pub const PAGE_BYTES: u64 = 4096;
 
 /// An order of reads.
@@ -52,7 +53,7 @@ impl Shape {
         // Direct reads may start at any sector of the device; through the cache all is pages.
         let (unit, length) = match mode {
             ReadMode::Direct => (disk.logical_block_bytes()?, 16 << 10),
-            ReadMode::Buffered | ReadMode::Mmap => (PAGE_BYTES, PAGE_BYTES),
+            ReadMode::Buffered | ReadMode::Mmap => (page_bytes(), page_bytes()),
         };
         Ok(match self {
             Self::Sequential => ReadPlan::sequential(FILE_BYTES, length),

@@ -222,7 +222,9 @@ fn replaced_during_the_run(ground: &Ground, disk: &LoopDisk, file: &ModelFile) -
             &format!("no longer the file that was traced (inode {inode})"),
             &format!("another one (inode {new_inode})"),
             "through the page cache the engine read 3.00 MiB of it",
-            &format!("of other files: {} (3.00 MiB)", file.path().display()),
+            "through the page cache, of other files: ",
+            // Beside it may stand a program that was not in memory.
+            &format!("{} (3.00 MiB)", file.path().display()),
             "no process of the engine was seen with it open",
         ],
     )
@@ -246,14 +248,12 @@ fn read_between_two_looks(ground: &Ground, disk: &LoopDisk, file: &ModelFile) ->
         sectors_between(&before, &after) * 512 >= 2 * MODEL_BYTES,
         "nothing was read"
     );
-    let by_path = format!(
-        "of other files: {} (deleted) (6.00 MiB)",
-        other.path().display()
-    );
+    let by_path = format!("{} (deleted) (6.00 MiB)", other.path().display());
     let by_inode = format!(
-        "of other files: inode {inode} of the file system at {} (6.00 MiB)",
+        "inode {inode} of the file system at {} (6.00 MiB)",
         disk.mount_point().display()
     );
+    check_noted(&record, &["through the page cache, of other files: "])?;
     let notes = notes(&record)?;
     ensure!(
         notes.contains(&by_inode)

@@ -68,11 +68,11 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// Starts it.
+    /// Says early that there is none: what a page is made of may take long.
     ///
     /// # Errors
-    /// There is none, which skips the test; or it does not answer.
-    pub fn start(scratch: &Scratch) -> Result<Self> {
+    /// There is none, which skips the test; or it does not start.
+    pub fn look_for() -> Result<()> {
         let version = Command::new(PROGRAM).arg("--version").output();
         match version {
             Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -85,6 +85,15 @@ impl Browser {
                 String::from_utf8_lossy(&output.stderr)
             ),
         }
+        Ok(())
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// There is none, which skips the test; or it does not answer.
+    pub fn start(scratch: &Scratch) -> Result<Self> {
+        Self::look_for()?;
         let folder = scratch.fresh_directory("browser")?;
         let (orders, answers) = (folder.join("orders"), folder.join("answers"));
         for pipe in [&orders, &answers] {

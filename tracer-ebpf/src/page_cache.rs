@@ -1,13 +1,13 @@
 //! What the page cache does with the model's files.
 
-use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use aya_ebpf::helpers::{
     bpf_get_current_pid_tgid,
     generated::{bpf_get_current_task, bpf_get_current_task_btf},
 };
+use aya_ebpf::{bindings::BPF_NOEXIST, helpers::generated::bpf_ktime_get_ns};
 use tracer_common::{
     counters::EvictionAgent,
-    page::{FileSlot, ThreadTouch, touch},
+    page::{FileKey, FileSlot, ThreadTouch, touch},
     program::Program,
     record::{KindByte, PageRecord, page_event},
 };
@@ -195,14 +195,22 @@ fn note_other(mapping: Mapping, pages: u64) {
         return;
     }
     let key = mapping.file();
-    match OTHER_FILES.get_ptr_mut(key) {
-        // SAFETY: a word of the map.
-        Some(counted) => unsafe { atomic::add(counted, pages) },
-        None => {
-            // Where the table takes no more, a note says less.
-            let _ = OTHER_FILES.insert(key, pages, 0);
-        }
+    // Another CPU may put the file's first pages in at the same moment: then the entry is there after all. Where the
+    // table takes no more, a note says less.
+    if !add_other(key, pages) && OTHER_FILES.insert(key, pages, BPF_NOEXIST.into()).is_err() {
+        add_other(key, pages);
     }
+}
+
+/// Adds to what is counted of a file; false where nothing is counted of it yet.
+#[inline(always)]
+fn add_other(key: FileKey, pages: u64) -> bool {
+    let Some(counted) = OTHER_FILES.get_ptr_mut(key) else {
+        return false;
+    };
+    // SAFETY: a word of the map.
+    unsafe { atomic::add(counted, pages) };
+    true
 }
 
 /// Answers the loader, which reads a byte of a file, or touches a page of it, before the gate opens. A look-up, an insert

@@ -17,7 +17,7 @@ use crate::{
     run::build_tracer,
     setup::{self, Ready},
     supervise,
-    tools::{programs_of_tests, python},
+    tools::{programs_of_tests, python, pytorch},
     vm,
 };
 
@@ -51,6 +51,7 @@ pub fn test(options: &Options) -> Result<()> {
     let pythons = Pythons {
         engine: python::find(&ready, &python::ENGINE),
         duckdb: python::find(&ready, &python::DUCKDB),
+        pytorch: pytorch::find(&ready),
     };
     // The build of the tests comes first: where it fails, the unit tests would too.
     let tracer = build_tracer(&ready)?;
@@ -78,6 +79,8 @@ struct Pythons {
     engine: Option<PathBuf>,
     /// With DuckDB.
     duckdb: Option<PathBuf>,
+    /// With PyTorch.
+    pytorch: Option<PathBuf>,
 }
 
 /// The unit and documentation tests of everything but `tests`, then those of `tests` itself: its target
@@ -221,6 +224,7 @@ fn variables(
     for (name, python) in [
         ("TRACER_TESTS_PYTHON", pythons.engine),
         ("TRACER_TESTS_DUCKDB_PYTHON", pythons.duckdb),
+        ("TRACER_TESTS_PYTORCH_PYTHON", pythons.pytorch),
     ] {
         variables.extend(python.map(|python| (name, python.into())));
     }
@@ -251,10 +255,12 @@ mod tests {
         let pythons = Pythons {
             engine: Some("/v/python".into()),
             duckdb: Some("/d/python".into()),
+            pytorch: Some("/t/pytorch/python".into()),
         };
         let more = [
             "TRACER_TESTS_PYTHON=/v/python",
             "TRACER_TESTS_DUCKDB_PYTHON=/d/python",
+            "TRACER_TESTS_PYTORCH_PYTHON=/t/pytorch/python",
             "TRACER_TESTS_STRICT=1",
         ];
         assert_eq!(names(pythons, true), [&always[..], &more].concat());

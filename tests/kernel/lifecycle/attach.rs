@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::Signal;
 use tests::{
     disk::LoopDisk,
+    environment::page_bytes,
     model_file::ModelFile,
     reader::{ReadMode, ReaderReport, RunningProgram},
     run_record::RunRecord,
@@ -194,7 +195,7 @@ pub(super) fn attach_in_other_mounts(
     program.send_line("go")?;
     program.wait_until("it has read", LIMIT, |_| {
         tests::model_file::resident_pages(own.path())
-            .is_ok_and(|pages| pages * 4096 >= 2 * MODEL_BYTES)
+            .is_ok_and(|pages| pages * page_bytes() >= 2 * MODEL_BYTES)
     })?;
     program.send_line("end")?;
     program.finish(LIMIT)?.succeeded()?;

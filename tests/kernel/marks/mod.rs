@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use tests::{
     disk::FileSystem,
+    environment::page_bytes,
     model_file::ModelFile,
     plan::ReadPlan,
     reader::ReadMode,
@@ -75,7 +76,7 @@ fn engine(ground: &Ground, arguments: &[&str], options: &[(&str, &str)]) -> Resu
 }
 
 /// Phase and number of tokens of each step.
-fn steps(record: &RunRecord) -> Result<Vec<(String, Option<u64>)>> {
+pub fn steps(record: &RunRecord) -> Result<Vec<(String, Option<u64>)>> {
     record
         .value("tokens")?
         .as_array()
@@ -91,7 +92,7 @@ fn steps(record: &RunRecord) -> Result<Vec<(String, Option<u64>)>> {
         .collect()
 }
 
-fn phases(record: &RunRecord) -> Result<Vec<String>> {
+pub fn phases(record: &RunRecord) -> Result<Vec<String>> {
     record
         .value("phases")?
         .as_array()
@@ -151,7 +152,7 @@ fn functions_of_the_engine(ground: &Ground, detail: &str) -> Result<()> {
 }
 
 /// On a kernel that cannot tell one probed function from another (before Linux 5.15).
-fn no_step_is_claimed(record: &RunRecord) -> Result<()> {
+pub fn no_step_is_claimed(record: &RunRecord) -> Result<()> {
     ensure!(
         record.is_null("tokens")? && record.value("marks.source")? != "uprobes",
         "tokens {} by {}",
@@ -272,7 +273,7 @@ dd if={path} of=/dev/null bs=4096 skip={half} 2>/dev/null"#
     );
     ensure!(
         record.count("reads.total_bytes")? == FILE_BYTES
-            && record.count("cache.inserts")? == FILE_BYTES / 4096
+            && record.count("cache.inserts")? == FILE_BYTES / page_bytes()
             && record.count("page_cache.inserted_bytes")? == FILE_BYTES,
         "{} {} {}",
         record.value("reads")?,

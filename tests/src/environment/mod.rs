@@ -7,6 +7,7 @@
 mod cleanup;
 mod machine_lock;
 mod namespace;
+mod page_size;
 mod paging_out;
 mod scratch;
 mod unavailable;
@@ -14,6 +15,7 @@ mod unavailable;
 pub use cleanup::{Cleanup, clean_up_on_signals, on_exit};
 pub use machine_lock::MachineLock;
 pub use namespace::enter_private_mount_namespace;
+pub use page_size::page_bytes;
 pub use paging_out::paged_out_bytes;
 pub use scratch::Scratch;
 pub use unavailable::{Unavailable, unavailable};

@@ -4,6 +4,8 @@ use std::{fs::File, os::fd::AsRawFd as _, path::Path};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::environment::page_bytes;
+
 /// Number of cachestat(2), from Linux 6.5 on, on every architecture (`scripts/syscall.tbl`).
 const CACHESTAT: libc::c_long = 451;
 
@@ -61,7 +63,7 @@ fn resident_pages_by_mincore(file: &File) -> Result<u64> {
     if length == 0 {
         return Ok(0);
     }
-    let mut pages = vec![0u8; length.div_ceil(4096)];
+    let mut pages = vec![0u8; length.div_ceil(usize::try_from(page_bytes())?)];
     // SAFETY: a new mapping that nothing else refers to, asked about within its length, and unmapped.
     unsafe {
         let address = libc::mmap(

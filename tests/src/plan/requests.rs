@@ -5,10 +5,7 @@ use std::collections::HashSet;
 use anyhow::{Result, ensure};
 
 use super::ReadPlan;
-use crate::model_file::ModelFile;
-
-/// A page of the page cache.
-const PAGE_BYTES: u64 = 4096;
+use crate::{environment::page_bytes, model_file::ModelFile};
 
 /// A read request on a device, bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,16 +60,18 @@ pub fn direct_requests(
 
 /// Requests of buffered reads of a file that is not cached, on a device whose read-ahead is 0: each page
 /// one request at its first read, none later and none for holes. (Without read-ahead
-/// `page_cache_sync_ra`, mm/readahead.c, submits each page by itself.) The file system's blocks are pages.
+/// `page_cache_sync_ra`, mm/readahead.c, submits each page by itself.) The file system's blocks are pages, or lie beside
+/// each other where several are one.
 #[must_use]
 pub fn buffered_requests(plan: &ReadPlan, file: &ModelFile) -> Vec<DeviceRequest> {
+    let page_bytes = page_bytes();
     let mut cached = HashSet::new();
     let mut requests = Vec::new();
     for read in &plan.reads {
         let end = (read.offset_bytes + read.length_bytes).min(file.size_bytes());
-        for page in read.offset_bytes / PAGE_BYTES..end.div_ceil(PAGE_BYTES) {
+        for page in read.offset_bytes / page_bytes..end.div_ceil(page_bytes) {
             if cached.insert(page) {
-                requests.extend(pieces(file, page * PAGE_BYTES, (page + 1) * PAGE_BYTES));
+                requests.extend(pieces(file, page * page_bytes, (page + 1) * page_bytes));
             }
         }
     }

@@ -16,7 +16,7 @@ mod tuning;
 mod verdict;
 
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 #[cfg(test)]
 mod tests;
 

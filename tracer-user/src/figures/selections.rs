@@ -22,6 +22,21 @@ pub static RESULTS: &[InRun] = &[
     InRun::Model(&pages::UNUSED_AT_MOST_BYTES),
 ];
 
+/// The same on a page, where the eye takes the first one first: how fast, then what was read for it.
+pub static TILES: &[InRun] = &[
+    SPEED,
+    InRun::Run(&engine::WALL_S),
+    InRun::Model(&reads::TOTAL_BYTES),
+    InRun::Model(&model::SIZE_BYTES),
+    InRun::Model(&reads::AMPLIFICATION),
+    InRun::Run(&memory::AVAILABLE_BEFORE_BYTES),
+    InRun::Model(&reads::UNIQUE_BYTES),
+    InRun::Model(&reads::COVERAGE),
+    InRun::Model(&gaps::BACKWARD_SHARE),
+    InRun::Model(&pages::UNUSED_AT_LEAST_BYTES),
+    InRun::Model(&pages::UNUSED_AT_MOST_BYTES),
+];
+
 /// What a phase read and how long the engine stood still: the first table of phases.
 pub static PHASE_READS: &[&Figure<PhaseRecord>] = &[
     &phase::DURATION_S,
@@ -270,4 +285,7 @@ pub const READ_IN_GENERATION: InRun = InRun::Phase {
 };
 
 /// The curve of an experiment: what each cell's line begins with.
-pub static CURVE: &[InRun] = &[InRun::Run(&engine::TOKENS_PER_S), READ_IN_GENERATION];
+pub static CURVE: &[InRun] = &[SPEED, READ_IN_GENERATION];
+
+/// How fast tokens came.
+pub const SPEED: InRun = InRun::Run(&engine::TOKENS_PER_S);

@@ -8,7 +8,7 @@ use crate::{
 
 use super::{
     block_trace::losses,
-    document::{self, Column, Document, Table, Tone},
+    document::{self, Column, Document, Table, Text, Tone},
 };
 
 /// Columns of amounts, after the name of the accounting.
@@ -124,7 +124,7 @@ fn words(document: &mut Document, record: &AuditRecord) {
     }
     document.notes(losses(&record.loss, record.partial_reason.as_deref()));
     for note in &record.notes {
-        document.note(Tone::Plain, format!("Note: {note}"));
+        document.note(Tone::Plain, Text::with_code(&format!("Note: {note}")));
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
 };
 
 use super::{
-    document::{self, Document, Note, Table, Tone},
+    document::{self, Document, Note, Table, Text, Tone},
     figure_table, model_tables, verdict,
 };
 
@@ -110,7 +110,7 @@ fn trust(document: &mut Document, record: &BlockTraceRecord) {
         document.note(Tone::Plain, format!("Extents of the model: {source}."));
     }
     for note in &record.notes {
-        document.note(Tone::Plain, format!("Note: {note}"));
+        document.note(Tone::Plain, Text::with_code(&format!("Note: {note}")));
     }
 }
 

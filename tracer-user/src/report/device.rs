@@ -5,7 +5,7 @@ use crate::{
     units::{bytes, count, microseconds, rate, share, unobserved},
 };
 
-use super::document::{self, Column, Document, Table, Tone};
+use super::document::{self, Column, Document, Table, Text, Tone};
 
 /// The test in lines of `columns` characters; None where the output is no terminal.
 #[must_use]
@@ -25,7 +25,7 @@ pub fn device_test(record: &DeviceTestRecord, columns: Option<u16>) -> String {
         ));
     }
     for note in &record.notes {
-        document.note(Tone::Plain, format!("Note: {note}"));
+        document.note(Tone::Plain, Text::with_code(&format!("Note: {note}")));
     }
     document::terminal(&document, columns)
 }

@@ -29,7 +29,7 @@ fn write(explanation: &Explanation, record: &RunRecord) -> Document {
     if !record.complete || record.partial {
         document.note(
             Tone::Caution,
-            "The record is incomplete or partial: figures may be too small. `tracer launch` said what is missing, and report.md does.",
+            Text::with_code("The record is incomplete or partial: figures may be too small. `tracer launch` said what is missing, and report.md does."),
         );
     }
     for model in &explanation.models {
@@ -77,7 +77,7 @@ fn of_model(document: &mut Document, model: &ModelExplanation) {
         document.list(not_decided.map(|cause| {
             Text::default()
                 .strong(cause.title)
-                .then(format!(": {}", cause.why))
+                .joined(Text::with_code(&format!(": {}", cause.why)))
         }));
     }
     if !model.absent.is_empty() {
@@ -86,7 +86,7 @@ fn of_model(document: &mut Document, model: &ModelExplanation) {
             model
                 .absent
                 .iter()
-                .map(|cause| format!("{}: {}.", cause.title, cause.why)),
+                .map(|cause| Text::with_code(&format!("{}: {}.", cause.title, cause.why))),
         );
     }
 }
@@ -122,9 +122,13 @@ fn of_cause(document: &mut Document, number: usize, cause: &Found, unit: Unit) {
             .code(evidence.member)
             .then(")")
     }));
-    document.paragraph(Text::default().strong("What to do: ").then(&*cause.advice));
-    document.paragraph(format!(
+    document.paragraph(
+        Text::default()
+            .strong("What to do: ")
+            .joined(Text::with_code(&cause.advice)),
+    );
+    document.paragraph(Text::with_code(&format!(
         "It would be refuted by {}",
-        cause.refuted_by.replace('`', "")
-    ));
+        cause.refuted_by
+    )));
 }

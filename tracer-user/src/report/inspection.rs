@@ -31,7 +31,7 @@ pub fn inspection(model: &ModelInspection, columns: Option<u16>) -> String {
     }
     order(&mut document, &model.order);
     for note in &model.notes {
-        document.note(Tone::Plain, format!("Note: {note}"));
+        document.note(Tone::Plain, Text::with_code(&format!("Note: {note}")));
     }
     document::terminal(&document, columns)
 }

@@ -18,14 +18,6 @@ impl Architecture {
         }
     }
 
-    /// The end of the names of Debian's kernels without drivers for real hardware.
-    pub const fn flavour(self) -> &'static str {
-        match self {
-            Self::Amd64 => "-cloud-amd64",
-            Self::Arm64 => "-cloud-arm64",
-        }
-    }
-
     /// The folder of shared libraries below `lib`.
     pub const fn library_folder(self) -> &'static str {
         match self {

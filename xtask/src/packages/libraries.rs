@@ -21,7 +21,7 @@ use object::{
 use super::architecture::Architecture;
 
 /// Where packages have libraries.
-fn folders(architecture: Architecture) -> [PathBuf; 5] {
+fn folders(architecture: Architecture) -> [PathBuf; 7] {
     let own = architecture.library_folder();
     [
         Path::new("usr/lib").join(own),
@@ -30,6 +30,9 @@ fn folders(architecture: Architecture) -> [PathBuf; 5] {
         "usr/lib".into(),
         // A library of its own that libpulse needs, which the browser of the tests needs.
         Path::new("usr/lib").join(own).join("pulseaudio"),
+        // Installed, these two have links in the folder above, by Debian's alternatives. PyTorch needs them.
+        Path::new("usr/lib").join(own).join("blas"),
+        Path::new("usr/lib").join(own).join("lapack"),
     ]
 }
 

@@ -5,3 +5,5 @@ mod from_crates_io;
 pub mod linker;
 pub mod programs_of_tests;
 pub mod python;
+pub mod pytorch;
+mod starter;

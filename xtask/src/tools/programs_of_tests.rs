@@ -1,22 +1,18 @@
 //! Programs that the tests and the measurements call: the machine's own, else out of Debian's packages, which are unpacked below the target
 //! folder and not installed.
 
-use std::{
-    env,
-    ffi::OsString,
-    fs,
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-};
+use std::{env, ffi::OsString, fs, path::PathBuf};
 
 use anyhow::{Context as _, Result};
 
 use crate::{
     executable,
     packages::{Architecture, Unpacked},
-    progress, setup, shell,
+    progress, setup,
     workspace::Workspace,
 };
+
+use super::starter::write_starter;
 
 /// The programs, with the package that has each.
 const PROGRAMS: [(&str, &str); 19] = [
@@ -112,7 +108,11 @@ fn unpack(workspace: &Workspace, missing: &[(&str, &str)]) -> Result<PathBuf> {
     for (program, package) in missing {
         let made = runs(program).and_then(|path| {
             let folders = unpacked.library_folders()?;
-            write_starter(&starters.join(program), &path, &folders)
+            write_starter(
+                &starters.join(program),
+                &path,
+                &[("LD_LIBRARY_PATH", folders)],
+            )
         });
         if let Err(error) = made {
             say_missing(&[(program, package)], &format!("{error:#}"));
@@ -129,58 +129,12 @@ fn say_missing(missing: &[(&str, &str)], why: &str) {
     }
 }
 
-/// Writes a script that starts an unpacked program with the libraries that were unpacked beside it. What the tests
-/// start otherwise must not see them.
-fn write_starter(starter: &Path, program: &Path, libraries: &OsString) -> Result<()> {
-    let mut assignment = OsString::from("LD_LIBRARY_PATH=");
-    assignment.push(libraries);
-    let start = shell::command_line([
-        "exec".as_ref(),
-        "env".as_ref(),
-        assignment.as_os_str(),
-        program.as_os_str(),
-    ]);
-    let script = format!("#!/bin/sh\n{start} \"$@\"\n");
-    // A shell that is at it now reads on where it was.
-    if fs::read_to_string(starter).is_ok_and(|found| found == script) {
-        return Ok(());
-    }
-    let write = || -> std::io::Result<()> {
-        fs::write(starter, script)?;
-        fs::set_permissions(starter, fs::Permissions::from_mode(0o755))
-    };
-    write().with_context(|| format!("cannot write {}", starter.display()))
-}
-
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
-
     use super::*;
 
     #[test]
     fn programs_are_in_order_and_named_once() {
         assert!(PROGRAMS.windows(2).all(|pair| pair[0].0 < pair[1].0));
-    }
-
-    #[test]
-    fn a_starter_passes_its_arguments_on_and_its_libraries_to_the_program_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let folder = folder.path().join("a folder's");
-        fs::create_dir(&folder).unwrap();
-        let program = folder.join("program");
-        fs::write(
-            &program,
-            "#!/bin/sh\necho \"$LD_LIBRARY_PATH\" \"$#\" \"$2\"\n",
-        )
-        .unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-        let starter = folder.join("starter");
-        write_starter(&starter, &program, &"/a b:/c".into()).unwrap();
-        let output = Command::new(&starter)
-            .args(["1", "2 '3'", ""])
-            .output()
-            .unwrap();
-        assert_eq!(String::from_utf8_lossy(&output.stdout), "/a b:/c 3 2 '3'\n");
     }
 }

@@ -14,6 +14,8 @@ pub struct Series {
     /// The suite of Debian with its newest package. Old packages go away, so none is pinned.
     pub suite: &'static str,
     pub architecture: Architecture,
+    /// The end of the names of its packages, which says what it is built for.
+    flavour: &'static str,
 }
 
 impl Series {
@@ -23,6 +25,7 @@ impl Series {
             number,
             suite,
             architecture: Architecture::Amd64,
+            flavour: "-cloud-amd64",
         }
     }
 }
@@ -42,10 +45,20 @@ pub const ARM64: Series = Series {
     number: "6.12",
     suite: "bookworm-security",
     architecture: Architecture::Arm64,
+    flavour: "-cloud-arm64",
+};
+
+/// The same architecture with pages of 16 KiB. Debian has no such kernel without drivers for real hardware.
+pub const ARM64_16K: Series = Series {
+    name: "6.12-arm64-16k",
+    number: "6.12",
+    suite: "trixie",
+    architecture: Architecture::Arm64,
+    flavour: "-arm64-16k",
 };
 
 pub fn all() -> impl Iterator<Item = Series> {
-    USUAL.into_iter().chain([ARM64])
+    USUAL.into_iter().chain([ARM64, ARM64_16K])
 }
 
 /// Beginnings of the names of packages that one kernel can be spread over. Up to 6.18 the first has all; from 6.19
@@ -124,7 +137,7 @@ impl Series {
     /// them those that only depend on the newest (`linux-image-cloud-amd64`, `linux-image-6.12-cloud-amd64`).
     fn release_of<'a>(&self, name: &'a str) -> Option<&'a str> {
         let release = PARTS.iter().find_map(|part| name.strip_prefix(part))?;
-        let version = release.strip_suffix(self.architecture.flavour())?;
+        let version = release.strip_suffix(self.flavour)?;
         let has_patch_level = version.split(['-', '+']).next()?.split('.').count() >= 3;
         let is_number = version.starts_with(|first: char| first.is_ascii_digit());
         (has_patch_level && is_number).then_some(release)
@@ -199,11 +212,17 @@ mod tests {
             "linux-image-6.12.115+deb12-cloud-arm64",
             "linux-image-6.12.115+deb12-cloud-arm64-unsigned",
             "linux-image-6.12-cloud-arm64",
+            "linux-image-6.12.117+deb13-arm64-16k",
+            "linux-image-6.12.117+deb13-arm64-16k-unsigned",
+            "linux-image-arm64-16k",
+            "linux-headers-6.12.118+deb13-arm64-16k",
         ];
         let newest = series("6.12-arm64").newest(names).unwrap();
         assert_eq!(newest.release, "6.12.115+deb12-cloud-arm64");
         assert_eq!(newest.packages, ["linux-image-6.12.115+deb12-cloud-arm64"]);
-        assert!(!USUAL.contains(&ARM64));
+        let newest = series("6.12-arm64-16k").newest(names).unwrap();
+        assert_eq!(newest.packages, ["linux-image-6.12.117+deb13-arm64-16k"]);
+        assert!(!USUAL.contains(&ARM64) && !USUAL.contains(&ARM64_16K));
     }
 
     #[test]

@@ -32,6 +32,44 @@ impl Text {
         Self::default().then(words)
     }
 
+    /// The tool's own words, in which what is typed stands between backticks.
+    ///
+    /// ```
+    /// # use tracer_user::report::document::Text;
+    /// let text = Text::plain("try ").code("--help").then(".");
+    /// assert_eq!(Text::with_code("try `--help`."), text);
+    /// ```
+    #[must_use]
+    pub fn with_code(words: &str) -> Self {
+        Self::of_pieces(words, Span::Plain)
+    }
+
+    /// The same where the words carry the sentence.
+    #[must_use]
+    pub fn strong_with_code(words: &str) -> Self {
+        Self::of_pieces(words, Span::Strong)
+    }
+
+    fn of_pieces(words: &str, between: fn(String) -> Span) -> Self {
+        let mut text = Self::default();
+        let mut rest = words;
+        // A backtick without a second one is a letter like any other.
+        while let Some((before, after)) = rest.split_once('`')
+            && let Some((code, after)) = after.split_once('`')
+        {
+            text = text.with_some(between, before).with_some(Span::Code, code);
+            rest = after;
+        }
+        text.with_some(between, rest)
+    }
+
+    fn with_some(self, span: fn(String) -> Span, words: &str) -> Self {
+        if words.is_empty() {
+            return self;
+        }
+        self.with(span(words.to_owned()))
+    }
+
     #[must_use]
     pub fn then(self, words: impl Into<String>) -> Self {
         self.with(Span::Plain(words.into()))
@@ -55,6 +93,12 @@ impl Text {
             text: words.into(),
             anchor: anchor.into(),
         })
+    }
+
+    #[must_use]
+    pub fn joined(mut self, other: Self) -> Self {
+        self.spans.extend(other.spans);
+        self
     }
 
     fn with(mut self, span: Span) -> Self {
@@ -94,5 +138,29 @@ impl From<&String> for Text {
 impl From<String> for Text {
     fn from(words: String) -> Self {
         Self::plain(words)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Span, Text};
+
+    #[test]
+    fn a_command_between_backticks_is_code_and_a_single_backtick_a_letter() {
+        let text = Text::strong_with_code("a `b c` d `e`, f` g");
+        let strong = |words: &str| Span::Strong(words.to_owned());
+        let code = |words: &str| Span::Code(words.to_owned());
+        assert_eq!(
+            text.spans(),
+            [
+                strong("a "),
+                code("b c"),
+                strong(" d "),
+                code("e"),
+                strong(", f` g")
+            ]
+        );
+        assert!(Text::with_code("").is_empty());
+        assert_eq!(Text::with_code("``").spans(), []);
     }
 }

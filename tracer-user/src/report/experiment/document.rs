@@ -70,6 +70,7 @@ pub fn experiment_page(experiment: &ExperimentRecord) -> String {
             .map(|threshold| (threshold.label(), tiles(threshold)))
             .filter(|(_, tiles)| !tiles.is_empty())
             .collect(),
+        meanings: Document::default(),
         charts: middle,
         details: rest,
     })

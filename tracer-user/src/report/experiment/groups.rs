@@ -16,7 +16,7 @@ use crate::{
     units::unobserved,
 };
 
-use super::cells::{pressure, short, values, varied};
+use super::cells::{self, pressure, short, values, varied};
 
 /// Experiments of different kinds: their runs never stand in one table, let alone in one median.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -234,7 +234,7 @@ pub(super) fn traced(experiment: &ExperimentRecord) -> Vec<Traced<'_>> {
 }
 
 /// Less memory comes later.
-fn order(planned: PlannedPressure) -> (u8, Reverse<u64>, u64) {
+pub(super) fn order(planned: PlannedPressure) -> (u8, Reverse<u64>, u64) {
     match planned {
         PlannedPressure::None => (0, Reverse(0), 0),
         PlannedPressure::Lock(size) => (1, Reverse(0), size),
@@ -243,7 +243,7 @@ fn order(planned: PlannedPressure) -> (u8, Reverse<u64>, u64) {
     }
 }
 
-/// The groups: by class, then by model, then from much memory to little.
+/// The groups: by class, then by model, then from much memory to little, then by the values of what else was varied.
 pub(super) fn groups(experiment: &ExperimentRecord) -> Vec<Group<'_>> {
     let mut groups = unnamed(experiment);
     let several_models = groups.windows(2).any(|pair| pair[0].model != pair[1].model);
@@ -278,12 +278,14 @@ fn unnamed(experiment: &ExperimentRecord) -> Vec<Group<'_>> {
             MemoryClass::of_pressure(run.run.pressure)
         };
         let path = run.model.model.path.as_str();
-        let key = (class, path, order(run.run.pressure), &run.run.cell);
+        let cell = &run.run.cell;
+        let place = cells::order(experiment, cell);
+        let key = (class, path, order(run.run.pressure), place, cell);
         found.entry(key).or_default().push(run);
     }
     found
         .into_iter()
-        .filter_map(|((class, path, _, cell), runs)| {
+        .filter_map(|((class, path, _, _, cell), runs)| {
             let first = runs.first()?;
             let mut group = Group {
                 class,
@@ -349,6 +351,22 @@ mod tests {
                 (MemoryClass::Cgroup, 2),
                 (MemoryClass::Swapped, 1)
             ]
+        );
+    }
+
+    #[test]
+    fn cells_with_the_same_memory_stand_by_the_value_of_what_else_was_varied() {
+        let sizes = ["128K", "1M", "16K"];
+        let runs = sizes.map(|size| {
+            let mut run = finished("a.gguf", PlannedPressure::MemoryMax(GIB));
+            run.cell.insert("read_ahead".into(), size.into());
+            run
+        });
+        let made = experiment(runs.to_vec());
+        let found: Vec<String> = groups(&made).into_iter().map(|group| group.axes).collect();
+        assert_eq!(
+            found,
+            ["read_ahead = 16K", "read_ahead = 128K", "read_ahead = 1M"]
         );
     }
 

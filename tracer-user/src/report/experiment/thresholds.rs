@@ -14,7 +14,7 @@ use crate::{
 };
 
 use super::{
-    cells::{short, values, varied},
+    cells::{order, short, values, varied},
     groups::{Group, swapped, traced, unsound},
     tables::memory::resident_bytes,
 };
@@ -172,19 +172,20 @@ pub fn threshold_refinement(experiment: &ExperimentRecord) -> Vec<u64> {
 /// Every threshold that has runs with at least two sizes of memory.
 pub(super) fn thresholds(experiment: &ExperimentRecord) -> Vec<ModelThreshold> {
     let axes = varied(experiment);
-    let mut sets: BTreeMap<(PressureKind, BTreeMap<String, String>), Set> = BTreeMap::new();
+    let mut sets: BTreeMap<_, Set> = BTreeMap::new();
     for run in experiment
         .runs
         .iter()
         .filter(|run| run.outcome != RunOutcome::Missing)
     {
         if let Some((kind, planned_bytes)) = PressureKind::of(run.pressure) {
-            let set = sets.entry((kind, without_pressure(&run.cell))).or_default();
-            set.add(run, planned_bytes);
+            let place = (run.cell.get("model"), order(experiment, &run.cell));
+            let key = (kind, place, without_pressure(&run.cell));
+            sets.entry(key).or_default().add(run, planned_bytes);
         }
     }
     sets.into_iter()
-        .filter_map(|((kind, cell), set)| set.finish(experiment, kind, cell, &axes))
+        .filter_map(|((kind, _, cell), set)| set.finish(experiment, kind, cell, &axes))
         .collect()
 }
 

@@ -19,6 +19,8 @@ pub struct Page {
     pub first: Document,
     /// The results: for each model its name, and each figure's label and value.
     pub results: Vec<(String, Vec<(String, String)>)>,
+    /// What these figures mean, behind a fold.
+    pub meanings: Document,
     /// The charts, and what was left out.
     pub charts: Document,
     /// Everything else, behind a fold.
@@ -61,6 +63,12 @@ pub fn page(page: &Page) -> String {
     markup.open("header", &[]);
     markup.markup(&html(&page.first));
     write_results(&mut markup, &page.results);
+    if !page.meanings.is_empty() {
+        markup.open("details", &[]);
+        markup.element("summary", &[], "What these figures mean");
+        markup.markup(&html(&page.meanings));
+        markup.close();
+    }
     markup.close();
     markup.open("main", &[]);
     markup.markup(&html(&page.charts));

@@ -13,7 +13,12 @@ mod results;
 mod steps;
 mod verdict;
 
-use crate::{advice, chart::Chart, figures::selections::RESULTS, schema::RunRecord};
+use crate::{
+    advice,
+    chart::Chart,
+    figures::{InRun, selections::TILES},
+    schema::RunRecord,
+};
 
 use super::{
     document::{self, Document, Text},
@@ -42,7 +47,7 @@ pub fn run_page(record: &RunRecord, sources: ChartSources<'_>) -> String {
     let mut first = Document::default();
     begin(&mut first, record);
     let results = record.all_models().map(|model| {
-        let figures = RESULTS
+        let figures = TILES
             .iter()
             .filter(|figure| figure.value(record, model).is_some());
         let figures = figures.map(|figure| (figure.label().to_owned(), figure.show(record, model)));
@@ -57,9 +62,25 @@ pub fn run_page(record: &RunRecord, sources: ChartSources<'_>) -> String {
         title: title(record),
         first,
         results: results.collect(),
+        meanings: meanings(record),
         charts: charts::document(record, sources),
         details,
     })
+}
+
+/// What each figure on a tile means.
+fn meanings(record: &RunRecord) -> Document {
+    let is_shown = |figure: &&InRun| {
+        let mut models = record.all_models();
+        models.any(|model| figure.value(record, model).is_some())
+    };
+    let mut document = Document::default();
+    document.list(TILES.iter().filter(is_shown).map(|figure| {
+        Text::default()
+            .strong(figure.label())
+            .joined(Text::with_code(&format!(": {}", figure.meaning())))
+    }));
+    document
 }
 
 /// The run's charts, and why others are missing.
@@ -87,7 +108,7 @@ fn title(record: &RunRecord) -> String {
 fn begin(document: &mut Document, record: &RunRecord) {
     document.heading(1, title(record));
     for sentence in advice::verdict(&advice::explain(record, None)) {
-        document.paragraph(Text::default().strong(sentence));
+        document.paragraph(Text::strong_with_code(&sentence));
     }
     verdict(record).write(document);
 }

@@ -1,7 +1,7 @@
 //! Each request, by the engine's own words.
 
 use crate::{
-    report::document::{Column, Document, Table},
+    report::document::{Column, Document, Table, Text},
     schema::{RequestRecord, RunRecord},
     units::{count, observed_count, unobserved},
 };
@@ -16,10 +16,10 @@ pub(super) fn write(document: &mut Document, record: &RunRecord) {
     };
     document.heading(3, "Requests, by the engine's log");
     if requests.len() > SHOWN {
-        document.paragraph(format!(
+        document.paragraph(Text::with_code(&format!(
             "The first {SHOWN} of {}; `run.json` has the others.",
             count(requests.len() as u64)
-        ));
+        )));
     }
     let rate = |rate: Option<f64>| rate.map_or_else(unobserved, |rate| format!("{rate:.2}"));
     let rows = requests

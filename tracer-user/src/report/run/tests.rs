@@ -3,7 +3,9 @@ use crate::schema::{
     PhaseRecord, ReadsRecord, RequestRecord, RunRecord, SizeCount, TensorRecord, TokenRecord,
 };
 
-use super::{markdown, terminal};
+use crate::advice;
+
+use super::{ChartSources, markdown, run_page, terminal};
 
 /// A run with something in every table.
 fn sample() -> RunRecord {
@@ -186,4 +188,15 @@ fn requests_are_shown_where_there_are_several() {
     );
     record.engine.requests = Some((0..30).map(|_| request(1.0)).collect());
     assert!(markdown(&record).contains("The first 24 of 30"));
+}
+
+#[test]
+fn commands_in_the_verdict_are_code_on_a_page() {
+    let mut record = advice::sample::healthy();
+    advice::sample::thrashing(&mut record);
+    let page = run_page(&record, ChartSources::default());
+    assert!(page.contains("<code>tracer explain</code>"), "{page}");
+    let first = page.split("</header>").next().unwrap_or_default();
+    assert!(first.contains("<code>") && !first.contains('`'), "{first}");
+    assert!(terminal(&record, None).contains("`tracer explain`"));
 }

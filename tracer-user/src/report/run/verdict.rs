@@ -2,7 +2,7 @@
 
 use crate::{
     report::{
-        document::{Document, Note, Tone},
+        document::{Document, Note, Text, Tone},
         verdict::of_checks,
     },
     schema::{ModelRecord, PhaseRecord, RunRecord},
@@ -40,7 +40,7 @@ impl Verdict {
         }
         document.append(self.trust);
         for note in self.notes {
-            document.note(Tone::Plain, format!("Note: {note}"));
+            document.note(Tone::Plain, Text::with_code(&format!("Note: {note}")));
         }
     }
 }
@@ -239,7 +239,7 @@ fn hidden(record: &RunRecord) -> Option<String> {
 /// What is incomplete, and what is exact all the same.
 fn reservations(record: &RunRecord) -> Vec<Note> {
     let mut notes = Vec::new();
-    let mut caution = |words: String| notes.push(Note::new(Tone::Caution, words));
+    let mut caution = |words: String| notes.push(Note::new(Tone::Caution, Text::with_code(&words)));
     let loss = &record.loss;
     if loss.ring_buffer_records > 0 {
         caution(format!(

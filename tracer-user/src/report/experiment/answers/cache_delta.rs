@@ -81,13 +81,19 @@ pub(super) fn answer(groups: &[Group<'_>]) -> Answer {
 
 fn claims(with_delta: &[&Group<'_>]) -> Vec<String> {
     // By pressure and all other axes: the models that ran under the same.
-    let mut same: BTreeMap<(MemoryClass, String), BTreeMap<&str, &Group<'_>>> = BTreeMap::new();
+    type Conditions = (MemoryClass, String);
+    let mut same: Vec<(Conditions, BTreeMap<&str, &Group<'_>>)> = Vec::new();
     for group in with_delta {
         let key = (
             group.class,
             format!("{} {}", pressure(group.pressure), group.axes),
         );
-        same.entry(key).or_default().insert(group.model, group);
+        let at = same.iter().position(|(known, _)| *known == key);
+        let at = at.unwrap_or_else(|| {
+            same.push((key, BTreeMap::new()));
+            same.len() - 1
+        });
+        same[at].1.insert(group.model, group);
     }
     let mut claims = Vec::new();
     for ((class, conditions), models) in same.iter().filter(|(_, models)| models.len() > 1) {
@@ -104,7 +110,7 @@ fn claims(with_delta: &[&Group<'_>]) -> Vec<String> {
     }
     claims.extend(with_delta.iter().filter_map(|group| repacking(group)));
     claims.extend(with_delta.iter().filter_map(|group| reclaim(group)));
-    if same.values().all(|models| models.len() < 2) {
+    if same.iter().all(|(_, models)| models.len() < 2) {
         claims.clear();
     }
     claims
@@ -143,15 +149,23 @@ fn missing(groups: &[Group<'_>]) -> Vec<Missing> {
         run.run.cell.get(axis).cloned()
     };
     let mut models: BTreeSet<String> = BTreeSet::new();
-    let mut pressures: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    // In the order of the groups: from much memory to little.
+    let mut pressures: Vec<(String, BTreeSet<String>)> = Vec::new();
+    let at = |pressures: &mut Vec<(String, BTreeSet<String>)>, pressure: String| {
+        let known = pressures.iter().position(|(known, _)| *known == pressure);
+        known.unwrap_or_else(|| {
+            pressures.push((pressure, BTreeSet::new()));
+            pressures.len() - 1
+        })
+    };
     for group in groups {
         let (Some(model), Some(pressure)) = (text(group, "model"), text(group, "pressure")) else {
             continue;
         };
         models.insert(model.clone());
-        let seen = pressures.entry(pressure).or_default();
+        let at = at(&mut pressures, pressure);
         if group.sound().any(|run| delta_share(run).is_some()) {
-            seen.insert(model);
+            pressures[at].1.insert(model);
         }
     }
     if models.len() < 2 {
@@ -164,7 +178,7 @@ fn missing(groups: &[Group<'_>]) -> Vec<Missing> {
             axes: Vec::new(),
         }];
     }
-    pressures.entry("none".to_owned()).or_default();
+    at(&mut pressures, "none".to_owned());
     // Pressures that the same models lack share a plan.
     let mut plans: BTreeMap<Vec<String>, Vec<String>> = BTreeMap::new();
     for (pressure, seen) in pressures {

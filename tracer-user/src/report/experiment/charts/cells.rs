@@ -9,7 +9,7 @@ use crate::{
         document::{Column, Document, Drawing, Table},
         experiment::{
             cells::varied,
-            groups::{Group, MemoryClass, unsound},
+            groups::{Group, MemoryClass, order, unsound},
             tables::spread,
         },
     },
@@ -55,7 +55,8 @@ pub(super) fn write(
         if own.is_empty() {
             continue;
         }
-        own.sort_by_key(|group| place(experiment, group));
+        // Models stand together under each pressure here; the rest of their order stays.
+        own.sort_by_key(|group| order(group.pressure));
         let left_out = own.len().saturating_sub(MOST);
         own.truncate(MOST);
         number += 1;
@@ -82,22 +83,6 @@ pub(super) fn write(
             ));
         }
     }
-}
-
-/// The places of a cell's values in the plan, the pressure's first: so what is varied beside it stands together.
-fn place(experiment: &ExperimentRecord, group: &Group<'_>) -> Vec<usize> {
-    let cell = group.runs.first().map(|run| &run.run.cell);
-    let of = |axis: &crate::schema::AxisRecord| {
-        let value = cell.and_then(|cell| cell.get(&axis.name));
-        let mut values = axis.values.iter();
-        values
-            .position(|known| Some(known) == value)
-            .unwrap_or(usize::MAX)
-    };
-    let is_pressure = |axis: &&crate::schema::AxisRecord| axis.name == "pressure";
-    let axes = experiment.axes.iter();
-    let rest = axes.clone().filter(|axis| !is_pressure(axis));
-    axes.filter(is_pressure).chain(rest).map(of).collect()
 }
 
 /// What the kernel may read ahead on the group's disk, KiB, where all runs had the same.
@@ -314,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn each_cell_is_a_row_in_the_order_of_the_plan() {
+    fn each_cell_is_a_row_in_the_order_of_its_value() {
         let text = written(
             [2, 10, 1]
                 .map(|count| threads(count, PlannedPressure::None))
@@ -326,8 +311,8 @@ mod tests {
                 .unwrap_or_else(|| panic!("{words}: {text}"))
         };
         assert!(at("Tokens per second by threads") < at("threads = 2 · run 0 · 3.00"));
+        assert!(at("<td class=\"l\">1</td>") < at("<td class=\"l\">2</td>"));
         assert!(at("<td class=\"l\">2</td>") < at("<td class=\"l\">10</td>"));
-        assert!(at("<td class=\"l\">10</td>") < at("<td class=\"l\">1</td>"));
     }
 
     #[test]

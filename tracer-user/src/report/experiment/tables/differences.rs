@@ -4,7 +4,10 @@ use crate::{
     figures::{InRun, selections::DIFFERENCES},
     report::document::{Column, Document, Table},
     schema::ExperimentRecord,
-    stats::experiment::pairs::paired_differences,
+    stats::experiment::{
+        pairs::paired_differences,
+        summary::{Spread, summarise},
+    },
 };
 
 use super::spread;
@@ -36,6 +39,27 @@ impl Pair<'_, '_> {
         };
         let paired = paired_differences(&by_block(self.base), &by_block(self.other));
         paired.differences.iter().map(|(_, value)| *value).collect()
+    }
+
+    /// Whether the differences of a figure lie on one side of 0: their interval, or all of them where it is one value or
+    /// two modes. `None` where no block has both, and where too few blocks have, and nothing speaks against it.
+    pub(in crate::report::experiment) fn is_clear(
+        &self,
+        figure: &InRun,
+        seed: u64,
+    ) -> Option<bool> {
+        let values = self.differences(|run| run.value(figure));
+        let summary = summarise(&values, spread::kind(figure.unit()), seed);
+        let (low, high) = match summary.spread {
+            Spread::Interval { interval, .. } => (interval.low, interval.high),
+            _ => (
+                values.iter().copied().reduce(f64::min)?,
+                values.iter().copied().reduce(f64::max)?,
+            ),
+        };
+        let one_side = low > 0.0 || high < 0.0;
+        let too_few = matches!(summary.spread, Spread::TooFew { .. });
+        (!one_side || !too_few).then_some(one_side)
     }
 
     /// The median difference of a figure, other − base, with its interval. `None` where no block has both.

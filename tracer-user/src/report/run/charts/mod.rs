@@ -15,7 +15,7 @@ mod tokens;
 
 use crate::{
     read_list::ReadList,
-    report::document::{Document, Drawing},
+    report::document::{Document, Drawing, Text},
     schema::{DeviceTestRecord, ModelRecord, RunRecord},
 };
 
@@ -209,7 +209,7 @@ pub(super) fn document(record: &RunRecord, sources: ChartSources<'_>) -> Documen
         }
         if !left_out.is_empty() {
             document.heading(2, titled(record, model, "Not shown"));
-            document.list(left_out);
+            document.list(left_out.iter().map(|why| Text::with_code(why)));
         }
     }
     document
