@@ -30,7 +30,7 @@ pub struct Arguments {
 }
 
 const EXIT_CODES: &str = "Exit status: that of the engine for `launch` and `demo` (128 + n where signal n ended \
-it); 1 for `doctor` where something is missing; `tracer experiment --help` has its own; 0 for the others; 125 where the tracer itself failed or could not \
+it); 1 for `doctor` where something is missing; `experiment` and `compare` have their own (--help); 0 for the others; 125 where the tracer itself failed or could not \
 write the record, 126 where the engine's program cannot be run, \
 127 where there is none, 2 for a wrong command line.";
 
@@ -61,6 +61,8 @@ pub enum Command {
     Experiment(super::experiment::ExperimentArguments),
     /// Try what would make an engine faster, read-ahead and options of the engine, in repeated runs, and say what is the best.
     Tune(super::tune::TuneArguments),
+    /// Put runs or experiments side by side: what changed, how sure that is, and what cannot be compared and why.
+    Compare(super::compare::CompareArguments),
     /// Write charts of a run that is over as SVG files: for a paper, a talk, an issue. Its page, report.html, has all of them.
     Plot(super::plot::PlotArguments),
     /// Measure how fast the disk of a model's file reads this file, and what the order of a run's reads costs there.

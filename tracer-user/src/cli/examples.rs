@@ -104,6 +104,17 @@ Examples:
   tracer audit t.txt --expect amplification=3.02,backward=66.9
                                        which way gives these figures?";
 
+/// `tracer compare --help`.
+pub const COMPARE: &str = "\
+Examples:
+  tracer compare runs/1 runs/2         what changed from the first to the second
+  tracer compare runs/a1,runs/a2,runs/a3 runs/b1,runs/b2,runs/b3
+                                       the same of repeated runs: is it more than the runs differ among themselves?
+  tracer compare before after --page compared.html
+                                       two experiments, cell by cell
+  tracer compare base new --fail-if 'tok/s<-5%' --fail-if 'tokens.read_bytes>10%'
+                                       for a script: status 1 where one of them holds";
+
 /// `tracer device --help`.
 pub const DEVICE: &str = "\
 Examples:

@@ -4,6 +4,7 @@ mod arguments;
 mod blktrace;
 mod choose_process;
 mod commands;
+mod compare;
 mod console;
 mod doctor;
 mod examples;
