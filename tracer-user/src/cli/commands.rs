@@ -32,10 +32,10 @@ use super::{
     },
     blktrace::{audit, blktrace},
     choose_process::{Chosen, choose_process},
-    compare::compare,
     doctor::examine,
     experiment::experiment,
     explain::explain,
+    finished::{compare, open, validate},
     mark::mark,
     plot::plot,
     tune::tune,
@@ -58,6 +58,8 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<i32> {
         Command::Audit(arguments) => audit(&arguments),
         Command::Plot(arguments) => plot(&arguments),
         Command::Compare(arguments) => compare(&arguments),
+        Command::Open(arguments) => open(&arguments),
+        Command::Validate(arguments) => validate(&arguments),
         Command::Device(arguments) => device(arguments),
         Command::Doctor(arguments) => doctor(&arguments),
         Command::Explain(arguments) => explain(&arguments),
@@ -223,6 +225,7 @@ fn trace_options(arguments: TraceArguments, what: &str) -> TraceOptions {
             rates: arguments.rate_lines,
         },
         read_list: !arguments.no_read_list,
+        recording: !arguments.no_recording,
     }
 }
 

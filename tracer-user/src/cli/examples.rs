@@ -115,6 +115,19 @@ Examples:
   tracer compare base new --fail-if 'tok/s<-5%' --fail-if 'tokens.read_bytes>10%'
                                        for a script: status 1 where one of them holds";
 
+/// `tracer open --help`.
+pub const OPEN: &str = "\
+Examples:
+  tracer open runs/1                   the figures of the run again, from what was recorded
+  tracer open runs/1 --from 3s --to 9s
+                                       as a run would have them that began and ended there
+  tracer open runs/1 --phase generation --json";
+
+/// `tracer validate --help`.
+pub const VALIDATE: &str = "\
+Example:
+  tracer validate runs/1               status 1 where events are missing at the end, 125 where it cannot be read";
+
 /// `tracer device --help`.
 pub const DEVICE: &str = "\
 Examples:

@@ -8,5 +8,5 @@ mod tables;
 
 pub use inspect::inspect;
 pub use locator::{Layout, Locator, Owner};
-pub use pieces::{ModelPieces, PieceIdentity};
+pub use pieces::{ModelPieces, PieceIdentity, resident_pages};
 pub use subject::{FileIdentity, Placement, RequestedModel, Subject, SubjectFile, SubjectModel};

@@ -13,7 +13,7 @@ use tracer_common::program::Program;
 use crate::{
     finished_run,
     output::RunDirectory,
-    place::{ModelPieces, Subject, SubjectFile},
+    place::{ModelPieces, Subject, SubjectFile, resident_pages},
     probe::{
         Detail, Requirement, RequirementState, Session, SessionOptions, in_first_pid_namespace,
         kernel_release, requirements,
@@ -28,6 +28,7 @@ use super::{
     assemble::{self, Observed, ResidencyCourse},
     file_keys::learn_keys,
     machine::{self, MemoryState},
+    recorded::{Facts, RecordedSetup, WindowRecording},
     stream::{
         Stream, StreamSetup,
         live_audit::LiveAudit,
@@ -56,6 +57,8 @@ pub struct TraceOptions {
     pub lines: UserLines,
     /// Write the list of reads.
     pub read_list: bool,
+    /// Keep what the figures are made of.
+    pub recording: bool,
 }
 
 /// A run that is over.
@@ -200,8 +203,17 @@ impl Prepared {
             shared: shared.clone(),
             audit: (detail == Detail::Audit).then(|| LiveAudit::new(self.subject.models.len())),
             reads: None,
+            recorder: None,
         };
         let touch_events = touch_events(&self.session);
+        let facts = Facts {
+            waits_observed: self.session.has_program(Program::Switch),
+            faults_observed: self.session.has_program(Program::PageFault),
+            engine_is_known: in_first_pid_namespace(),
+            reads_are_told: self.session.tells_waits_of_reads(),
+            kernel_counts: self.session.counts_models(),
+        };
+        let caller = &self.caller;
         let (subject, options, from_start) = (&self.subject, &self.options, self.from_start);
         let (own_pieces, directory) = (&pieces, &self.directory);
         let stream = move |start| {
@@ -209,10 +221,30 @@ impl Prepared {
             setup.reads = (options.read_list && gives_records)
                 .then(|| WindowReads::begin(directory, &window_reads::header(subject), start));
             if gives_records {
-                for (model, pieces) in subject.models.iter().zip(own_pieces) {
+                let resident: Vec<_> = subject
+                    .models
+                    .iter()
+                    .map(|model| resident_pages(subject, model))
+                    .collect();
+                for (resident, pieces) in resident.iter().zip(own_pieces) {
                     let attribution =
-                        pieces.attribution(subject, model, touch_events, start, from_start)?;
+                        pieces.attribution(resident, touch_events, start, from_start)?;
                     setup.attributions.push(attribution);
+                }
+                if options.recording {
+                    let known = RecordedSetup::of(
+                        subject,
+                        own_pieces,
+                        &resident,
+                        start,
+                        touch_events,
+                        from_start,
+                        facts,
+                    )?;
+                    match WindowRecording::begin(directory, caller, &known) {
+                        Ok(recorder) => setup.recorder = Some(recorder),
+                        Err(error) => eprintln!("tracer: nothing is recorded: {error}"),
+                    }
                 }
             }
             Ok(Stream::new(setup, start))
@@ -274,6 +306,8 @@ impl Opened {
             .stream
             .take_reads()
             .map(|reads| reads.finish(&self.directory, &self.caller));
+        let recording = WindowRecording::of(&self.directory, closed.stream.take_recording());
+        let closed_ns = closed.closed_nanos.saturating_sub(opened);
         watch.files.look(&watch.process_ids, &self.subject);
         // Elsewhere a process id may be a stranger's to the kernel side.
         if in_first_pid_namespace() {
@@ -311,6 +345,7 @@ impl Opened {
             },
         );
         window_reads::add_to(&mut record, reads);
+        recording.finish(closed_ns, &self.caller, &mut record);
         record.notes.extend(watch.files.replaced(&self.subject));
         let files = self.subject.files.iter();
         record

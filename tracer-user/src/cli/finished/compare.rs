@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-use super::{
+use crate::cli::{
     console::{print_ignoring_a_closed_pipe, terminal_columns},
     examples,
 };
@@ -67,7 +67,7 @@ pub struct CompareArguments {
 }
 
 /// Prints the comparison, and judges the conditions.
-pub(super) fn compare(arguments: &CompareArguments) -> anyhow::Result<i32> {
+pub(in crate::cli) fn compare(arguments: &CompareArguments) -> anyhow::Result<i32> {
     if arguments.figures {
         print_ignoring_a_closed_pipe(&names())?;
         return Ok(0);
