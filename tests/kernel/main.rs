@@ -44,6 +44,7 @@ mod processes;
 mod programs;
 mod read_list;
 mod real_engine;
+mod recording;
 mod results;
 mod shapes;
 mod stacked;
@@ -98,6 +99,7 @@ fn main() -> ExitCode {
         real_engine::cases(),
         phases::cases(),
         read_list::cases(),
+        recording::cases(),
         device::cases(),
         explain::cases(),
         tune::cases(),

@@ -175,10 +175,10 @@ pub struct TraceArguments {
     /// Do not write reads.parquet, the list of the model's reads.
     #[arg(long)]
     pub no_read_list: bool,
-    /// Do not keep what the figures are made of: `tracer open` then cannot compute them again, for a part of the run
-    /// either. It takes about 20 bytes an event.
+    /// Keep what the figures are made of, event by event, in the run's folder: `tracer open` computes them again, of a part of
+    /// the run too, and has all but the last seconds where the tracer was killed. Takes about 4 bytes an event on the disk.
     #[arg(long)]
-    pub no_recording: bool,
+    pub record: bool,
     /// Measure the run time of the eBPF programs too (costs about 50 ns a call, for every eBPF program of
     /// this machine).
     #[arg(long)]

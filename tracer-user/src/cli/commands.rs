@@ -225,7 +225,7 @@ fn trace_options(arguments: TraceArguments, what: &str) -> TraceOptions {
             rates: arguments.rate_lines,
         },
         read_list: !arguments.no_read_list,
-        recording: !arguments.no_recording,
+        recording: arguments.record,
     }
 }
 

@@ -9,7 +9,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum RecordingError {
     #[error(
-        "{0} has no recording: it was made with --no-recording or --detail counts, or by a tracer that kept none"
+        "{0} has no recording: `tracer launch --record` and `attach --record` make one, but not with --detail counts"
     )]
     Missing(PathBuf),
     #[error("cannot read {path}: {source}")]

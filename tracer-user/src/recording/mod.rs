@@ -25,7 +25,7 @@ pub use end::{END, RecordingEnd};
 pub use error::RecordingError;
 pub use event::{RecordedEvent, TimedEvent};
 pub use reader::Recording;
-pub use recorder::{EventRecorder, GiveFile, RecordingThread};
+pub use recorder::{EventRecorder, GiveFile, RecordingThread, require_room};
 
 /// Name of the folder in the run's.
 pub const RECORDING: &str = "recording";

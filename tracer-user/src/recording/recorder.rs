@@ -34,6 +34,11 @@ const LONGEST_SEGMENT: Duration = Duration::from_secs(60);
 /// Rows that are fewer than a batch go to the thread after this time.
 const LONGEST_BATCH: Duration = Duration::from_secs(1);
 
+/// After so many rows the disk is asked whether there is room.
+const ROOM_ROWS: u64 = 1 << 16;
+/// So much stays free on the disk of the run's folder: its record and its reports have to fit.
+const LEFT_FREE_BYTES: u64 = 256 << 20;
+
 /// What the thread is given.
 enum Handed {
     Rows(Vec<Row>),
@@ -75,8 +80,9 @@ impl EventRecorder {
     /// Begins a recording in a folder that is there, of a window that opened at `opened`.
     ///
     /// # Errors
-    /// No thread can be started.
+    /// The disk is nearly full; no thread can be started.
     pub fn start(folder: &Path, opened: Nanos, give: GiveFile) -> Result<Self, RecordingError> {
+        require_room(folder)?;
         let (sender, receiver) = sync_channel(WAITING_BATCHES);
         let segments = Segments::new(folder.to_owned(), give);
         let thread = std::thread::Builder::new()
@@ -175,6 +181,24 @@ impl RecordingThread {
     }
 }
 
+/// Whether the disk of a folder has room for a recording.
+///
+/// # Errors
+/// It has not, or cannot be asked.
+pub fn require_room(folder: &Path) -> Result<(), RecordingError> {
+    let space = nix::sys::statvfs::statvfs(folder)
+        .map_err(|error| RecordingError::Write(error.to_string()))?;
+    let free = space.blocks_available() as u64 * space.fragment_size() as u64;
+    if free < LEFT_FREE_BYTES {
+        return Err(RecordingError::Write(format!(
+            "less than {} MiB are free on the disk of {}, and they are left for the record",
+            LEFT_FREE_BYTES >> 20,
+            folder.display()
+        )));
+    }
+    Ok(())
+}
+
 /// A segment that has no name yet.
 struct Open {
     writer: SegmentWriter<File>,
@@ -252,6 +276,9 @@ impl Segments {
             }
         };
         open.writer.push(row)?;
+        if open.writer.len() % ROOM_ROWS == 0 {
+            require_room(&self.folder)?;
+        }
         let full = open.writer.len() >= SEGMENT_ROWS;
         self.open = Some(open);
         if full { self.close() } else { Ok(()) }

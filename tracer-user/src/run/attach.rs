@@ -7,7 +7,7 @@ use tokio::time;
 
 use crate::{
     output::RunDirectory,
-    place::Subject,
+    place::{ModelPieces, Subject},
     probe::Session,
     process::{Caller, Followed, ObservedProcess, SignalWatch},
     schema::ExitRecord,
@@ -63,7 +63,8 @@ pub async fn run_attach(
         .map(|path| File::open(path).with_context(|| format!("cannot read {}", path.display())))
         .transpose()?;
     let subject = Subject::open(models)?;
-    let tables = kernel_tables(&subject)?;
+    let pieces = ModelPieces::of_all(&subject)?;
+    let (tables, spans) = kernel_tables(&subject, &pieces)?;
     let directory = RunDirectory::create(&options.trace.directory, &caller)?;
     let mut session = Session::start(tables, options.trace.session)?;
     for process_id in family.members().unwrap_or_default() {
@@ -74,6 +75,8 @@ pub async fn run_attach(
     let mut opened = Prepared {
         caller,
         subject,
+        pieces,
+        spans,
         directory,
         session,
         signals: poll_signals(signals)?,

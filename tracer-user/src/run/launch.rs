@@ -8,7 +8,7 @@ use tokio::time;
 
 use crate::{
     output::RunDirectory,
-    place::{RequestedModel, Subject},
+    place::{ModelPieces, RequestedModel, Subject},
     probe::Session,
     process::{
         Caller, EngineExit, EngineSignals, ExitKind, Family, LaunchRequest, OutputLine,
@@ -82,7 +82,8 @@ pub async fn run_launch(
         .map(|model| RequestedModel::from_path(model))
         .collect::<anyhow::Result<_>>()?;
     let mut subject = Subject::open(requested)?;
-    let session_tables = kernel_tables(&subject)?;
+    let pieces = ModelPieces::of_all(&subject)?;
+    let (session_tables, spans) = kernel_tables(&subject, &pieces)?;
     Conditions::check(&options.conditions)?;
     let directory = RunDirectory::create(&options.trace.directory, &caller)?;
     let conditions = Conditions::apply(&options.conditions, &mut subject)?;
@@ -91,6 +92,8 @@ pub async fn run_launch(
     let mut opened = Prepared {
         caller,
         subject,
+        pieces,
+        spans,
         directory,
         session,
         signals: poll_signals(signals)?,

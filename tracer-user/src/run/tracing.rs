@@ -13,7 +13,7 @@ use tracer_common::program::Program;
 use crate::{
     finished_run,
     output::RunDirectory,
-    place::{ModelPieces, Subject, SubjectFile, resident_pages},
+    place::{ModelPieces, Spans, Subject, SubjectFile, resident_pages},
     probe::{
         Detail, Requirement, RequirementState, Session, SessionOptions, in_first_pid_namespace,
         kernel_release, requirements,
@@ -21,7 +21,7 @@ use crate::{
     process::{Caller, ReceivedSignal, SignalWatch, UserLines},
     report,
     schema::{GivenMarkRecord, MachineRecord, RunRecord, SCHEMA_VERSION},
-    stats::pages::events::TouchEvents,
+    stats::{pages::events::TouchEvents, phases::counted::CountedAttribution},
 };
 
 use super::{
@@ -131,6 +131,10 @@ pub(super) fn poll_signals(signals: SignalWatch) -> anyhow::Result<AsyncFd<Signa
 pub(super) struct Prepared {
     pub caller: Caller,
     pub subject: Subject,
+    /// What the models are made of, by slot.
+    pub pieces: Vec<ModelPieces>,
+    /// How the files are cut for counts by place.
+    pub spans: Spans,
     pub directory: RunDirectory,
     pub session: Session,
     pub signals: AsyncFd<SignalWatch>,
@@ -152,6 +156,7 @@ pub(super) struct Opened {
     pub finder: ProbeFinder,
     window: Window,
     pieces: Vec<ModelPieces>,
+    spans: Spans,
     course: ResidencyCourse,
     memory: MemoryState,
     machine: MachineRecord,
@@ -175,14 +180,8 @@ impl Prepared {
                 .and_then(|disk| machine::temperature_celsius(&disk.name)),
             ..machine::machine()
         };
-        let pieces = self
-            .subject
-            .models
-            .iter()
-            .map(|model| ModelPieces::of(&self.subject, model))
-            .collect::<anyhow::Result<Vec<_>>>()?;
         let symbols = MarkedSymbols::new(&self.options.marks);
-        let shared = SharedMarks::default();
+        let shared = SharedMarks::new(self.session.slice_cutter());
         let (sender, requests) = tokio::sync::mpsc::unbounded_channel();
         let finder = ProbeFinder::new(symbols.clone(), sender, self.session.can_probe());
         let detail = self.session.detail();
@@ -198,6 +197,7 @@ impl Prepared {
             locator: self.subject.locator()?,
             files: self.subject.file_data(),
             attributions: Vec::new(),
+            counted: Vec::new(),
             owners: self.subject.owners()?,
             symbols,
             shared: shared.clone(),
@@ -211,40 +211,44 @@ impl Prepared {
             faults_observed: self.session.has_program(Program::PageFault),
             engine_is_known: in_first_pid_namespace(),
             reads_are_told: self.session.tells_waits_of_reads(),
-            kernel_counts: self.session.counts_models(),
         };
         let caller = &self.caller;
         let (subject, options, from_start) = (&self.subject, &self.options, self.from_start);
-        let (own_pieces, directory) = (&pieces, &self.directory);
+        let (pieces, spans, directory) = (&self.pieces, &self.spans, &self.directory);
         let stream = move |start| {
             let mut setup = setup;
             setup.reads = (options.read_list && gives_records)
                 .then(|| WindowReads::begin(directory, &window_reads::header(subject), start));
-            if gives_records {
-                let resident: Vec<_> = subject
-                    .models
-                    .iter()
-                    .map(|model| resident_pages(subject, model))
-                    .collect();
-                for (resident, pieces) in resident.iter().zip(own_pieces) {
+            let resident: Vec<_> = if gives_records {
+                let models = subject.models.iter();
+                models.map(|model| resident_pages(subject, model)).collect()
+            } else {
+                Vec::new()
+            };
+            for (slot, (model, pieces)) in subject.models.iter().zip(pieces).enumerate() {
+                if let Some(resident) = resident.get(slot) {
                     let attribution =
                         pieces.attribution(resident, touch_events, start, from_start)?;
                     setup.attributions.push(attribution);
+                } else {
+                    let model = pieces.counted(subject, model, spans.classes_are_told(slot));
+                    let counted = CountedAttribution::new(model, start, from_start);
+                    setup.counted.push(counted);
                 }
-                if options.recording {
-                    let known = RecordedSetup::of(
-                        subject,
-                        own_pieces,
-                        &resident,
-                        start,
-                        touch_events,
-                        from_start,
-                        facts,
-                    )?;
-                    match WindowRecording::begin(directory, caller, &known) {
-                        Ok(recorder) => setup.recorder = Some(recorder),
-                        Err(error) => eprintln!("tracer: nothing is recorded: {error}"),
-                    }
+            }
+            if options.recording && gives_records {
+                let known = RecordedSetup::of(
+                    subject,
+                    pieces,
+                    &resident,
+                    start,
+                    touch_events,
+                    from_start,
+                    facts,
+                )?;
+                match WindowRecording::begin(directory, caller, &known) {
+                    Ok(recorder) => setup.recorder = Some(recorder),
+                    Err(error) => eprintln!("tracer: nothing is recorded: {error}"),
                 }
             }
             Ok(Stream::new(setup, start))
@@ -262,7 +266,8 @@ impl Prepared {
             shared,
             finder,
             window,
-            pieces,
+            pieces: self.pieces,
+            spans: self.spans,
             course,
             memory,
             machine,
@@ -340,6 +345,7 @@ impl Opened {
             Observed {
                 subject: &self.subject,
                 pieces: &self.pieces,
+                spans: &self.spans,
                 course: &self.course,
                 engine_process_ids: &watch.process_ids,
             },

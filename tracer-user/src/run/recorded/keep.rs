@@ -5,7 +5,9 @@ use std::{fs, path::PathBuf};
 use crate::{
     output::{RunDirectory, write_whole_file},
     process::Caller,
-    recording::{END, EventRecorder, RECORDING, RecordingError, RecordingThread, SETUP},
+    recording::{
+        END, EventRecorder, RECORDING, RecordingError, RecordingThread, SETUP, require_room,
+    },
     schema::{RecordingRecord, RunRecord},
     stats::Nanos,
 };
@@ -28,6 +30,8 @@ impl WindowRecording {
         caller: &Caller,
         setup: &RecordedSetup,
     ) -> Result<EventRecorder, RecordingError> {
+        // Where there is none, nothing is left that looks like a recording.
+        require_room(directory.path())?;
         let folder = directory.path().join(RECORDING);
         let refused = |error: &dyn std::fmt::Display| RecordingError::Write(error.to_string());
         fs::create_dir(&folder).map_err(|error| refused(&error))?;

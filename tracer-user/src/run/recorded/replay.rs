@@ -16,7 +16,7 @@ use crate::{
         TimedEvent,
     },
     run::{
-        assemble::{Surroundings, fill_attribution},
+        assemble::{Surroundings, Told, fill_attribution},
         stream::{FinishedStream, Stream, StreamSetup},
         watch::marks::{MarkedSymbols, SharedMarks},
     },
@@ -107,7 +107,7 @@ pub fn reopen(run: &Path, selection: Option<Selection>) -> Result<Reopened, Reop
     let end_ns = selection.map_or(closed_ns, |part| part.to_ns.min(closed_ns));
     let end = Nanos(opened.0.saturating_add(end_ns));
     let events = replay.events;
-    let figures = replay.stream.finish(end, &[], &[]);
+    let figures = replay.stream.finish(end, &[], &[], &[]);
     let context = Context {
         setup: &setup,
         pieces: &pieces,
@@ -209,6 +209,7 @@ fn stream(setup: &RecordedSetup, pieces: &[ModelPieces], start: Nanos) -> anyhow
             locator: setup.locator.clone(),
             files: files.collect(),
             attributions: setup.attributions(pieces, start)?,
+            counted: Vec::new(),
             owners: setup.owners.clone(),
             symbols: MarkedSymbols::new(&[]),
             shared: SharedMarks::default(),
@@ -270,6 +271,7 @@ struct Context<'a> {
 impl Context<'_> {
     fn record(&self, base: Option<RunRecord>) -> RunRecord {
         let whole = base.unwrap_or_else(|| self.bare());
+        let lost = whole.loss.ring_buffer_records > 0;
         let mut record = match self.selection {
             None => whole,
             Some(selection) => self.part_of(&whole, selection),
@@ -280,7 +282,7 @@ impl Context<'_> {
             .chain(&mut record.models)
             .enumerate()
         {
-            self.model(slot, model);
+            self.model(slot, model, lost);
         }
         record
     }
@@ -354,11 +356,11 @@ impl Context<'_> {
         }
     }
 
-    fn model(&self, slot: usize, record: &mut ModelRecord) {
+    fn model(&self, slot: usize, record: &mut ModelRecord, lost: bool) {
         if let Some(figures) = self.figures.models.get(slot)
             && record.model.without_sectors.is_none()
         {
-            self.reads(figures, record);
+            self.reads(figures, record, lost);
         }
         if let (Some(figures), Some(pieces)) =
             (self.figures.attributions.get(slot), self.pieces.get(slot))
@@ -367,25 +369,34 @@ impl Context<'_> {
         }
     }
 
-    /// What the kernel side counts in a run is counted here from the events: the run's self-checks compare the two.
-    fn reads(&self, figures: &ModelFigures, record: &mut ModelRecord) {
+    /// What the kernel side counts in a run is counted here from the events: the run's self-checks compare the two. Where
+    /// records were lost (`lost`) the kernel side has counted more, and of the whole run its counts stay.
+    fn reads(&self, figures: &ModelFigures, record: &mut ModelRecord, lost: bool) {
         let requests = &figures.requests;
         // What no event tells is of the whole run.
         let mut reads = record.reads.take().unwrap_or_default();
-        reads.amount = figures.reads;
-        reads.completed_bytes = requests.completed_bytes;
-        reads.failed = requests.failed_reads;
-        reads.failed_bytes = requests.failed_bytes;
-        reads.requeues = requests.requeues;
-        reads.reissues = requests.reissues;
-        reads.readahead = Some(requests.readahead_reads);
+        let mut counts = figures.gaps.map(|gap| gap.count).in_slots();
+        if let Some(gaps) = record
+            .gaps
+            .take()
+            .filter(|_| lost && self.selection.is_none())
+        {
+            counts = gaps.classes.map(|gap| gap.count).in_slots();
+        } else {
+            reads.amount = figures.reads;
+            reads.completed_bytes = requests.completed_bytes;
+            reads.failed = requests.failed_reads;
+            reads.failed_bytes = requests.failed_bytes;
+            reads.requeues = requests.requeues;
+            reads.reissues = requests.reissues;
+            reads.readahead = Some(requests.readahead_reads);
+        }
         reads.sizes = Some(figures.request_sizes.clone());
         if self.selection.is_some() {
             reads.in_flight = requests.in_flight_reads;
             reads.in_flight_bytes = requests.in_flight_bytes;
         }
         record.reads = Some(reads);
-        let counts = figures.gaps.map(|gap| gap.count).in_slots();
         record.gaps = Some(stream_members::gaps(counts, Some(figures)));
         record.bandwidth = Some(figures.bandwidth);
         let untimed = record.latency_us.take().and_then(|latency| latency.untimed);
@@ -414,6 +425,12 @@ impl Context<'_> {
             data_bytes: record.model.data_bytes,
             calls: &[],
             last_probed: None,
+            told: Told {
+                events: true,
+                parts_of_the_run: true,
+                kinds: true,
+                reads_by_piece: true,
+            },
         };
         // How the marks came to be is not among the events.
         let marks = record.marks.take();

@@ -43,8 +43,6 @@ pub struct Facts {
     pub engine_is_known: bool,
     /// Whether waits in `read()` are told from others.
     pub reads_are_told: bool,
-    /// Whether the kernel side counted each model's reads.
-    pub kernel_counts: bool,
 }
 
 /// A model before the run.

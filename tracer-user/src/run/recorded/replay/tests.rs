@@ -74,7 +74,6 @@ fn setup() -> RecordedSetup {
             faults_observed: true,
             engine_is_known: true,
             reads_are_told: true,
-            kernel_counts: true,
         },
     }
 }
@@ -198,7 +197,7 @@ fn recorded(folder: &Path, setup: &RecordedSetup, events: &[RecordedEvent]) -> S
     }
     let thread = live.take_recording().expect("it records");
     let end = OPENED + 500_000_000;
-    let finished = live.finish(Nanos(end), &[], &[]);
+    let finished = live.finish(Nanos(end), &[], &[], &[]);
     let end = thread.finish(end - OPENED);
     fs::write(inner.join(END), serde_json::to_vec(&end).expect("JSON")).expect("writable");
     format!("{:?} {:?}", finished.models, finished.attributions)
@@ -214,7 +213,7 @@ fn again(folder: &Path) -> String {
         .for_each(Nanos(OPENED), |event| stream.take_recorded(event.event))
         .expect("whole");
     let end = recording.end.expect("an end").closed_ns;
-    let finished = stream.finish(Nanos(OPENED + end), &[], &[]);
+    let finished = stream.finish(Nanos(OPENED + end), &[], &[], &[]);
     format!("{:?} {:?}", finished.models, finished.attributions)
 }
 
@@ -308,5 +307,5 @@ fn a_killed_tracer_leaves_a_part_that_says_so_and_damage_is_told_with_its_place(
     ));
     fs::remove_dir_all(&inner).expect("it is there");
     let missing = reopen(folder.path(), None).expect_err("none").to_string();
-    assert!(missing.contains("--no-recording"), "{missing}");
+    assert!(missing.contains("--record"), "{missing}");
 }
