@@ -9,7 +9,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum RecordingError {
     #[error(
-        "{0} has no recording: `tracer launch --record` and `attach --record` make one, but not with --detail counts"
+        "{0} has no recording: `tracer launch --record` and `attach --detail events --record` make one"
     )]
     Missing(PathBuf),
     #[error("cannot read {path}: {source}")]

@@ -213,6 +213,12 @@ impl Prepared {
                 .map(|(model, pieces)| pieces.resident_now(&self.subject, model))
                 .collect()
         };
+        if self.options.recording && !gives_records {
+            eprintln!(
+                "tracer: nothing is recorded: `--detail {}` counts in the kernel, and `--record` needs `--detail events`",
+                detail.name()
+            );
+        }
         let touch_events = touch_events(&self.session);
         let facts = Facts {
             waits_observed: self.session.has_program(Program::Switch),
