@@ -45,6 +45,7 @@ mod programs;
 mod pytorch;
 mod read_list;
 mod real_engine;
+mod recording;
 mod results;
 mod shapes;
 mod stacked;
@@ -100,6 +101,7 @@ fn main() -> ExitCode {
         pytorch::cases(),
         phases::cases(),
         read_list::cases(),
+        recording::cases(),
         device::cases(),
         explain::cases(),
         tune::cases(),

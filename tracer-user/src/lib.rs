@@ -20,6 +20,7 @@ pub mod pressure;
 pub mod probe;
 pub mod process;
 pub mod read_list;
+pub mod recording;
 pub mod report;
 pub mod run;
 pub mod schema;

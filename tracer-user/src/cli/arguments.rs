@@ -30,7 +30,7 @@ pub struct Arguments {
 }
 
 const EXIT_CODES: &str = "Exit status: that of the engine for `launch` and `demo` (128 + n where signal n ended \
-it); 1 for `doctor` where something is missing; `tracer experiment --help` has its own; 0 for the others; 125 where the tracer itself failed or could not \
+it); 1 for `doctor` where something is missing and for `validate` where events are; `experiment` and `compare` have their own (--help); 0 for the others; 125 where the tracer itself failed or could not \
 write the record, 126 where the engine's program cannot be run, \
 127 where there is none, 2 for a wrong command line.";
 
@@ -61,6 +61,13 @@ pub enum Command {
     Experiment(super::experiment::ExperimentArguments),
     /// Try what would make an engine faster, read-ahead and options of the engine, in repeated runs, and say what is the best.
     Tune(super::tune::TuneArguments),
+    /// Put runs or experiments side by side: what changed, how sure that is, and what cannot be compared and why.
+    Compare(super::finished::CompareArguments),
+    /// Compute the figures of a run that is over again, from its recording: of a part of its time, or of one whose tracer was
+    /// killed.
+    Open(super::finished::OpenArguments),
+    /// Read a run's recording to its end, and say whether it is whole.
+    Validate(super::finished::ValidateArguments),
     /// Write charts of a run that is over as SVG files: for a paper, a talk, an issue. Its page, report.html, has all of them.
     Plot(super::plot::PlotArguments),
     /// Measure how fast the disk of a model's file reads this file, and what the order of a run's reads costs there.
@@ -169,6 +176,10 @@ pub struct TraceArguments {
     /// Do not write reads.parquet, the list of the model's reads.
     #[arg(long)]
     pub no_read_list: bool,
+    /// Keep what the figures are made of, event by event, in the run's folder: `tracer open` computes them again, of a part of
+    /// the run too, and has all but the last seconds where the tracer was killed. Takes about 4 bytes an event on the disk.
+    #[arg(long)]
+    pub record: bool,
     /// Measure the run time of the eBPF programs too (costs about 50 ns a call, for every eBPF program of
     /// this machine).
     #[arg(long)]

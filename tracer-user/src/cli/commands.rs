@@ -35,6 +35,7 @@ use super::{
     doctor::examine,
     experiment::experiment,
     explain::explain,
+    finished::{compare, open, validate},
     mark::mark,
     plot::plot,
     tune::tune,
@@ -56,6 +57,9 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<i32> {
         Command::Blktrace(arguments) => blktrace(&arguments),
         Command::Audit(arguments) => audit(&arguments),
         Command::Plot(arguments) => plot(&arguments),
+        Command::Compare(arguments) => compare(&arguments),
+        Command::Open(arguments) => open(&arguments),
+        Command::Validate(arguments) => validate(&arguments),
         Command::Device(arguments) => device(arguments),
         Command::Doctor(arguments) => doctor(&arguments),
         Command::Explain(arguments) => explain(&arguments),
@@ -221,6 +225,7 @@ fn trace_options(arguments: TraceArguments, what: &str, usual_detail: Detail) ->
             rates: arguments.rate_lines,
         },
         read_list: !arguments.no_read_list,
+        recording: arguments.record,
     }
 }
 

@@ -104,6 +104,30 @@ Examples:
   tracer audit t.txt --expect amplification=3.02,backward=66.9
                                        which way gives these figures?";
 
+/// `tracer compare --help`.
+pub const COMPARE: &str = "\
+Examples:
+  tracer compare runs/1 runs/2         what changed from the first to the second
+  tracer compare runs/a1,runs/a2,runs/a3 runs/b1,runs/b2,runs/b3
+                                       the same of repeated runs: is it more than the runs differ among themselves?
+  tracer compare before after --page compared.html
+                                       two experiments, cell by cell
+  tracer compare base new --fail-if 'tok/s<-5%' --fail-if 'tokens.read_bytes>10%'
+                                       for a script: status 1 where one of them holds";
+
+/// `tracer open --help`.
+pub const OPEN: &str = "\
+Examples:
+  tracer open runs/1                   the figures of the run again, from what was recorded
+  tracer open runs/1 --from 3s --to 9s
+                                       as a run would have them that began and ended there
+  tracer open runs/1 --phase generation --json";
+
+/// `tracer validate --help`.
+pub const VALIDATE: &str = "\
+Example:
+  tracer validate runs/1               status 1 where events are missing at the end, 125 where it cannot be read";
+
 /// `tracer device --help`.
 pub const DEVICE: &str = "\
 Examples:

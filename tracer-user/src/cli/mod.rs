@@ -9,6 +9,7 @@ mod doctor;
 mod examples;
 mod experiment;
 mod explain;
+mod finished;
 mod mark;
 mod plot;
 mod size;

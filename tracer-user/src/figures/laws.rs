@@ -30,6 +30,7 @@ const NO_FIGURES: &[&str] = &[
     "/memory_course/",
     "/residency_course/",
     "/read_list/",
+    "/recording/",
     "/overhead/programs/",
     "/kinds/",
     "/tensors/*/layer",

@@ -5,6 +5,7 @@
 //! sentences from here, so that a figure is called and formatted the same wherever it stands. A new figure is an
 //! accumulator, a member of the record, an entry here, and tests: [`selections`] says in which tables it is shown.
 
+mod across_runs;
 mod definition;
 mod document;
 #[cfg(test)]
@@ -19,6 +20,7 @@ pub mod selections;
 pub mod step;
 pub mod tensor;
 
+pub use across_runs::AcrossRuns;
 pub use definition::{Figure, InRun, Road, Scope};
 pub use document::{GROUPS, Group, filled_in};
 pub use of_model::{gaps, model, pages, reads, speed};

@@ -284,6 +284,34 @@ pub const READ_IN_GENERATION: InRun = InRun::Phase {
     figure: &phase::READ_BYTES,
 };
 
+/// What a generated token took, as a mean over the steps of the generation.
+pub static GENERATED_TOKEN: &[&Figure<TokenRecord>] = &[
+    &step::DURATION_S,
+    &step::READ_BYTES,
+    &step::STALL_S,
+    &step::MAJOR_FAULTS,
+    &step::NEED_FACTOR,
+];
+
+/// What a run was given and did not bring about: where it differs, results are not of the same thing.
+pub static CONDITIONS: &[InRun] = &[
+    InRun::Model(&model::SIZE_BYTES),
+    InRun::Model(&model::EXTENTS),
+    InRun::Model(&pages::BEFORE_BYTES),
+    InRun::Run(&memory::TOTAL_BYTES),
+    InRun::Run(&memory::AVAILABLE_BEFORE_BYTES),
+    InRun::Run(&memory::CACHED_BEFORE_BYTES),
+    InRun::Run(&memory::LOCKED_BYTES),
+    InRun::Run(&memory::LEAVE_FREE_BYTES),
+    InRun::Run(&memory::CGROUP_LIMIT_BYTES),
+    InRun::Run(&memory::CGROUP_HIGH_BYTES),
+    InRun::Run(&memory::SWAP_TOTAL_BYTES),
+    InRun::Run(&memory::CPUS),
+    InRun::Run(&engine::PROMPT_TOKENS),
+    InRun::Run(&engine::EVAL_TOKENS),
+    InRun::Run(&engine::OFFLOADED_LAYERS),
+];
+
 /// The curve of an experiment: what each cell's line begins with.
 pub static CURVE: &[InRun] = &[SPEED, READ_IN_GENERATION];
 

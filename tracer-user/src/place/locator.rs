@@ -1,5 +1,6 @@
 //! (disk, sectors) → parts of models: the user side's own way, independent of the kernel side's table.
 
+use serde::{Deserialize, Serialize};
 use smallvec::smallvec;
 use tracer_common::gap::SECTOR_BYTES;
 
@@ -9,7 +10,7 @@ use crate::{
 };
 
 /// Where a file's slot and its model's slot are, by position in a layout.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
     /// Slot of the model.
     pub model: u16,
@@ -18,7 +19,7 @@ pub struct Owner {
 }
 
 /// The files of one partition.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Layout {
     /// Their extents on the whole disk.
     pub extents: DeviceExtents,
@@ -27,7 +28,7 @@ pub struct Layout {
 }
 
 /// Finds the parts of models in ranges of sectors.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Locator {
     /// By slot of the disk.
     pub disks: Vec<Vec<Layout>>,

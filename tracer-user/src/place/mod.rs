@@ -9,6 +9,6 @@ mod tables;
 
 pub use inspect::inspect;
 pub use locator::{Layout, Locator, Owner};
-pub use pieces::{ModelPieces, PieceClasses, PieceIdentity};
+pub use pieces::{ModelPieces, PieceClasses, PieceIdentity, resident_pages};
 pub use spans::Spans;
 pub use subject::{FileIdentity, Placement, RequestedModel, Subject, SubjectFile, SubjectModel};

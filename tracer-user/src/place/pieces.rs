@@ -105,16 +105,34 @@ impl ModelPieces {
                 None
             }
         };
+        let sizes: Vec<u64> = subject
+            .files_of(model)
+            .map(|file| file.extents.size_bytes)
+            .collect();
+        Self::of_outline(&model.name, &sizes, outline, procfs::page_size(), notes)
+    }
+
+    /// The pieces of files of these sizes, by what their headers say; without that, one a file.
+    ///
+    /// # Errors
+    /// Files that are too large, or too many, to be told apart.
+    pub fn of_outline(
+        name: &str,
+        sizes: &[u64],
+        outline: Option<ModelOutline>,
+        page_bytes: u64,
+        notes: Vec<String>,
+    ) -> anyhow::Result<Self> {
         let mut pieces = Vec::new();
         let mut spans = Vec::new();
-        for (slot, file) in (0u16..).zip(subject.files_of(model)) {
+        for (slot, size_bytes) in (0u16..).zip(sizes) {
             let parts = match &outline {
                 Some(outline) => outline
                     .pieces(slot)
                     .into_iter()
                     .map(|piece| (piece.start_bytes, piece.end_bytes, Some(piece.what)))
                     .collect(),
-                None => vec![(0, file.extents.size_bytes, None)],
+                None => vec![(0, *size_bytes, None)],
             };
             let mut own = Vec::with_capacity(parts.len());
             for (start_bytes, end_bytes, what) in parts {
@@ -133,8 +151,8 @@ impl ModelPieces {
             spans.push(own);
         }
         let table = PieceTable::new(spans)
-            .with_context(|| format!("cannot tell the pieces of {} apart", model.name))?
-            .with_page_bytes(procfs::page_size());
+            .with_context(|| format!("cannot tell the pieces of {name} apart"))?
+            .with_page_bytes(page_bytes);
         Ok(Self {
             table: Arc::new(table),
             pieces,
@@ -200,30 +218,39 @@ impl ModelPieces {
         Some(resident)
     }
 
-    /// An accumulator for a window from `start` on, which knows what is resident now.
+    /// An accumulator for a window from `start` on. `resident` is [`resident_pages`] at that moment.
     ///
     /// # Errors
     /// More pages than can be followed.
     pub fn attribution(
         &self,
-        subject: &Subject,
-        model: &SubjectModel,
+        resident: &[Option<Vec<u64>>],
         touch_events: TouchEvents,
         start: Nanos,
         from_start: bool,
     ) -> anyhow::Result<Attribution> {
         let mut attribution =
             Attribution::new(Arc::clone(&self.table), touch_events, start, from_start)?;
-        for (slot, file) in (0u16..).zip(subject.files_of(model)) {
+        for (slot, bitmap) in (0u16..).zip(resident) {
             // Not observed: the residency at the start stays unknown.
-            if let Ok(Some(bitmap)) = resident_page_bitmap(&file.open) {
+            if let Some(bitmap) = bitmap {
                 attribution
-                    .resident_at_start(slot, &bitmap)
-                    .with_context(|| format!("cannot follow {}", file.path.display()))?;
+                    .resident_at_start(slot, bitmap)
+                    .with_context(|| format!("cannot follow file {slot} of a model"))?;
             }
         }
         Ok(attribution)
     }
+}
+
+/// By file of a model: which of its pages are resident now, as [`Attribution::resident_at_start`] takes it; none where that
+/// cannot be observed.
+#[must_use]
+pub fn resident_pages(subject: &Subject, model: &SubjectModel) -> Vec<Option<Vec<u64>>> {
+    subject
+        .files_of(model)
+        .map(|file| resident_page_bitmap(&file.open).ok().flatten())
+        .collect()
 }
 
 /// Classes of pieces: all of one kind are of one.

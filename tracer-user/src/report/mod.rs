@@ -2,6 +2,7 @@
 
 mod audit;
 mod block_trace;
+mod comparison;
 mod device;
 pub mod document;
 mod experiment;
@@ -15,6 +16,11 @@ mod verdict;
 
 pub use audit::{audit_markdown, audit_terminal};
 pub use block_trace::{block_trace_markdown, block_trace_terminal};
+pub use comparison::{
+    COMPARISON_SCHEMA_VERSION, Certainty, Change, ColumnValues, Compared, ComparedColumn,
+    ComparedFigure, ComparedTable, Comparison, Condition, Judgement, Setting, Side,
+    UnknownCondition, compare, comparison_markdown, comparison_page, comparison_terminal,
+};
 pub use device::device_test;
 pub use experiment::{
     TEMPLATES, answer, experiment_charts, experiment_markdown, experiment_page,

@@ -13,7 +13,7 @@ use tracer_common::program::Program;
 use crate::{
     finished_run,
     output::RunDirectory,
-    place::{ModelPieces, Spans, Subject, SubjectFile},
+    place::{ModelPieces, Spans, Subject, SubjectFile, resident_pages},
     probe::{
         Detail, Requirement, RequirementState, Session, SessionOptions, in_first_pid_namespace,
         kernel_release, requirements,
@@ -28,6 +28,7 @@ use super::{
     assemble::{self, Observed, ResidencyCourse},
     file_keys::learn_keys,
     machine::{self, MemoryState},
+    recorded::{Facts, RecordedSetup, WindowRecording},
     stream::{
         Stream, StreamSetup,
         live_audit::LiveAudit,
@@ -56,6 +57,8 @@ pub struct TraceOptions {
     pub lines: UserLines,
     /// Write the list of reads.
     pub read_list: bool,
+    /// Keep what the figures are made of.
+    pub recording: bool,
 }
 
 /// A run that is over.
@@ -200,6 +203,7 @@ impl Prepared {
             shared: shared.clone(),
             audit: (detail == Detail::Audit).then(|| LiveAudit::new(self.subject.models.len())),
             reads: None,
+            recorder: None,
         };
         let resident_before: Vec<Option<Vec<u64>>> = if gives_records {
             Vec::new()
@@ -209,17 +213,36 @@ impl Prepared {
                 .map(|(model, pieces)| pieces.resident_now(&self.subject, model))
                 .collect()
         };
+        if self.options.recording && !gives_records {
+            eprintln!(
+                "tracer: nothing is recorded: `--detail {}` counts in the kernel, and `--record` needs `--detail events`",
+                detail.name()
+            );
+        }
         let touch_events = touch_events(&self.session);
+        let facts = Facts {
+            waits_observed: self.session.has_program(Program::Switch),
+            faults_observed: self.session.has_program(Program::PageFault),
+            engine_is_known: in_first_pid_namespace(),
+            reads_are_told: self.session.tells_waits_of_reads(),
+        };
+        let caller = &self.caller;
         let (subject, options, from_start) = (&self.subject, &self.options, self.from_start);
         let (pieces, spans, directory) = (&self.pieces, &self.spans, &self.directory);
         let stream = move |start| {
             let mut setup = setup;
             setup.reads = (options.read_list && gives_records)
                 .then(|| WindowReads::begin(directory, &window_reads::header(subject), start));
+            let resident: Vec<_> = if gives_records {
+                let models = subject.models.iter();
+                models.map(|model| resident_pages(subject, model)).collect()
+            } else {
+                Vec::new()
+            };
             for (slot, (model, pieces)) in subject.models.iter().zip(pieces).enumerate() {
-                if gives_records {
+                if let Some(resident) = resident.get(slot) {
                     let attribution =
-                        pieces.attribution(subject, model, touch_events, start, from_start)?;
+                        pieces.attribution(resident, touch_events, start, from_start)?;
                     setup.attributions.push(attribution);
                 } else {
                     let before = resident_before.get(slot).and_then(Option::as_ref);
@@ -227,6 +250,21 @@ impl Prepared {
                     let model = pieces.counted(subject, model, told, before);
                     let counted = CountedAttribution::new(model, start, from_start);
                     setup.counted.push(counted);
+                }
+            }
+            if options.recording && gives_records {
+                let known = RecordedSetup::of(
+                    subject,
+                    pieces,
+                    &resident,
+                    start,
+                    touch_events,
+                    from_start,
+                    facts,
+                )?;
+                match WindowRecording::begin(directory, caller, &known) {
+                    Ok(recorder) => setup.recorder = Some(recorder),
+                    Err(error) => eprintln!("tracer: nothing is recorded: {error}"),
                 }
             }
             Ok(Stream::new(setup, start))
@@ -289,6 +327,8 @@ impl Opened {
             .stream
             .take_reads()
             .map(|reads| reads.finish(&self.directory, &self.caller));
+        let recording = WindowRecording::of(&self.directory, closed.stream.take_recording());
+        let closed_ns = closed.closed_nanos.saturating_sub(opened);
         watch.files.look(&watch.process_ids, &self.subject);
         // Elsewhere a process id may be a stranger's to the kernel side.
         if in_first_pid_namespace() {
@@ -327,6 +367,7 @@ impl Opened {
             },
         );
         window_reads::add_to(&mut record, reads);
+        recording.finish(closed_ns, &self.caller, &mut record);
         record.notes.extend(watch.files.replaced(&self.subject));
         let files = self.subject.files.iter();
         record

@@ -47,6 +47,7 @@ pub use of_run::process::{
     MappingRecord, MappingsRecord, PeakMemoryRecord, ProcessRecord, RollupRecord,
 };
 pub use of_run::read_list::ReadListRecord;
+pub use of_run::recording::RecordingRecord;
 pub use of_run::run::{
     CgroupRecord, ExitRecord, LossRecord, MemoryRecord, OverheadRecord, PressureRecord,
     ProgramOverhead, RunRecord, SCHEMA_VERSION, SetReadAheadRecord,

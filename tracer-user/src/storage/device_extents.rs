@@ -1,5 +1,6 @@
 //! From sectors of a disk back to offsets in files.
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{
@@ -32,7 +33,7 @@ pub enum DeviceExtentsError {
     },
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Run {
     start: Sector,
     end: Sector,
@@ -63,7 +64,7 @@ pub struct Overlap {
 ///
 /// Extents of one file never overlap. Those of different files may (reflink); then every file gets its [`Overlap`],
 /// marked `shared`, and the caller must not add them up as if the device had been read twice.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DeviceExtents {
     device: KernelDevice,
     sizes_bytes: Vec<u64>,

@@ -3,13 +3,15 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use tracer_common::gap::SECTOR_BYTES;
 
 /// Address of a 512-byte sector on a block device, counted from the start of the device that the context names
 /// (tracepoints: always the whole disk).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Sector(pub u64);
 
 impl Sector {
@@ -49,7 +51,8 @@ impl fmt::Display for Sector {
 }
 
 /// Offset in a file, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct FileOffset(pub u64);
 
 impl FileOffset {
@@ -90,7 +93,8 @@ pub enum KernelDeviceError {
 
 /// A device number as the kernel keeps it and as tracepoints carry it: `major << 20 | minor`
 /// (`MKDEV`, include/linux/kdev_t.h). `st_dev` of stat(2) is encoded otherwise: use [`KernelDevice::from_st_dev`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct KernelDevice(pub u32);
 
 impl KernelDevice {

@@ -27,7 +27,7 @@ pub use need::NeedBytes;
 pub use pieces::{Piece, PieceKind};
 
 /// What one model is made of.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelOutline {
     /// Format of its files; all have the same.
     pub format: ModelFormat,
@@ -71,7 +71,7 @@ impl ModelFormat {
 }
 
 /// One file of a model.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutlineFile {
     /// The path, to show.
     pub path: PathBuf,
@@ -81,7 +81,7 @@ pub struct OutlineFile {
 }
 
 /// One tensor, and where it lies.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TensorPlace {
     /// Its name in the file.
     pub name: String,

@@ -20,7 +20,7 @@ use super::cells::{self, pressure, short, values, varied};
 
 /// Experiments of different kinds: their runs never stand in one table, let alone in one median.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum MemoryClass {
+pub(in crate::report) enum MemoryClass {
     /// Nothing was done to the memory.
     Unpressed,
     /// Memory of the whole machine was locked away.
@@ -64,7 +64,7 @@ impl MemoryClass {
 
 /// A model's part of a finished run.
 #[derive(Clone, Copy)]
-pub(super) struct Traced<'a> {
+pub(in crate::report) struct Traced<'a> {
     pub run: &'a ExperimentRunRecord,
     pub record: &'a RunRecord,
     pub model: &'a ModelRecord,
@@ -106,7 +106,7 @@ impl<'a> Traced<'a> {
 }
 
 /// Whether the machine swapped, as far as it was observed: a page in or out, or a page of the engine in swap.
-pub(super) fn swapped(record: &RunRecord) -> bool {
+pub(in crate::report) fn swapped(record: &RunRecord) -> bool {
     let some = |pages: Option<u64>| pages.is_some_and(|pages| pages > 0);
     let of_engine = record
         .memory_course
@@ -144,7 +144,7 @@ pub(super) fn unsound(record: &RunRecord) -> Option<String> {
 }
 
 /// The runs of one cell with one model, in one class.
-pub(super) struct Group<'a> {
+pub(in crate::report) struct Group<'a> {
     pub class: MemoryClass,
     pub pressure: PlannedPressure,
     pub model: &'a str,
@@ -244,7 +244,7 @@ pub(super) fn order(planned: PlannedPressure) -> (u8, Reverse<u64>, u64) {
 }
 
 /// The groups: by class, then by model, then from much memory to little, then by the values of what else was varied.
-pub(super) fn groups(experiment: &ExperimentRecord) -> Vec<Group<'_>> {
+pub(in crate::report) fn groups(experiment: &ExperimentRecord) -> Vec<Group<'_>> {
     let mut groups = unnamed(experiment);
     let several_models = groups.windows(2).any(|pair| pair[0].model != pair[1].model);
     for group in &mut groups {

@@ -7,12 +7,12 @@ mod answers;
 mod cells;
 mod charts;
 mod document;
-mod groups;
+pub(in crate::report) mod groups;
 #[cfg(test)]
-mod sample;
+pub(in crate::report) mod sample;
 mod says;
 mod setup;
-mod tables;
+pub(in crate::report) mod tables;
 mod templates;
 mod threshold_words;
 mod thresholds;

@@ -7,13 +7,13 @@ use crate::schema::{
     ReadsRecord, RunOutcome, RunRecord, TensorRecord, TokenRecord, WorkRecord,
 };
 
-pub(super) const GIB: u64 = 1 << 30;
+pub(in crate::report) const GIB: u64 = 1 << 30;
 /// Size of every sample model.
 pub(super) const MODEL_BYTES: u64 = 4 * GIB;
 
 /// An experiment of these runs, numbered in their order, each cell's n-th run in block n; the axes are those of the
 /// cells.
-pub(super) fn experiment(mut runs: Vec<ExperimentRunRecord>) -> ExperimentRecord {
+pub(in crate::report) fn experiment(mut runs: Vec<ExperimentRunRecord>) -> ExperimentRecord {
     let mut axes: Vec<AxisRecord> = Vec::new();
     for at in 0..runs.len() {
         let cell = runs[at].cell.clone();
@@ -46,7 +46,7 @@ pub(super) fn experiment(mut runs: Vec<ExperimentRunRecord>) -> ExperimentRecord
 }
 
 /// A finished run that read its model once while loading and nothing later.
-pub(super) fn finished(model: &str, pressure: PlannedPressure) -> ExperimentRunRecord {
+pub(in crate::report) fn finished(model: &str, pressure: PlannedPressure) -> ExperimentRunRecord {
     let pressure_text = match pressure {
         PlannedPressure::None => "none".to_owned(),
         PlannedPressure::Lock(size) => format!("lock={size}"),
@@ -201,7 +201,7 @@ pub(super) fn phase(name: &str, read_bytes: u64) -> PhaseRecord {
 }
 
 /// Generation steps that need 100 bytes each and read so many.
-pub(super) fn steps(read_bytes: &[u64]) -> Vec<TokenRecord> {
+pub(in crate::report) fn steps(read_bytes: &[u64]) -> Vec<TokenRecord> {
     let steps = read_bytes.iter().zip(0..);
     steps
         .map(|(read_bytes, step)| TokenRecord {
@@ -215,7 +215,7 @@ pub(super) fn steps(read_bytes: &[u64]) -> Vec<TokenRecord> {
 }
 
 /// A change to the model's record of a run.
-pub(super) fn with_model(
+pub(in crate::report) fn with_model(
     mut run: ExperimentRunRecord,
     change: impl FnOnce(&mut ModelRecord),
 ) -> ExperimentRunRecord {
@@ -230,7 +230,7 @@ pub(super) fn with_model(
 }
 
 /// A change to the record of a run.
-pub(super) fn with_record(
+pub(in crate::report) fn with_record(
     mut run: ExperimentRunRecord,
     change: impl FnOnce(&mut RunRecord),
 ) -> ExperimentRunRecord {

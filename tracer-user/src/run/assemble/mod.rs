@@ -9,6 +9,7 @@ mod model;
 mod residency;
 mod window;
 
+pub use attribution::{Surroundings, Told, fill as fill_attribution};
 pub use dead_pages::add_dead_pages;
 pub use residency::ResidencyCourse;
 pub use window::{Observed, fill};

@@ -2,7 +2,10 @@
 
 use tracer_common::record::MarkRecord;
 
-use crate::stats::{Nanos, phases::phase::TimedMark};
+use crate::{
+    recording::RecordedEvent,
+    stats::{Nanos, phases::phase::TimedMark},
+};
 
 use super::Stream;
 
@@ -16,7 +19,8 @@ impl Stream {
         }
     }
 
-    fn mark_all(&mut self, mark: TimedMark) {
+    pub(super) fn mark_all(&mut self, mark: TimedMark) {
+        self.keep(&RecordedEvent::Mark(mark));
         for attribution in &mut self.reads.takers.attributions {
             attribution.mark(mark);
         }

@@ -21,6 +21,7 @@ use tracer_common::{
 use crate::{
     place::{Locator, Owner},
     probe::Slice,
+    recording::{EventRecorder, RecordedEvent, RecordingThread},
     stats::{
         FileData, ModelAccumulator, ModelFigures, Nanos,
         audit::accounting::AccountingFigures,
@@ -65,6 +66,8 @@ pub struct StreamSetup {
     pub reads: Option<WindowReads>,
     /// The audit, where the run is to have one.
     pub audit: Option<LiveAudit>,
+    /// Who keeps every event, where that is asked for.
+    pub recorder: Option<EventRecorder>,
 }
 
 /// The stream of one window.
@@ -87,6 +90,7 @@ pub struct Stream {
     waits_by_process: BTreeMap<u32, u64>,
     residency: ResidencySamples,
     last_probed: Option<Nanos>,
+    recorder: Option<EventRecorder>,
 }
 
 /// A stream after its last record.
@@ -147,6 +151,7 @@ impl Stream {
             waits_by_process: BTreeMap::new(),
             residency: ResidencySamples::default(),
             last_probed: None,
+            recorder: setup.recorder,
         }
     }
 
@@ -162,28 +167,64 @@ impl Stream {
 
     /// Takes in one record.
     pub fn take(&mut self, record: Record) {
+        // Marks of the log that come before it go before it into the recording too.
+        match record {
+            // Where reads are counted, the slices of time are what reaches the marks.
+            Record::Issue(_) if !self.counted.is_empty() => {}
+            Record::Issue(_) | Record::Page(_) | Record::Mark(_) => {
+                self.reach(Nanos(record.time_ns()));
+            }
+            _ => {}
+        }
+        self.keep(&RecordedEvent::Kernel(record));
         let counts = &mut self.counts;
         match record {
             Record::Issue(issue) if !self.counted.is_empty() => self.rare_issue(&issue),
             Record::Requeue(requeue) if !self.counted.is_empty() => self.rare_requeue(&requeue),
-            Record::Issue(issue) => {
-                self.reach(Nanos(issue.time_ns));
-                self.reads.issue(&issue, &mut self.counts);
-            }
+            Record::Issue(issue) => self.reads.issue(&issue, counts),
             Record::Complete(complete) => self.reads.complete(&complete, counts),
             Record::Unseen(unseen) => self.reads.end_unseen(&unseen, counts),
             Record::Requeue(requeue) => self.reads.requeue(&requeue, counts),
             Record::Stage(stage) => self.reads.stage(&stage, counts),
-            Record::Page(page) => {
-                self.reach(Nanos(page.time_ns));
-                self.page(&page);
-            }
+            Record::Page(page) => self.page(&page),
             Record::Wait(wait) => self.wait(&wait),
-            Record::Mark(mark) => {
-                self.reach(Nanos(mark.time_ns));
-                self.mark(&mark);
-            }
+            Record::Mark(mark) => self.mark(&mark),
         }
+    }
+
+    /// Takes in an event of a recording.
+    pub fn take_recorded(&mut self, event: RecordedEvent) {
+        match event {
+            RecordedEvent::Kernel(record) => self.take(record),
+            RecordedEvent::Mark(mark) => self.mark_all(mark),
+            RecordedEvent::ArrivedAtEnd { device, request } => {
+                self.reads.arrived_unseen(device, request);
+            }
+            RecordedEvent::Settled => self.settle(),
+        }
+    }
+
+    fn keep(&mut self, event: &RecordedEvent) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.record(event);
+        }
+    }
+
+    /// The devices have nothing to do any more.
+    fn settle(&mut self) {
+        for attribution in &mut self.reads.takers.attributions {
+            attribution.idle();
+        }
+    }
+
+    #[cfg(test)]
+    pub fn set_recorder(&mut self, recorder: EventRecorder) {
+        self.recorder = Some(recorder);
+    }
+
+    /// The thread that writes the recording, to be waited for when the stream is finished.
+    pub fn take_recording(&mut self) -> Option<RecordingThread> {
+        self.recorder.as_mut()?.take_thread()
     }
 
     /// A slice of time is over. The marks before its end have been taken.
@@ -199,6 +240,9 @@ impl Stream {
     pub fn end_batch(&mut self, now: Nanos) {
         if self.residency.is_due(now) {
             self.residency.take(now, self.resident_pages());
+        }
+        if let Some(recorder) = &mut self.recorder {
+            recorder.pause();
         }
     }
 
@@ -228,7 +272,9 @@ impl Stream {
     ) -> FinishedStream {
         for slot in unseen_at_end {
             let device = u8::try_from(slot.device).unwrap_or(u8::MAX);
-            self.reads.arrived_unseen(device, slot.request);
+            let request = slot.request;
+            self.keep(&RecordedEvent::ArrivedAtEnd { device, request });
+            self.reads.arrived_unseen(device, request);
         }
         for (thread_id, waiting) in waiting {
             let end_ns = if waiting.end_ns == 0 {
@@ -236,7 +282,7 @@ impl Stream {
             } else {
                 waiting.end_ns
             };
-            self.wait(&WaitRecord {
+            let wait = WaitRecord {
                 kind: KindByte::NEW,
                 wait: waiting.kind as u8,
                 file: waiting.file as u16,
@@ -245,15 +291,18 @@ impl Stream {
                 end_ns,
                 process_id: waiting.process_id,
                 page: waiting.page,
-            });
+            };
+            self.keep(&RecordedEvent::Kernel(Record::Wait(wait)));
+            self.wait(&wait);
         }
-        for attribution in &mut self.reads.takers.attributions {
-            attribution.idle();
-        }
+        self.keep(&RecordedEvent::Settled);
+        self.settle();
         self.begin_batch();
         self.reach(end);
         let mut residency = self.residency.finish();
         residency.push((end, self.resident_pages()));
+        // The recording's last events go to its thread.
+        drop(self.recorder.take());
         let ReadStream {
             locator, takers, ..
         } = self.reads;

@@ -114,6 +114,7 @@ fn stream(
         shared: SharedMarks::default(),
         reads,
         audit,
+        recorder: None,
     };
     Stream::new(setup, Nanos(0))
 }

@@ -6,4 +6,5 @@ pub mod engine;
 pub mod machine;
 pub mod process;
 pub mod read_list;
+pub mod recording;
 pub mod run;

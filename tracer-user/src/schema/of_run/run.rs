@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::schema::{
     Check, DeviceRecord, DeviceShareRecord, EngineRecord, GivenMarkRecord, MachineRecord,
-    MemoryPointRecord, ModelRecord, ProcessRecord, ReadListRecord, ResidencyPointRecord,
-    TimeRecord,
+    MemoryPointRecord, ModelRecord, ProcessRecord, ReadListRecord, RecordingRecord,
+    ResidencyPointRecord, TimeRecord,
 };
 
 /// Version of the layout of `run.json`. 1: the first one. 2: phases, steps, tensors, shares of devices and courses over
@@ -68,6 +68,9 @@ pub struct RunRecord {
     /// The list of reads beside this record. Null where none was asked for.
     #[serde(default)]
     pub read_list: Option<ReadListRecord>,
+    /// The recording beside this record. Null where none was asked for.
+    #[serde(default)]
+    pub recording: Option<RecordingRecord>,
     /// Events that were lost.
     pub loss: LossRecord,
     /// The self-checks of this run.

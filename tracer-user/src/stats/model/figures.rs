@@ -86,7 +86,7 @@ pub struct Window {
 }
 
 /// What there is to read of a file, or of all of a model.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileData {
     pub size_bytes: u64,
     /// Bytes of its size that no extent holds, and that no device is asked for.

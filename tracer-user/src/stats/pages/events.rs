@@ -1,12 +1,15 @@
 //! What [`crate::stats::pages::history`] takes in, and what it refuses.
 
+use serde::{Deserialize, Serialize};
+
 pub use tracer_common::counters::EvictionAgent;
 
 /// Most pages that are followed, over all files: 4 TiB.
 pub const MAX_PAGES: u64 = 1 << 30;
 
 /// Whether the kernel's events of faults, map windows and lookups are traced. They exist from 6.12 on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TouchEvents {
     /// They are, so their absence says that a page was not used.
     Observed,

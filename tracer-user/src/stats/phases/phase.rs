@@ -78,7 +78,8 @@ impl Phase {
 }
 
 /// Where a load's end was taken from, the best first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum LoadEndBasis {
     /// All of the model has been inserted into the page cache once.
     FullPass,
@@ -97,7 +98,8 @@ pub enum LoadEndBasis {
 }
 
 /// What happened at a mark.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Mark {
     /// The model has been loaded; of several the best basis counts, and of equals the last one before the first
     /// decode call (an engine may load twice, a fitting pass first).

@@ -20,7 +20,7 @@ pub(in crate::report::experiment) fn explanation(seed: u64) -> String {
 }
 
 /// What kind of figure has this unit.
-pub(in crate::report::experiment) const fn kind(unit: Unit) -> FigureKind {
+pub(in crate::report) const fn kind(unit: Unit) -> FigureKind {
     if unit.is_ratio() {
         FigureKind::Ratio
     } else {
@@ -44,7 +44,7 @@ pub(in crate::report::experiment) fn of_figure(
 }
 
 /// Values of several runs in one cell of a table.
-pub(in crate::report::experiment) fn of_values(
+pub(in crate::report) fn of_values(
     values: &[f64],
     kind: FigureKind,
     seed: u64,

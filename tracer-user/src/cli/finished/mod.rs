@@ -1,0 +1,10 @@
+//! Commands on runs that are over.
+
+mod compare;
+mod open;
+
+pub use compare::CompareArguments;
+pub use open::{OpenArguments, ValidateArguments};
+
+pub(in crate::cli) use compare::compare;
+pub(in crate::cli) use open::{open, validate};
