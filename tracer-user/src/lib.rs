@@ -21,6 +21,7 @@ pub mod probe;
 pub mod process;
 pub mod read_list;
 pub mod report;
+pub mod rights;
 pub mod run;
 pub mod schema;
 pub mod setting;

@@ -17,6 +17,7 @@ use crate::{
     probe::{Requirement, SessionOptions, kernel_release},
     process::UserLines,
     report,
+    rights::{Kept, forgo_new_privileges, reduce_this_thread},
     run::{
         AttachOptions, AttachTarget, DemoOptions, FinishedRun, LaunchOptions, TraceOptions,
         bytes_progress, describe, run_attach, run_demo, run_launch,
@@ -33,6 +34,7 @@ use super::{
     blktrace::{audit, blktrace},
     choose_process::{Chosen, choose_process},
     doctor::examine,
+    doctor_rights::how_to_get_them,
     experiment::experiment,
     explain::explain,
     mark::mark,
@@ -49,6 +51,7 @@ const WRONG_COMMAND_LINE: i32 = 2;
 /// # Errors
 /// What kept the command from running.
 pub fn execute(arguments: Arguments) -> anyhow::Result<i32> {
+    give_up_rights(&arguments.command)?;
     match arguments.command {
         Command::Launch(arguments) => launch(arguments),
         Command::Attach(arguments) => attach(arguments),
@@ -68,6 +71,37 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<i32> {
         Command::SettingsKeeper => Ok(setting::keeper_main()),
         Command::BalloonHelper { bytes } => pressure::helper_main(bytes),
     }
+}
+
+/// Before anything of others is read, and before there is another thread. What traces gives up more when all is attached.
+fn give_up_rights(command: &Command) -> anyhow::Result<()> {
+    let reads_files_only = match command {
+        Command::Model(_)
+        | Command::Blktrace(_)
+        | Command::Audit(_)
+        | Command::Plot(_)
+        | Command::Explain(_)
+        | Command::Device(_)
+        | Command::Mark(_)
+        | Command::Engine(_)
+        | Command::MakeModel(_) => true,
+        Command::Experiment(arguments) => arguments.makes_no_runs(),
+        Command::Launch(_)
+        | Command::Attach(_)
+        | Command::Doctor(_)
+        | Command::Demo(_)
+        | Command::Tune(_)
+        | Command::SettingsKeeper
+        | Command::BalloonHelper { .. } => false,
+    };
+    if reads_files_only {
+        reduce_this_thread(Kept::FilesOnly).context("cannot give up rights")?;
+    }
+    // `attach` starts nothing; what `launch` and experiments start must be able to do what it could without the tracer.
+    if reads_files_only || matches!(command, Command::Attach(_)) {
+        forgo_new_privileges().context("cannot give up new privileges")?;
+    }
+    Ok(())
 }
 
 fn launch(arguments: LaunchArguments) -> anyhow::Result<i32> {
@@ -122,7 +156,8 @@ fn demo(arguments: DemoArguments) -> anyhow::Result<i32> {
 
 fn doctor(arguments: &DoctorArguments) -> anyhow::Result<i32> {
     let requirements = examine(arguments.model.as_deref(), arguments.programs);
-    let lines: Vec<String> = requirements.iter().map(describe).collect();
+    let mut lines: Vec<String> = requirements.iter().map(describe).collect();
+    lines.extend(how_to_get_them());
     print_ignoring_a_closed_pipe(&(lines.join("\n") + "\n"))?;
     Ok(i32::from(requirements.iter().any(Requirement::is_missing)))
 }
@@ -194,6 +229,10 @@ fn make_model(arguments: &MakeModelArguments) -> anyhow::Result<i32> {
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
+        // They never need more. A failure shows in what the main thread does with the same call.
+        .on_thread_start(|| {
+            let _ = reduce_this_thread(Kept::Tracing);
+        })
         .enable_all()
         .build()
         .context("cannot start the asynchronous runtime")

@@ -13,6 +13,7 @@ mod preflight;
 mod probes;
 mod programs;
 mod release;
+mod rights;
 mod rings;
 mod session;
 mod tables;
@@ -27,6 +28,7 @@ pub use preflight::{Requirement, RequirementState, in_first_pid_namespace, requi
 pub use probes::ProbePoint;
 pub use programs::{Argument, DeviceKind, StandIn, TracedEvent, traced_events};
 pub use release::kernel_release;
+pub use rights::measuring_run_time;
 pub use session::{Session, WAKE_INTERVAL};
 pub use tables::FilterTables;
 pub use tracepoint_format::{FormatError, FormatFault, FormatField, TracepointFormat};

@@ -17,7 +17,7 @@ use super::{
     aggregates::{self, Aggregates, FileAggregates, Plain, Sizes},
     attach::{Attached, attach},
     losses::{self, ProgramRun},
-    probes,
+    probes, rights,
     rings::{self, Rings, TimeOrder},
     tables::{self, FilterTables, file_slots, fill, fill_tables, padded, words_for},
 };
@@ -41,6 +41,9 @@ pub struct Session {
     counts_models: bool,
     detail: Detail,
     can_probe: bool,
+    probing_refused: Option<String>,
+    /// Pages of probed functions, held in the page cache.
+    probed_pages: Vec<memmap2::Mmap>,
     can_skip: bool,
     counts_read_calls: bool,
     /// Slots of files whose page-cache events cannot be told from others'.
@@ -164,7 +167,9 @@ impl Session {
             counts_models,
         )?;
         // A step has no figures without records.
-        let can_probe = gives_records && types.has_helper("get_attach_cookie");
+        let has_probes = gives_records && types.has_helper("get_attach_cookie");
+        let probing_refused = has_probes.then(rights::probing_refused).flatten();
+        let can_probe = has_probes && probing_refused.is_none();
         if can_probe {
             probes::load(&mut ebpf)?;
         }
@@ -190,6 +195,8 @@ impl Session {
             attached,
             counts_models,
             can_probe,
+            probing_refused,
+            probed_pages: Vec::new(),
             detail: options.detail,
             can_skip: types.can_skip(),
             counts_read_calls: types.counts_read_calls(),
@@ -235,6 +242,12 @@ impl Session {
         self.can_probe
     }
 
+    /// Why functions of the engine are not probed, where the kernel could and this process may not.
+    #[must_use]
+    pub fn probing_refused(&self) -> Option<&str> {
+        self.probing_refused.as_deref()
+    }
+
     /// Events count from now on.
     ///
     /// # Errors
@@ -270,6 +283,11 @@ impl Session {
             .get_mut(slot)
             .ok_or_else(|| anyhow!("there is no file {slot}"))?;
         Ok(std::mem::replace(&mut file.0, key))
+    }
+
+    /// Holds a page of a probed file in memory to the session's end.
+    pub(super) fn keep_while_probed(&mut self, page: memmap2::Mmap) {
+        self.probed_pages.push(page);
     }
 
     pub(super) fn programs(&mut self) -> &mut Ebpf {

@@ -10,6 +10,7 @@ use crate::{
     place::Subject,
     probe::Session,
     process::{Caller, Followed, ObservedProcess, SignalWatch},
+    rights::{Kept, reduce_this_thread},
     schema::ExitRecord,
 };
 
@@ -66,6 +67,7 @@ pub async fn run_attach(
     let tables = kernel_tables(&subject)?;
     let directory = RunDirectory::create(&options.trace.directory, &caller)?;
     let mut session = Session::start(tables, options.trace.session)?;
+    reduce_this_thread(Kept::Tracing).context("cannot give up rights")?;
     for process_id in family.members().unwrap_or_default() {
         session.add_engine_process(u32::try_from(process_id)?)?;
     }

@@ -14,6 +14,7 @@ use crate::{
         Caller, EngineExit, EngineSignals, ExitKind, Family, LaunchRequest, OutputLine,
         SignalWatch, launch, models_of_command, resolve_program,
     },
+    rights::{Kept, reduce_this_thread},
     schema::{ExitRecord, RunRecord},
 };
 
@@ -87,6 +88,7 @@ pub async fn run_launch(
     let directory = RunDirectory::create(&options.trace.directory, &caller)?;
     let conditions = Conditions::apply(&options.conditions, &mut subject)?;
     let mut session = Session::start(session_tables, options.trace.session)?;
+    reduce_this_thread(Kept::Tracing).context("cannot give up rights")?;
     session.begin_to_start_engine()?;
     let mut opened = Prepared {
         caller,

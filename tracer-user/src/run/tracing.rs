@@ -153,6 +153,7 @@ pub(super) struct Opened {
     memory: MemoryState,
     machine: MachineRecord,
     started_at: SystemTime,
+    notes: Vec<String>,
 }
 
 impl Prepared {
@@ -191,6 +192,7 @@ impl Prepared {
             );
         }
         let gives_records = detail >= Detail::Events;
+        let notes = self.session.probing_refused().map(str::to_owned);
         let setup = StreamSetup {
             locator: self.subject.locator()?,
             files: self.subject.file_data(),
@@ -235,6 +237,7 @@ impl Prepared {
             memory,
             machine,
             started_at,
+            notes: notes.into_iter().collect(),
         })
     }
 }
@@ -317,6 +320,7 @@ impl Opened {
             .notes
             .extend(files.filter_map(SubjectFile::tail_in_metadata));
         record.notes.extend(mark_note);
+        record.notes.extend(self.notes);
         add_given_marks(&mut record, &self.shared, opened);
         Ok((record, self.directory, self.caller))
     }
