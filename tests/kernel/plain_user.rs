@@ -47,6 +47,9 @@ pub fn cases() -> Vec<Case> {
         case("plain_user::attach", |ground, _| {
             undisturbed(ground, attach)
         }),
+        case("plain_user::a_redacted_record", |ground, _| {
+            undisturbed(ground, a_redacted_record)
+        }),
         case("plain_user::rights_while_a_record_is_read", |ground, _| {
             rights_while_a_record_is_read(ground)
         }),
@@ -222,6 +225,51 @@ fn launch(ground: &Ground, place: &Place) -> Result<()> {
     let record = RunRecord::load(&run)?;
     place.check(&record, output, sectors_between(&before, &after))?;
     check_private(&run)
+}
+
+/// What is shown to others names neither the model, nor the command, nor the machine.
+fn a_redacted_record(ground: &Ground, place: &Place) -> Result<()> {
+    let arguments: Vec<_> = place
+        .reader_arguments()
+        .into_iter()
+        .filter(|argument| *argument != "--start-on-line")
+        .collect();
+    let finished = place
+        .call(ground, "launch")
+        .flag("--redact")
+        .option("--model", &place.model)
+        .engine(&place.reader, &arguments)
+        .run()?
+        .finished;
+    finished.succeeded()?;
+    let run = place.folder.path.join("run");
+    check_sound(&RunRecord::load(&run)?)?;
+    let folder = place.folder.path.to_string_lossy().into_owned();
+    let host = nix::unistd::gethostname().context("the host's name")?;
+    let secrets = [folder.as_str(), "scripted_reader", "--plan"];
+    for entry in fs::read_dir(&run).context("list the run's folder")? {
+        let path = entry.context("list the run's folder")?.path();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        ensure!(!name.starts_with("engine."), "{name} was kept");
+        let content = fs::read(&path).with_context(|| format!("read {name}"))?;
+        let holds = |secret: &str| {
+            content
+                .windows(secret.len())
+                .any(|bytes| bytes == secret.as_bytes())
+        };
+        let host = host.to_string_lossy();
+        for secret in secrets
+            .into_iter()
+            .chain((host.len() > 3).then_some(&*host))
+        {
+            ensure!(!holds(secret), "{name} holds {secret:?}");
+        }
+    }
+    Ok(())
 }
 
 fn attach(ground: &Ground, place: &Place) -> Result<()> {

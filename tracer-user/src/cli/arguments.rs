@@ -168,6 +168,10 @@ pub struct TraceArguments {
     /// Do not write reads.parquet, the list of the model's reads.
     #[arg(long)]
     pub no_read_list: bool,
+    /// Leave paths, the command line and the host's name out of the record, and keep none of the engine's output: for a record
+    /// that is shown to others.
+    #[arg(long)]
+    pub redact: bool,
     /// Measure the run time of the eBPF programs too (costs about 50 ns a call, for every eBPF program of
     /// this machine).
     #[arg(long)]

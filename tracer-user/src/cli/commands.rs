@@ -260,6 +260,7 @@ fn trace_options(arguments: TraceArguments, what: &str) -> TraceOptions {
             rates: arguments.rate_lines,
         },
         read_list: !arguments.no_read_list,
+        redact: arguments.redact,
     }
 }
 
@@ -283,8 +284,13 @@ fn show(run: FinishedRun) -> anyhow::Result<i32> {
         None => {
             let list = run.record.read_list.and_then(|list| list.file);
             eprintln!(
-                "tracer: report.html (charts; opens in a browser), run.json, report.md{} and the engine's output are in {}",
+                "tracer: report.html (charts; opens in a browser), run.json, report.md{}{} are in {}",
                 list.map_or_else(String::new, |list| format!(", {list}")),
+                if run.directory.join("engine.stdout").exists() {
+                    ", the engine's output"
+                } else {
+                    ""
+                },
                 run.directory.display()
             );
         }

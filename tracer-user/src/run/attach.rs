@@ -17,6 +17,7 @@ use crate::{
 use super::{
     assemble::add_dead_pages,
     kernel_tables::kernel_tables,
+    redaction::redacted,
     target::{self, AttachTarget, Target},
     tracing::{
         FinishedRun, Prepared, TraceOptions, Wake, conclude, poll_signals, require_machine,
@@ -65,6 +66,7 @@ pub async fn run_attach(
         .transpose()?;
     let subject = Subject::open(models)?;
     let tables = kernel_tables(&subject)?;
+    let redact = options.trace.redact;
     let directory = RunDirectory::create(&options.trace.directory, &caller)?;
     let mut session = Session::start(tables, options.trace.session)?;
     reduce_this_thread(Kept::Tracing).context("cannot give up rights")?;
@@ -176,6 +178,9 @@ pub async fn run_attach(
     };
     record.partial = partial_reason.is_some();
     record.partial_reason = partial_reason;
+    if redact {
+        record = redacted(&record)?;
+    }
     Ok(conclude(record, directory, &caller, 0))
 }
 

@@ -10,6 +10,7 @@ mod give_mark;
 mod kernel_tables;
 mod launch;
 mod machine;
+mod redaction;
 mod stream;
 mod survivors;
 mod target;

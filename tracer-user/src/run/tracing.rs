@@ -28,6 +28,7 @@ use super::{
     assemble::{self, Observed, ResidencyCourse},
     file_keys::learn_keys,
     machine::{self, MemoryState},
+    redaction::redacted_header,
     stream::{
         Stream, StreamSetup,
         live_audit::LiveAudit,
@@ -56,6 +57,8 @@ pub struct TraceOptions {
     pub lines: UserLines,
     /// Write the list of reads.
     pub read_list: bool,
+    /// Leave out of the record what would tell a stranger of this machine.
+    pub redact: bool,
 }
 
 /// A run that is over.
@@ -208,8 +211,14 @@ impl Prepared {
         let (own_pieces, directory) = (&pieces, &self.directory);
         let stream = move |start| {
             let mut setup = setup;
+            let header = window_reads::header(subject);
+            let header = if options.redact {
+                redacted_header(header)
+            } else {
+                header
+            };
             setup.reads = (options.read_list && gives_records)
-                .then(|| WindowReads::begin(directory, &window_reads::header(subject), start));
+                .then(|| WindowReads::begin(directory, &header, start));
             if gives_records {
                 for (model, pieces) in subject.models.iter().zip(own_pieces) {
                     let attribution =
