@@ -13,7 +13,6 @@ mod preflight;
 mod probes;
 mod programs;
 mod release;
-mod rights;
 mod rings;
 mod session;
 mod tables;
@@ -24,11 +23,12 @@ pub use aggregates::{Aggregates, FileAggregates, ModelAggregates};
 pub use inspection::programs as inspect_programs;
 pub use losses::{ProgramRun, RunTimeStatistics};
 pub use options::{Detail, SessionOptions};
-pub use preflight::{Requirement, RequirementState, in_first_pid_namespace, requirements};
+pub use preflight::{
+    Requirement, RequirementState, in_first_pid_namespace, measuring_run_time, requirements,
+};
 pub use probes::ProbePoint;
 pub use programs::{Argument, DeviceKind, StandIn, TracedEvent, traced_events};
 pub use release::kernel_release;
-pub use rights::measuring_run_time;
 pub use session::{Session, WAKE_INTERVAL};
 pub use tables::FilterTables;
 pub use tracepoint_format::{FormatError, FormatFault, FormatField, TracepointFormat};

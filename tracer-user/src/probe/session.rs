@@ -17,7 +17,7 @@ use super::{
     aggregates::{self, Aggregates, FileAggregates, Plain, Sizes},
     attach::{Attached, attach},
     losses::{self, ProgramRun},
-    probes, rights,
+    preflight, probes,
     rings::{self, Rings, TimeOrder},
     tables::{self, FilterTables, file_slots, fill, fill_tables, padded, words_for},
 };
@@ -168,7 +168,7 @@ impl Session {
         )?;
         // A step has no figures without records.
         let has_probes = gives_records && types.has_helper("get_attach_cookie");
-        let probing_refused = has_probes.then(rights::probing_refused).flatten();
+        let probing_refused = has_probes.then(preflight::probing_refused).flatten();
         let can_probe = has_probes && probing_refused.is_none();
         if can_probe {
             probes::load(&mut ebpf)?;

@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn nothing_of_the_machine_is_left_and_no_figure_changes() {
         let mut record = run();
-        let path = "/srv/secret-customer/weights.gguf";
+        let path = "/srv/secret-customer/wombat.gguf";
         if let Some(model) = &mut record.single {
             model.model.path = path.to_owned();
             model.model.files[0].path = path.to_owned();
@@ -181,11 +181,12 @@ mod tests {
             .to_vec();
         record.notes = vec![
             format!("the model was taken from the command's arguments: {path}"),
-            "log of '/home/alice/x y', weights.gguf:3; secret-tool said hunter2; /sys/block/vda/stat".to_owned(),
+            "log of '/home/alice/x', wombat.gguf:3; secret-tool said hunter2; /sys/block/vda/stat"
+                .to_owned(),
         ];
         let redacted = redacted(&record).expect("it can be written");
         let text = serde_json::to_string(&redacted).expect("JSON");
-        for secret in ["secret", "alice", "weights", "hunter2", "/srv", "/opt"] {
+        for secret in ["secret", "alice", "wombat", "hunter2", "/srv", "/opt"] {
             assert!(!text.contains(secret), "{secret} is left in {text}");
         }
         assert!(text.contains("/sys/block/vda/stat"));

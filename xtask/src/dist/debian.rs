@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::Documents;
+use super::documents::Documents;
 use crate::{packages::Architecture, progress};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,6 +1,7 @@
 //! `cargo xtask dist`: what is given to others, in `target/dist/`.
 
 mod debian;
+mod documents;
 mod materials;
 
 use std::{
@@ -10,6 +11,8 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
+
+use documents::Documents;
 
 use crate::{
     cargo,
@@ -36,15 +39,6 @@ fn architecture(name: &str) -> Result<Architecture, String> {
         .ok_or_else(|| format!("{name} is none of amd64, arm64"))
 }
 
-/// What belongs to the program, whatever the processor.
-#[derive(Debug)]
-struct Documents {
-    /// Manual pages, uncompressed.
-    manual: PathBuf,
-    completions: PathBuf,
-    licences: Vec<PathBuf>,
-}
-
 /// Makes everything anew.
 ///
 /// # Errors
@@ -63,7 +57,7 @@ pub fn dist(options: &Options) -> Result<()> {
             .with_context(|| format!("cannot empty {}", folder.display()))?;
     }
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let documents = documents(&ready, &folder)?;
+    let documents = Documents::write(&ready, &folder)?;
     materials::write(&ready, &folder.join("tracer.cdx.json"))?;
     for architecture in &options.architectures {
         let program = program(&ready, *architecture)?;
@@ -109,22 +103,6 @@ fn program(ready: &Ready, architecture: Architecture) -> Result<PathBuf> {
     ]);
     command.args(["--package", "tracer-user", "--bin", "tracer"]);
     Ok(cargo::build(&mut command, "tracer")?.executable)
-}
-
-fn documents(ready: &Ready, folder: &Path) -> Result<Documents> {
-    progress::say("writing manual pages and completions");
-    let mut command = cargo::cargo(&ready.workspace, &ready.toolchain);
-    command
-        .args(["run", "--quiet", "--package", "command-docs", "--"])
-        .arg(folder);
-    cargo::succeed(&mut command)?;
-    Ok(Documents {
-        manual: folder.join("man"),
-        completions: folder.join("completions"),
-        licences: ["LICENSE-MIT", "LICENSE-APACHE", "LICENSE-GPL2"]
-            .map(|name| ready.workspace.root.join(name))
-            .to_vec(),
-    })
 }
 
 /// `SHA256SUMS`, as `sha256sum --check` reads it.

@@ -6,7 +6,7 @@ use aya::programs::ProgramType;
 
 use crate::rights::{Held, Restrictions, TRACING};
 
-use super::Requirement;
+use super::requirement::Requirement;
 
 /// Whether the kernel takes programs from this process.
 pub(super) fn loading() -> Requirement {
@@ -74,7 +74,7 @@ pub(super) fn probing() -> Requirement {
 }
 
 /// Why functions of an engine may not be probed; None where they may.
-pub(super) fn probing_refused() -> Option<String> {
+pub(in crate::probe) fn probing_refused() -> Option<String> {
     let asked = fs::read_to_string("/sys/bus/event_source/devices/uprobe/type")
         .and_then(|kind| kind.trim().parse().map_err(io::Error::other))
         .map(ask_for_a_probe_of_no_file);

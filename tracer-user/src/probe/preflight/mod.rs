@@ -1,12 +1,19 @@
 //! What the tracer needs of this machine, whether it is there, and how to get it. `tracer doctor` prints
 //! the list; every other command refuses with the same words before it touches anything.
 
+mod requirement;
+mod rights;
+
 use std::path::{Path, PathBuf};
 
 use aya::maps::MapType;
 use caps::Capability;
 
 use crate::rights::Held;
+
+pub use requirement::{Requirement, RequirementState};
+pub use rights::measuring_run_time;
+pub(super) use rights::probing_refused;
 
 use super::{
     KernelTypes, TypesError,
@@ -15,76 +22,11 @@ use super::{
     types::NO_TRACEPOINT,
 };
 
-/// Whether a requirement is met.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RequirementState {
-    /// There, with what was found.
-    Present(String),
-    /// Not there, but a run only loses the figure that it is for.
-    Reduced(String),
-    /// Not there, and nothing runs without it.
-    Missing {
-        /// What was found instead.
-        found: String,
-        /// How to get it.
-        remedy: String,
-    },
-}
-
-/// One thing that the tracer needs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Requirement {
-    pub name: String,
-    /// Whether it is there.
-    pub state: RequirementState,
-}
-
-impl Requirement {
-    /// Whether nothing runs without it and it is not there.
-    #[must_use]
-    pub const fn is_missing(&self) -> bool {
-        matches!(self.state, RequirementState::Missing { .. })
-    }
-
-    #[must_use]
-    pub fn present(name: impl Into<String>, found: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            state: RequirementState::Present(found.into()),
-        }
-    }
-
-    /// A figure is lost.
-    #[must_use]
-    pub fn reduced(name: impl Into<String>, lost: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            state: RequirementState::Reduced(lost.into()),
-        }
-    }
-
-    /// It is not there.
-    #[must_use]
-    pub fn missing(
-        name: impl Into<String>,
-        found: impl Into<String>,
-        remedy: impl Into<String>,
-    ) -> Self {
-        Self {
-            name: name.into(),
-            state: RequirementState::Missing {
-                found: found.into(),
-                remedy: remedy.into(),
-            },
-        }
-    }
-}
-
 #[must_use]
 pub fn requirements() -> Vec<Requirement> {
-    let privileges = super::rights::loading();
+    let privileges = rights::loading();
     let privileged = !privileges.is_missing();
-    let mut list = vec![privileges, super::rights::probing()];
+    let mut list = vec![privileges, rights::probing()];
     list.extend(
         procfs::process::Process::myself()
             .and_then(|process| process.status())
