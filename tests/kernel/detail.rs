@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// What the kernel side counts by itself.
-const COUNTED: [&str; 24] = [
+const COUNTED: [&str; 36] = [
     "reads.count",
     "reads.total_bytes",
     "reads.unique_bytes",
@@ -35,7 +35,19 @@ const COUNTED: [&str; 24] = [
     "gaps.large.count",
     "gaps.backward.count",
     "gaps.backward.share",
+    "gaps.sequential.share_of_bytes",
+    "gaps.backward.share_of_bytes",
     "gaps.count",
+    "tensors.0.read_bytes",
+    "tensors.0.reads",
+    "tensors.0.readahead_bytes",
+    "tensors.0.inserted_bytes",
+    "tensors.0.evictions_bytes",
+    "tensors.0.refaults_bytes",
+    "tensors.0.resident_bytes",
+    "page_cache.inserted_bytes",
+    "page_cache.times_inserted",
+    "page_cache.refaulted_bytes",
     "cache.inserts",
     "cache.evictions",
     "cache.refaults",
@@ -45,7 +57,7 @@ const COUNTED: [&str; 24] = [
 ];
 
 /// What only records tell.
-const RECORDED: [&str; 17] = [
+const RECORDED: [&str; 14] = [
     "reads.sizes",
     "reads.process_share",
     "gaps.backward_overlapping",
@@ -53,15 +65,12 @@ const RECORDED: [&str; 17] = [
     "gaps.stream_sequential_share",
     "gaps.distances",
     "gaps.mean_queue_depth",
-    "gaps.sequential.share_of_bytes",
     "bandwidth.busy_bytes_per_s",
-    "bandwidth.peak_bytes_per_s",
     "latency_us.max",
-    "marks",
-    "phases",
-    "tokens",
-    "tensors",
-    "page_cache",
+    "page_course",
+    "page_cache.unused_at_least_bytes",
+    "page_cache.miss_stream_distance_p50_bytes",
+    "tensors.0.unused_at_most_bytes",
     "read_list",
 ];
 

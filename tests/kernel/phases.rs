@@ -31,7 +31,11 @@ pub fn cases() -> Vec<Case> {
         }
         cases.push(case(
             format!("phases::{}::under_a_memory_limit", kind.name()),
-            move |ground, _| sums_under_a_memory_limit(ground, kind),
+            move |ground, _| sums_under_a_memory_limit(ground, kind, "events"),
+        ));
+        cases.push(case(
+            format!("phases::{}::counted", kind.name()),
+            move |ground, _| sums_under_a_memory_limit(ground, kind, "counts"),
         ));
     }
     cases
@@ -77,6 +81,7 @@ fn generate(
     kind: Kind,
     options: &[&str],
     limit: Option<&str>,
+    detail: &str,
 ) -> Result<(ModelFile, GgufLayout, RunRecord)> {
     let python = python()?;
     let disk = ground.disk(FileSystem::Ext4)?;
@@ -91,7 +96,7 @@ fn generate(
         TOKENS.to_string(),
     ];
     arguments.extend(options.iter().map(ToString::to_string));
-    let mut call = TracerCall::launch(&ground.scratch, model.path())?;
+    let mut call = TracerCall::launch(&ground.scratch, model.path())?.option("--detail", detail);
     if let Some(limit) = limit {
         call = call.option("--memory-max", limit);
     }
@@ -127,7 +132,7 @@ fn count(value: &Value, member: &str) -> Result<u64> {
 
 /// With room in memory, loading reads all of the model once, and generating nothing.
 fn loaded_once(ground: &Ground, kind: Kind, options: &[&str]) -> Result<()> {
-    let (model, _, record) = generate(ground, kind, options, None)?;
+    let (model, _, record) = generate(ground, kind, options, None, "events")?;
     let load = phase(&record, "load")?;
     for member in ["read_bytes", "unique_bytes"] {
         ensure!(
@@ -161,8 +166,9 @@ fn loaded_once(ground: &Ground, kind: Kind, options: &[&str]) -> Result<()> {
     check_sums(&record)
 }
 
-fn sums_under_a_memory_limit(ground: &Ground, kind: Kind) -> Result<()> {
-    let (model, _, record) = generate(ground, kind, &[], Some(kind.memory_limit()))?;
+fn sums_under_a_memory_limit(ground: &Ground, kind: Kind, detail: &str) -> Result<()> {
+    let limit = Some(kind.memory_limit());
+    let (model, _, record) = generate(ground, kind, &[], limit, detail)?;
     let generation = phase(&record, "generation")?;
     ensure!(
         count(generation, "read_bytes")? > model.size_bytes() / 10

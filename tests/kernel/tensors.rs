@@ -15,7 +15,10 @@ use tests::{
 };
 
 use crate::{
-    ground::{Case, FILE_SYSTEMS, Ground, case, check_no_violation, check_sound, sectors_between},
+    ground::{
+        Case, FILE_SYSTEMS, Ground, Programs, case, check_no_violation, check_sound,
+        sectors_between,
+    },
     shapes,
     tensor_table::{PieceFigures, check_rows, rows},
 };
@@ -34,11 +37,26 @@ pub fn cases() -> Vec<Case> {
             cases.push(
                 case(
                     format!("tensors::{file_system}::{mode_name}"),
-                    move |ground, lock| scripted_order(ground, lock, file_system, mode),
+                    move |ground, lock| {
+                        let programs = Programs::OfThisKernel;
+                        scripted_order(ground, lock, file_system, mode, programs)
+                    },
                 )
                 .needs_its_pages(),
             );
         }
+    }
+    for mode in [ReadMode::Mmap, ReadMode::Buffered, ReadMode::Direct] {
+        let mode_name = format!("{mode:?}").to_lowercase();
+        cases.push(
+            case(
+                format!("tensors::counted::{mode_name}"),
+                move |ground, lock| {
+                    scripted_order(ground, lock, FileSystem::Ext4, mode, Programs::Counting)
+                },
+            )
+            .needs_its_pages(),
+        );
     }
     cases.push(case("tensors::tests_own_disk", |ground, _| {
         tests_own_disk(ground)
@@ -106,6 +124,7 @@ fn scripted_order(
     lock: &MachineLock,
     file_system: FileSystem,
     mode: ReadMode,
+    programs: Programs,
 ) -> Result<()> {
     let disk = ground.disk(file_system)?;
     let path = disk.mount_point().join("model.gguf");
@@ -121,7 +140,7 @@ fn scripted_order(
         .option_with("--evicted-rounds", ROUNDS);
     let before = disk.statistics()?;
     let ftrace = FtraceBlk::start(&disk, lock)?;
-    let traced = ground.trace_reader(&file, &reader)?;
+    let traced = ground.trace_reader_with(&file, &reader, programs)?;
     let after = disk.statistics()?;
     let trace = ftrace.finish()?;
     ensure!(

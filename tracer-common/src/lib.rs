@@ -19,3 +19,4 @@ pub mod record;
 pub mod request;
 pub mod ring;
 pub mod settings;
+pub mod slice;

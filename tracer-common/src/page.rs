@@ -33,8 +33,8 @@ pub struct FileSlot {
     pub pages: u64,
     /// Slot of the file in the per-file counters.
     pub file: u32,
-    /// Keeps the size a multiple of eight.
-    pub reserved: u32,
+    /// Slot of the model that it is of.
+    pub model: u32,
 }
 
 /// How a look-up by one thread named its file.

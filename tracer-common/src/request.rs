@@ -30,8 +30,12 @@ pub struct RequestSlot {
     pub device: u32,
     /// The extent that the read began in; only a hint, since the read may lie in none.
     pub extent: u32,
+    /// Keeps the next member aligned.
+    pub reserved: u32,
+    /// The slice of its first issue, where slices are counted ([`crate::slice`]).
+    pub slice: u64,
     /// Fills the cache line: neighbours are written by other CPUs.
-    pub reserved: [u32; 5],
+    pub reserved_too: [u32; 2],
 }
 
 const _: () = assert!(size_of::<RequestSlot>() == 64);

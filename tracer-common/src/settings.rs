@@ -1,7 +1,7 @@
 //! What the loader fixes before load. The kernel side sees it as constants: the verifier removes what
 //! they switch off and takes member offsets as if they had been compiled in.
 
-use crate::extent::MAX_DEVICES;
+use crate::{extent::MAX_DEVICES, slice::SpanIndex};
 
 /// A device whose requests are looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -200,8 +200,16 @@ pub struct Settings {
     pub hides_from_process_1: u32,
     /// Whether the kernel counts each thread's calls of `read()`.
     pub counts_read_calls: u32,
-    /// Keeps the size a multiple of eight.
-    pub reserved: u32,
+    /// Whether reads and page-cache events are counted by slices of time and spans of the files ([`crate::slice`]).
+    pub slices: u32,
+    /// CPUs that there may be, each with blocks of its own in each slice.
+    pub cpus: u32,
+    /// Blocks of each span that the CPUs share out among them: a power of two, or as many as CPUs.
+    pub span_blocks: u32,
+    /// The spans of sectors.
+    pub read_spans: SpanIndex,
+    /// The spans of pages.
+    pub page_spans: SpanIndex,
     /// Member offsets.
     pub members: MemberOffsets,
     /// Enumerators.
@@ -234,7 +242,11 @@ impl Settings {
         records: 0,
         hides_from_process_1: 0,
         counts_read_calls: 0,
-        reserved: 0,
+        slices: 0,
+        cpus: 0,
+        span_blocks: 0,
+        read_spans: SpanIndex { spans: 0, shift: 0 },
+        page_spans: SpanIndex { spans: 0, shift: 0 },
         members: MemberOffsets::ZERO,
         constants: KernelConstants::ZERO,
     };
@@ -317,7 +329,8 @@ impl KernelConstants {
 const _: () = assert!(
     size_of::<Settings>()
         == MAX_DEVICES * (size_of::<DeviceFilter>() + size_of::<ExtentIndex>())
-            + 7 * size_of::<u32>()
+            + 9 * size_of::<u32>()
+            + 2 * size_of::<SpanIndex>()
             + size_of::<MemberOffsets>()
             + size_of::<KernelConstants>()
 );

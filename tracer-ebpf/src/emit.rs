@@ -18,13 +18,18 @@ use crate::{
     settings::setting,
 };
 
-/// Writes a record of a program, or counts it as lost, where the run records anything: into the ring of this CPU, or where the kernel's eBPF cannot do
-/// that, into the ring buffer that all CPUs share.
+/// Writes a record of a program, or counts it as lost, where each event gives a record.
 #[inline(always)]
 pub fn emit<A: Abilities>(program: Program, record: impl EventRecord) {
-    if setting!(records) == 0 {
-        return;
+    if setting!(records) != 0 {
+        emit_always::<A>(program, record);
     }
+}
+
+/// Writes a record of something rare, which gives one at every level: into the ring of this CPU, or where the kernel's eBPF
+/// cannot do that, into the ring buffer that all CPUs share.
+#[inline(always)]
+pub fn emit_always<A: Abilities>(program: Program, record: impl EventRecord) {
     if A::HAS_RINGS {
         to_ring(program, record);
     } else {
@@ -77,7 +82,7 @@ fn to_ring<T: EventRecord>(program: Program, record: T) {
 
 /// Wakes the reader, which waits for the ring buffer.
 #[inline(always)]
-fn wake() {
+pub fn wake() {
     if let Some(entry) = RECORDS.reserve::<u64>(0) {
         entry.discard(u64::from(BPF_RB_FORCE_WAKEUP));
     }

@@ -10,6 +10,7 @@
 
 mod abilities;
 mod atomic;
+mod bitmap;
 mod emit;
 mod engine;
 mod field;
@@ -21,6 +22,7 @@ mod marks;
 mod page_cache;
 mod request;
 mod settings;
+mod slice;
 mod waits;
 
 use abilities::{Early, Full};

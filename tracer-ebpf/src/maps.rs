@@ -17,6 +17,7 @@ use tracer_common::{
     request::RequestSlot,
     ring::{RingEnds, RingSlot},
     settings::DeviceFilter,
+    slice::{PageSpan, ReadSpan, SLICES, SliceClock, SliceCounts, SpanPages, SpanReads},
 };
 
 use crate::request::parts::Walk;
@@ -98,6 +99,42 @@ pub static RING_ENDS: Array<RingEnds> = Array::with_max_entries(1, BPF_F_MMAPABL
 /// Records of programs that have no rings, and the bell by which the others wake the reader.
 #[map(name = "RECORDS")]
 pub static RECORDS: RingBuf = RingBuf::with_byte_size(4096, 0);
+
+/// Which slice of time is current.
+#[map(name = "SLICE_CLOCK")]
+pub static SLICE_CLOCK: Array<SliceClock> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// When each of the slices that are kept began, `CLOCK_MONOTONIC` nanoseconds.
+#[map(name = "SLICE_STARTS")]
+pub static SLICE_STARTS: Array<u64> = Array::with_max_entries(SLICES as u32, BPF_F_MMAPABLE);
+
+/// By model, CPU and slice.
+#[map(name = "SLICE_COUNTS")]
+pub static SLICE_COUNTS: Array<SliceCounts> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Spans of sectors, in the order of the bits of [`UNIQUE_SECTORS`].
+#[map(name = "READ_SPANS")]
+pub static READ_SPANS: Array<ReadSpan> = Array::with_max_entries(1, 0);
+
+/// First spans of the pieces of the bits ([`tracer_common::slice::SpanIndex`]).
+#[map(name = "READ_SPAN_INDEX")]
+pub static READ_SPAN_INDEX: Array<u32> = Array::with_max_entries(1, 0);
+
+/// By block and span of sectors.
+#[map(name = "SPAN_READS")]
+pub static SPAN_READS: Array<SpanReads> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Spans of pages, in the order of the bits of [`EVICTED_PAGES`].
+#[map(name = "PAGE_SPANS")]
+pub static PAGE_SPANS: Array<PageSpan> = Array::with_max_entries(1, 0);
+
+/// As [`READ_SPAN_INDEX`].
+#[map(name = "PAGE_SPAN_INDEX")]
+pub static PAGE_SPAN_INDEX: Array<u32> = Array::with_max_entries(1, 0);
+
+/// By block and span of pages.
+#[map(name = "SPAN_PAGES")]
+pub static SPAN_PAGES: Array<SpanPages> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 /// Records that found no room, by program and kind.
 #[map(name = "LOST_RECORDS")]

@@ -14,7 +14,7 @@ use tracer_common::{
     record::{KindByte, MarkRecord, UNKNOWN_TOKENS},
 };
 
-use crate::{abilities::Full, emit::emit, gate, maps::BATCH_TOKENS};
+use crate::{abilities::Full, emit::emit_always, gate, maps::BATCH_TOKENS, slice};
 
 /// A probed function is entered.
 #[inline(always)]
@@ -40,7 +40,7 @@ pub fn entered(context: &ProbeContext) {
         BatchAction::ByValue => on_stack(context),
         BatchAction::None => UNKNOWN_TOKENS,
     };
-    emit::<Full>(Program::MarkEntry, record(cookie, false, tokens, second));
+    emit_always::<Full>(Program::MarkEntry, record(cookie, false, tokens, second));
 }
 
 /// A probed function returns.
@@ -52,7 +52,7 @@ pub fn returned(context: &RetProbeContext) {
     // SAFETY: the context of a probe.
     let cookie = unsafe { bpf_get_attach_cookie(context.as_ptr()) };
     let value: u64 = context.ret();
-    emit::<Full>(
+    emit_always::<Full>(
         Program::MarkReturn,
         record(cookie, true, UNKNOWN_TOKENS, value),
     );
@@ -61,6 +61,11 @@ pub fn returned(context: &RetProbeContext) {
 #[inline(always)]
 fn record(cookie: u64, returns: bool, tokens: u32, value: u64) -> MarkRecord {
     let process_and_thread = bpf_get_current_pid_tgid();
+    // SAFETY: no arguments.
+    let time_ns = unsafe { bpf_ktime_get_ns() };
+    if slice::are_counted() {
+        slice::mark(time_ns);
+    }
     MarkRecord {
         kind: KindByte::NEW,
         returns: u8::from(returns),
@@ -68,8 +73,7 @@ fn record(cookie: u64, returns: bool, tokens: u32, value: u64) -> MarkRecord {
         process_id: (process_and_thread >> 32) as u32,
         thread_id: process_and_thread as u32,
         tokens,
-        // SAFETY: no arguments.
-        time_ns: unsafe { bpf_ktime_get_ns() },
+        time_ns,
         value,
     }
 }

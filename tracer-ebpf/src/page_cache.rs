@@ -14,7 +14,7 @@ use tracer_common::{
 
 use crate::{
     abilities::Abilities,
-    atomic,
+    atomic, bitmap,
     emit::emit,
     engine,
     field::{Folio, Mapping, Task, read},
@@ -23,8 +23,8 @@ use crate::{
         EVICTIONS, FAULTS, FILES, INSERTS, LEARNT_KEY, LOOKUPS, MAP_PAGES, OTHER_FILES,
         THREAD_TOUCHES, value,
     },
-    request::bitmap,
     settings::setting,
+    slice::{self, PagesFound},
     waits,
 };
 
@@ -42,12 +42,20 @@ pub fn insert<A: Abilities>(folio: *const u8) {
     let (index, pages) = (folio.index(), folio.pages::<A>());
     counters.folios += 1;
     counters.pages += pages;
-    if index < file.pages {
-        if A::COUNTS_MODELS {
-            counters.reinserted_pages += bitmap::take_evicted(file.first_bit + index, pages);
-        }
-    } else {
+    let first_bit = file.first_bit + index;
+    let mut found = PagesFound::NONE;
+    if index >= file.pages {
         counters.pages_beyond_end += pages;
+    } else if A::COUNTS_MODELS {
+        found = if slice::are_counted() {
+            slice::count_pages(first_bit, first_bit + pages, true)
+        } else {
+            PagesFound {
+                refaulted_pages: bitmap::take_evicted(first_bit, pages),
+                ..PagesFound::NONE
+            }
+        };
+        counters.reinserted_pages += found.refaulted_pages;
     }
     // The handler of a fault that finds nothing inserts the page itself (`filemap_fault` in mm/filemap.c): that
     // is what the kernel counts as a major fault.
@@ -61,6 +69,15 @@ pub fn insert<A: Abilities>(folio: *const u8) {
     } else {
         page_event::INSERT
     };
+    if A::COUNTS_MODELS
+        && slice::are_counted()
+        && let Some(counts) = slice::counts(file.model, slice::current())
+    {
+        counts.inserted_pages += pages;
+        counts.inserted_bytes += found.bytes;
+        counts.refaulted_bytes += found.refaulted_bytes;
+        counts.major_faults += u64::from(by_fault);
+    }
     note::<A>(Program::PageInsert, event, file, index, pages);
 }
 
@@ -77,7 +94,15 @@ pub fn evict<A: Abilities>(folio: *const u8) {
     let agent = agent::<A>() as usize;
     counters.pages[agent] += pages;
     if A::COUNTS_MODELS && index < file.pages {
-        bitmap::mark_evicted(file.first_bit + index, pages);
+        let first_bit = file.first_bit + index;
+        bitmap::mark_evicted(first_bit, pages);
+        if slice::are_counted() {
+            let found = slice::count_pages(first_bit, first_bit + pages, false);
+            if let Some(counts) = slice::counts(file.model, slice::current()) {
+                counts.evicted_pages += pages;
+                counts.evicted_bytes += found.bytes;
+            }
+        }
     }
     let event = page_event::EVICTION + agent as u8;
     note::<A>(Program::PageEvict, event, file, index, pages);
@@ -91,6 +116,12 @@ pub fn fault<A: Abilities>(mapping: *const u8, page: u64) {
     };
     let counters = value!(FAULTS, file.file);
     counters.faults += 1;
+    if A::COUNTS_MODELS
+        && slice::are_counted()
+        && let Some(counts) = slice::counts(file.model, slice::current())
+    {
+        counts.faults += 1;
+    }
     let thread = bpf_get_current_pid_tgid() as u32;
     if let Some(touch) = last_touch(thread)
         && touch.kind == touch::TENTATIVE_HIT

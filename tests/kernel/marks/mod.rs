@@ -17,7 +17,10 @@ use tests::{
     tracer::{TracerCall, binary},
 };
 
-use crate::ground::{Case, Ground, case};
+use crate::{
+    detail::counts_alone,
+    ground::{Case, Ground, case, check_no_violation},
+};
 
 const FILE_BYTES: u64 = 8 << 20;
 const STEP_MILLISECONDS: f64 = 20.0;
@@ -25,7 +28,10 @@ const STEP_MILLISECONDS: f64 = 20.0;
 pub fn cases() -> Vec<Case> {
     vec![
         case("marks::functions_of_the_engine", |ground, _| {
-            functions_of_the_engine(ground)
+            functions_of_the_engine(ground, "events")
+        }),
+        case("marks::functions_of_the_engine_counted", |ground, _| {
+            functions_of_the_engine(ground, "counts")
         }),
         case("marks::a_function_that_the_user_names", |ground, _| {
             a_function_that_the_user_names(ground)
@@ -33,8 +39,8 @@ pub fn cases() -> Vec<Case> {
         case("marks::without_any_the_page_cache_tells", |ground, _| {
             without_any_the_page_cache_tells(ground)
         }),
-        case("marks::no_record_no_phase", |ground, _| {
-            no_record_no_phase(ground)
+        case("marks::counts_divide_at_a_given_mark", |ground, _| {
+            counts_divide_at_a_given_mark(ground)
         }),
         case("marks::pytorchs_embedding_begins_a_step", |ground, _| {
             pytorchs_embedding_begins_a_step(ground)
@@ -103,11 +109,11 @@ fn phases(record: &RunRecord) -> Result<Vec<String>> {
         .collect()
 }
 
-fn functions_of_the_engine(ground: &Ground) -> Result<()> {
+fn functions_of_the_engine(ground: &Ground, detail: &str) -> Result<()> {
     let record = engine(
         ground,
         &["--steps", "3", "--prompt", "7", "--warm-up", "2"],
-        &[],
+        &[("--detail", detail)],
     )?;
     if !has_helper("get_attach_cookie")? {
         return no_step_is_claimed(&record);
@@ -215,32 +221,62 @@ fn without_any_the_page_cache_tells(ground: &Ground) -> Result<()> {
     Ok(())
 }
 
-fn no_record_no_phase(ground: &Ground) -> Result<()> {
+/// A script that reads one half of the model, says that another phase begins, and reads the other half: without a record of
+/// any read each phase has its half to the byte.
+fn counts_divide_at_a_given_mark(ground: &Ground) -> Result<()> {
     let disk = ground.disk(FileSystem::Ext4)?;
+    disk.set_read_ahead_kb(0)?;
     let model = ModelFile::contiguous(&disk, "model", FILE_BYTES)?;
     disk.remount()?;
-    let plan = ReadPlan::sequential(FILE_BYTES, 64 << 10);
-    let reader = ground.reader(&model, &plan, ReadMode::Buffered)?;
-    let run = TracerCall::launch(&ground.scratch, model.path())?
-        .option("--detail", "counts")
-        .reader(&reader)
+    let half = FILE_BYTES / 2 / 4096;
+    // `dd` opens the file once for each half, and reads nothing ahead. What is given is looked for every 50 ms.
+    let path = model.path().display();
+    let script = format!(
+        r#"dd if={path} of=/dev/null bs=4096 count={half} 2>/dev/null
+sleep 0.3; echo generation > "$0/mark"; sleep 0.3
+dd if={path} of=/dev/null bs=4096 skip={half} 2>/dev/null"#
+    );
+    let call = TracerCall::launch(&ground.scratch, model.path())?.option("--detail", "counts");
+    let run = call.directory().to_owned();
+    let run = call
+        .engine(
+            Path::new("/bin/sh"),
+            &["-c".as_ref(), script.as_ref(), run.as_os_str()],
+        )
         .run()?;
-    run.finished.succeeded()?;
+    run.finished.succeeded().context("the script")?;
     let record = run.record()?;
-    for member in ["marks", "phases", "tokens", "tensors", "page_cache"] {
-        ensure!(
-            record.value(member)?.is_null(),
-            "{member} is {}",
-            record.value(member)?
-        );
+    check_no_violation(&record)?;
+    if !counts_alone(&record)? {
+        return Ok(());
     }
-    // What is counted stays.
+    let found = phases(&record)?;
+    ensure!(
+        found.last().is_some_and(|phase| phase == "generation") && found.len() == 2,
+        "the phases are {found:?}"
+    );
+    for phase in 0..2 {
+        let read = record.count(&format!("phases.{phase}.read_bytes"))?;
+        let arrived = record.number(&format!("phases.{phase}.average_bytes_per_s"))?
+            * record.number(&format!("phases.{phase}.duration_s"))?;
+        ensure!(
+            read == FILE_BYTES / 2 && (arrived - read as f64).abs() < 1.0,
+            "phase {phase} read {read} bytes, of which {arrived} arrived: {}",
+            record.value("phases")?
+        );
+        for member in ["unique_bytes", "coverage", "latency_us", "waits.stall_s"] {
+            let path = format!("phases.{phase}.{member}");
+            ensure!(record.is_null(&path)?, "{path} is {}", record.value(&path)?);
+        }
+    }
     ensure!(
         record.count("reads.total_bytes")? == FILE_BYTES
-            && record.count("cache.inserts")? == FILE_BYTES / 4096,
-        "{} {}",
+            && record.count("cache.inserts")? == FILE_BYTES / 4096
+            && record.count("page_cache.inserted_bytes")? == FILE_BYTES,
+        "{} {} {}",
         record.value("reads")?,
-        record.value("cache")?
+        record.value("cache")?,
+        record.value("page_cache")?
     );
     Ok(())
 }

@@ -97,7 +97,9 @@ fn slot_of(address: u64) -> Option<&'static mut RequestSlot> {
             state: state::FREE,
             device: 0,
             extent: 0,
-            reserved: [0; 5],
+            reserved: 0,
+            slice: 0,
+            reserved_too: [0; 2],
         };
         BIOS.insert(address, free, 0).ok()?;
     }

@@ -11,11 +11,11 @@ use tracer_common::{
 
 use super::{
     transfer::{self, Completion, Transfer},
-    walk::{self, Range, space},
+    walk::{self, Purpose, Range, space},
 };
 use crate::{
     abilities::Abilities,
-    emit::emit,
+    emit::emit_always,
     field::{Request, argument},
     filter::{self, Device},
     gate,
@@ -138,7 +138,7 @@ pub fn requeue<A: Abilities>(context: &BtfTracePointContext) {
         end_sector,
     };
     if A::COUNTS_MODELS {
-        let parts = walk::parts(space::REQUEUE, range, Some(slot.extent), false);
+        let parts = walk::parts(space::REQUEUE, range, Some(slot.extent), Purpose::Look);
         if !parts.are_some() {
             return;
         }
@@ -150,7 +150,7 @@ pub fn requeue<A: Abilities>(context: &BtfTracePointContext) {
     } else if !walk::touches(range) {
         return;
     }
-    emit::<A>(
+    emit_always::<A>(
         Program::BlockRequeue,
         RequeueRecord {
             kind: KindByte::NEW,

@@ -22,18 +22,19 @@ use tracer_common::{
 use super::{
     origin,
     parts::Part,
-    walk::{self, Parts, Range, space},
+    walk::{self, Parts, Purpose, Range, space},
 };
 use crate::{
     abilities::Abilities,
     atomic,
-    emit::emit,
+    emit::{emit, emit_always},
     field::Bio,
     filter::{self, Device},
     maps::{
         DEVICE_COMPLETES, DEVICE_ISSUES, LAST_ENDS, LATENCIES, MODEL_COMPLETES, MODEL_ISSUES, value,
     },
     settings::setting,
+    slice,
 };
 
 /// A request, or a bio, that is handed to a device.
@@ -181,13 +182,29 @@ fn read_issued<A: Abilities>(
     } else {
         u64::from(transfer.bytes)
     };
+    // What is issued again, or was noticed late, gives a record, and is counted from that.
+    let in_slice = A::COUNTS_MODELS && !A::LATE && slice::are_counted() && !reissue;
+    let mut slice = 0;
+    let mut purpose = Purpose::Look;
+    if A::COUNTS_MODELS && slice::are_counted() {
+        slice = slice::at(time_ns);
+        if in_slice {
+            purpose = Purpose::Slice {
+                slice,
+                readahead: is_readahead(transfer),
+            };
+        }
+    }
     let parts = if A::COUNTS_MODELS {
-        walk::parts(issue_space::<A>(), range, None, false)
+        walk::parts(issue_space::<A>(), range, None, purpose)
     } else {
         Parts::NONE
     };
     if let Some(slot) = slot {
         slot.extent = parts.extent;
+        if !reissue {
+            slot.slice = slice;
+        }
     }
     let touches = parts.are_some() || (!A::COUNTS_MODELS && walk::touches(range));
     if !touches {
@@ -226,6 +243,14 @@ fn read_issued<A: Abilities>(
             counters.reads += 1;
             counters.readahead_reads +=
                 u64::from(record.flags >> issue_flag::READAHEAD.trailing_zeros()) & 1;
+            if in_slice && let Some(counts) = slice::counts(model, slice) {
+                counts.reads += 1;
+                counts.bytes += part.bytes;
+                if is_readahead(transfer) {
+                    counts.readahead_reads += 1;
+                    counts.readahead_bytes += part.bytes;
+                }
+            }
             device_counters.model_bytes += part.bytes;
             device_counters.model_bytes_by_origin[origin as usize] += part.bytes;
             other_bytes = other_bytes.saturating_sub(part.bytes);
@@ -238,13 +263,21 @@ fn read_issued<A: Abilities>(
             if record.previous_end == NO_PREVIOUS_END {
                 counters.first_reads += 1;
             } else {
-                count_gap(
-                    &mut counters.gaps,
-                    GapClass::of(part.start_sector, record.previous_end),
-                );
+                let class = GapClass::of(part.start_sector, record.previous_end);
+                count_gap(&mut counters.gaps, class);
+                if in_slice && let Some(counts) = slice::counts(model, slice) {
+                    count_gap(&mut counts.gaps, class);
+                    if let Some(bytes) = counts.gap_bytes.get_mut(class.slot()) {
+                        *bytes += part.bytes;
+                    }
+                }
             }
         }
-        emit::<A>(program, record);
+        if reissue || A::LATE {
+            emit_always::<A>(program, record);
+        } else {
+            emit::<A>(program, record);
+        }
     });
     device_counters.other_bytes_by_origin[origin as usize] += other_bytes;
 }
@@ -297,7 +330,16 @@ pub fn completed<A: Abilities>(
     let arrived = slot.is_some() && status == 0;
     let parts = if A::COUNTS_MODELS {
         let hint = slot.as_deref().map(|slot| slot.extent);
-        walk::parts(space::COMPLETE, range, hint, arrived)
+        walk::parts(
+            space::COMPLETE,
+            range,
+            hint,
+            if arrived {
+                Purpose::Unique
+            } else {
+                Purpose::Look
+            },
+        )
     } else {
         Parts::NONE
     };
@@ -323,9 +365,13 @@ pub fn completed<A: Abilities>(
         is_known: slot.issue_time_ns != 0,
         ns: time_ns.wrapping_sub(slot.issue_time_ns),
     };
+    let issued_in = slot.slice;
     advance(slot, last, range.end_sector);
     walk::each_model(&parts, |model, part| {
         count_completed(model, part, completion, latency);
+        if A::COUNTS_MODELS && slice::are_counted() && arrived {
+            count_arrived(model, part.bytes, issued_in, time_ns);
+        }
     });
     emit::<A>(
         program,
@@ -373,6 +419,18 @@ fn count_completed(model: u32, part: &Part, completion: &Completion, latency: La
     }
 }
 
+/// Counts what arrived for the slice of now, and for that of the read's issue.
+#[inline(always)]
+fn count_arrived(model: u32, bytes: u64, issued_in: u64, time_ns: u64) {
+    let current = slice::at(time_ns);
+    if let Some(counts) = slice::counts(model, current) {
+        counts.completed_bytes += bytes;
+    }
+    if let Some(counts) = slice::counts(model, slice::of_read(issued_in, current)) {
+        counts.arrived_bytes += bytes;
+    }
+}
+
 /// Notes that sectors up to `end_sector` came back.
 #[inline(always)]
 fn advance(slot: &mut RequestSlot, last: bool, end_sector: u64) {
@@ -392,7 +450,12 @@ fn count_unseen<A: Abilities>(program: Program, device: Device, slot: &RequestSl
         end_sector: slot.end_sector,
     };
     if A::COUNTS_MODELS {
-        let parts = walk::parts(issue_space::<A>(), range, Some(slot.extent), true);
+        let parts = walk::parts(
+            issue_space::<A>(),
+            range,
+            Some(slot.extent),
+            Purpose::Unique,
+        );
         if !parts.are_some() {
             return;
         }
@@ -435,7 +498,7 @@ const fn issue_space<A: Abilities>() -> u32 {
 
 #[inline(always)]
 fn count_write<A: Abilities>(range: Range) {
-    let parts = walk::parts(issue_space::<A>(), range, None, false);
+    let parts = walk::parts(issue_space::<A>(), range, None, Purpose::Look);
     walk::each_model(&parts, |model, part| {
         let counters = value!(MODEL_ISSUES, model);
         counters.writes += 1;

@@ -6,15 +6,14 @@
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::bpf_loop;
-use tracer_common::extent::{Extent, MAX_EXTENTS, MAX_MODELS};
+use tracer_common::extent::{Extent, MAX_DEVICES, MAX_EXTENTS, MAX_MODELS};
 
-use super::{
-    bitmap,
-    parts::{Part, Walk},
-};
+use super::parts::{Before, Part, Walk};
 use crate::{
+    bitmap,
     filter::Device,
     maps::{DEVICES, EXTENT_INDEX, EXTENTS, WALKS},
+    slice,
 };
 
 /// Work spaces: a program may be interrupted by another one, never by itself.
@@ -37,6 +36,22 @@ pub struct Range {
     pub sector: u64,
     /// Sector after the last one.
     pub end_sector: u64,
+}
+
+/// What a range is walked over for, beside its parts.
+#[derive(Clone, Copy)]
+pub enum Purpose {
+    /// Nothing else.
+    Look,
+    /// Its sectors are noted as read.
+    Unique,
+    /// Its sectors are counted for a slice of time.
+    Slice {
+        /// Number of the slice.
+        slice: u64,
+        /// The page cache asks ahead.
+        readahead: bool,
+    },
 }
 
 /// How many extents a range touches.
@@ -78,22 +93,20 @@ impl Parts {
     }
 }
 
-/// The parts of a range that belong to models. `hint` is an extent in which it may begin; `mark_unique` notes their
-/// sectors as read.
+/// The parts of a range that belong to models. `hint` is an extent in which it may begin; `purpose`: what else is done with
+/// their sectors.
 #[inline(always)]
-pub fn parts(space: u32, range: Range, hint: Option<u32>, mark_unique: bool) -> Parts {
+pub fn parts(space: u32, range: Range, hint: Option<u32>, purpose: Purpose) -> Parts {
     let Some((index, extent)) = first_touched(range, hint) else {
         return Parts::NONE;
     };
     let device = range.device;
     let end_of_table = device.first_extent() + device.extents();
     if range.end_sector > extent.end_sector && index + 1 < end_of_table {
-        return over(space, range, index, extent, mark_unique);
+        return over(space, range, index, extent, purpose);
     }
     let part = part_between(extent, range.sector, range.end_sector);
-    if mark_unique {
-        mark(extent, &part);
-    }
+    mark(extent, &part, purpose, Before::NOTHING);
     Parts {
         extents: Extents::One,
         extent: index,
@@ -136,6 +149,16 @@ fn first_touched(range: Range, hint: Option<u32>) -> Option<(u32, &'static Exten
 /// First extent of a device that ends after a sector; the end of its table where there is none.
 #[inline(always)]
 fn first_ending_after(device: Device, sector: u64) -> u32 {
+    walk_first_ending_after(device.slot, sector)
+}
+
+/// A function of its own to the verifier (global, with numbers only), which so follows it once and not on each way to it.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn walk_first_ending_after(slot: u32, sector: u64) -> u32 {
+    let device = Device {
+        slot: slot & (MAX_DEVICES as u32 - 1),
+    };
     let first = device.first_extent();
     let end_of_table = first + device.extents();
     let piece = sector.saturating_sub(device.first_sector()) >> (device.shift() & 63);
@@ -156,7 +179,7 @@ fn first_ending_after(device: Device, sector: u64) -> u32 {
 
 /// Walks over the extents from `index` on, of which the range touches the first.
 #[inline(always)]
-fn over(space: u32, range: Range, index: u32, extent: &Extent, mark_unique: bool) -> Parts {
+fn over(space: u32, range: Range, index: u32, extent: &Extent, purpose: Purpose) -> Parts {
     let Some(walk) = WALKS.get_ptr_mut(space) else {
         return Parts::NONE;
     };
@@ -165,7 +188,8 @@ fn over(space: u32, range: Range, index: u32, extent: &Extent, mark_unique: bool
     walk.sector = range.sector;
     walk.end_sector = range.end_sector;
     walk.next_extent = index + 1;
-    walk.mark_unique = u32::from(mark_unique);
+    walk.set_purpose(purpose);
+    walk.before = Before::NOTHING;
     walk.touched = 0;
     visit(walk, extent);
     let mut space_number = space;
@@ -340,9 +364,7 @@ fn visit(walk: &mut Walk, extent: &Extent) {
         part.end_sector = found.end_sector;
         part.bytes += found.bytes;
     }
-    if walk.mark_unique != 0 {
-        mark(extent, &found);
-    }
+    walk.before = mark(extent, &found, walk.purpose(), walk.before);
 }
 
 /// What a range has of an extent that it touches.
@@ -357,9 +379,25 @@ fn part_between(extent: &Extent, sector: u64, end_sector: u64) -> Part {
     }
 }
 
-/// Notes the sectors of a part of an extent as read.
+/// Does with the sectors of a part of an extent what they are walked over for. `before`: where the read comes from, in another
+/// extent.
 #[inline(always)]
-fn mark(extent: &Extent, part: &Part) {
+fn mark(extent: &Extent, part: &Part, purpose: Purpose, before: Before) -> Before {
     let first_bit = extent.first_bit + (part.start_sector - extent.start_sector);
-    bitmap::mark_unique(first_bit, first_bit + (part.end_sector - part.start_sector));
+    let end_bit = first_bit + (part.end_sector - part.start_sector);
+    let mut last_span = slice::NO_SPAN;
+    match purpose {
+        Purpose::Look => {}
+        Purpose::Unique => bitmap::mark_unique(first_bit, end_bit),
+        Purpose::Slice { slice, readahead } => {
+            let model = u32::from(extent.model) & (MAX_MODELS as u32 - 1);
+            let last = if before.end_bit == first_bit {
+                before.last_span
+            } else {
+                slice::NO_SPAN
+            };
+            last_span = slice::count_sectors(model, slice, first_bit, end_bit, readahead, last);
+        }
+    }
+    Before { end_bit, last_span }
 }

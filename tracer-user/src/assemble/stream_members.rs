@@ -2,7 +2,10 @@
 
 use tracer_common::gap::GAP_CLASSES;
 
-use crate::{schema::GapsRecord, stats::ModelFigures};
+use crate::{
+    schema::{ByGapClass, GapFigure, GapsRecord},
+    stats::ModelFigures,
+};
 
 /// Gaps. `counts` are those of the classes, by [`tracer_common::gap::GapClass::slot`]; all else is the stream's, and
 /// null without one.
@@ -19,5 +22,15 @@ pub fn gaps(counts: [u64; GAP_CLASSES], figures: Option<&ModelFigures>) -> GapsR
         distances: figures.map(|figures| figures.distances.clone()),
         mean_queue_depth: figures.and_then(|figures| figures.queue_depth.mean),
         largest_queue_depth: figures.and_then(|figures| figures.queue_depth.max),
+    }
+}
+
+/// Gaps where counts are all there is: `by_bytes` has the classes' shares of bytes.
+pub fn counted_gaps(counts: [u64; GAP_CLASSES], by_bytes: ByGapClass<GapFigure>) -> GapsRecord {
+    let classes = by_bytes.with_counts(counts);
+    GapsRecord {
+        count: classes.count(),
+        classes,
+        ..GapsRecord::default()
     }
 }

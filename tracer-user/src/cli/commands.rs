@@ -73,9 +73,10 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<i32> {
     }
 }
 
-/// Before anything of others is read, and before there is another thread. What traces gives up more when all is attached.
+/// Before anything of others is read, and before there is another thread: capabilities belong to a thread, and each new one
+/// begins with those of the thread that starts it.
 fn give_up_rights(command: &Command) -> anyhow::Result<()> {
-    let reads_files_only = match command {
+    let kept = match command {
         Command::Model(_)
         | Command::Blktrace(_)
         | Command::Audit(_)
@@ -84,21 +85,19 @@ fn give_up_rights(command: &Command) -> anyhow::Result<()> {
         | Command::Device(_)
         | Command::Mark(_)
         | Command::Engine(_)
-        | Command::MakeModel(_) => true,
-        Command::Experiment(arguments) => arguments.makes_no_runs(),
-        Command::Launch(_)
-        | Command::Attach(_)
+        | Command::MakeModel(_) => Kept::FilesOnly,
+        Command::Experiment(arguments) if arguments.makes_no_runs() => Kept::FilesOnly,
+        Command::Launch(_) | Command::Attach(_) | Command::Demo(_) => Kept::Tracing,
+        // They try rights out, or start what needs them.
+        Command::Experiment(_)
         | Command::Doctor(_)
-        | Command::Demo(_)
         | Command::Tune(_)
         | Command::SettingsKeeper
-        | Command::BalloonHelper { .. } => false,
+        | Command::BalloonHelper { .. } => return Ok(()),
     };
-    if reads_files_only {
-        reduce_this_thread(Kept::FilesOnly).context("cannot give up rights")?;
-    }
-    // `attach` starts nothing; what `launch` and experiments start must be able to do what it could without the tracer.
-    if reads_files_only || matches!(command, Command::Attach(_)) {
+    reduce_this_thread(kept).context("cannot give up rights")?;
+    // `attach` starts nothing; what `launch` starts must be able to do what it could without the tracer.
+    if kept == Kept::FilesOnly || matches!(command, Command::Attach(_)) {
         forgo_new_privileges().context("cannot give up new privileges")?;
     }
     Ok(())
@@ -229,10 +228,6 @@ fn make_model(arguments: &MakeModelArguments) -> anyhow::Result<i32> {
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
-        // They never need more. A failure shows in what the main thread does with the same call.
-        .on_thread_start(|| {
-            let _ = reduce_this_thread(Kept::Tracing);
-        })
         .enable_all()
         .build()
         .context("cannot start the asynchronous runtime")

@@ -9,7 +9,7 @@ use crate::{
     stats::{
         Nanos,
         pages::events::TouchEvents,
-        phases::attribution::Attribution,
+        phases::{attribution::Attribution, counted::CountedModel},
         pieces::table::{PieceSpan, PieceTable},
     },
     storage::resident_page_bitmap,
@@ -73,6 +73,18 @@ impl PieceIdentity {
 }
 
 impl ModelPieces {
+    /// Of all models of a subject, by slot.
+    ///
+    /// # Errors
+    /// As [`ModelPieces::of`].
+    pub fn of_all(subject: &Subject) -> anyhow::Result<Vec<Self>> {
+        subject
+            .models
+            .iter()
+            .map(|model| Self::of(subject, model))
+            .collect()
+    }
+
     /// Reads the headers of a model's files. A model whose headers cannot be read is one piece a file.
     ///
     /// # Errors
@@ -131,6 +143,59 @@ impl ModelPieces {
         })
     }
 
+    /// The kinds that the pieces are of, as classes.
+    #[must_use]
+    pub fn classes(&self) -> PieceClasses {
+        let mut names: Vec<&'static str> = Vec::new();
+        let mut classes = PieceClasses::default();
+        for (number, piece) in (0u32..).zip(&self.pieces) {
+            let name = piece.kind_name(self.outline.as_ref());
+            let class = names
+                .iter()
+                .position(|own| *own == name)
+                .unwrap_or_else(|| {
+                    names.push(name);
+                    classes.first_pieces.push(number);
+                    names.len() - 1
+                });
+            classes.of_pieces.push(class);
+        }
+        classes
+    }
+
+    /// What counts by slice of time have to know, with what is resident now. `classes_are_told`: each slice has its bytes by
+    /// class.
+    #[must_use]
+    pub fn counted(
+        &self,
+        subject: &Subject,
+        model: &SubjectModel,
+        classes_are_told: bool,
+    ) -> CountedModel {
+        CountedModel {
+            table: Arc::clone(&self.table),
+            class_pieces: self.classes().first_pieces,
+            classes_are_told,
+            resident_bytes: self.resident_now(subject, model),
+        }
+    }
+
+    /// Bytes of each piece that are resident now; None where that cannot be observed.
+    fn resident_now(&self, subject: &Subject, model: &SubjectModel) -> Option<Vec<u64>> {
+        let mut resident = vec![0; self.table.piece_count()];
+        for (slot, file) in (0u16..).zip(subject.files_of(model)) {
+            let bitmap = resident_page_bitmap(&file.open).ok().flatten()?;
+            for pages in runs(&bitmap) {
+                for (piece, bytes) in self.table.page_overlaps(slot, pages) {
+                    if let Some(sum) = resident.get_mut(piece as usize) {
+                        *sum += bytes;
+                    }
+                }
+            }
+        }
+        Some(resident)
+    }
+
     /// An accumulator for a window from `start` on, which knows what is resident now.
     ///
     /// # Errors
@@ -157,6 +222,35 @@ impl ModelPieces {
     }
 }
 
+/// Classes of pieces: all of one kind are of one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PieceClasses {
+    /// Class of each piece.
+    pub of_pieces: Vec<usize>,
+    /// A piece of each class.
+    pub first_pieces: Vec<u32>,
+}
+
+/// Runs of bits that are set.
+fn runs(bitmap: &[u64]) -> Vec<std::ops::Range<u64>> {
+    let mut runs: Vec<std::ops::Range<u64>> = Vec::new();
+    let mut add = |start: u64, end: u64| match runs.last_mut() {
+        Some(last) if last.end == start => last.end = end,
+        _ => runs.push(start..end),
+    };
+    for (number, word) in (0u64..).zip(bitmap) {
+        let first = number * 64;
+        if *word == u64::MAX {
+            add(first, first + 64);
+            continue;
+        }
+        for bit in (0..64).filter(|bit| word >> bit & 1 == 1) {
+            add(first + bit, first + bit + 1);
+        }
+    }
+    runs
+}
+
 /// Reads the headers, and leaves a cold page cache as it was.
 fn outline(subject: &Subject, model: &SubjectModel) -> Result<ModelOutline, String> {
     let cold: Vec<bool> = subject.files_of(model).map(SubjectFile::is_cold).collect();
@@ -175,4 +269,27 @@ fn outline(subject: &Subject, model: &SubjectModel) -> Result<ModelOutline, Stri
         }
     }
     outline
+}
+
+#[cfg(test)]
+mod tests {
+    use super::runs;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn runs_have_the_bits_that_are_set(
+            words in prop::collection::vec(prop_oneof![Just(0), Just(u64::MAX), any::<u64>()], 0..6),
+        ) {
+            let found = runs(&words);
+            for two in found.windows(2) {
+                prop_assert!(two[0].end < two[1].start);
+            }
+            let bits: Vec<u64> = found.into_iter().flatten().collect();
+            let set: Vec<u64> = (0..words.len() as u64 * 64)
+                .filter(|bit| words[(bit / 64) as usize] >> (bit % 64) & 1 == 1)
+                .collect();
+            prop_assert_eq!(bits, set);
+        }
+    }
 }

@@ -7,6 +7,7 @@ use tracer_common::{
     program::Program,
     ring::LEAST_RING_SLOTS,
     settings::{DeviceFilter, ExtentIndex, Settings},
+    slice::SpanIndex,
 };
 
 use super::{
@@ -139,7 +140,18 @@ fn loaded(types: &KernelTypes, btf: &Btf) -> anyhow::Result<Ebpf> {
         records: 1,
         hides_from_process_1: u32::from(types.hides_from_process_1()),
         counts_read_calls: u32::from(types.counts_read_calls()),
-        reserved: 0,
+        // With records and counts by slice: no run has both.
+        slices: u32::from(types.counts_models()),
+        cpus: 64,
+        span_blocks: 8,
+        read_spans: SpanIndex {
+            spans: 1000,
+            shift: 10,
+        },
+        page_spans: SpanIndex {
+            spans: 1000,
+            shift: 7,
+        },
         wake_above_bytes: 0,
         members: types.members()?,
         constants: types.constants()?,

@@ -10,7 +10,9 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 use tokio::io::{Interest, unix::AsyncFd};
-use tracer_common::{page::FileKey, program::Program, record::Record, settings::Settings};
+use tracer_common::{
+    page::FileKey, program::Program, record::Record, settings::Settings, slice::SLICES,
+};
 
 use super::{
     Detail, KernelTypes, SessionOptions,
@@ -19,6 +21,7 @@ use super::{
     losses::{self, ProgramRun},
     preflight, probes,
     rings::{self, Rings, TimeOrder},
+    slices::{self, Slice, SliceCutter, SliceMaps, SliceSizes, Slices, SpanCounts},
     tables::{self, FilterTables, file_slots, fill, fill_tables, padded, words_for},
 };
 
@@ -51,6 +54,8 @@ pub struct Session {
     ring: AsyncFd<RingBuf<MapData>>,
     rings: Rings,
     order: TimeOrder,
+    /// Where counts are kept by slice of time.
+    slices: Option<Slices>,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
     statistics: Option<std::os::fd::OwnedFd>,
 }
@@ -95,6 +100,25 @@ impl Session {
         let ring_slots = rings::slots_for(ring_bytes, cpus);
         let (extent_indices, index_table) =
             tables::build_extent_index(&tables.devices, &tables.extents)?;
+        let counts_slices = options.detail == Detail::Counts;
+        let (read_spans, read_span_index) = tables::build_span_index(
+            &tables
+                .spans
+                .reads
+                .iter()
+                .map(|span| span.end_bit)
+                .collect::<Vec<_>>(),
+        )?;
+        let (page_spans, page_span_index) = tables::build_span_index(
+            &tables
+                .spans
+                .pages
+                .iter()
+                .map(|span| span.end_bit)
+                .collect::<Vec<_>>(),
+        )?;
+        let most_spans = tables.spans.reads.len().max(tables.spans.pages.len());
+        let span_blocks = slices::span_blocks(cpus, most_spans);
         let settings = Settings {
             devices: padded(&tables.devices),
             extent_indices: padded(&extent_indices),
@@ -104,7 +128,11 @@ impl Session {
             records: u32::from(gives_records),
             hides_from_process_1: u32::from(types.hides_from_process_1()),
             counts_read_calls: u32::from(types.counts_read_calls()),
-            reserved: 0,
+            slices: u32::from(counts_slices),
+            cpus,
+            span_blocks,
+            read_spans,
+            page_spans,
             members: types.members()?,
             constants: types.constants()?,
         };
@@ -131,6 +159,20 @@ impl Session {
         let files = u32::try_from(tables.files.len())?.max(1);
         let log_level: u8 = if options.diagnostics { u8::MAX } else { 0 };
         let btf = Btf::from_sys_fs()?;
+        // Where nothing is counted so, the maps are as small as maps can be.
+        let sizes = SliceSizes {
+            models: tables.models.max(1),
+            cpus: cpus as usize,
+            blocks: span_blocks as usize,
+            read_spans: tables.spans.reads.len(),
+            page_spans: tables.spans.pages.len(),
+        };
+        let slice_blocks = if counts_slices {
+            u32::try_from(sizes.models * sizes.cpus * SLICES)?
+        } else {
+            1
+        };
+        let entries = |count: usize| u32::try_from(count).map(|count| count.max(1));
         let mut ebpf = EbpfLoader::new()
             .btf(Some(&btf))
             .override_global("SETTINGS", &Plain(settings), true)
@@ -143,6 +185,13 @@ impl Session {
             .map_max_entries("UNIQUE_SECTORS", unique_words.max(1))
             .map_max_entries("EVICTED_PAGES", page_words.max(1))
             .map_max_entries("RECORDS", ring_buffer_bytes)
+            .map_max_entries("SLICE_COUNTS", slice_blocks)
+            .map_max_entries("READ_SPANS", entries(sizes.read_spans)?)
+            .map_max_entries("READ_SPAN_INDEX", entries(read_span_index.len())?)
+            .map_max_entries("SPAN_READS", entries(sizes.blocks * sizes.read_spans)?)
+            .map_max_entries("PAGE_SPANS", entries(sizes.page_spans)?)
+            .map_max_entries("PAGE_SPAN_INDEX", entries(page_span_index.len())?)
+            .map_max_entries("SPAN_PAGES", entries(sizes.blocks * sizes.page_spans)?)
             .map_max_entries("INSERTS", files)
             .map_max_entries("EVICTIONS", files)
             .map_max_entries("FAULTS", files)
@@ -153,6 +202,10 @@ impl Session {
 
         fill_tables(&mut ebpf, &tables, &file_slots)?;
         fill(&mut ebpf, "EXTENT_INDEX", &index_table)?;
+        fill(&mut ebpf, "READ_SPANS", &tables.spans.reads)?;
+        fill(&mut ebpf, "READ_SPAN_INDEX", &read_span_index)?;
+        fill(&mut ebpf, "PAGE_SPANS", &tables.spans.pages)?;
+        fill(&mut ebpf, "PAGE_SPAN_INDEX", &page_span_index)?;
         let logger = options
             .diagnostics
             .then(|| EbpfLogger::init(&mut ebpf))
@@ -166,8 +219,7 @@ impl Session {
             options,
             counts_models,
         )?;
-        // A step has no figures without records.
-        let has_probes = gives_records && types.has_helper("get_attach_cookie");
+        let has_probes = types.has_helper("get_attach_cookie");
         let probing_refused = has_probes.then(preflight::probing_refused).flatten();
         let can_probe = has_probes && probing_refused.is_none();
         if can_probe {
@@ -188,6 +240,18 @@ impl Session {
             cpus,
             ring_slots,
         )?;
+        let slices = counts_slices
+            .then(|| {
+                let maps = SliceMaps {
+                    clock: map_data(&ebpf, "SLICE_CLOCK")?,
+                    starts: map_data(&ebpf, "SLICE_STARTS")?,
+                    counts: map_data(&ebpf, "SLICE_COUNTS")?,
+                    span_reads: map_data(&ebpf, "SPAN_READS")?,
+                    span_pages: map_data(&ebpf, "SPAN_PAGES")?,
+                };
+                Slices::map(&maps, sizes)
+            })
+            .transpose()?;
         Ok(Self {
             ebpf,
             tables,
@@ -204,6 +268,7 @@ impl Session {
             ring,
             rings,
             order: TimeOrder::default(),
+            slices,
             logger,
             statistics,
         })
@@ -236,7 +301,7 @@ impl Session {
         self.detail
     }
 
-    /// Whether functions of the engine are probed: it takes records, and the helper `bpf_get_attach_cookie` (Linux 5.15).
+    /// Whether functions of the engine are probed: it takes the helper `bpf_get_attach_cookie` (Linux 5.15).
     #[must_use]
     pub const fn can_probe(&self) -> bool {
         self.can_probe
@@ -253,8 +318,39 @@ impl Session {
     /// # Errors
     /// The map could not be written.
     pub fn open_gate(&mut self) -> anyhow::Result<()> {
-        let now_ns = monotonic_ns()?;
-        self.set_gate(now_ns.max(1))
+        let now_ns = monotonic_ns()?.max(1);
+        if let Some(slices) = &self.slices {
+            slices.begin(now_ns);
+        }
+        self.set_gate(now_ns)
+    }
+
+    /// What begins a slice of time from elsewhere; None where counts are not kept by slices.
+    #[must_use]
+    pub fn slice_cutter(&self) -> Option<SliceCutter> {
+        self.slices.as_ref().map(Slices::cutter)
+    }
+
+    /// Hands the slices to `take` that nobody writes any more, in their order. With `all`, after [`Session::close_gate`], all
+    /// of them.
+    ///
+    /// # Errors
+    /// The clock cannot be read.
+    pub fn take_slices(&self, all: bool, take: impl FnMut(Slice)) -> anyhow::Result<()> {
+        if let Some(slices) = &self.slices {
+            if !all {
+                slices.cutter().look(monotonic_ns()?);
+            }
+            slices.take(all, take);
+        }
+        Ok(())
+    }
+
+    /// What was counted by place, and how many marks no slice could begin at. Only after [`Session::close_gate`].
+    #[must_use]
+    pub fn span_counts(&self) -> Option<(SpanCounts, u64)> {
+        let slices = self.slices.as_ref()?;
+        Some((slices.spans(), slices.undivided_marks()))
     }
 
     /// No event counts any more; when this returns, every program that had passed the gate has finished.
@@ -282,7 +378,7 @@ impl Session {
             .files
             .get_mut(slot)
             .ok_or_else(|| anyhow!("there is no file {slot}"))?;
-        Ok(std::mem::replace(&mut file.0, key))
+        Ok(std::mem::replace(&mut file.key, key))
     }
 
     /// Holds a page of a probed file in memory to the session's end.

@@ -7,10 +7,9 @@ use tokio::time;
 
 use crate::{
     output::RunDirectory,
-    place::Subject,
+    place::{ModelPieces, Subject},
     probe::Session,
     process::{Caller, Followed, ObservedProcess, SignalWatch},
-    rights::{Kept, reduce_this_thread},
     schema::ExitRecord,
 };
 
@@ -65,11 +64,11 @@ pub async fn run_attach(
         .map(|path| File::open(path).with_context(|| format!("cannot read {}", path.display())))
         .transpose()?;
     let subject = Subject::open(models)?;
-    let tables = kernel_tables(&subject)?;
+    let pieces = ModelPieces::of_all(&subject)?;
+    let (tables, spans) = kernel_tables(&subject, &pieces)?;
     let redact = options.trace.redact;
     let directory = RunDirectory::create(&options.trace.directory, &caller)?;
     let mut session = Session::start(tables, options.trace.session)?;
-    reduce_this_thread(Kept::Tracing).context("cannot give up rights")?;
     for process_id in family.members().unwrap_or_default() {
         session.add_engine_process(u32::try_from(process_id)?)?;
     }
@@ -78,6 +77,8 @@ pub async fn run_attach(
     let mut opened = Prepared {
         caller,
         subject,
+        pieces,
+        spans,
         directory,
         session,
         signals: poll_signals(signals)?,

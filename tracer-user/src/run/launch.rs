@@ -8,13 +8,12 @@ use tokio::time;
 
 use crate::{
     output::RunDirectory,
-    place::{RequestedModel, Subject},
+    place::{ModelPieces, RequestedModel, Subject},
     probe::Session,
     process::{
         Caller, EngineExit, EngineSignals, ExitKind, Family, LaunchRequest, OutputLine,
         SignalWatch, launch, models_of_command, resolve_program,
     },
-    rights::{Kept, reduce_this_thread},
     schema::{ExitRecord, RunRecord},
 };
 
@@ -84,17 +83,19 @@ pub async fn run_launch(
         .map(|model| RequestedModel::from_path(model))
         .collect::<anyhow::Result<_>>()?;
     let mut subject = Subject::open(requested)?;
-    let session_tables = kernel_tables(&subject)?;
+    let pieces = ModelPieces::of_all(&subject)?;
+    let (session_tables, spans) = kernel_tables(&subject, &pieces)?;
     Conditions::check(&options.conditions)?;
     let redact = options.trace.redact;
     let directory = RunDirectory::create(&options.trace.directory, &caller)?;
     let conditions = Conditions::apply(&options.conditions, &mut subject)?;
     let mut session = Session::start(session_tables, options.trace.session)?;
-    reduce_this_thread(Kept::Tracing).context("cannot give up rights")?;
     session.begin_to_start_engine()?;
     let mut opened = Prepared {
         caller,
         subject,
+        pieces,
+        spans,
         directory,
         session,
         signals: poll_signals(signals)?,

@@ -13,7 +13,7 @@ use tracer_common::program::Program;
 use crate::{
     finished_run,
     output::RunDirectory,
-    place::{ModelPieces, Subject, SubjectFile},
+    place::{ModelPieces, Spans, Subject, SubjectFile},
     probe::{
         Detail, Requirement, RequirementState, Session, SessionOptions, in_first_pid_namespace,
         kernel_release, requirements,
@@ -21,7 +21,7 @@ use crate::{
     process::{Caller, ReceivedSignal, SignalWatch, UserLines},
     report,
     schema::{GivenMarkRecord, MachineRecord, RunRecord, SCHEMA_VERSION},
-    stats::pages::events::TouchEvents,
+    stats::{pages::events::TouchEvents, phases::counted::CountedAttribution},
 };
 
 use super::{
@@ -131,6 +131,10 @@ pub(super) fn poll_signals(signals: SignalWatch) -> anyhow::Result<AsyncFd<Signa
 pub(super) struct Prepared {
     pub caller: Caller,
     pub subject: Subject,
+    /// What the models are made of, by slot.
+    pub pieces: Vec<ModelPieces>,
+    /// How the files are cut for counts by place.
+    pub spans: Spans,
     pub directory: RunDirectory,
     pub session: Session,
     pub signals: AsyncFd<SignalWatch>,
@@ -152,6 +156,7 @@ pub(super) struct Opened {
     pub finder: ProbeFinder,
     window: Window,
     pieces: Vec<ModelPieces>,
+    spans: Spans,
     course: ResidencyCourse,
     memory: MemoryState,
     machine: MachineRecord,
@@ -176,14 +181,8 @@ impl Prepared {
                 .and_then(|disk| machine::temperature_celsius(&disk.name)),
             ..machine::machine()
         };
-        let pieces = self
-            .subject
-            .models
-            .iter()
-            .map(|model| ModelPieces::of(&self.subject, model))
-            .collect::<anyhow::Result<Vec<_>>>()?;
         let symbols = MarkedSymbols::new(&self.options.marks);
-        let shared = SharedMarks::default();
+        let shared = SharedMarks::new(self.session.slice_cutter());
         let (sender, requests) = tokio::sync::mpsc::unbounded_channel();
         let finder = ProbeFinder::new(symbols.clone(), sender, self.session.can_probe());
         let detail = self.session.detail();
@@ -200,6 +199,7 @@ impl Prepared {
             locator: self.subject.locator()?,
             files: self.subject.file_data(),
             attributions: Vec::new(),
+            counted: Vec::new(),
             owners: self.subject.owners()?,
             symbols,
             shared: shared.clone(),
@@ -208,7 +208,7 @@ impl Prepared {
         };
         let touch_events = touch_events(&self.session);
         let (subject, options, from_start) = (&self.subject, &self.options, self.from_start);
-        let (own_pieces, directory) = (&pieces, &self.directory);
+        let (pieces, spans, directory) = (&self.pieces, &self.spans, &self.directory);
         let stream = move |start| {
             let mut setup = setup;
             let header = window_reads::header(subject);
@@ -219,11 +219,15 @@ impl Prepared {
             };
             setup.reads = (options.read_list && gives_records)
                 .then(|| WindowReads::begin(directory, &header, start));
-            if gives_records {
-                for (model, pieces) in subject.models.iter().zip(own_pieces) {
+            for (slot, (model, pieces)) in subject.models.iter().zip(pieces).enumerate() {
+                if gives_records {
                     let attribution =
                         pieces.attribution(subject, model, touch_events, start, from_start)?;
                     setup.attributions.push(attribution);
+                } else {
+                    let model = pieces.counted(subject, model, spans.classes_are_told(slot));
+                    let counted = CountedAttribution::new(model, start, from_start);
+                    setup.counted.push(counted);
                 }
             }
             Ok(Stream::new(setup, start))
@@ -241,7 +245,8 @@ impl Prepared {
             shared,
             finder,
             window,
-            pieces,
+            pieces: self.pieces,
+            spans: self.spans,
             course,
             memory,
             machine,
@@ -318,6 +323,7 @@ impl Opened {
             Observed {
                 subject: &self.subject,
                 pieces: &self.pieces,
+                spans: &self.spans,
                 course: &self.course,
                 engine_process_ids: &watch.process_ids,
             },

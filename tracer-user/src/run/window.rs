@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use crate::{
-    probe::{Aggregates, Detail, ProgramRun, Session, WAKE_INTERVAL},
+    probe::{Aggregates, Detail, ProgramRun, Session, SpanCounts, WAKE_INTERVAL},
     process::monotonic_nanos,
     stats::Nanos,
     storage::{BlockDevice, DeviceStatistics, Sysfs},
@@ -50,6 +50,8 @@ pub struct ClosedWindow {
     pub reads_are_told: bool,
     /// What gave records.
     pub detail: Detail,
+    /// What was counted by place, and how many marks no slice of time could begin at, where counts are kept so.
+    pub by_place: Option<(SpanCounts, u64)>,
     /// What the kernel counted for each program.
     pub programs: Vec<ProgramRun>,
     /// `CLOCK_MONOTONIC` of the opening, nanoseconds.
@@ -135,11 +137,13 @@ impl Window {
         let after = statistics(&self.disks);
         stream.begin_batch();
         session.drain_rest(|record| stream.take(record))?;
+        session.take_slices(true, |slice| stream.slice(&slice))?;
         let tracer_cpu = own_cpu_time().saturating_sub(self.cpu_at_open);
         Ok(ClosedWindow {
             kernel_counts: session.counts_models(),
             reads_are_told: session.tells_waits_of_reads(),
             detail: session.detail(),
+            by_place: session.span_counts(),
             aggregates: session.aggregates(&idle_since)?,
             programs: session.program_runs()?,
             stream,
@@ -183,6 +187,7 @@ async fn read(
             received = true;
             stream.take(record);
         })?;
+        session.take_slices(false, |slice| stream.slice(&slice))?;
         stream.end_batch(Nanos(until_ns));
         interval = if received {
             WAKE_INTERVAL

@@ -1,6 +1,7 @@
 //! What the programs look at, and the maps that it fills.
 
 mod extent_index;
+mod span_index;
 
 use anyhow::{Context as _, anyhow};
 use aya::{
@@ -12,11 +13,13 @@ use tracer_common::{
     page::{FileKey, FileSlot, MAX_FILES},
     record::NO_PREVIOUS_END,
     settings::DeviceFilter,
+    slice::{PageSpan, ReadSpan},
 };
 
 use super::{aggregates::Plain, programs::DeviceKind};
 
 pub(super) use extent_index::build as build_extent_index;
+pub(super) use span_index::build as build_span_index;
 
 /// What the programs look at.
 #[derive(Clone, Debug, Default)]
@@ -28,9 +31,28 @@ pub struct FilterTables {
     /// What the devices are handed.
     pub device_kind: DeviceKind,
     pub models: usize,
-    /// The files, as the page-cache tracepoints name them, and their sizes in pages; the position is the
-    /// file's slot.
-    pub files: Vec<(FileKey, u64)>,
+    /// The files; the position is the file's slot.
+    pub files: Vec<FilteredFile>,
+    /// How the files are cut where counts are kept by place; empty where they are not.
+    pub spans: SpanTables,
+}
+
+/// A file whose page-cache events are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FilteredFile {
+    /// As the tracepoints name it.
+    pub key: FileKey,
+    /// Its size in pages.
+    pub pages: u64,
+    /// Slot of the model that it is of.
+    pub model: u32,
+}
+
+/// How the files are cut: the spans of sectors and those of pages, each without gap from bit 0 on.
+#[derive(Clone, Debug, Default)]
+pub struct SpanTables {
+    pub reads: Vec<ReadSpan>,
+    pub pages: Vec<PageSpan>,
 }
 
 impl FilterTables {
@@ -125,30 +147,36 @@ pub(super) fn words_for(bits: u64) -> anyhow::Result<u32> {
 
 /// Gives each file its part of the bitmap of evicted pages; returns the words of all parts together.
 pub(super) fn file_slots(
-    files: &[(FileKey, u64)],
+    files: &[FilteredFile],
 ) -> anyhow::Result<(Vec<(FileKey, FileSlot)>, u32)> {
     let mut first_bit = 0u64;
     let mut slots = Vec::with_capacity(files.len());
-    for (file, (key, pages)) in files.iter().enumerate() {
+    for (slot, file) in files.iter().enumerate() {
         slots.push((
-            *key,
+            file.key,
             FileSlot {
                 first_bit,
-                pages: *pages,
-                file: u32::try_from(file)?,
-                reserved: 0,
+                pages: file.pages,
+                file: u32::try_from(slot)?,
+                model: file.model,
             },
         ));
-        // A large folio can reach beyond the end of the file, up to its own size.
-        const LARGEST_FOLIO_PAGES: u64 = 4096;
-        first_bit += (pages + LARGEST_FOLIO_PAGES).next_multiple_of(64);
+        first_bit += page_bits(file.pages);
     }
     Ok((slots, words_for(first_bit)?))
 }
 
+/// Bits of the bitmap of evicted pages that a file of so many pages has: a large folio can reach beyond the end of the file, up
+/// to its own size.
+#[must_use]
+pub const fn page_bits(pages: u64) -> u64 {
+    const LARGEST_FOLIO_PAGES: u64 = 4096;
+    (pages + LARGEST_FOLIO_PAGES).next_multiple_of(64)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{FilterTables, file_slots};
+    use super::{FilterTables, FilteredFile, file_slots};
     use tracer_common::{extent::Extent, page::FileKey, settings::DeviceFilter};
 
     fn extent(start_sector: u64, end_sector: u64) -> Extent {
@@ -181,7 +209,12 @@ mod tests {
     #[test]
     fn bitmap_parts_are_word_aligned_and_apart() {
         let key = |inode| FileKey { inode, device: 1 };
-        let (slots, words) = file_slots(&[(key(1), 3), (key(2), 100)]).expect("small");
+        let file = |inode, pages| FilteredFile {
+            key: key(inode),
+            pages,
+            model: 0,
+        };
+        let (slots, words) = file_slots(&[file(1, 3), file(2, 100)]).expect("small");
         let [(_, first), (_, second)] = slots.as_slice() else {
             panic!("two files");
         };

@@ -50,17 +50,38 @@ pub struct Surroundings<'a> {
     pub calls: &'a [(String, u64)],
     /// When the last of the engine's functions was probed.
     pub last_probed: Option<Nanos>,
+    /// What the road of the figures can tell.
+    pub told: Told,
+}
+
+/// What the road of the figures can tell.
+#[derive(Clone, Copy, Debug)]
+pub struct Told {
+    /// Each event gave a record: what was read more than once, how long it took, where pages came and went.
+    pub events: bool,
+    /// Steps and phases are apart.
+    pub parts_of_the_run: bool,
+    /// Each phase has its bytes by kind of tensor.
+    pub kinds: bool,
+    /// Reads are counted by tensor.
+    pub reads_by_piece: bool,
 }
 
 /// Fills in what the reads of a model were for.
 pub fn fill(record: &mut ModelRecord, figures: &AttributionFigures, around: &Surroundings<'_>) {
     record.marks = Some(marks(figures, around));
-    record.phases = Some(phases(figures, around));
-    record.tokens = tokens(figures, around);
+    if around.told.parts_of_the_run {
+        record.phases = Some(phases(figures, around));
+        record.tokens = tokens(figures, around);
+    }
     record.tensors = Some(tensors(figures, around));
     // Without a count of inserts the events were not observed.
     record.page_cache = record.cache.inserts.map(|_| figures.pages.cache);
-    record.page_course = record.cache.inserts.map(|_| figures.page_course.clone());
+    record.page_course = record
+        .cache
+        .inserts
+        .filter(|_| around.told.events)
+        .map(|_| figures.page_course.clone());
 }
 
 impl Surroundings<'_> {
@@ -207,7 +228,8 @@ fn phase_record(
 ) -> PhaseRecord {
     let duration_s = seconds(span.nanos);
     let count = |pick: fn(&PhaseReadFigures) -> u64| around.of_requests(reads.map_or(0, pick));
-    let unique_bytes = count(|reads| reads.unique_bytes);
+    let of_events = |pick| count(pick).filter(|_| around.told.events);
+    let unique_bytes = of_events(|reads: &PhaseReadFigures| reads.unique_bytes);
     let read_bytes = count(|reads| reads.total_bytes);
     let arrived_bytes = count(|reads| reads.arrived_bytes);
     PhaseRecord {
@@ -219,7 +241,7 @@ fn phase_record(
         reads: count(|reads| reads.reads),
         read_bytes,
         unique_bytes,
-        three_times_bytes: count(|reads| reads.three_times_bytes),
+        three_times_bytes: of_events(|reads| reads.three_times_bytes),
         coverage: unique_bytes
             .zip(around.data_bytes)
             .and_then(|(unique, data)| coverage(unique, data)),
@@ -230,7 +252,7 @@ fn phase_record(
         average_bytes_per_s: arrived_bytes.and_then(|bytes| per_second(bytes, span.nanos)),
         gaps: reads.filter(|_| around.has_sectors).map(|reads| reads.gaps),
         latency_us: reads
-            .filter(|_| around.has_sectors)
+            .filter(|_| around.has_sectors && around.told.events)
             .map(|reads| reads.latency_us),
         faults: around.of_faults(span.counts.faults),
         major_faults: around.of_faults(span.counts.major_faults),
@@ -241,7 +263,7 @@ fn phase_record(
         kinds: span
             .pieces
             .as_ref()
-            .filter(|_| around.has_sectors)
+            .filter(|_| around.has_sectors && around.told.kinds)
             .map(|pieces| by_kind(pieces, around.pieces)),
     }
 }
@@ -344,7 +366,9 @@ fn tensors(figures: &AttributionFigures, around: &Surroundings<'_>) -> Vec<Tenso
                 offset_bytes: piece.offset_bytes,
                 bytes: piece.bytes,
                 read_bytes: reads.map(|reads| reads.read_bytes),
-                reads: reads.map(|reads| reads.reads),
+                reads: reads
+                    .filter(|_| around.told.reads_by_piece)
+                    .map(|reads| reads.reads),
                 readahead_bytes: reads.map(|reads| reads.readahead_bytes),
                 reread: reads.and_then(|reads| reads.reread_factor),
                 inserted_bytes: pages.map(|pages| pages.inserted_bytes),

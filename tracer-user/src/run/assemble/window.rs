@@ -6,7 +6,7 @@ use tracer_common::program::Program;
 
 use crate::{
     assemble::{identity, stream_members},
-    place::{ModelPieces, Subject, SubjectModel},
+    place::{ModelPieces, Spans, Subject, SubjectModel},
     probe::{Aggregates, Detail, ModelAggregates, ProgramRun, in_first_pid_namespace},
     run::{
         checks::{self, ModelSides, attribution as attribution_checks},
@@ -17,6 +17,7 @@ use crate::{
     stats::{
         ModelFigures, Nanos,
         formulas::{per_second, seconds},
+        phases::counted::{CountedFigures, CountedPieces},
         reads::{
             bandwidth::BandwidthFigures,
             latency::{self, LatencyFigures},
@@ -25,7 +26,7 @@ use crate::{
 };
 
 use super::{
-    attribution::{self, Surroundings},
+    attribution::{self, Surroundings, Told},
     device::device,
     losses::{losses, losses_of_reads, overhead},
     model::{ReadSides, cache, files_of, reads},
@@ -38,6 +39,8 @@ pub struct Observed<'a> {
     pub subject: &'a Subject,
     /// What the models are made of, by slot.
     pub pieces: &'a [ModelPieces],
+    /// How the files are cut for counts by place.
+    pub spans: &'a Spans,
     /// Residency over the run.
     pub course: &'a ResidencyCourse,
     pub engine_process_ids: &'a BTreeSet<u32>,
@@ -101,15 +104,32 @@ struct Ended<'a> {
     lost_records: u64,
     /// Records of any kind that found no room.
     lost_events: u64,
+    /// Marks that no slice of time could begin at: steps and phases cannot be told apart there.
+    undivided_marks: u64,
 }
 
 impl<'a> Ended<'a> {
     fn of(window: ClosedWindow, observed: Observed<'a>) -> Self {
         let mut aggregates = window.aggregates;
         let closed = Nanos(window.closed_nanos);
-        let stream = window
-            .stream
-            .finish(closed, &aggregates.waiting, &aggregates.unseen_at_end);
+        let (by_place, undivided_marks) = window.by_place.unwrap_or_default();
+        let by_place: Vec<CountedPieces> = observed
+            .pieces
+            .iter()
+            .enumerate()
+            .map(|(model, pieces)| {
+                let count = pieces.pieces.len();
+                observed
+                    .spans
+                    .by_piece(model, count, &by_place.reads, &by_place.pages)
+            })
+            .collect();
+        let stream = window.stream.finish(
+            closed,
+            &aggregates.waiting,
+            &aggregates.unseen_at_end,
+            &by_place,
+        );
         if !window.kernel_counts {
             stream
                 .undivided
@@ -121,6 +141,7 @@ impl<'a> Ended<'a> {
             observed,
             lost_records,
             lost_events: lost.total(),
+            undivided_marks,
             aggregates,
             stream,
             programs: window.programs,
@@ -148,9 +169,15 @@ impl<'a> Ended<'a> {
         let mut notes = Vec::new();
         if !self.has_records() {
             notes.push(
-                "level `counts`: nothing was recorded, so there are no figures of phases, tokens, tensors, stalls, streams and queue depth; `--detail events` shows them"
+                "level `counts`: single events were not recorded, so there are no figures of waits and stalls, streams, distances, queue depth, and of what a phase read more than once; `--detail events` shows them"
                     .to_owned(),
             );
+        }
+        if self.undivided_marks > 0 {
+            notes.push(format!(
+                "{} marks came faster than counts could be kept apart, so there are no figures of steps and phases; `--detail events` has them",
+                self.undivided_marks
+            ));
         }
         if !self.kernel_counts {
             notes.push(
@@ -255,20 +282,29 @@ impl<'a> Ended<'a> {
         if self.has_records() {
             self.add_order_and_speed(kernel, figures, unfinished.unseen, &mut own);
         } else {
-            self.add_counted_order_and_speed(kernel, &mut own);
+            self.add_counted_order_and_speed(kernel, self.stream.counted.get(slot), &mut own);
         }
         Some(own)
     }
 
     /// What the kernel's counts alone say.
-    fn add_counted_order_and_speed(&self, kernel: &ModelAggregates, own: &mut ModelRecord) {
-        own.gaps = Some(stream_members::gaps(kernel.issues.gaps, None));
+    fn add_counted_order_and_speed(
+        &self,
+        kernel: &ModelAggregates,
+        counted: Option<&CountedFigures>,
+        own: &mut ModelRecord,
+    ) {
+        let by_bytes = counted.map(|counted| counted.gaps.figures());
+        own.gaps = Some(stream_members::counted_gaps(
+            kernel.issues.gaps,
+            by_bytes.unwrap_or_default(),
+        ));
         own.bandwidth = Some(BandwidthFigures {
             average_bytes_per_s: per_second(
                 kernel.completes.completed_bytes,
                 self.closed.0.saturating_sub(self.opened.0),
             ),
-            ..BandwidthFigures::default()
+            ..counted.map(|counted| counted.bandwidth).unwrap_or_default()
         });
         own.latency_us = Some(LatencyFigures {
             untimed: self.untimed_reads(),
@@ -321,8 +357,11 @@ impl<'a> Ended<'a> {
         own: &mut ModelRecord,
         record: &mut RunRecord,
     ) {
+        let counted = self.stream.counted.get(slot);
         let (Some(figures), Some(pieces), Some(kernel)) = (
-            self.stream.attributions.get(slot),
+            counted
+                .map(|counted| &counted.attribution)
+                .or_else(|| self.stream.attributions.get(slot)),
             self.observed.pieces.get(slot),
             self.aggregates.models.get(slot),
         ) else {
@@ -341,6 +380,12 @@ impl<'a> Ended<'a> {
             data_bytes: own.model.data_bytes,
             calls: &self.stream.calls,
             last_probed: self.stream.last_probed,
+            told: Told {
+                events: counted.is_none(),
+                parts_of_the_run: self.undivided_marks == 0,
+                kinds: counted.is_none_or(|counted| counted.classes_are_told),
+                reads_by_piece: counted.is_none_or(|counted| counted.reads_are_told),
+            },
         };
         attribution::fill(own, figures, &around);
         if !self.kernel_counts {
@@ -351,6 +396,11 @@ impl<'a> Ended<'a> {
             kernel,
             &files_of(model, &self.aggregates),
             figures,
+            if counted.is_some() {
+                "counts by place and time"
+            } else {
+                "records"
+            },
             self.lost_events,
         ));
     }

@@ -6,13 +6,14 @@ use crate::{
     stats::phases::{attribution::AttributionFigures, steps::EventCounts},
 };
 
-/// Checks of one model. With lost records the two roads cannot be compared, which is said instead.
+/// Checks of one model. `road`: what the figures are the sum of. With lost records the two roads cannot be compared, which is said instead.
 #[must_use]
 pub fn of_model(
     name: &str,
     kernel: &ModelAggregates,
     files: &[FileAggregates],
     figures: &AttributionFigures,
+    road: &str,
     lost_records: u64,
 ) -> Vec<Check> {
     let total_bytes = kernel
@@ -69,13 +70,13 @@ pub fn of_model(
     let mut checks: Vec<Check> = pairs
         .into_iter()
         .filter_map(|(what, kernel, stream)| {
-            let title = format!("{name}{what}: kernel aggregates = records, summed");
+            let title = format!("{name}{what}: kernel aggregates = {road}, summed");
             let kernel = kernel?;
             Some(if lost_records == 0 {
                 Check::equal(
                     title,
                     ("kernel aggregate", kernel),
-                    ("records, summed", stream),
+                    (&format!("{road}, summed"), stream),
                 )
             } else {
                 Check::unobserved(

@@ -20,6 +20,9 @@ impl Stream {
         for attribution in &mut self.reads.takers.attributions {
             attribution.mark(mark);
         }
+        for model in &mut self.counted {
+            model.mark(mark);
+        }
     }
 
     pub(super) fn mark(&mut self, record: &MarkRecord) {

@@ -4,6 +4,7 @@ mod counts;
 pub mod live_audit;
 mod marks;
 mod pages;
+mod rare;
 mod reads;
 pub mod undivided;
 mod waits;
@@ -19,11 +20,13 @@ use tracer_common::{
 
 use crate::{
     place::{Locator, Owner},
+    probe::Slice,
     stats::{
         FileData, ModelAccumulator, ModelFigures, Nanos,
         audit::accounting::AccountingFigures,
         phases::{
             attribution::{Attribution, AttributionFigures},
+            counted::{CountedAttribution, CountedFigures, CountedPieces},
             phase::TimedMark,
         },
         reads::open_reads::OpenReads,
@@ -49,8 +52,10 @@ pub struct StreamSetup {
     pub locator: Locator,
     /// The files of each model, in the order of the locator's slots.
     pub files: Vec<Vec<FileData>>,
-    /// By model: what its reads are for; empty where that is not to be told.
+    /// By model: what its reads are for; empty where that is not to be told by events.
     pub attributions: Vec<Attribution>,
+    /// By model: the same where counts tell; else empty.
+    pub counted: Vec<CountedAttribution>,
     /// By file slot of the page-cache events: whose it is.
     pub owners: Vec<Owner>,
     pub symbols: MarkedSymbols,
@@ -65,6 +70,8 @@ pub struct StreamSetup {
 /// The stream of one window.
 pub struct Stream {
     reads: ReadStream,
+    /// By model, where counts tell what its reads are for.
+    counted: Vec<CountedAttribution>,
     /// By file slot of the page-cache events: whose it is.
     owners: Vec<Owner>,
     symbols: MarkedSymbols,
@@ -89,6 +96,8 @@ pub struct FinishedStream {
     pub latency_buckets: Vec<Vec<u64>>,
     /// By model slot: what the reads were for; empty where that was not to be told.
     pub attributions: Vec<AttributionFigures>,
+    /// By model slot: the same where counts told; else empty.
+    pub counted: Vec<CountedFigures>,
     pub counts: RecordCounts,
     /// By model: the reads under every accounting, where the run has an audit.
     pub accountings: Option<Vec<Vec<AccountingFigures>>>,
@@ -127,6 +136,7 @@ impl Stream {
                     undivided: UndividedReads::default(),
                 },
             },
+            counted: setup.counted,
             owners: setup.owners,
             symbols: setup.symbols,
             shared: setup.shared,
@@ -154,6 +164,8 @@ impl Stream {
     pub fn take(&mut self, record: Record) {
         let counts = &mut self.counts;
         match record {
+            Record::Issue(issue) if !self.counted.is_empty() => self.rare_issue(&issue),
+            Record::Requeue(requeue) if !self.counted.is_empty() => self.rare_requeue(&requeue),
             Record::Issue(issue) => {
                 self.reach(Nanos(issue.time_ns));
                 self.reads.issue(&issue, &mut self.counts);
@@ -174,6 +186,15 @@ impl Stream {
         }
     }
 
+    /// A slice of time is over. The marks before its end have been taken.
+    pub fn slice(&mut self, slice: &Slice) {
+        let time = Nanos(slice.start_ns);
+        self.reach(time);
+        for (model, counts) in self.counted.iter_mut().zip(&slice.models) {
+            model.slice(time, counts);
+        }
+    }
+
     /// All records that were there at `now` have been taken.
     pub fn end_batch(&mut self, now: Nanos) {
         if self.residency.is_due(now) {
@@ -188,22 +209,22 @@ impl Stream {
 
     /// Pages resident now by the events, by model; None where that is not known.
     fn resident_pages(&self) -> Vec<Option<u64>> {
-        self.reads
-            .takers
-            .attributions
-            .iter()
-            .map(Attribution::resident_pages)
+        let by_counts = self.counted.iter().map(CountedAttribution::resident_pages);
+        let by_events = self.reads.takers.attributions.iter();
+        by_counts
+            .chain(by_events.map(Attribution::resident_pages))
             .collect()
     }
 
     /// The figures of a window that ends at `end`. `waiting`: threads that had not said what became of their wait;
-    /// `unseen_at_end`: reads that an idle device must have finished.
+    /// `unseen_at_end`: reads that an idle device must have finished; `by_place`: by model, what was counted by place.
     #[must_use]
     pub fn finish(
         mut self,
         end: Nanos,
         waiting: &[(u32, WaitingThread)],
         unseen_at_end: &[RequestSlot],
+        by_place: &[CountedPieces],
     ) -> FinishedStream {
         for slot in unseen_at_end {
             let device = u8::try_from(slot.device).unwrap_or(u8::MAX);
@@ -241,6 +262,12 @@ impl Stream {
             model.settle_order();
             model.drain_stream_gaps(|gap| attribution.stream_gap(gap));
         }
+        let counted: Vec<CountedFigures> = self
+            .counted
+            .into_iter()
+            .zip(by_place)
+            .map(|(model, pieces)| model.finish(end, pieces))
+            .collect();
         FinishedStream {
             latency_buckets: models
                 .iter()
@@ -251,6 +278,7 @@ impl Stream {
                 .into_iter()
                 .map(|attribution| attribution.finish(end))
                 .collect(),
+            counted,
             counts: self.counts,
             accountings: takers.audit.as_ref().map(LiveAudit::figures),
             undivided: takers.undivided,

@@ -108,6 +108,7 @@ fn stream(
             hole_bytes: 0,
         }]],
         attributions,
+        counted: Vec::new(),
         owners: vec![Owner { model: 0, file: 0 }],
         symbols: MarkedSymbols::new(&[]),
         shared: SharedMarks::default(),
@@ -219,7 +220,7 @@ fn cpu_time_of_a_million_reads() {
                 cpu.as_nanos() as f64 / READS as f64,
                 records.len() as f64 / cpu.as_secs_f64() / 1e6,
             );
-            let finished = stream.finish(Nanos(u64::MAX), &[], &[]);
+            let finished = stream.finish(Nanos(u64::MAX), &[], &[], &[]);
             assert_eq!(finished.models[0].reads.count, READS);
             assert_eq!(finished.models[0].requests.completed_reads, READS);
         }
@@ -322,7 +323,7 @@ proptest! {
             stream.take(*record);
         }
         let list = stream.take_reads().expect("there is a list").finish(&folder, &caller);
-        let finished = stream.finish(Nanos(1_000_000_000), &[], &[]);
+        let finished = stream.finish(Nanos(1_000_000_000), &[], &[], &[]);
         let figures = &finished.models[0];
         prop_assert_eq!((list.reads, list.error), (Some(figures.reads.count), None));
         let rows: Vec<ReadRow> = ReadList::open(&folder.path().join(READ_LIST))

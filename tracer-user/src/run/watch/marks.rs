@@ -12,7 +12,8 @@ use tracer_common::{
 };
 
 use crate::{
-    probe::ProbePoint,
+    probe::{ProbePoint, SliceCutter},
+    process::monotonic_nanos,
     stats::{
         Nanos,
         phases::{
@@ -275,22 +276,48 @@ const MOST_GIVEN: usize = 10_000;
 
 #[derive(Debug, Default)]
 struct Known {
+    /// Begins a slice of time at each mark, where counts are kept by slices.
+    cutter: Option<SliceCutter>,
     log: VecDeque<TimedMark>,
     given: Vec<GivenMark>,
     given_count: u64,
     processes: BTreeSet<u32>,
 }
 
+impl Known {
+    /// What was marked just now counts from now on.
+    fn mark(&mut self, mark: TimedMark) {
+        let now = Nanos(monotonic_nanos()).max(mark.time);
+        let mark = match &self.cutter {
+            Some(cutter) => {
+                cutter.mark(now.0);
+                TimedMark { time: now, ..mark }
+            }
+            None => mark,
+        };
+        self.log.push_back(mark);
+    }
+}
+
 impl SharedMarks {
+    /// Where counts are kept by slices of time, `cutter` begins one at each mark.
+    #[must_use]
+    pub fn new(cutter: Option<SliceCutter>) -> Self {
+        Self(Arc::new(Mutex::new(Known {
+            cutter,
+            ..Known::default()
+        })))
+    }
+
     /// A line of the log marks something.
     pub fn log(&self, mark: TimedMark) {
-        self.known().log.push_back(mark);
+        self.known().mark(mark);
     }
 
     /// Somebody says that a phase begins.
     pub fn give(&self, given: GivenMark) {
         let mut known = self.known();
-        known.log.push_back(TimedMark {
+        known.mark(TimedMark {
             time: given.at,
             mark: given.phase.mark(),
         });

@@ -26,6 +26,11 @@ impl GapCounts {
         self.bytes[class.slot()] = self.bytes[class.slot()].saturating_add(bytes);
     }
 
+    /// Adds what was counted by [`GapClass::slot`]: gaps, and bytes of their later reads.
+    pub fn add(&mut self, counts: [u64; GAP_CLASSES], bytes: [u64; GAP_CLASSES]) {
+        self.merge(&Self { counts, bytes });
+    }
+
     /// Adds the counts of another part of the stream.
     pub fn merge(&mut self, other: &Self) {
         for class in 0..GAP_CLASSES {

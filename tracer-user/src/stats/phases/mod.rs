@@ -1,6 +1,7 @@
 //! What reads, pages and waits were for: phases and steps, told from marks.
 
 pub mod attribution;
+pub mod counted;
 pub mod given;
 mod passes;
 pub mod phase;

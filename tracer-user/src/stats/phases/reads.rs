@@ -1,7 +1,7 @@
 //! The reads of one part of a run. Parts add up: [`PhaseReads::merge`].
 
 use serde::{Deserialize, Serialize};
-use tracer_common::gap::GapClass;
+use tracer_common::{gap::GapClass, slice::SliceCounts};
 
 use crate::stats::{
     FileRange,
@@ -35,6 +35,15 @@ impl PhaseReads {
         if let Some(gap) = gap {
             self.gaps.record(gap, bytes);
         }
+    }
+
+    /// A slice of time in which the kernel counted: distinct bytes and latencies are not in it.
+    pub fn slice(&mut self, counts: &SliceCounts) {
+        self.reads += counts.reads;
+        self.readahead_reads += counts.readahead_reads;
+        self.change_bytes(i64::try_from(counts.bytes).unwrap_or(i64::MAX));
+        self.arrived_bytes = self.arrived_bytes.saturating_add(counts.arrived_bytes);
+        self.gaps.add(counts.gaps, counts.gap_bytes);
     }
 
     /// A read that began here went back to the queue, or was issued again.

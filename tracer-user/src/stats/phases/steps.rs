@@ -170,6 +170,29 @@ impl StepSeries {
         self.add_pieces(first_issue, table, ranges, -1);
     }
 
+    /// What was counted from `time` on, all of it in one step, and bytes read by piece.
+    pub fn counted(
+        &mut self,
+        time: Nanos,
+        counts: &EventCounts,
+        by_piece: impl IntoIterator<Item = (u32, u64)>,
+    ) {
+        let step = self.step(time);
+        add(&mut step.issued_bytes, counts.read_bytes);
+        add(&mut step.readahead_issued_bytes, counts.readahead_bytes);
+        step.counts.merge(&EventCounts {
+            read_bytes: 0,
+            readahead_bytes: 0,
+            ..*counts
+        });
+        let at = self.step_at(time);
+        if let Some(pieces) = &mut self.pieces {
+            for (piece, bytes) in by_piece {
+                pieces.add(at, piece, i64::try_from(bytes).unwrap_or(i64::MAX));
+            }
+        }
+    }
+
     /// A thread faulted on a page of the model.
     pub fn fault(&mut self, time: Nanos) {
         add(&mut self.step(time).counts.faults, 1);

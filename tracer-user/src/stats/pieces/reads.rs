@@ -63,6 +63,17 @@ impl Tally {
     }
 }
 
+/// What was read of a piece, counted by place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CountedReads {
+    /// Bytes by first issue.
+    pub bytes: u64,
+    /// Those of them that the kernel asked for ahead.
+    pub readahead_bytes: u64,
+    /// Reads that touch it.
+    pub reads: u64,
+}
+
 /// Counts what is read of each piece. One event costs a binary search and an addition for each piece it touches.
 ///
 /// Every call is to name the same table, or tables of the same pieces.
@@ -105,16 +116,33 @@ impl PieceReads {
         });
     }
 
+    /// Adds what was counted of a piece elsewhere: bytes issued, those of read-ahead, and reads.
+    pub fn add_counted(&mut self, table: &PieceTable, piece: u32, reads: &CountedReads) {
+        self.make_room(table);
+        if let Some(tally) = self.pieces.get_mut(piece as usize) {
+            tally.merge(&Tally {
+                issued_bytes: reads.bytes,
+                readahead_issued_bytes: reads.readahead_bytes,
+                reads: reads.reads,
+                ..Tally::default()
+            });
+        }
+    }
+
+    fn make_room(&mut self, table: &PieceTable) {
+        if self.pieces.len() < table.piece_count() {
+            self.pieces.resize(table.piece_count(), Tally::default());
+            self.last_read.resize(table.piece_count(), 0);
+        }
+    }
+
     fn divide(
         &mut self,
         table: &PieceTable,
         ranges: &[FileRange],
         mut count: impl FnMut(&mut Tally, &mut u64, u64),
     ) {
-        if self.pieces.len() < table.piece_count() {
-            self.pieces.resize(table.piece_count(), Tally::default());
-            self.last_read.resize(table.piece_count(), 0);
-        }
+        self.make_room(table);
         let mut outside_read = 0;
         for range in ranges {
             let mut outside_bytes = range.length_bytes;

@@ -12,13 +12,20 @@ use crate::{
 /// Sets the bits `from..to` of the bitmap of unique sectors.
 #[inline(always)]
 pub fn mark_unique(from: u64, to: u64) {
+    bitmap_mark_unique(from, to);
+}
+
+/// A function of its own to the verifier (global, with numbers only), which so follows it once and not on each way to it.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn bitmap_mark_unique(from: u64, to: u64) -> u32 {
     let first_word = from >> 6;
     let last_word = (to - 1) >> 6;
     let head = u64::MAX << (from & 63);
     let tail = u64::MAX >> (63 - ((to - 1) & 63));
     if first_word == last_word {
         set(&UNIQUE_SECTORS, first_word, head & tail);
-        return;
+        return 0;
     }
     set(&UNIQUE_SECTORS, first_word, head);
     let mut base = first_word + 1;
@@ -36,6 +43,7 @@ pub fn mark_unique(from: u64, to: u64) {
         };
     }
     set(&UNIQUE_SECTORS, last_word, tail);
+    0
 }
 
 unsafe extern "C" fn mark_whole_word(index: u64, base: *mut c_void) -> i64 {
@@ -77,23 +85,30 @@ unsafe extern "C" fn mark_evicted_word(index: u64, base: *mut c_void) -> i64 {
 /// Forgets the eviction of `pages` pages from bit `first` on, and says how many of them had been evicted.
 #[inline(always)]
 pub fn take_evicted(first: u64, pages: u64) -> u64 {
-    if pages < 64 {
-        return clear(&EVICTED_PAGES, first >> 6, mask_of(first, pages));
+    let last = first + pages - 1;
+    let (first_word, last_word) = (first >> 6, last >> 6);
+    let head = u64::MAX << (first & 63);
+    let tail = u64::MAX >> (63 - (last & 63));
+    if first_word == last_word {
+        return clear(&EVICTED_PAGES, first_word, head & tail);
     }
     let mut state = TakenWords {
-        base: first >> 6,
-        taken: 0,
+        base: first_word + 1,
+        taken: clear(&EVICTED_PAGES, first_word, head),
     };
-    // SAFETY: as in `mark_unique`.
-    unsafe {
-        bpf_loop(
-            (pages >> 6) as u32,
-            take_evicted_word as *mut c_void,
-            (&raw mut state).cast(),
-            0,
-        )
-    };
-    state.taken
+    let whole_words = (last_word - state.base) as u32;
+    if whole_words > 0 {
+        // SAFETY: as in `mark_unique`.
+        unsafe {
+            bpf_loop(
+                whole_words,
+                take_evicted_word as *mut c_void,
+                (&raw mut state).cast(),
+                0,
+            )
+        };
+    }
+    state.taken + clear(&EVICTED_PAGES, last_word, tail)
 }
 
 #[repr(C)]
