@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// What the kernel side counts by itself.
-const COUNTED: [&str; 36] = [
+const COUNTED: [&str; 37] = [
     "reads.count",
     "reads.total_bytes",
     "reads.unique_bytes",
@@ -29,6 +29,7 @@ const COUNTED: [&str; 36] = [
     "reads.reissues",
     "reads.readahead",
     "reads.writes",
+    "reads.size_classes",
     "gaps.sequential.count",
     "gaps.small.count",
     "gaps.medium.count",

@@ -2,7 +2,9 @@
 //! so plain additions suffice; a program cannot interrupt itself on a CPU (the kernel skips it then and
 //! counts a recursion miss, which the report shows).
 
-use crate::{gap::GAP_CLASSES, origin::READ_ORIGINS, program::Program, record::Kind};
+use crate::{
+    gap::GAP_CLASSES, origin::READ_ORIGINS, program::Program, record::Kind, size::SIZE_CLASSES,
+};
 
 /// A counter block that can be summed over CPUs, word by word.
 ///
@@ -60,6 +62,8 @@ counter_block! {
         write_bytes: u64,
         /// Reads, by first issue, that the page cache asked for ahead (`REQ_RAHEAD`).
         readahead_reads: u64,
+        /// Reads, by first issue, by the size of the whole request ([`crate::size`]).
+        sizes: [u64; SIZE_CLASSES],
     }
 }
 

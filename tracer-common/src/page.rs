@@ -37,6 +37,28 @@ pub struct FileSlot {
     pub model: u32,
 }
 
+/// A file whose mapping has been seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct KnownFile {
+    /// Address of its `struct address_space`; 0 until it was seen.
+    pub mapping: u64,
+    /// The file.
+    pub slot: FileSlot,
+}
+
+/// Whose mappings were seen of late.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct MappingVerdict {
+    /// Address of the latest mapping that is no model's.
+    pub foreign_mapping: u64,
+    /// Slot of the latest file that is a model's.
+    pub file: u32,
+    /// Keeps the size a multiple of eight.
+    pub reserved: u32,
+}
+
 /// How a look-up by one thread named its file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]

@@ -16,6 +16,7 @@ mod engine;
 mod field;
 mod filter;
 mod gate;
+mod known_file;
 mod maps;
 mod mark;
 mod marks;

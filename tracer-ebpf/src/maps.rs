@@ -13,7 +13,10 @@ use tracer_common::{
     },
     extent::{Extent, MAX_DEVICES, MAX_MODELS},
     latency::LATENCY_BUCKETS,
-    page::{FileKey, FileSlot, LearntKey, MARKS, MAX_FILES, ThreadTouch, WaitingThread},
+    page::{
+        FileKey, FileSlot, KnownFile, LearntKey, MARKS, MAX_FILES, MappingVerdict,
+        ThreadTouch, WaitingThread,
+    },
     request::RequestSlot,
     ring::{RingEnds, RingSlot},
     settings::DeviceFilter,
@@ -147,6 +150,15 @@ pub static WALKS: PerCpuArray<Walk> = PerCpuArray::with_max_entries(4, 0);
 /// The files whose page-cache events count.
 #[map(name = "FILES")]
 pub static FILES: HashMap<FileKey, FileSlot> = HashMap::with_max_entries(MAX_FILES, 0);
+
+/// The same files by slot, once their mappings have been seen.
+#[map(name = "KNOWN_FILES")]
+pub static KNOWN_FILES: Array<KnownFile> = Array::with_max_entries(1, 0);
+
+/// Whose mappings were seen of late.
+#[map(name = "MAPPING_VERDICTS")]
+pub static MAPPING_VERDICTS: PerCpuArray<MappingVerdict> =
+    PerCpuArray::with_max_entries(1, 0);
 
 /// Pages of files that are no model's, put into the page cache by the engine's processes. Those of which least was put
 /// there of late are forgotten.

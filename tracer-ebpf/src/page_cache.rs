@@ -18,10 +18,10 @@ use crate::{
     emit::emit,
     engine,
     field::{Folio, Mapping, Task, read},
-    gate,
+    gate, known_file,
     maps::{
-        EVICTIONS, FAULTS, FILES, INSERTS, LEARNT_KEY, LOOKUPS, MAP_PAGES, OTHER_FILES,
-        THREAD_TOUCHES, value,
+        EVICTIONS, FAULTS, INSERTS, LEARNT_KEY, LOOKUPS, MAP_PAGES, OTHER_FILES, THREAD_TOUCHES,
+        value,
     },
     settings::setting,
     slice::{self, PagesFound},
@@ -33,7 +33,7 @@ use crate::{
 pub fn insert<A: Abilities>(folio: *const u8) {
     let folio = Folio(folio);
     let mapping = folio.mapping();
-    let Some(file) = traced_file(mapping) else {
+    let Some(file) = traced_file::<A>(mapping) else {
         tell_key(mapping);
         note_other(mapping, folio.pages::<A>());
         return;
@@ -85,7 +85,7 @@ pub fn insert<A: Abilities>(folio: *const u8) {
 #[inline(always)]
 pub fn evict<A: Abilities>(folio: *const u8) {
     let folio = Folio(folio);
-    let Some(file) = traced_file(folio.mapping()) else {
+    let Some(file) = traced_file::<A>(folio.mapping()) else {
         return;
     };
     let counters = value!(EVICTIONS, file.file);
@@ -111,7 +111,7 @@ pub fn evict<A: Abilities>(folio: *const u8) {
 /// `mm_filemap_fault`.
 #[inline(always)]
 pub fn fault<A: Abilities>(mapping: *const u8, page: u64) {
-    let Some(file) = traced_file(Mapping(mapping)) else {
+    let Some(file) = traced_file::<A>(Mapping(mapping)) else {
         return;
     };
     let counters = value!(FAULTS, file.file);
@@ -137,7 +137,7 @@ pub fn fault<A: Abilities>(mapping: *const u8, page: u64) {
 /// `mm_filemap_map_pages`.
 #[inline(always)]
 pub fn map_pages<A: Abilities>(mapping: *const u8, first_page: u64, last_page: u64) {
-    let Some(file) = traced_file(Mapping(mapping)) else {
+    let Some(file) = traced_file::<A>(Mapping(mapping)) else {
         tell_key(Mapping(mapping));
         return;
     };
@@ -167,7 +167,7 @@ pub fn map_pages<A: Abilities>(mapping: *const u8, first_page: u64, last_page: u
 /// `mm_filemap_get_pages`: pages `first_page..=last_page` were asked for, and the look-up succeeded.
 #[inline(always)]
 pub fn lookup<A: Abilities>(mapping: *const u8, first_page: u64, last_page: u64) {
-    let Some(file) = traced_file(Mapping(mapping)) else {
+    let Some(file) = traced_file::<A>(Mapping(mapping)) else {
         tell_key(Mapping(mapping));
         return;
     };
@@ -243,12 +243,12 @@ fn note<A: Abilities>(program: Program, event: u8, file: &FileSlot, first_page: 
 
 /// The file, where the gate is open and the file is one of the models'.
 #[inline(always)]
-fn traced_file(mapping: Mapping) -> Option<&'static FileSlot> {
-    if !gate::is_open() {
-        return None;
+fn traced_file<A: Abilities>(mapping: Mapping) -> Option<&'static FileSlot> {
+    if gate::is_open() {
+        known_file::of_mapping::<A>(mapping)
+    } else {
+        None
     }
-    // SAFETY: a value of a map whose entries are not removed while programs run.
-    FILES.get_ptr(mapping.file()).map(|slot| unsafe { &*slot })
 }
 
 /// Bits of `task_struct.flags` (`include/linux/sched.h`; unchanged from Linux 5.10 to 7.3).

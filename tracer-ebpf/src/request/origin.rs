@@ -10,6 +10,7 @@ use tracer_common::{origin::ReadOrigin, page::FileKey};
 
 use crate::{
     field::{Bio, read},
+    known_file,
     maps::FILES,
     settings::setting,
 };
@@ -69,6 +70,9 @@ fn of_page(page: u64) -> Option<ReadOrigin> {
     let mapping: u64 = read(folio, setting!(members.folio_mapping))?;
     if mapping == 0 || mapping & 3 != 0 {
         return None;
+    }
+    if known_file::is_models(mapping) {
+        return Some(ReadOrigin::TracedFile);
     }
     let inode: u64 = read(mapping, setting!(members.mapping_host))?;
     if inode == 0 {

@@ -17,6 +17,7 @@ use tracer_common::{
         complete_flag, issue_flag,
     },
     request::{RequestSlot, state},
+    size::size_class,
 };
 
 use super::{
@@ -250,6 +251,9 @@ fn read_issued<A: Abilities>(
                     counts.readahead_reads += 1;
                     counts.readahead_bytes += part.bytes;
                 }
+            }
+            if let Some(count) = counters.sizes.get_mut(size_class(transfer.bytes.into())) {
+                *count += 1;
             }
             device_counters.model_bytes += part.bytes;
             device_counters.model_bytes_by_origin[origin as usize] += part.bytes;

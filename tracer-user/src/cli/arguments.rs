@@ -158,9 +158,10 @@ pub struct TraceArguments {
     /// number. Of several lines the last counts. Can be given several times.
     #[arg(long = "rate-line", value_name = "REGEX")]
     pub rate_lines: Vec<RateLine>,
-    /// How much to show. Less costs the engine less: docs/PERFORMANCE.md says how much.
-    #[arg(long, value_enum, value_name = "LEVEL", default_value_t = DetailLevel::Events)]
-    pub detail: DetailLevel,
+    /// How much to show. Less costs the engine less: docs/PERFORMANCE.md says how much. Without it `attach` counts, since the
+    /// engine serves somebody; the others record events.
+    #[arg(long, value_enum, value_name = "LEVEL")]
+    pub detail: Option<DetailLevel>,
     /// Use the eBPF programs for kernels before 5.17, which are simpler: where a verifier refuses the others, and for
     /// tests. Figures then come from the records alone.
     #[arg(long)]

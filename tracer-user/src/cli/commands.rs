@@ -14,7 +14,7 @@ use crate::{
     output::RUNS_FOLDER,
     place::inspect,
     pressure,
-    probe::{Requirement, SessionOptions, kernel_release},
+    probe::{Detail, Requirement, SessionOptions, kernel_release},
     process::UserLines,
     report,
     rights::{Kept, forgo_new_privileges, reduce_this_thread},
@@ -109,7 +109,7 @@ fn launch(arguments: LaunchArguments) -> anyhow::Result<i32> {
         command: arguments.command,
         conditions: arguments.pressure.conditions(),
         until_exit: arguments.until_exit,
-        trace: trace_options(arguments.trace, "launch"),
+        trace: trace_options(arguments.trace, "launch", Detail::Events),
     };
     let signals = signals()?;
     show(runtime()?.block_on(run_launch(options, signals))?)
@@ -130,7 +130,7 @@ fn attach(arguments: AttachArguments) -> anyhow::Result<i32> {
         models: arguments.model,
         log: arguments.log,
         duration: arguments.duration,
-        trace: trace_options(arguments.trace, "attach"),
+        trace: trace_options(arguments.trace, "attach", Detail::Counts),
     };
     let signals = signals()?;
     show(runtime()?.block_on(run_attach(options, signals))?)
@@ -147,7 +147,7 @@ fn demo(arguments: DemoArguments) -> anyhow::Result<i32> {
         memory_max_bytes: arguments.memory_max,
         tokens: arguments.tokens,
         threads: arguments.threads,
-        trace: trace_options(trace, "demo"),
+        trace: trace_options(trace, "demo", Detail::Events),
     };
     let signals = signals()?;
     show(runtime()?.block_on(run_demo(options, signals))?)
@@ -233,7 +233,7 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .context("cannot start the asynchronous runtime")
 }
 
-fn trace_options(arguments: TraceArguments, what: &str) -> TraceOptions {
+fn trace_options(arguments: TraceArguments, what: &str, usual_detail: Detail) -> TraceOptions {
     if arguments.diagnostics {
         // The eBPF side logs through this; a second call in one process changes nothing.
         let _ = env_logger::Builder::new()
@@ -244,7 +244,7 @@ fn trace_options(arguments: TraceArguments, what: &str) -> TraceOptions {
         directory: arguments.out.unwrap_or_else(|| default_directory(what)),
         session: SessionOptions {
             ring_buffer_bytes: arguments.ring_buffer,
-            detail: arguments.detail.into(),
+            detail: arguments.detail.map_or(usual_detail, Into::into),
             early_programs: arguments.early_programs,
             diagnostics: arguments.diagnostics,
             measure_overhead: arguments.measure_overhead,

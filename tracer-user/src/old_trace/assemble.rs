@@ -19,7 +19,7 @@ use crate::{
         ModelFigures,
         audit::matching::{Expectation, explain},
         formulas::{amplification, coverage},
-        reads::latency::LatencyFigures,
+        reads::{latency::LatencyFigures, sizes::classes_of_sizes},
     },
     storage::{KernelDevice, SECTOR_BYTES, Sector},
 };
@@ -325,6 +325,7 @@ fn reads(device: &DeviceFindings, identity: &ModelIdentity, thread: Option<u32>)
         writes: Some(writes),
         write_bytes: Some(write_bytes),
         sizes: Some(figures.request_sizes.clone()),
+        size_classes: Some(classes_of_sizes(&figures.request_sizes)),
         process_share: Some(process_share),
     }
 }

@@ -163,25 +163,29 @@ impl ModelPieces {
         classes
     }
 
-    /// What counts by slice of time have to know, with what is resident now. `classes_are_told`: each slice has its bytes by
-    /// class.
+    /// What counts by slice of time have to know, where the gate has been opened. `classes_are_told`: each slice has its bytes
+    /// by class; `resident_before`: what was resident before the gate opened. Where it is not what is resident now, pages came
+    /// or went while it was looked, and nobody knows how many of them were counted.
     #[must_use]
     pub fn counted(
         &self,
         subject: &Subject,
         model: &SubjectModel,
         classes_are_told: bool,
+        resident_before: Option<&Vec<u64>>,
     ) -> CountedModel {
+        let resident_now = self.resident_now(subject, model);
         CountedModel {
             table: Arc::clone(&self.table),
             class_pieces: self.classes().first_pieces,
             classes_are_told,
-            resident_bytes: self.resident_now(subject, model),
+            resident_bytes: resident_now.filter(|now| resident_before == Some(now)),
         }
     }
 
     /// Bytes of each piece that are resident now; None where that cannot be observed.
-    fn resident_now(&self, subject: &Subject, model: &SubjectModel) -> Option<Vec<u64>> {
+    #[must_use]
+    pub fn resident_now(&self, subject: &Subject, model: &SubjectModel) -> Option<Vec<u64>> {
         let mut resident = vec![0; self.table.piece_count()];
         for (slot, file) in (0u16..).zip(subject.files_of(model)) {
             let bitmap = resident_page_bitmap(&file.open).ok().flatten()?;

@@ -192,6 +192,7 @@ impl Session {
             .map_max_entries("PAGE_SPANS", entries(sizes.page_spans)?)
             .map_max_entries("PAGE_SPAN_INDEX", entries(page_span_index.len())?)
             .map_max_entries("SPAN_PAGES", entries(sizes.blocks * sizes.page_spans)?)
+            .map_max_entries("KNOWN_FILES", files)
             .map_max_entries("INSERTS", files)
             .map_max_entries("EVICTIONS", files)
             .map_max_entries("FAULTS", files)

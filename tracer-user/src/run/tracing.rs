@@ -206,6 +206,14 @@ impl Prepared {
             audit: (detail == Detail::Audit).then(|| LiveAudit::new(self.subject.models.len())),
             reads: None,
         };
+        let resident_before: Vec<Option<Vec<u64>>> = if gives_records {
+            Vec::new()
+        } else {
+            let models = self.subject.models.iter().zip(&self.pieces);
+            models
+                .map(|(model, pieces)| pieces.resident_now(&self.subject, model))
+                .collect()
+        };
         let touch_events = touch_events(&self.session);
         let (subject, options, from_start) = (&self.subject, &self.options, self.from_start);
         let (pieces, spans, directory) = (&self.pieces, &self.spans, &self.directory);
@@ -225,7 +233,9 @@ impl Prepared {
                         pieces.attribution(subject, model, touch_events, start, from_start)?;
                     setup.attributions.push(attribution);
                 } else {
-                    let model = pieces.counted(subject, model, spans.classes_are_told(slot));
+                    let before = resident_before.get(slot).and_then(Option::as_ref);
+                    let told = spans.classes_are_told(slot);
+                    let model = pieces.counted(subject, model, told, before);
                     let counted = CountedAttribution::new(model, start, from_start);
                     setup.counted.push(counted);
                 }

@@ -76,7 +76,9 @@ pub use crate::stats::{
     },
     phases::reads::PhaseGaps,
     reads::{
-        bandwidth::BandwidthFigures, latency::LatencyFigures, process_share::ProcessShare,
-        sizes::SizeCount,
+        bandwidth::{ArrivalSeries, BandwidthFigures},
+        latency::LatencyFigures,
+        process_share::ProcessShare,
+        sizes::{SizeClassCount, SizeCount},
     },
 };

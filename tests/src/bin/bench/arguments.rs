@@ -38,7 +38,7 @@ pub struct Compared {
     #[arg(long, value_name = "PROGRAM")]
     pub tracer: Option<PathBuf>,
     /// The tracer with these arguments, such as 'counts=--detail counts'; or another build of it, such as
-    /// 'before@/path/tracer='. Can be given several times [default: without arguments].
+    /// 'before@/path/tracer='. Can be given several times [default: both levels].
     #[arg(long = "variant", value_name = "NAME[@PROGRAM]=ARGUMENTS")]
     pub variants: Vec<TracerVariant>,
     /// Rounds that count.

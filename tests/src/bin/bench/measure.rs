@@ -252,7 +252,9 @@ fn rounds(compared: &Compared) -> Rounds {
 fn variants(compared: &Compared, others: &[Other]) -> Result<Variants> {
     let mut list = vec![Variant::None, Variant::Empty];
     if compared.variants.is_empty() {
-        list.push(Variant::Tracer("tracer=".parse()?));
+        for level in ["counts=--detail counts", "events=--detail events"] {
+            list.push(Variant::Tracer(level.parse()?));
+        }
     }
     list.extend(compared.variants.iter().cloned().map(Variant::Tracer));
     for other in others {

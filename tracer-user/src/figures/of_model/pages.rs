@@ -6,7 +6,7 @@ const UNOBSERVED: &str = "not observed";
 const NO_TRACEPOINT: &str = "no tracepoint";
 const NO_LINE: &str = "no such line; `attach`";
 const NO_COPIES: &str = "residency or `engine.copied_weights_bytes` is null; several models";
-const NO_PAGE_RECORDS: &str = "`--detail counts`, inserts not observed";
+const NO_INSERTS: &str = "inserts not observed";
 
 figures! {
     /// What the kernel counted, in the order of `run.json`. Pages unless the name says bytes.
@@ -69,16 +69,16 @@ figures! {
     /// The page cache event by event, in the order of `run.json`. Bytes of the model's files.
     PAGE_CACHE of ModelRecord;
 
-    INSERTED_BYTES, "page_cache.inserted_bytes", "inserted", Bytes, Stream, null: NO_PAGE_RECORDS,
+    INSERTED_BYTES, "page_cache.inserted_bytes", "inserted", Bytes, Stream, null: NO_INSERTS,
         "bytes of the files in folios that entered the page cache",
         |model| model.page_cache.as_ref()?.inserted_bytes;
-    TIMES_INSERTED, "page_cache.times_inserted", "inserted / size", Factor, Stream, null: "`--detail counts`, an empty model",
+    TIMES_INSERTED, "page_cache.times_inserted", "inserted / size", Factor, Stream, null: "an empty model, inserts not observed",
         "pages inserted / pages of the model",
         |model| model.page_cache.as_ref()?.times_inserted;
-    EVICTED_BYTES, "page_cache.evicted_bytes", "evicted", Bytes, Stream, null: NO_PAGE_RECORDS,
+    EVICTED_BYTES, "page_cache.evicted_bytes", "evicted", Bytes, Stream, null: NO_INSERTS,
         "bytes of the files in folios that left it",
         |model| model.page_cache.as_ref()?.evicted_bytes;
-    REFAULTED_BYTES, "page_cache.refaulted_bytes", "refaulted", Bytes, Stream, null: NO_PAGE_RECORDS,
+    REFAULTED_BYTES, "page_cache.refaulted_bytes", "refaulted", Bytes, Stream, null: NO_INSERTS,
         "bytes that entered it after an eviction seen in this run: they were thrown out and needed again",
         |model| model.page_cache.as_ref()?.refaulted_bytes;
     UNUSED_AT_LEAST_BYTES, "page_cache.unused_at_least_bytes", "evicted unused, at least", Bytes, Stream,
@@ -98,10 +98,10 @@ figures! {
         "the same for 90 % of the pages",
         |model| model.page_cache.as_ref()?.miss_stream_distance_p90_bytes;
     RESIDENT_BYTES, "page_cache.resident_bytes", "resident at the end, by events", Bytes, Stream,
-        null: "`--detail counts`, residency at the start is not known",
+        null: "residency at the start is not known",
         "resident at the start + inserts − evictions",
         |model| model.page_cache.as_ref()?.resident_bytes;
-    CONTRADICTING_PAGES, "page_cache.contradicting_pages", "contradicting pages", Pages, Stream, null: NO_PAGE_RECORDS,
+    CONTRADICTING_PAGES, "page_cache.contradicting_pages", "contradicting pages", Pages, Stream, null: "`--detail counts`, inserts not observed",
         "inserted while resident or evicted while absent by the events: 0 in a complete stream",
         |model| model.page_cache.as_ref()?.contradicting_pages;
 }

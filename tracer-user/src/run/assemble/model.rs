@@ -9,7 +9,11 @@ use crate::{
     probe::{Aggregates, FileAggregates, ModelAggregates, in_first_pid_namespace},
     run::{checks::Unfinished, watch::residency_moments::ResidencyMoment},
     schema::{CacheRecord, EvictionsByAgent, ProcessShare, ReadFigures, ReadsRecord},
-    stats::{FileData, ModelFigures, pages::first_touch::first_touch_hits},
+    stats::{
+        FileData, ModelFigures,
+        pages::first_touch::first_touch_hits,
+        reads::sizes::{classes_of_sizes, size_classes},
+    },
 };
 
 use super::residency::ResidencyCourse;
@@ -84,6 +88,13 @@ pub(super) fn reads(sides: &ReadSides<'_>) -> ReadsRecord {
         writes: sides.kernel_counts.then_some(kernel.issues.writes),
         write_bytes: sides.kernel_counts.then_some(kernel.issues.write_bytes),
         sizes: sides.figures.map(|figures| figures.request_sizes.clone()),
+        size_classes: if sides.kernel_counts {
+            Some(size_classes(kernel.issues.sizes))
+        } else {
+            sides
+                .figures
+                .map(|figures| classes_of_sizes(&figures.request_sizes))
+        },
         process_share: sides.process_share(),
     }
 }

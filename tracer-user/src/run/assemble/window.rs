@@ -306,6 +306,7 @@ impl<'a> Ended<'a> {
             ),
             ..counted.map(|counted| counted.bandwidth).unwrap_or_default()
         });
+        own.arrivals = counted.map(|counted| counted.arrivals.clone());
         own.latency_us = Some(LatencyFigures {
             untimed: self.untimed_reads(),
             ..latency::of_buckets(&kernel.latency_buckets)
@@ -334,6 +335,7 @@ impl<'a> Ended<'a> {
         } else {
             figures.bandwidth.without_busy_time()
         });
+        own.arrivals = Some(figures.arrivals.clone());
         own.latency_us = Some(LatencyFigures {
             untimed: self.untimed_reads(),
             ..figures.latency_us

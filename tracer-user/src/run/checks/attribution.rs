@@ -99,12 +99,12 @@ pub fn of_model(
         ("tensors that have", worse as u64),
         ("none", 0),
     ));
-    if pages.cache.contradicting_pages > 0 {
+    if let Some(contradicting) = pages.cache.contradicting_pages.filter(|pages| *pages > 0) {
         checks.push(Check::unobserved(
             format!("{name}each page enters and leaves the page cache in turn"),
             format!(
                 "pages inserted while resident, or evicted while absent: {}",
-                pages.cache.contradicting_pages
+                contradicting
             ),
             "none, unless pages changed while the start was looked at".to_owned(),
         ));

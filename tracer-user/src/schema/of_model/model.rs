@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::schema::{
-    AccountingFigures, BandwidthFigures, EvictionsByAgent, GapsRecord, LatencyFigures, MarksRecord,
-    ModelIdentity, PageCacheFigures, PageCourseFigures, PhaseRecord, ReadsRecord, TensorRecord,
-    TokenRecord,
+    AccountingFigures, ArrivalSeries, BandwidthFigures, EvictionsByAgent, GapsRecord,
+    LatencyFigures, MarksRecord, ModelIdentity, PageCacheFigures, PageCourseFigures, PhaseRecord,
+    ReadsRecord, TensorRecord, TokenRecord,
 };
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -19,6 +19,9 @@ pub struct ModelRecord {
     pub gaps: Option<GapsRecord>,
     /// Bytes per second.
     pub bandwidth: Option<BandwidthFigures>,
+    /// Bytes that arrived, over time.
+    #[serde(default)]
+    pub arrivals: Option<ArrivalSeries>,
     /// Latency, microseconds.
     pub latency_us: Option<LatencyFigures>,
     /// What the page cache did, in pages unless the name says bytes.

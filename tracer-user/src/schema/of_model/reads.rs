@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::schema::{ByGapClass, DistanceBucket, GapFigure, ProcessShare, ReadFigures, SizeCount};
+use crate::schema::{
+    ByGapClass, DistanceBucket, GapFigure, ProcessShare, ReadFigures, SizeClassCount, SizeCount,
+};
 
 /// Reads that reached the device, by the road that each record has.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -35,6 +37,9 @@ pub struct ReadsRecord {
     /// Bytes of them.
     pub write_bytes: Option<u64>,
     pub sizes: Option<Vec<SizeCount>>,
+    /// The same in powers of two, which counts tell too.
+    #[serde(default)]
+    pub size_classes: Option<Vec<SizeClassCount>>,
     /// The part that the engine's own threads issued.
     pub process_share: Option<ProcessShare>,
 }

@@ -301,6 +301,7 @@ impl ModelAccumulator {
             distances: self.distances.points(),
             queue_depth: self.queue_depths.figures(),
             bandwidth: self.arrived.figures(end, self.busy.nanos_until(end)),
+            arrivals: self.arrived.series(end),
             latency_us: self.latencies.figures(),
             request_sizes: self.sizes.figures(),
             processes: self.processes.clone(),

@@ -13,8 +13,12 @@ use crate::stats::{
         overlap::BackwardOverlap,
     },
     reads::{
-        bandwidth::BandwidthFigures, latency::LatencyFigures, process_share::ProcessShares,
-        queue_depth::QueueDepthFigures, requests::RequestCounts, sizes::SizeCount,
+        bandwidth::{ArrivalSeries, BandwidthFigures},
+        latency::LatencyFigures,
+        process_share::ProcessShares,
+        queue_depth::QueueDepthFigures,
+        requests::RequestCounts,
+        sizes::SizeCount,
     },
 };
 
@@ -42,6 +46,8 @@ pub struct ModelFigures {
     /// Queue depth at first issue.
     pub queue_depth: QueueDepthFigures,
     pub bandwidth: BandwidthFigures,
+    /// Bytes that arrived, over time.
+    pub arrivals: ArrivalSeries,
     /// Latency in microseconds.
     pub latency_us: LatencyFigures,
     /// Request sizes at first issue.

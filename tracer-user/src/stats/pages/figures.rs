@@ -55,7 +55,8 @@ pub struct PageCacheFigures {
     pub resident_bytes: Option<u64>,
     /// Pages of events that contradict what was known before: events were lost, or pages changed while the start was
     /// looked at.
-    pub contradicting_pages: u64,
+    /// Null where events were only counted.
+    pub contradicting_pages: Option<u64>,
 }
 
 /// What happened to the pages of all files: the figures, and what only checks and tests compare.

@@ -420,7 +420,7 @@ impl PageHistory {
                 miss_stream_distance_p50_bytes: distances.p50_at_most_bytes,
                 miss_stream_distance_p90_bytes: distances.p90_at_most_bytes,
                 resident_bytes: self.start_is_known().then_some(bytes.resident),
-                contradicting_pages: totals.contradictions.total_pages(),
+                contradicting_pages: Some(totals.contradictions.total_pages()),
             },
             file_pages,
             inserted_pages: totals.inserted,

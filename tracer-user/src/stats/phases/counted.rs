@@ -20,7 +20,7 @@ use crate::stats::{
         reads::{CountedReads, PieceReads},
         table::PieceTable,
     },
-    reads::bandwidth::{ArrivedBytes, BandwidthFigures},
+    reads::bandwidth::{ArrivalSeries, ArrivedBytes, BandwidthFigures},
     waits::stall::StallTimeline,
 };
 
@@ -215,6 +215,7 @@ impl CountedAttribution {
             evicted_bytes: sum(|pages| pages.evicted_bytes),
             refaulted_bytes: sum(|pages| pages.refaulted_bytes),
             resident_bytes: piece_pages.iter().map(|piece| piece.resident_bytes).sum(),
+            contradicting_pages: None,
             ..PageCacheFigures::default()
         };
         CountedFigures {
@@ -245,6 +246,7 @@ impl CountedAttribution {
                 page_course: PageCourseFigures::default(),
             },
             bandwidth: self.completed.figures(end, 0).without_busy_time(),
+            arrivals: self.completed.series(end),
             gaps: self.gaps,
             classes_are_told: self.classes_are_told,
             reads_are_told: pieces.reads_are_told,
@@ -276,6 +278,8 @@ pub struct CountedFigures {
     /// As those by events. What counts cannot tell is empty in it.
     pub attribution: AttributionFigures,
     pub bandwidth: BandwidthFigures,
+    /// Bytes that arrived, over time.
+    pub arrivals: ArrivalSeries,
     pub gaps: GapCounts,
     /// Whether each phase has its bytes by kind.
     pub classes_are_told: bool,

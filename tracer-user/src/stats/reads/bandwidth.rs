@@ -92,6 +92,29 @@ impl ArrivedBytes {
             .collect()
     }
 
+    /// The bytes that arrived until `end`, in order, by windows of 100 ms, or of so many of them that there are at most
+    /// [`MOST_SERIES_POINTS`].
+    #[must_use]
+    pub fn series(&self, end: Nanos) -> ArrivalSeries {
+        let windows = self.windows();
+        let last = windows.last().map_or(0, |window| window.index);
+        let of_time = end.since(self.start).unwrap_or(0).saturating_sub(1) / PEAK_WINDOW_NANOS;
+        let count = last.max(of_time) + 1;
+        let together = count
+            .div_ceil(MOST_SERIES_POINTS as u64)
+            .next_power_of_two();
+        let mut bytes = vec![0u64; count.div_ceil(together) as usize];
+        for window in windows {
+            if let Some(sum) = bytes.get_mut((window.index / together) as usize) {
+                *sum = sum.saturating_add(window.bytes);
+            }
+        }
+        ArrivalSeries {
+            window_s: seconds(together * PEAK_WINDOW_NANOS),
+            bytes,
+        }
+    }
+
     /// Averages and peak of a window from the start to `end`, in which the driver was busy for `busy_nanos`.
     #[must_use]
     pub fn figures(&self, end: Nanos, busy_nanos: u64) -> BandwidthFigures {
@@ -113,6 +136,18 @@ impl ArrivedBytes {
             busy_s: Some(seconds(busy_nanos)),
         }
     }
+}
+
+/// Most points of an [`ArrivalSeries`].
+pub const MOST_SERIES_POINTS: usize = 1200;
+
+/// Bytes that arrived without error over time, from the start of the window on. They sum to the bytes that completed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ArrivalSeries {
+    /// Length of each part of the time, seconds.
+    pub window_s: f64,
+    /// Bytes that arrived in each.
+    pub bytes: Vec<u64>,
 }
 
 /// Bytes in one window.
@@ -232,6 +267,18 @@ mod tests {
                 .peak_bytes_per_s,
             None
         );
+    }
+
+    #[test]
+    fn a_series_has_all_bytes_in_few_points() {
+        let of_seconds =
+            |s: u64| arrived(&[(0, 7), (s * 1000 - 1, 5)]).series(Nanos((5_000 + s * 1000) * MS));
+        let short = of_seconds(2);
+        assert_eq!((short.window_s, short.bytes.len()), (0.1, 20));
+        assert_eq!((short.bytes[0], short.bytes[19]), (7, 5));
+        let long = of_seconds(3600);
+        assert_eq!((long.window_s, long.bytes.len()), (3.2, 1125));
+        assert_eq!(long.bytes.iter().sum::<u64>(), 12);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use tracer_common::size::{SIZE_CLASSES, size_class, size_class_end};
 
 /// Reads by the size of the whole request at its first issue. Mergeable.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +35,41 @@ impl RequestSizes {
             })
             .collect()
     }
+}
+
+/// Reads of sizes up to one, and above half of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SizeClassCount {
+    /// Most bytes of the whole request; of the largest class, as good as any number.
+    pub up_to_bytes: u64,
+    /// Reads of such sizes.
+    pub count: u64,
+}
+
+/// Classes that have reads, of counts by [`tracer_common::size::size_class`].
+#[must_use]
+pub fn size_classes(counts: [u64; SIZE_CLASSES]) -> Vec<SizeClassCount> {
+    counts
+        .into_iter()
+        .enumerate()
+        .filter(|(_, count)| *count > 0)
+        .map(|(class, count)| SizeClassCount {
+            up_to_bytes: size_class_end(class),
+            count,
+        })
+        .collect()
+}
+
+/// The same of reads by their size.
+#[must_use]
+pub fn classes_of_sizes(sizes: &[SizeCount]) -> Vec<SizeClassCount> {
+    let mut counts = [0; SIZE_CLASSES];
+    for size in sizes {
+        if let Some(count) = counts.get_mut(size_class(size.bytes)) {
+            *count += size.count;
+        }
+    }
+    size_classes(counts)
 }
 
 /// Reads of one size.

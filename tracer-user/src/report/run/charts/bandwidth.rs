@@ -4,7 +4,7 @@ use crate::{
     chart::{Axis, Chart, Ink, Mark, Point, Shape},
     figures::Unit,
     report::document::{Column, Drawing, Table},
-    schema::{DeviceTestRecord, ModelRecord, RunRecord},
+    schema::{ArrivalSeries, DeviceTestRecord, ModelRecord, RunRecord},
     units::{bytes, rate, seconds, share},
 };
 
@@ -13,24 +13,49 @@ use super::{
     reads::{ReadCourse, TimeWindow},
 };
 
+/// Bytes that arrived, by parts of a window.
+pub(super) struct Arrived<'a> {
+    bin_s: f64,
+    bytes: &'a [u64],
+    window: TimeWindow,
+}
+
+impl<'a> Arrived<'a> {
+    /// By the list of reads.
+    pub fn of_reads(course: &'a ReadCourse) -> Self {
+        Self {
+            bin_s: course.bin_ns as f64 / 1e9,
+            bytes: &course.arrived,
+            window: course.window,
+        }
+    }
+
+    /// Of the whole run, by its record.
+    pub fn of_record(record: &RunRecord, arrivals: &'a ArrivalSeries) -> Self {
+        Self {
+            bin_s: arrivals.window_s,
+            bytes: &arrivals.bytes,
+            window: TimeWindow {
+                from_s: 0.0,
+                to_s: record.time.wall_s,
+            },
+        }
+    }
+}
+
 /// Bytes a second, by windows of time.
 pub(super) fn bandwidth(
     record: &RunRecord,
     model: &ModelRecord,
-    course: &ReadCourse,
+    arrived: &Arrived<'_>,
     device: Option<&DeviceTestRecord>,
 ) -> Drawing {
-    let bin_s = course.bin_ns as f64 / 1e9;
-    let rates: Vec<(f64, f64)> = course
-        .arrived
+    let (bin_s, window) = (arrived.bin_s, arrived.window);
+    let rates: Vec<(f64, f64)> = arrived
+        .bytes
         .iter()
         .enumerate()
-        .map(|(at, arrived)| {
-            (
-                course.window.from_s + at as f64 * bin_s,
-                *arrived as f64 / bin_s,
-            )
-        })
+        .map(|(at, arrived)| (window.from_s + at as f64 * bin_s, *arrived as f64 / bin_s))
         .collect();
     let most = rates.iter().map(|(_, rate)| *rate).fold(0.0, f64::max);
     let best = device
@@ -43,7 +68,7 @@ pub(super) fn bandwidth(
         .collect();
     if let Some((_, last)) = rates.last() {
         points.push(Point {
-            x: course.window.to_s,
+            x: window.to_s,
             y: Some(*last),
         });
     }
@@ -76,7 +101,7 @@ pub(super) fn bandwidth(
         Column::right("arrived"),
         Column::right("a second"),
     ]);
-    for ((from, rate_of), arrived) in rates.iter().zip(&course.arrived) {
+    for ((from, rate_of), arrived) in rates.iter().zip(arrived.bytes) {
         table.row([seconds(Some(*from)), bytes(*arrived), rate(Some(*rate_of))]);
     }
     Drawing {
@@ -84,7 +109,7 @@ pub(super) fn bandwidth(
             name: "bandwidth-time".into(),
             title: "Bandwidth over time".into(),
             sees,
-            x: over_time::axis(record, Some(course.window)),
+            x: over_time::axis(record, Some(window)),
             y: Axis::linear(
                 "bytes that arrived, a second",
                 Unit::BytesPerSecond,

@@ -85,9 +85,28 @@ fn of_model(
         (
             "Over time",
             vec![
-                with_reads("bandwidth over time", &|course| {
-                    Ok(bandwidth::bandwidth(record, model, course, sources.device))
-                }),
+                match (&course, &model.arrivals) {
+                    (Ok(course), _) if course.count > 0 => {
+                        let arrived = bandwidth::Arrived::of_reads(course);
+                        Ok(bandwidth::bandwidth(
+                            record,
+                            model,
+                            &arrived,
+                            sources.device,
+                        ))
+                    }
+                    (Err(_), Some(arrivals)) if window.is_none() => {
+                        let arrived = bandwidth::Arrived::of_record(record, arrivals);
+                        Ok(bandwidth::bandwidth(
+                            record,
+                            model,
+                            &arrived,
+                            sources.device,
+                        ))
+                    }
+                    (Err(why), _) => Err(format!("bandwidth over time: {why}")),
+                    _ => Err("bandwidth over time: nothing was read".to_owned()),
+                },
                 bandwidth::residency(record, model, slot, window),
             ],
         ),
@@ -186,7 +205,7 @@ pub(super) fn document(record: &RunRecord, sources: ChartSources<'_>) -> Documen
             }
         }
         if record.detail.as_deref() == Some("counts") {
-            left_out.insert(0, "This run was made with --detail counts, which records nothing: --detail events shows all of these.".to_owned());
+            left_out.insert(0, "This run was made with --detail counts, which records no single event: --detail events shows all of these.".to_owned());
         }
         if !left_out.is_empty() {
             document.heading(2, titled(record, model, "Not shown"));

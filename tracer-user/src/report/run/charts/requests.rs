@@ -128,11 +128,14 @@ pub(super) fn sizes(model: &ModelRecord, course: Option<&ReadCourse>) -> Result<
         Some(course) => course.by_phase(&course.sizes),
         None => {
             let mut sizes = BTreeMap::new();
-            for size in model
-                .reads
-                .iter()
-                .flat_map(|reads| reads.sizes.iter().flatten())
-            {
+            let reads = model.reads.as_ref();
+            let classes = reads.and_then(|reads| reads.size_classes.as_ref());
+            for class in classes.into_iter().flatten() {
+                sizes.insert(class.up_to_bytes, class.count);
+            }
+            // A record of before there were classes.
+            let single = reads.filter(|reads| reads.size_classes.is_none());
+            for size in single.iter().flat_map(|reads| reads.sizes.iter().flatten()) {
                 *sizes.entry(size.bytes.next_power_of_two()).or_insert(0) += size.count;
             }
             vec![("all reads".into(), sizes)]
