@@ -198,6 +198,10 @@ fn launch(ground: &Ground, place: &Place) -> Result<()> {
     let reader = || {
         children(tracer.process_id())
             .into_iter()
+            // Until it is the reader, a new process is a copy of the tracer, with its files.
+            .filter(|child| {
+                fs::read_link(format!("/proc/{child}/exe")).is_ok_and(|it| it == place.reader)
+            })
             .find(|child| holds_open(*child, &place.model))
     };
     tracer.wait_until("the reader has the model open", LIMIT, |_| {

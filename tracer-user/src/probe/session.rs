@@ -140,7 +140,7 @@ impl Session {
             .measure_overhead
             .then(|| aya::sys::enable_stats(aya::sys::Stats::RunTime))
             .transpose()
-            .context("cannot switch on the kernel's run-time statistics of eBPF programs")?;
+            .context("cannot switch on the kernel's run-time statistics of eBPF programs: that takes CAP_SYS_ADMIN; leave --measure-overhead out")?;
         let request_slots = tables
             .devices
             .iter()
