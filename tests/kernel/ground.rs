@@ -10,7 +10,10 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use tests::{
     disk::{DeviceStatistics, FileSystem, LoopDisk},
-    environment::{MachineLock, Scratch, clean_up_on_signals, enter_private_mount_namespace},
+    environment::{
+        MachineLock, Scratch, clean_up_on_signals, enter_private_mount_namespace,
+        forget_what_was_warned_of,
+    },
     model_file::{Checksum, ModelFile},
     plan::{ExpectedFigures, ReadPlan},
     reader::{ReadMode, ReaderCommand, ReaderReport, RunningProgram},
@@ -88,9 +91,9 @@ impl Ground {
                 target.join("tests")
             }
         };
-        Ok(Self {
-            scratch: Scratch::new(&root)?,
-        })
+        let scratch = Scratch::new(&root)?;
+        forget_what_was_warned_of(&scratch.fresh_directory("debugfs")?);
+        Ok(Self { scratch })
     }
 
     /// A new disk, with its read-ahead off.

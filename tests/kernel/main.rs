@@ -40,6 +40,7 @@ mod odd_storage;
 mod page;
 mod page_cache;
 mod phases;
+mod plain_user;
 mod processes;
 mod programs;
 mod pytorch;
@@ -59,7 +60,7 @@ use std::{process::ExitCode, sync::Arc};
 
 use anyhow::Result;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
-use tests::environment::{MachineLock, Unavailable, paged_out_bytes};
+use tests::environment::{KernelLog, MachineLock, Unavailable, paged_out_bytes};
 
 use ground::{Case, Ground};
 use results::Results;
@@ -92,6 +93,7 @@ fn main() -> ExitCode {
         detail::cases(),
         marks::cases(),
         lifecycle::cases(),
+        plain_user::cases(),
         which_model::cases(),
         attach_target::cases(),
         attach_mounts::cases(),
@@ -156,7 +158,16 @@ fn run_undisturbed(case: &Case, ground: &Ground) -> Result<()> {
     loop {
         tries += 1;
         let before = paged_out_bytes()?;
-        let error = match (case.run)(ground, &lock) {
+        let mut kernel_log = KernelLog::from_now_on()?;
+        let result = (case.run)(ground, &lock);
+        // A complaint is a failure whatever else came out, and no second try makes it good.
+        if let Err(complaint) = kernel_log.check_clean() {
+            return Err(match result {
+                Ok(()) => complaint,
+                Err(error) => error.context(complaint.to_string()),
+            });
+        }
+        let error = match result {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };

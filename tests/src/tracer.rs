@@ -104,6 +104,18 @@ impl<'scratch> TracerCall<'scratch> {
         })
     }
 
+    /// A call of a copy of the tracer, by whoever `command` makes it run as, with the run in `directory`.
+    #[must_use]
+    pub fn of_copy(scratch: &'scratch Scratch, mut command: Command, directory: PathBuf) -> Self {
+        command.env(ENVIRONMENT_MARK, std::process::id().to_string());
+        Self {
+            scratch,
+            directory,
+            command,
+        }
+        .out()
+    }
+
     /// `launch` of a model.
     ///
     /// # Errors

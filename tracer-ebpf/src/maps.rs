@@ -14,8 +14,8 @@ use tracer_common::{
     extent::{Extent, MAX_DEVICES, MAX_MODELS},
     latency::LATENCY_BUCKETS,
     page::{
-        FileKey, FileSlot, KnownFile, LearntKey, MARKS, MAX_FILES, MappingVerdict,
-        ThreadTouch, WaitingThread,
+        FileKey, FileSlot, KnownFile, LearntKey, MARKS, MAX_FILES, MappingVerdict, ThreadTouch,
+        WaitingThread,
     },
     request::RequestSlot,
     ring::{RingEnds, RingSlot},
@@ -157,8 +157,7 @@ pub static KNOWN_FILES: Array<KnownFile> = Array::with_max_entries(1, 0);
 
 /// Whose mappings were seen of late.
 #[map(name = "MAPPING_VERDICTS")]
-pub static MAPPING_VERDICTS: PerCpuArray<MappingVerdict> =
-    PerCpuArray::with_max_entries(1, 0);
+pub static MAPPING_VERDICTS: PerCpuArray<MappingVerdict> = PerCpuArray::with_max_entries(1, 0);
 
 /// Pages of files that are no model's, put into the page cache by the engine's processes. Those of which least was put
 /// there of late are forgotten.

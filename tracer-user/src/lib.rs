@@ -22,6 +22,7 @@ pub mod process;
 pub mod read_list;
 pub mod recording;
 pub mod report;
+pub mod rights;
 pub mod run;
 pub mod schema;
 pub mod setting;

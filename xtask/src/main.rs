@@ -6,6 +6,7 @@
 mod bench;
 mod caller_environment;
 mod cargo;
+mod dist;
 mod executable;
 mod kept;
 mod lint;
@@ -64,6 +65,8 @@ enum Command {
     /// Check the structure of the sources and their formatting, run clippy on the user's side and on the eBPF side, and
     /// build the documentation.
     Lint(lint::Options),
+    /// Make what is given to others, in target/dist/: static programs, Debian packages, manual pages, completions, sums.
+    Dist(dist::Options),
     /// Check licences, versions and sources of all dependencies, by deny.toml.
     Deny,
 }
@@ -81,6 +84,7 @@ fn main() -> ExitCode {
             Command::Bench { arguments } => bench::bench(&arguments),
             Command::Vm(command) => vm::vm(command),
             Command::Lint(options) => report(lint::lint(&options)),
+            Command::Dist(options) => report(dist::dist(&options)),
             Command::Deny => report(tools::deny::deny()),
         },
     }

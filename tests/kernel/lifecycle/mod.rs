@@ -2,6 +2,7 @@
 
 mod attach;
 mod engine_end;
+mod killed;
 mod pressure;
 mod refused;
 mod rights;
@@ -28,7 +29,7 @@ const MODEL_BYTES: u64 = 1 << 20;
 type Test = fn(&Ground, &LoopDisk, &ModelFile) -> Result<()>;
 
 pub fn cases() -> Vec<Case> {
-    let tests: [(&str, Test); 22] = [
+    let tests: [(&str, Test); 24] = [
         ("status_of_the_command", engine_end::status_of_the_command),
         (
             "command_killed_by_a_signal",
@@ -49,6 +50,8 @@ pub fn cases() -> Vec<Case> {
             engine_end::stopped_by(ground, disk, file, Signal::SIGTERM)
         }),
         ("killed_tracer", engine_end::killed_tracer),
+        ("killed_launches", killed::killed_launches),
+        ("killed_attaches", killed::killed_attaches),
         (
             "model_that_does_not_exist",
             refused::model_that_does_not_exist,

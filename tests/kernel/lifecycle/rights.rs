@@ -3,7 +3,7 @@
 use std::{
     fs,
     os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -15,10 +15,10 @@ use tests::{
 };
 
 use super::{FAILED, LIMIT, check_said, direct_reader, plan};
-use crate::ground::{Ground, Traced, check_sound};
-
-/// Some user who is not root; it needs no entry in any database.
-const SOMEBODY: u32 = 54_321;
+use crate::{
+    ground::{Ground, Traced, check_sound},
+    plain_user::{Bound, SOMEBODY, open_folder},
+};
 
 /// Called through sudo, the engine runs as the calling user, and what is written is that user's.
 pub(super) fn calling_user(ground: &Ground, _: &LoopDisk, file: &ModelFile) -> Result<()> {
@@ -102,7 +102,12 @@ pub(super) fn no_privileges(ground: &Ground, _: &LoopDisk, file: &ModelFile) -> 
         .uid(SOMEBODY)
         .gid(SOMEBODY);
     let finished = RunningProgram::start(&ground.scratch, command)?.finish(LIMIT)?;
-    check_said(&finished, FAILED, &["tracer doctor", "MISSING", "root"])?;
+    let line = format!("setcap cap_bpf,cap_perfmon+ep {}", copy.display());
+    check_said(
+        &finished,
+        FAILED,
+        &["tracer doctor", "MISSING", "root", &line],
+    )?;
     ensure!(
         !mark.exists() && !out.exists(),
         "something was touched all the same"
@@ -134,51 +139,4 @@ pub(super) fn no_privileges(ground: &Ground, _: &LoopDisk, file: &ModelFile) -> 
         );
     }
     Ok(())
-}
-
-/// A folder that everybody can reach, removed on drop.
-struct OpenFolder {
-    path: PathBuf,
-    _cleanup: tests::environment::Cleanup,
-}
-
-fn open_folder() -> Result<OpenFolder> {
-    let path = std::env::temp_dir().join(format!("tracer-tests-{}", std::process::id()));
-    let cleanup = tests::environment::on_exit({
-        let path = path.clone();
-        move || {
-            let _ = fs::remove_dir_all(path);
-        }
-    });
-    fs::create_dir(&path).with_context(|| format!("make {}", path.display()))?;
-    std::os::unix::fs::chown(&path, Some(SOMEBODY), Some(SOMEBODY))
-        .context("give the folder away")?;
-    Ok(OpenFolder {
-        path,
-        _cleanup: cleanup,
-    })
-}
-
-/// A folder shown at a second place, until it is dropped.
-struct Bound {
-    _cleanup: tests::environment::Cleanup,
-}
-
-impl Bound {
-    fn new(from: &Path, to: &Path) -> Result<Self> {
-        nix::mount::mount(
-            Some(from),
-            to,
-            None::<&str>,
-            nix::mount::MsFlags::MS_BIND,
-            None::<&str>,
-        )
-        .with_context(|| format!("show {} at {}", from.display(), to.display()))?;
-        let to = to.to_owned();
-        Ok(Self {
-            _cleanup: tests::environment::on_exit(move || {
-                let _ = nix::mount::umount(&to);
-            }),
-        })
-    }
 }

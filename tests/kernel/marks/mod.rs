@@ -1,5 +1,6 @@
 //! Where phases and steps are taken from: an engine's functions, its log, or the page cache.
 
+mod evicted_program;
 mod log;
 
 use std::path::Path;
@@ -45,6 +46,10 @@ pub fn cases() -> Vec<Case> {
         case("marks::pytorchs_embedding_begins_a_step", |ground, _| {
             pytorchs_embedding_begins_a_step(ground)
         }),
+        case(
+            "marks::a_program_whose_pages_leave_while_it_starts",
+            |ground, _| evicted_program::a_program_whose_pages_leave_while_it_starts(ground),
+        ),
         case("marks::lines_that_the_user_knows", |ground, _| {
             lines_that_the_user_knows(ground)
         }),

@@ -5,6 +5,7 @@
 //! devices are detached with their last mount), and the next start undoes the rest ([`Scratch`]).
 
 mod cleanup;
+mod kernel_log;
 mod machine_lock;
 mod namespace;
 mod page_size;
@@ -13,6 +14,7 @@ mod scratch;
 mod unavailable;
 
 pub use cleanup::{Cleanup, clean_up_on_signals, on_exit};
+pub use kernel_log::{KernelLog, forget_what_was_warned_of};
 pub use machine_lock::MachineLock;
 pub use namespace::enter_private_mount_namespace;
 pub use page_size::page_bytes;

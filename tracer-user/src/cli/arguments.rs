@@ -178,8 +178,12 @@ pub struct TraceArguments {
     pub no_read_list: bool,
     /// Keep what the figures are made of, event by event, in the run's folder: `tracer open` computes them again, of a part of
     /// the run too, and has all but the last seconds where the tracer was killed. Takes about 4 bytes an event on the disk.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "redact")]
     pub record: bool,
+    /// Leave paths, the command line and the host's name out of the record, and keep none of the engine's output: for a record
+    /// that is shown to others.
+    #[arg(long)]
+    pub redact: bool,
     /// Measure the run time of the eBPF programs too (costs about 50 ns a call, for every eBPF program of
     /// this machine).
     #[arg(long)]

@@ -17,6 +17,7 @@ use crate::{
     probe::{Detail, Requirement, SessionOptions, kernel_release},
     process::UserLines,
     report,
+    rights::{Kept, forgo_new_privileges, reduce_this_thread},
     run::{
         AttachOptions, AttachTarget, DemoOptions, FinishedRun, LaunchOptions, TraceOptions,
         bytes_progress, describe, run_attach, run_demo, run_launch,
@@ -33,6 +34,7 @@ use super::{
     blktrace::{audit, blktrace},
     choose_process::{Chosen, choose_process},
     doctor::examine,
+    doctor_rights::how_to_get_them,
     experiment::experiment,
     explain::explain,
     finished::{compare, open, validate},
@@ -50,6 +52,7 @@ const WRONG_COMMAND_LINE: i32 = 2;
 /// # Errors
 /// What kept the command from running.
 pub fn execute(arguments: Arguments) -> anyhow::Result<i32> {
+    give_up_rights(&arguments.command)?;
     match arguments.command {
         Command::Launch(arguments) => launch(arguments),
         Command::Attach(arguments) => attach(arguments),
@@ -72,6 +75,39 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<i32> {
         Command::SettingsKeeper => Ok(setting::keeper_main()),
         Command::BalloonHelper { bytes } => pressure::helper_main(bytes),
     }
+}
+
+/// Before anything of others is read, and before there is another thread: capabilities belong to a thread, and each new one
+/// begins with those of the thread that starts it.
+fn give_up_rights(command: &Command) -> anyhow::Result<()> {
+    let kept = match command {
+        Command::Model(_)
+        | Command::Blktrace(_)
+        | Command::Audit(_)
+        | Command::Plot(_)
+        | Command::Explain(_)
+        | Command::Compare(_)
+        | Command::Open(_)
+        | Command::Validate(_)
+        | Command::Device(_)
+        | Command::Mark(_)
+        | Command::Engine(_)
+        | Command::MakeModel(_) => Kept::FilesOnly,
+        Command::Experiment(arguments) if arguments.makes_no_runs() => Kept::FilesOnly,
+        Command::Launch(_) | Command::Attach(_) | Command::Demo(_) => Kept::Tracing,
+        // They try rights out, or start what needs them.
+        Command::Experiment(_)
+        | Command::Doctor(_)
+        | Command::Tune(_)
+        | Command::SettingsKeeper
+        | Command::BalloonHelper { .. } => return Ok(()),
+    };
+    reduce_this_thread(kept).context("cannot give up rights")?;
+    // `attach` starts nothing; what `launch` starts must be able to do what it could without the tracer.
+    if kept == Kept::FilesOnly || matches!(command, Command::Attach(_)) {
+        forgo_new_privileges().context("cannot give up new privileges")?;
+    }
+    Ok(())
 }
 
 fn launch(arguments: LaunchArguments) -> anyhow::Result<i32> {
@@ -126,7 +162,8 @@ fn demo(arguments: DemoArguments) -> anyhow::Result<i32> {
 
 fn doctor(arguments: &DoctorArguments) -> anyhow::Result<i32> {
     let requirements = examine(arguments.model.as_deref(), arguments.programs);
-    let lines: Vec<String> = requirements.iter().map(describe).collect();
+    let mut lines: Vec<String> = requirements.iter().map(describe).collect();
+    lines.extend(how_to_get_them());
     print_ignoring_a_closed_pipe(&(lines.join("\n") + "\n"))?;
     Ok(i32::from(requirements.iter().any(Requirement::is_missing)))
 }
@@ -226,6 +263,7 @@ fn trace_options(arguments: TraceArguments, what: &str, usual_detail: Detail) ->
         },
         read_list: !arguments.no_read_list,
         recording: arguments.record,
+        redact: arguments.redact,
     }
 }
 
@@ -249,8 +287,13 @@ fn show(run: FinishedRun) -> anyhow::Result<i32> {
         None => {
             let list = run.record.read_list.and_then(|list| list.file);
             eprintln!(
-                "tracer: report.html (charts; opens in a browser), run.json, report.md{} and the engine's output are in {}",
+                "tracer: report.html (charts; opens in a browser), run.json, report.md{}{} are in {}",
                 list.map_or_else(String::new, |list| format!(", {list}")),
+                if run.directory.join("engine.stdout").exists() {
+                    ", the engine's output"
+                } else {
+                    ""
+                },
                 run.directory.display()
             );
         }

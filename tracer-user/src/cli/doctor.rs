@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::doctor_rights;
 use crate::{
     place::RequestedModel,
     pressure::{CgroupVersion, memory_cgroup_version},
@@ -29,6 +30,7 @@ pub fn examine(model: Option<&Path>, programs: bool) -> Vec<Requirement> {
             format!("no --memory-max and no demo: {error}"),
         ),
     });
+    list.extend(doctor_rights::of_commands());
     if let Some(model) = model {
         list.extend(examine_model(model));
     }

@@ -38,6 +38,18 @@ pub struct ExperimentArguments {
     command: ExperimentCommand,
 }
 
+impl ExperimentArguments {
+    /// Whether only what is there is read and shown.
+    pub(super) const fn makes_no_runs(&self) -> bool {
+        matches!(
+            self.command,
+            ExperimentCommand::List { .. }
+                | ExperimentCommand::Answer { .. }
+                | ExperimentCommand::Template { .. }
+        )
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum ExperimentCommand {
     /// Make the runs of a plan.

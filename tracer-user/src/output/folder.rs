@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
 };
 
@@ -81,7 +82,12 @@ impl RunDirectory {
             kept: path.join(RECORD).exists(),
         };
         for folder in missing.into_iter().rev() {
-            fs::create_dir(&folder).with_context(|| {
+            let mut maker = fs::DirBuilder::new();
+            if folder == path {
+                // Nobody else enters a run: neither to read it nor to write into its pipe.
+                maker.mode(0o700);
+            }
+            maker.create(&folder).with_context(|| {
                 format!(
                     "cannot make the folder {}; choose another with --out",
                     folder.display()
@@ -232,9 +238,14 @@ mod tests {
             .and_then(|()| directory.write_page("<p>x</p>", &caller))
             .expect("writable");
         drop(directory);
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = |path: &std::path::Path| {
+            path.metadata().expect("it is there").permissions().mode() & 0o777
+        };
         for name in ["run.json", "report.md", "report.html"] {
-            assert!(path.join(name).exists(), "{name}");
+            assert_eq!(mode(&path.join(name)), 0o600, "{name}");
         }
+        assert_eq!(mode(&path), 0o700);
         let error = RunDirectory::create(&path, &caller).expect_err("holds a run");
         assert!(error.to_string().contains("already holds"));
 

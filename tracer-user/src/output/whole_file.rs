@@ -1,15 +1,14 @@
 //! Files that a reader finds whole or not at all.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{self, Write as _},
-    os::unix::fs::PermissionsExt as _,
     path::Path,
 };
 
 use crate::process::Caller;
 
-/// Writes a file of the calling user: to a temporary file beside it, synced, renamed, and the folder synced. Replaces
+/// Writes a file of the calling user, which nobody else may read: paths, command lines and a model's layout are in it. To a temporary file beside it, synced, renamed, and the folder synced. Replaces
 /// what is there.
 ///
 /// # Errors
@@ -22,8 +21,6 @@ pub fn write_whole_file(path: &Path, content: &[u8], caller: &Caller) -> io::Res
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(content)?;
     file.as_file().sync_all()?;
-    // A temporary file is for its owner only; a report is an ordinary file.
-    fs::set_permissions(file.path(), fs::Permissions::from_mode(0o644))?;
     caller.give_file(file.as_file())?;
     file.persist(path)?;
     File::open(folder)?.sync_all()

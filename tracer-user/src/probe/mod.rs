@@ -24,7 +24,9 @@ pub use aggregates::{Aggregates, FileAggregates, ModelAggregates};
 pub use inspection::programs as inspect_programs;
 pub use losses::{ProgramRun, RunTimeStatistics};
 pub use options::{Detail, SessionOptions};
-pub use preflight::{Requirement, RequirementState, in_first_pid_namespace, requirements};
+pub use preflight::{
+    Requirement, RequirementState, in_first_pid_namespace, measuring_run_time, requirements,
+};
 pub use probes::ProbePoint;
 pub use programs::{Argument, DeviceKind, StandIn, TracedEvent, traced_events};
 pub use release::kernel_release;

@@ -19,7 +19,7 @@ use super::{
     aggregates::{self, Aggregates, FileAggregates, Plain, Sizes},
     attach::{Attached, attach},
     losses::{self, ProgramRun},
-    probes,
+    preflight, probes,
     rings::{self, Rings, TimeOrder},
     slices::{self, Slice, SliceCutter, SliceMaps, SliceSizes, Slices, SpanCounts},
     tables::{self, FilterTables, file_slots, fill, fill_tables, padded, words_for},
@@ -44,6 +44,9 @@ pub struct Session {
     counts_models: bool,
     detail: Detail,
     can_probe: bool,
+    probing_refused: Option<String>,
+    /// Pages of probed functions, held in the page cache.
+    probed_pages: Vec<memmap2::Mmap>,
     can_skip: bool,
     counts_read_calls: bool,
     /// Slots of files whose page-cache events cannot be told from others'.
@@ -137,7 +140,7 @@ impl Session {
             .measure_overhead
             .then(|| aya::sys::enable_stats(aya::sys::Stats::RunTime))
             .transpose()
-            .context("cannot switch on the kernel's run-time statistics of eBPF programs")?;
+            .context("cannot switch on the kernel's run-time statistics of eBPF programs: that takes CAP_SYS_ADMIN; leave --measure-overhead out")?;
         let request_slots = tables
             .devices
             .iter()
@@ -217,7 +220,9 @@ impl Session {
             options,
             counts_models,
         )?;
-        let can_probe = types.has_helper("get_attach_cookie");
+        let has_probes = types.has_helper("get_attach_cookie");
+        let probing_refused = has_probes.then(preflight::probing_refused).flatten();
+        let can_probe = has_probes && probing_refused.is_none();
         if can_probe {
             probes::load(&mut ebpf)?;
         }
@@ -255,6 +260,8 @@ impl Session {
             attached,
             counts_models,
             can_probe,
+            probing_refused,
+            probed_pages: Vec::new(),
             detail: options.detail,
             can_skip: types.can_skip(),
             counts_read_calls: types.counts_read_calls(),
@@ -299,6 +306,12 @@ impl Session {
     #[must_use]
     pub const fn can_probe(&self) -> bool {
         self.can_probe
+    }
+
+    /// Why functions of the engine are not probed, where the kernel could and this process may not.
+    #[must_use]
+    pub fn probing_refused(&self) -> Option<&str> {
+        self.probing_refused.as_deref()
     }
 
     /// Events count from now on.
@@ -367,6 +380,11 @@ impl Session {
             .get_mut(slot)
             .ok_or_else(|| anyhow!("there is no file {slot}"))?;
         Ok(std::mem::replace(&mut file.key, key))
+    }
+
+    /// Holds a page of a probed file in memory to the session's end.
+    pub(super) fn keep_while_probed(&mut self, page: memmap2::Mmap) {
+        self.probed_pages.push(page);
     }
 
     pub(super) fn programs(&mut self) -> &mut Ebpf {

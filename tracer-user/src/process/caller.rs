@@ -9,11 +9,13 @@ use std::ffi::{CString, OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::fd::AsRawFd;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Uid, User, getgrouplist, getgroups};
+
+use crate::rights::{environment_at_start, parse_environment};
 
 /// Environment variables as the kernel has them: any bytes, in order.
 pub type Environment = Vec<(OsString, OsString)>;
@@ -121,7 +123,7 @@ impl Caller {
             gid: Gid::effective(),
             groups: vec![Gid::effective()],
         });
-        Self::identify(&std::env::vars_os().collect::<Vec<_>>(), &own)
+        Self::identify(&environment_at_start(), &own)
     }
 
     /// The caller of a process with this environment and these ids.
@@ -332,23 +334,6 @@ fn environment_of(pid: i32, caller: Uid) -> Result<Environment, CallerError> {
         .and_then(|mut file| file.read_to_end(&mut bytes))
         .map_err(unreadable)?;
     Ok(parse_environment(&bytes))
-}
-
-fn parse_environment(bytes: &[u8]) -> Environment {
-    bytes
-        .split(|&byte| byte == 0)
-        .filter_map(|entry| {
-            let equals = entry
-                .iter()
-                .position(|&byte| byte == b'=')
-                .filter(|position| *position > 0)?;
-            let (name, value) = entry.split_at(equals);
-            Some((
-                OsString::from_vec(name.to_vec()),
-                OsString::from_vec(value.get(1..)?.to_vec()),
-            ))
-        })
-        .collect()
 }
 
 #[cfg(test)]

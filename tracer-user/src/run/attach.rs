@@ -16,6 +16,7 @@ use crate::{
 use super::{
     assemble::add_dead_pages,
     kernel_tables::kernel_tables,
+    redaction::redacted,
     target::{self, AttachTarget, Target},
     tracing::{
         FinishedRun, Prepared, TraceOptions, Wake, conclude, poll_signals, require_machine,
@@ -65,6 +66,7 @@ pub async fn run_attach(
     let subject = Subject::open(models)?;
     let pieces = ModelPieces::of_all(&subject)?;
     let (tables, spans) = kernel_tables(&subject, &pieces)?;
+    let redact = options.trace.redact;
     let directory = RunDirectory::create(&options.trace.directory, &caller)?;
     let mut session = Session::start(tables, options.trace.session)?;
     for process_id in family.members().unwrap_or_default() {
@@ -177,6 +179,9 @@ pub async fn run_attach(
     };
     record.partial = partial_reason.is_some();
     record.partial_reason = partial_reason;
+    if redact {
+        record = redacted(&record)?;
+    }
     Ok(conclude(record, directory, &caller, 0))
 }
 

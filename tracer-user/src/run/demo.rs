@@ -6,8 +6,9 @@ use anyhow::{Context as _, bail};
 
 use crate::{
     engine::RandomModelShape,
-    pressure::MemoryLimits,
+    pressure::{MemoryCgroup, MemoryLimits},
     process::{Caller, SignalWatch},
+    rights::MEMORY_REMEDY,
     storage::{Mapping, map_file},
 };
 
@@ -43,12 +44,18 @@ pub async fn run_demo(options: DemoOptions, signals: SignalWatch) -> anyhow::Res
     let caller = Caller::of_this_process()?;
     let model = prepare_model(&options, &caller)?;
     let size_bytes = model.metadata().map(|metadata| metadata.len())?;
-    let memory_max_bytes = options.memory_max_bytes.unwrap_or(size_bytes / 3 * 2);
-    eprintln!(
-        "tracer: running the built-in engine on {} with {} of memory for it and the model's pages",
-        model.display(),
-        crate::units::bytes(memory_max_bytes)
-    );
+    let conditions = conditions(&options, size_bytes);
+    match conditions.cgroup {
+        Some(limits) => eprintln!(
+            "tracer: running the built-in engine on {} with {} of memory for it and the model's pages",
+            model.display(),
+            crate::units::bytes(limits.max_bytes)
+        ),
+        None => eprintln!(
+            "tracer: running the built-in engine on {} without a limit of memory: it reads the model once, and nothing of it twice",
+            model.display()
+        ),
+    }
     let tracer = std::env::current_exe().context("cannot find the tracer's own program")?;
     let mut command: Vec<OsString> = vec![tracer.into(), "engine".into(), "--model".into()];
     command.push(model.clone().into());
@@ -63,17 +70,34 @@ pub async fn run_demo(options: DemoOptions, signals: SignalWatch) -> anyhow::Res
     let launch = LaunchOptions {
         models: vec![model],
         command,
-        conditions: ConditionsRequest {
-            cgroup: Some(MemoryLimits {
-                max_bytes: memory_max_bytes,
-                high_bytes: None,
-            }),
-            ..ConditionsRequest::default()
-        },
+        conditions,
         until_exit: false,
         trace: options.trace,
     };
     run_launch(launch, signals).await
+}
+
+/// A limit that the model does not fit into. Where none can be set and none was asked for, at least a cold start.
+fn conditions(options: &DemoOptions, size_bytes: u64) -> ConditionsRequest {
+    let limits = MemoryLimits {
+        max_bytes: options.memory_max_bytes.unwrap_or(size_bytes / 3 * 2),
+        high_bytes: None,
+    };
+    let refused = match options.memory_max_bytes {
+        Some(_) => None,
+        None => MemoryCgroup::create(&limits).err(),
+    };
+    if let Some(error) = refused {
+        eprintln!("tracer: {error}; to see what too little memory does, {MEMORY_REMEDY}");
+        return ConditionsRequest {
+            evict_model: true,
+            ..ConditionsRequest::default()
+        };
+    }
+    ConditionsRequest {
+        cgroup: Some(limits),
+        ..ConditionsRequest::default()
+    }
 }
 
 fn prepare_model(options: &DemoOptions, caller: &Caller) -> anyhow::Result<PathBuf> {

@@ -21,6 +21,7 @@ use super::{
     assemble::add_dead_pages,
     conditions::{Conditions, ConditionsRequest},
     kernel_tables::kernel_tables,
+    redaction::redacted,
     survivors::{self, Survivors},
     tracing::{
         FinishedRun, Opened, Prepared, TraceOptions, Wake, conclude, poll_signals, require_machine,
@@ -85,6 +86,7 @@ pub async fn run_launch(
     let pieces = ModelPieces::of_all(&subject)?;
     let (session_tables, spans) = kernel_tables(&subject, &pieces)?;
     Conditions::check(&options.conditions)?;
+    let redact = options.trace.redact;
     let directory = RunDirectory::create(&options.trace.directory, &caller)?;
     let conditions = Conditions::apply(&options.conditions, &mut subject)?;
     let mut session = Session::start(session_tables, options.trace.session)?;
@@ -112,7 +114,7 @@ pub async fn run_launch(
         &opened.caller,
         Arc::new(move |line: OutputLine| log.line(&line)),
     );
-    request.output_directory = Some(opened.directory.path());
+    request.output_directory = (!redact).then(|| opened.directory.path());
     request.cgroup_procs = conditions.cgroup_descriptors()?;
     let engine = launch(request)?;
     opened.finder.engine_has_started();
@@ -164,6 +166,9 @@ pub async fn run_launch(
         .saturating_add(survivors.storage_read_bytes(&watch));
     record.notes.extend(watch.files.notes(&record, Some(read)));
     record.notes.extend(survivors.notes);
+    if redact {
+        record = redacted(&record)?;
+    }
     Ok(conclude(
         record,
         directory,

@@ -11,6 +11,7 @@ mod kernel_tables;
 mod launch;
 mod machine;
 mod recorded;
+mod redaction;
 mod stream;
 mod survivors;
 mod target;

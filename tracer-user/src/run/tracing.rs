@@ -29,6 +29,7 @@ use super::{
     file_keys::learn_keys,
     machine::{self, MemoryState},
     recorded::{Facts, RecordedSetup, WindowRecording},
+    redaction::redacted_header,
     stream::{
         Stream, StreamSetup,
         live_audit::LiveAudit,
@@ -59,6 +60,8 @@ pub struct TraceOptions {
     pub read_list: bool,
     /// Keep what the figures are made of.
     pub recording: bool,
+    /// Leave out of the record what would tell a stranger of this machine.
+    pub redact: bool,
 }
 
 /// A run that is over.
@@ -161,6 +164,7 @@ pub(super) struct Opened {
     memory: MemoryState,
     machine: MachineRecord,
     started_at: SystemTime,
+    notes: Vec<String>,
 }
 
 impl Prepared {
@@ -193,6 +197,7 @@ impl Prepared {
             );
         }
         let gives_records = detail >= Detail::Events;
+        let notes = self.session.probing_refused().map(str::to_owned);
         let setup = StreamSetup {
             locator: self.subject.locator()?,
             files: self.subject.file_data(),
@@ -231,8 +236,14 @@ impl Prepared {
         let (pieces, spans, directory) = (&self.pieces, &self.spans, &self.directory);
         let stream = move |start| {
             let mut setup = setup;
+            let header = window_reads::header(subject);
+            let header = if options.redact {
+                redacted_header(header)
+            } else {
+                header
+            };
             setup.reads = (options.read_list && gives_records)
-                .then(|| WindowReads::begin(directory, &window_reads::header(subject), start));
+                .then(|| WindowReads::begin(directory, &header, start));
             let resident: Vec<_> = if gives_records {
                 let models = subject.models.iter();
                 models.map(|model| resident_pages(subject, model)).collect()
@@ -288,6 +299,7 @@ impl Prepared {
             memory,
             machine,
             started_at,
+            notes: notes.into_iter().collect(),
         })
     }
 }
@@ -374,6 +386,7 @@ impl Opened {
             .notes
             .extend(files.filter_map(SubjectFile::tail_in_metadata));
         record.notes.extend(mark_note);
+        record.notes.extend(self.notes);
         add_given_marks(&mut record, &self.shared, opened);
         Ok((record, self.directory, self.caller))
     }

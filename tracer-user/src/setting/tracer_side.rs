@@ -16,7 +16,7 @@ pub enum SettingError {
     Start(io::Error),
     #[error("the process that puts settings back is gone")]
     Gone,
-    #[error("cannot set {} to {value}: {reason}", path.display())]
+    #[error("cannot set {} to {value}: {reason} (settings of the machine take root; leave the option out to go on as it is)", path.display())]
     Refused {
         path: PathBuf,
         value: String,

@@ -17,8 +17,8 @@ use std::{
 use nix::fcntl::{AT_FDCWD, AtFlags};
 use tempfile::TempPath;
 
-/// Mode of a finished file unless another is asked for: it is an ordinary one.
-const MODE: u32 = 0o644;
+/// Mode of a finished file unless another is asked for: it is its owner's alone.
+const MODE: u32 = 0o600;
 
 /// A file without a name. Dropped, it is gone.
 #[derive(Debug)]

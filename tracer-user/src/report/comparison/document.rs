@@ -69,6 +69,7 @@ pub fn comparison_page(comparison: &Comparison, sides: &[Side]) -> String {
         first,
         results: Vec::new(),
         charts: charts(sides),
+        meanings: Document::default(),
         details,
     })
 }

@@ -1,9 +1,19 @@
 //! What the tracer needs of this machine, whether it is there, and how to get it. `tracer doctor` prints
 //! the list; every other command refuses with the same words before it touches anything.
 
+mod requirement;
+mod rights;
+
 use std::path::{Path, PathBuf};
 
 use aya::maps::MapType;
+use caps::Capability;
+
+use crate::rights::Held;
+
+pub use requirement::{Requirement, RequirementState};
+pub use rights::measuring_run_time;
+pub(super) use rights::probing_refused;
 
 use super::{
     KernelTypes, TypesError,
@@ -12,76 +22,11 @@ use super::{
     types::NO_TRACEPOINT,
 };
 
-/// Whether a requirement is met.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RequirementState {
-    /// There, with what was found.
-    Present(String),
-    /// Not there, but a run only loses the figure that it is for.
-    Reduced(String),
-    /// Not there, and nothing runs without it.
-    Missing {
-        /// What was found instead.
-        found: String,
-        /// How to get it.
-        remedy: String,
-    },
-}
-
-/// One thing that the tracer needs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Requirement {
-    pub name: String,
-    /// Whether it is there.
-    pub state: RequirementState,
-}
-
-impl Requirement {
-    /// Whether nothing runs without it and it is not there.
-    #[must_use]
-    pub const fn is_missing(&self) -> bool {
-        matches!(self.state, RequirementState::Missing { .. })
-    }
-
-    #[must_use]
-    pub fn present(name: impl Into<String>, found: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            state: RequirementState::Present(found.into()),
-        }
-    }
-
-    /// A figure is lost.
-    #[must_use]
-    pub fn reduced(name: impl Into<String>, lost: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            state: RequirementState::Reduced(lost.into()),
-        }
-    }
-
-    /// It is not there.
-    #[must_use]
-    pub fn missing(
-        name: impl Into<String>,
-        found: impl Into<String>,
-        remedy: impl Into<String>,
-    ) -> Self {
-        Self {
-            name: name.into(),
-            state: RequirementState::Missing {
-                found: found.into(),
-                remedy: remedy.into(),
-            },
-        }
-    }
-}
-
 #[must_use]
 pub fn requirements() -> Vec<Requirement> {
-    let privileges = privileges();
+    let privileges = rights::loading();
     let privileged = !privileges.is_missing();
-    let mut list = vec![privileges];
+    let mut list = vec![privileges, rights::probing()];
     list.extend(
         procfs::process::Process::myself()
             .and_then(|process| process.status())
@@ -129,48 +74,6 @@ pub fn requirements() -> Vec<Requirement> {
     list
 }
 
-/// Capabilities that loading and attaching the programs takes (`kernel/bpf/syscall.c`), by number.
-const CAPABILITIES: [(&str, u32); 2] = [("CAP_BPF", 39), ("CAP_PERFMON", 38)];
-const CAP_SYS_ADMIN: u32 = 21;
-
-fn privileges() -> Requirement {
-    const NAME: &str = "rights";
-    let effective = procfs::process::Process::myself()
-        .and_then(|process| process.status())
-        .map(|status| status.capeff);
-    let root = nix::unistd::geteuid().is_root();
-    match effective {
-        Ok(capabilities) => {
-            let has = |number: u32| capabilities >> number & 1 == 1;
-            let lacking: Vec<&str> = CAPABILITIES
-                .iter()
-                .filter(|(_, number)| !has(*number) && !has(CAP_SYS_ADMIN))
-                .map(|(name, _)| *name)
-                .collect();
-            if !root {
-                Requirement::missing(
-                    NAME,
-                    "not root",
-                    "run it as root: `cargo xtask run …` does that with sudo, or `sudo tracer …`",
-                )
-            } else if lacking.is_empty() {
-                Requirement::present(NAME, "root")
-            } else {
-                Requirement::missing(
-                    NAME,
-                    format!("root, but without {}", lacking.join(" and ")),
-                    "a container or service has dropped them: give it CAP_BPF and CAP_PERFMON (or CAP_SYS_ADMIN) in its securityContext, or with `docker run --cap-add` (docs/DEPLOY.md), or run on the host",
-                )
-            }
-        }
-        Err(error) => Requirement::missing(
-            NAME,
-            format!("/proc/self/status cannot be read: {error}"),
-            "mount proc: mount -t proc proc /proc",
-        ),
-    }
-}
-
 /// Whether process ids here are those that the kernel side sees (`PROC_PID_INIT_INO` in include/linux/proc_ns.h).
 #[must_use]
 pub fn in_first_pid_namespace() -> bool {
@@ -199,7 +102,7 @@ fn looks_into_processes(capabilities: u64) -> Requirement {
     } else {
         Requirement::reduced(
             NAME,
-            "not of other users, without CAP_SYS_PTRACE: their model is not found, and figures of their memory are null. Give it in the container's securityContext, or with `docker run --cap-add` (docs/DEPLOY.md)",
+            "not of other users, without CAP_SYS_PTRACE: their model is not found, and figures of their memory are null. Give it with setcap, in the container's securityContext, or with `docker run --cap-add` (docs/DEPLOY.md)",
         )
     }
 }
@@ -413,10 +316,14 @@ fn memlock_limit() -> Requirement {
         Ok((soft, _)) if soft == RLIM_INFINITY => Requirement::present(NAME, "none"),
         Ok((soft, _)) => Requirement::present(
             NAME,
-            format!(
-                "{} KiB; raised for the tracer, which as root may",
-                soft / 1024
-            ),
+            if Held::now().has(Capability::CAP_SYS_RESOURCE) {
+                format!("{} KiB; raised for the tracer", soft / 1024)
+            } else {
+                format!(
+                    "{} KiB; before Linux 5.11 programs and maps count against it, and raising it takes CAP_SYS_RESOURCE",
+                    soft / 1024
+                )
+            },
         ),
         Err(error) => Requirement::reduced(NAME, format!("cannot be read: {error}")),
     }
