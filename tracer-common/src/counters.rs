@@ -3,7 +3,7 @@
 //! counts a recursion miss, which the report shows).
 
 use crate::{
-    gap::GAP_CLASSES, origin::READ_ORIGINS, program::Program, record::Kind, size::SIZE_CLASSES,
+    gap::GAP_CLASSES, origin::READ_ORIGINS, program::Program, record::Kind, request::SIZE_CLASSES,
 };
 
 /// A counter block that can be summed over CPUs, word by word.
@@ -62,7 +62,7 @@ counter_block! {
         write_bytes: u64,
         /// Reads, by first issue, that the page cache asked for ahead (`REQ_RAHEAD`).
         readahead_reads: u64,
-        /// Reads, by first issue, by the size of the whole request ([`crate::size`]).
+        /// Reads, by first issue, by the size of the whole request ([`crate::request::size_class`]).
         sizes: [u64; SIZE_CLASSES],
     }
 }

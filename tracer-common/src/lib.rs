@@ -19,5 +19,4 @@ pub mod record;
 pub mod request;
 pub mod ring;
 pub mod settings;
-pub mod size;
 pub mod slice;

@@ -119,6 +119,9 @@ unsafe impl crate::counters::CounterBlock for SliceCounts {}
 const _: () = assert!(size_of::<SliceCounts>().is_multiple_of(64));
 const _: () = assert!(SLICES.is_power_of_two() && SLICES as u64 > 2 * SLICES_IN_USE + SLICE_MARGIN);
 
+/// A read begins, and comes from no span.
+pub const NO_SPAN: u32 = u32::MAX;
+
 /// Sectors of a file, one after the other, that have the same share of bytes of the same pieces: the inside of a tensor, or
 /// the one sector in which two meet. The spans follow each other without gap from bit 0 of the bitmap of unique sectors on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

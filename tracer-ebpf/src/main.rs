@@ -10,20 +10,18 @@
 
 mod abilities;
 mod atomic;
-mod bitmap;
+mod counts;
 mod emit;
 mod engine;
 mod field;
 mod filter;
 mod gate;
-mod known_file;
 mod maps;
 mod mark;
 mod marks;
 mod page_cache;
 mod request;
 mod settings;
-mod slice;
 mod waits;
 
 use abilities::{Early, Full};

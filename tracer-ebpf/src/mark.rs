@@ -14,7 +14,7 @@ use tracer_common::{
     record::{KindByte, MarkRecord, UNKNOWN_TOKENS},
 };
 
-use crate::{abilities::Full, emit::emit_always, gate, maps::BATCH_TOKENS, slice};
+use crate::{abilities::Full, counts::slice, emit::emit_always, gate, maps::BATCH_TOKENS};
 
 /// A probed function is entered.
 #[inline(always)]

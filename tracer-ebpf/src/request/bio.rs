@@ -13,7 +13,10 @@ use tracer_common::{
     request::{RequestSlot, state},
 };
 
-use super::transfer::{self, Completion, Transfer};
+use super::{
+    arrival::{self, Completion},
+    transfer::{self, Transfer},
+};
 use crate::{
     abilities::Abilities,
     field::{Bio, argument},
@@ -76,7 +79,7 @@ pub fn complete<A: Abilities>(context: &BtfTracePointContext) {
         status: bio.status(),
         last: true,
     };
-    transfer::completed::<A>(
+    arrival::completed::<A>(
         context,
         Program::BioComplete,
         device,

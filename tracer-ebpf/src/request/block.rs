@@ -10,8 +10,10 @@ use tracer_common::{
 };
 
 use super::{
-    transfer::{self, Completion, Transfer},
-    walk::{self, Purpose, Range, space},
+    arrival::{self, Completion},
+    parts::Purpose,
+    transfer::{self, Transfer},
+    walk::{self, Range, space},
 };
 use crate::{
     abilities::Abilities,
@@ -80,7 +82,7 @@ pub fn complete<A: Abilities>(context: &BtfTracePointContext) {
         // The tracepoint fires before the bytes are taken off the request.
         last: bytes >= request.bytes(),
     };
-    transfer::completed::<A>(context, Program::BlockComplete, device, &completion, slot);
+    arrival::completed::<A>(context, Program::BlockComplete, device, &completion, slot);
 }
 
 /// Takes in a read whose issue no program saw, although it began in the window, when it completes.

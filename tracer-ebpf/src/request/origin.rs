@@ -10,8 +10,8 @@ use tracer_common::{origin::ReadOrigin, page::FileKey};
 
 use crate::{
     field::{Bio, read},
-    known_file,
     maps::FILES,
+    page_cache::known_file,
     settings::setting,
 };
 

@@ -1,9 +1,8 @@
 //! What a walk over extents finds: the parts of a range of sectors that belong to each model.
 
-use tracer_common::extent::MAX_MODELS;
+use tracer_common::{extent::MAX_MODELS, slice::NO_SPAN};
 
-use super::walk::Purpose;
-use crate::slice;
+use crate::settings::setting;
 
 /// What of the range belongs to one model.
 #[derive(Clone, Copy)]
@@ -26,13 +25,29 @@ impl Part {
     };
 }
 
+/// What a range is walked over for, beside its parts.
+#[derive(Clone, Copy)]
+pub enum Purpose {
+    /// Nothing else.
+    Look,
+    /// Its sectors are noted as read.
+    Unique,
+    /// Its sectors are counted for a slice of time.
+    Slice {
+        /// Number of the slice.
+        slice: u64,
+        /// The page cache asks ahead.
+        readahead: bool,
+    },
+}
+
 /// Where a walk comes from: what was counted of the extent before.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct Before {
     /// Bit after its last one.
     pub end_bit: u64,
-    /// Last span of sectors, or [`slice::NO_SPAN`].
+    /// Last span of sectors, or [`NO_SPAN`].
     pub last_span: u32,
 }
 
@@ -40,7 +55,7 @@ impl Before {
     /// From nowhere.
     pub const NOTHING: Self = Self {
         end_bit: u64::MAX,
-        last_span: slice::NO_SPAN,
+        last_span: NO_SPAN,
     };
 }
 
@@ -96,7 +111,7 @@ impl Walk {
     pub fn purpose(&self) -> Purpose {
         match self.purpose {
             purpose::UNIQUE => Purpose::Unique,
-            purpose::SLICE | purpose::SLICE_READAHEAD if slice::are_counted() => Purpose::Slice {
+            purpose::SLICE | purpose::SLICE_READAHEAD if setting!(slices) != 0 => Purpose::Slice {
                 slice: self.slice,
                 readahead: self.purpose == purpose::SLICE_READAHEAD,
             },

@@ -6,14 +6,16 @@
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::bpf_loop;
-use tracer_common::extent::{Extent, MAX_DEVICES, MAX_EXTENTS, MAX_MODELS};
+use tracer_common::{
+    extent::{Extent, MAX_DEVICES, MAX_EXTENTS, MAX_MODELS},
+    slice::NO_SPAN,
+};
 
-use super::parts::{Before, Part, Walk};
+use super::parts::{Before, Part, Purpose, Walk};
 use crate::{
-    bitmap,
+    counts::{bitmap, slice},
     filter::Device,
     maps::{DEVICES, EXTENT_INDEX, EXTENTS, WALKS},
-    slice,
 };
 
 /// Work spaces: a program may be interrupted by another one, never by itself.
@@ -36,22 +38,6 @@ pub struct Range {
     pub sector: u64,
     /// Sector after the last one.
     pub end_sector: u64,
-}
-
-/// What a range is walked over for, beside its parts.
-#[derive(Clone, Copy)]
-pub enum Purpose {
-    /// Nothing else.
-    Look,
-    /// Its sectors are noted as read.
-    Unique,
-    /// Its sectors are counted for a slice of time.
-    Slice {
-        /// Number of the slice.
-        slice: u64,
-        /// The page cache asks ahead.
-        readahead: bool,
-    },
 }
 
 /// How many extents a range touches.
@@ -385,7 +371,7 @@ fn part_between(extent: &Extent, sector: u64, end_sector: u64) -> Part {
 fn mark(extent: &Extent, part: &Part, purpose: Purpose, before: Before) -> Before {
     let first_bit = extent.first_bit + (part.start_sector - extent.start_sector);
     let end_bit = first_bit + (part.end_sector - part.start_sector);
-    let mut last_span = slice::NO_SPAN;
+    let mut last_span = NO_SPAN;
     match purpose {
         Purpose::Look => {}
         Purpose::Unique => bitmap::mark_unique(first_bit, end_bit),
@@ -394,7 +380,7 @@ fn mark(extent: &Extent, part: &Part, purpose: Purpose, before: Before) -> Befor
             let last = if before.end_bit == first_bit {
                 before.last_span
             } else {
-                slice::NO_SPAN
+                NO_SPAN
             };
             last_span = slice::count_sectors(model, slice, first_bit, end_bit, readahead, last);
         }

@@ -14,9 +14,10 @@ use super::{
     KernelTypes, Requirement,
     aggregates::Plain,
     attach::{self, Hook},
+    object::OBJECT,
     probes,
     programs::traced_event,
-    session::{OBJECT, raise_memlock_limit},
+    session::raise_memlock_limit,
 };
 
 /// A program, what it would sit on, and what the kernel must have for it.

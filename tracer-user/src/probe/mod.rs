@@ -8,6 +8,7 @@ mod engine_probes;
 mod file_keys;
 mod inspection;
 mod losses;
+mod object;
 mod options;
 mod preflight;
 mod probes;

@@ -4,33 +4,25 @@ use std::io;
 
 use anyhow::{Context as _, anyhow, bail};
 use aya::{
-    Btf, Ebpf, EbpfLoader,
+    Btf, Ebpf,
     maps::{Array, Map, MapData, RingBuf},
     util::nr_cpus,
 };
 use aya_log::EbpfLogger;
 use tokio::io::{Interest, unix::AsyncFd};
-use tracer_common::{
-    page::FileKey, program::Program, record::Record, settings::Settings, slice::SLICES,
-};
+use tracer_common::{page::FileKey, program::Program, record::Record};
 
 use super::{
     Detail, KernelTypes, SessionOptions,
-    aggregates::{self, Aggregates, FileAggregates, Plain, Sizes},
+    aggregates::{self, Aggregates, FileAggregates, Sizes},
     attach::{Attached, attach},
     losses::{self, ProgramRun},
+    object::{self, Loaded},
     preflight, probes,
-    rings::{self, Rings, TimeOrder},
-    slices::{self, Slice, SliceCutter, SliceMaps, SliceSizes, Slices, SpanCounts},
-    tables::{self, FilterTables, file_slots, fill, fill_tables, padded, words_for},
+    rings::{Rings, TimeOrder},
+    slices::{Slice, SliceCutter, SliceMaps, Slices, SpanCounts},
+    tables::FilterTables,
 };
-
-/// The eBPF object that the build script made.
-pub(super) static OBJECT: &[u8] =
-    aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf"));
-
-/// Fewest bytes of a ring buffer: a page, which no kernel takes fewer of.
-const LEAST_RING_BUFFER: u32 = 4096;
 
 /// How often the reader of the ring buffer should come by itself.
 pub const WAKE_INTERVAL: std::time::Duration = std::time::Duration::from_millis(20);
@@ -82,131 +74,18 @@ impl Session {
                 "cannot read how many CPUs there may be from {path}"
             ))
         })?)?;
-        // Programs of one kind use the rings of the CPUs, those of the other kind share a ring buffer: the bytes go where
-        // most records do.
-        const SMALLER_SHARE: u32 = 4;
-        let gives_records = options.detail >= Detail::Events;
-        let ring_buffer_bytes = if gives_records {
-            options.ring_buffer_bytes
-        } else {
-            LEAST_RING_BUFFER
-        };
-        let smaller_bytes = (ring_buffer_bytes / SMALLER_SHARE).max(LEAST_RING_BUFFER);
-        let (ring_bytes, ring_buffer_bytes) = if counts_models {
-            (ring_buffer_bytes, smaller_bytes)
-        } else {
-            (smaller_bytes, ring_buffer_bytes)
-        };
-        let ring_slots = rings::slots_for(ring_bytes, cpus);
-        let (extent_indices, index_table) =
-            tables::build_extent_index(&tables.devices, &tables.extents)?;
-        let counts_slices = options.detail == Detail::Counts;
-        let (read_spans, read_span_index) = tables::build_span_index(
-            &tables
-                .spans
-                .reads
-                .iter()
-                .map(|span| span.end_bit)
-                .collect::<Vec<_>>(),
-        )?;
-        let (page_spans, page_span_index) = tables::build_span_index(
-            &tables
-                .spans
-                .pages
-                .iter()
-                .map(|span| span.end_bit)
-                .collect::<Vec<_>>(),
-        )?;
-        let most_spans = tables.spans.reads.len().max(tables.spans.pages.len());
-        let span_blocks = slices::span_blocks(cpus, most_spans);
-        let settings = Settings {
-            devices: padded(&tables.devices),
-            extent_indices: padded(&extent_indices),
-            device_count: u32::try_from(tables.devices.len())?,
-            wake_above_bytes: ring_buffer_bytes / 4,
-            ring_slots,
-            records: u32::from(gives_records),
-            hides_from_process_1: u32::from(types.hides_from_process_1()),
-            counts_read_calls: u32::from(types.counts_read_calls()),
-            slices: u32::from(counts_slices),
-            cpus,
-            span_blocks,
-            read_spans,
-            page_spans,
-            members: types.members()?,
-            constants: types.constants()?,
-        };
         let statistics = options
             .measure_overhead
             .then(|| aya::sys::enable_stats(aya::sys::Stats::RunTime))
             .transpose()
             .context("cannot switch on the kernel's run-time statistics of eBPF programs: that takes CAP_SYS_ADMIN; leave --measure-overhead out")?;
-        let request_slots = tables
-            .devices
-            .iter()
-            .map(|device| device.first_slot + device.tags * device.hardware_queues)
-            .max()
-            .unwrap_or_default();
-        let unique_words = words_for(
-            tables
-                .extents
-                .iter()
-                .map(|extent| extent.first_bit + (extent.end_sector - extent.start_sector))
-                .max()
-                .unwrap_or_default(),
-        )?;
-        let (file_slots, page_words) = file_slots(&tables.files)?;
-        let files = u32::try_from(tables.files.len())?.max(1);
-        let log_level: u8 = if options.diagnostics { u8::MAX } else { 0 };
         let btf = Btf::from_sys_fs()?;
-        // Where nothing is counted so, the maps are as small as maps can be.
-        let sizes = SliceSizes {
-            models: tables.models.max(1),
-            cpus: cpus as usize,
-            blocks: span_blocks as usize,
-            read_spans: tables.spans.reads.len(),
-            page_spans: tables.spans.pages.len(),
-        };
-        let slice_blocks = if counts_slices {
-            u32::try_from(sizes.models * sizes.cpus * SLICES)?
-        } else {
-            1
-        };
-        let entries = |count: usize| u32::try_from(count).map(|count| count.max(1));
-        let mut ebpf = EbpfLoader::new()
-            .btf(Some(&btf))
-            .override_global("SETTINGS", &Plain(settings), true)
-            .override_global("AYA_LOG_LEVEL", &log_level, false)
-            .map_max_entries("EXTENTS", u32::try_from(tables.extents.len())?.max(1))
-            .map_max_entries("EXTENT_INDEX", u32::try_from(index_table.len())?.max(1))
-            .map_max_entries("RING_ENDS", cpus)
-            .map_max_entries("RING_SLOTS", cpus * ring_slots)
-            .map_max_entries("REQUESTS", request_slots.max(1))
-            .map_max_entries("UNIQUE_SECTORS", unique_words.max(1))
-            .map_max_entries("EVICTED_PAGES", page_words.max(1))
-            .map_max_entries("RECORDS", ring_buffer_bytes)
-            .map_max_entries("SLICE_COUNTS", slice_blocks)
-            .map_max_entries("READ_SPANS", entries(sizes.read_spans)?)
-            .map_max_entries("READ_SPAN_INDEX", entries(read_span_index.len())?)
-            .map_max_entries("SPAN_READS", entries(sizes.blocks * sizes.read_spans)?)
-            .map_max_entries("PAGE_SPANS", entries(sizes.page_spans)?)
-            .map_max_entries("PAGE_SPAN_INDEX", entries(page_span_index.len())?)
-            .map_max_entries("SPAN_PAGES", entries(sizes.blocks * sizes.page_spans)?)
-            .map_max_entries("KNOWN_FILES", files)
-            .map_max_entries("INSERTS", files)
-            .map_max_entries("EVICTIONS", files)
-            .map_max_entries("FAULTS", files)
-            .map_max_entries("MAP_PAGES", files)
-            .map_max_entries("LOOKUPS", files)
-            .load(OBJECT)
-            .context("the kernel refused the eBPF object")?;
-
-        fill_tables(&mut ebpf, &tables, &file_slots)?;
-        fill(&mut ebpf, "EXTENT_INDEX", &index_table)?;
-        fill(&mut ebpf, "READ_SPANS", &tables.spans.reads)?;
-        fill(&mut ebpf, "READ_SPAN_INDEX", &read_span_index)?;
-        fill(&mut ebpf, "PAGE_SPANS", &tables.spans.pages)?;
-        fill(&mut ebpf, "PAGE_SPAN_INDEX", &page_span_index)?;
+        let Loaded {
+            mut ebpf,
+            request_slots,
+            ring_slots,
+            sizes,
+        } = object::load(&btf, &types, &tables, options, cpus)?;
         let logger = options
             .diagnostics
             .then(|| EbpfLogger::init(&mut ebpf))
@@ -241,7 +120,7 @@ impl Session {
             cpus,
             ring_slots,
         )?;
-        let slices = counts_slices
+        let slices = (options.detail == Detail::Counts)
             .then(|| {
                 let maps = SliceMaps {
                     clock: map_data(&ebpf, "SLICE_CLOCK")?,

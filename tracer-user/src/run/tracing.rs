@@ -20,7 +20,7 @@ use crate::{
     },
     process::{Caller, ReceivedSignal, SignalWatch, UserLines},
     report,
-    schema::{GivenMarkRecord, MachineRecord, RunRecord, SCHEMA_VERSION},
+    schema::{MachineRecord, RunRecord, SCHEMA_VERSION},
     stats::{pages::events::TouchEvents, phases::counted::CountedAttribution},
 };
 
@@ -387,31 +387,9 @@ impl Opened {
             .extend(files.filter_map(SubjectFile::tail_in_metadata));
         record.notes.extend(mark_note);
         record.notes.extend(self.notes);
-        add_given_marks(&mut record, &self.shared, opened);
+        assemble::add_given_marks(&mut record, &self.shared, opened);
         Ok((record, self.directory, self.caller))
     }
-}
-
-/// The phases that were given.
-fn add_given_marks(record: &mut RunRecord, shared: &SharedMarks, opened_nanos: u64) {
-    let (given, count) = shared.given();
-    if given.len() as u64 != count {
-        record.notes.push(format!(
-            "{count} phases were given; the record lists the first {}",
-            given.len()
-        ));
-    }
-    let seconds = |nanos: u64| nanos as f64 / 1e9;
-    let marks: Vec<_> = given
-        .iter()
-        .map(|mark| GivenMarkRecord {
-            phase: mark.phase.name().to_owned(),
-            by: mark.by.name().to_owned(),
-            at_s: seconds(mark.at.0.saturating_sub(opened_nanos)),
-            uncertainty_s: seconds(mark.uncertainty_nanos),
-        })
-        .collect();
-    record.given_marks = Some(marks).filter(|marks| !marks.is_empty());
 }
 
 /// Writes the record; a folder that cannot be written any more does not take the figures away.

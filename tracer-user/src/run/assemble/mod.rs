@@ -4,6 +4,7 @@
 mod attribution;
 mod dead_pages;
 mod device;
+mod given_marks;
 mod losses;
 mod model;
 mod residency;
@@ -11,5 +12,6 @@ mod window;
 
 pub use attribution::{Surroundings, Told, fill as fill_attribution};
 pub use dead_pages::add_dead_pages;
+pub use given_marks::add_given_marks;
 pub use residency::ResidencyCourse;
 pub use window::{Observed, fill};

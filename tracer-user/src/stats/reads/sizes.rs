@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use tracer_common::size::{SIZE_CLASSES, size_class, size_class_end};
+use tracer_common::request::{SIZE_CLASSES, size_class, size_class_end};
 
 /// Reads by the size of the whole request at its first issue. Mergeable.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub struct SizeClassCount {
     pub count: u64,
 }
 
-/// Classes that have reads, of counts by [`tracer_common::size::size_class`].
+/// Classes that have reads, of counts by [`tracer_common::request::size_class`].
 #[must_use]
 pub fn size_classes(counts: [u64; SIZE_CLASSES]) -> Vec<SizeClassCount> {
     counts

@@ -1,5 +1,7 @@
 //! What the page cache does with the model's files.
 
+pub mod known_file;
+
 use aya_ebpf::helpers::{
     bpf_get_current_pid_tgid,
     generated::{bpf_get_current_task, bpf_get_current_task_btf},
@@ -14,17 +16,20 @@ use tracer_common::{
 
 use crate::{
     abilities::Abilities,
-    atomic, bitmap,
+    atomic,
+    counts::{
+        bitmap,
+        slice::{self, PagesFound},
+    },
     emit::emit,
     engine,
     field::{Folio, Mapping, Task, read},
-    gate, known_file,
+    gate,
     maps::{
         EVICTIONS, FAULTS, INSERTS, LEARNT_KEY, LOOKUPS, MAP_PAGES, OTHER_FILES, THREAD_TOUCHES,
         value,
     },
     settings::setting,
-    slice::{self, PagesFound},
     waits,
 };
 

@@ -4,12 +4,13 @@ use core::ffi::c_void;
 
 use aya_ebpf::helpers::{bpf_get_smp_processor_id, generated::bpf_loop};
 use tracer_common::slice::{
-    CLASSES_IN_SECTOR, PIECE_CLASSES, SLICE_MARGIN, SLICE_NS, SLICES, SLICES_IN_USE, SliceClock,
-    SliceCounts, SpanIndex,
+    CLASSES_IN_SECTOR, NO_SPAN, PIECE_CLASSES, SLICE_MARGIN, SLICE_NS, SLICES, SLICES_IN_USE,
+    SliceClock, SliceCounts, SpanIndex,
 };
 
+use super::bitmap;
 use crate::{
-    atomic, bitmap,
+    atomic,
     emit::wake,
     maps::{
         PAGE_SPAN_INDEX, PAGE_SPANS, READ_SPAN_INDEX, READ_SPANS, SLICE_CLOCK, SLICE_COUNTS,
@@ -176,9 +177,6 @@ struct ReadWalk {
     last: u32,
     reserved: u32,
 }
-
-/// A read begins, and comes from no span.
-pub const NO_SPAN: u32 = u32::MAX;
 
 /// Counts the sectors of the bits `from..to`, of a read of a model that was issued in a slice and comes from the span `last`.
 /// Returns the last span that it touches.
