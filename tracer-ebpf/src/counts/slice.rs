@@ -211,13 +211,16 @@ extern "C" fn slice_count_sectors(place: u32, from: u64, to: u64, last_and_reada
         last: last_and_readahead as u32,
         reserved: 0,
     };
-    // In the loop also the first span, in which nearly every read lies: the verifier follows its body once.
+    // Nearly every read lies in the span that the index names.
+    if visit_sectors(&mut walk) {
+        return walk.last;
+    }
     // SAFETY: the callback has the signature that the kernel calls it with, and `walk` lives on this stack until bpf_loop
     // returns.
     unsafe {
         bpf_loop(
             index.spans,
-            visit_sectors as *mut c_void,
+            visit_sectors_again as *mut c_void,
             (&raw mut walk).cast(),
             0,
         )
@@ -225,17 +228,21 @@ extern "C" fn slice_count_sectors(place: u32, from: u64, to: u64, last_and_reada
     walk.last
 }
 
-/// Counts what the walk has of one span, and goes on to the next; ends the loop where nothing is left.
-unsafe extern "C" fn visit_sectors(_index: u64, walk: *mut c_void) -> i64 {
+unsafe extern "C" fn visit_sectors_again(_index: u64, walk: *mut c_void) -> i64 {
     // SAFETY: bpf_loop hands over the pointer to the state that `count_sectors` passed.
-    let walk = unsafe { &mut *walk.cast::<ReadWalk>() };
+    i64::from(visit_sectors(unsafe { &mut *walk.cast::<ReadWalk>() }))
+}
+
+/// Counts what the walk has of one span, and goes on to the next. True where nothing is left.
+#[inline(always)]
+fn visit_sectors(walk: &mut ReadWalk) -> bool {
     let Some(span) = READ_SPANS.get(walk.span) else {
-        return 1;
+        return true;
     };
     let number = walk.span;
     walk.span += 1;
     if span.end_bit <= walk.from {
-        return 0;
+        return false;
     }
     let to = span.end_bit.min(walk.to);
     let sectors = to - walk.from;
@@ -267,7 +274,7 @@ unsafe extern "C" fn visit_sectors(_index: u64, walk: *mut c_void) -> i64 {
             counts.class_bytes[class] += sectors * bytes;
         }
     }
-    i64::from(to >= walk.to)
+    to >= walk.to
 }
 
 /// Pages on their way over the spans.

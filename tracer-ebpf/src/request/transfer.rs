@@ -222,7 +222,12 @@ fn read_issued<A: Abilities>(
             counters.reads += 1;
             counters.readahead_reads +=
                 u64::from(record.flags >> issue_flag::READAHEAD.trailing_zeros()) & 1;
-            if in_slice && let Some(counts) = slice::counts(model, slice) {
+            let mut sliced = if in_slice {
+                slice::counts(model, slice)
+            } else {
+                None
+            };
+            if let Some(counts) = sliced.as_deref_mut() {
                 counts.reads += 1;
                 counts.bytes += part.bytes;
                 if is_readahead(transfer) {
@@ -247,7 +252,7 @@ fn read_issued<A: Abilities>(
             } else {
                 let class = GapClass::of(part.start_sector, record.previous_end);
                 count_gap(&mut counters.gaps, class);
-                if in_slice && let Some(counts) = slice::counts(model, slice) {
+                if let Some(counts) = sliced {
                     count_gap(&mut counts.gaps, class);
                     if let Some(bytes) = counts.gap_bytes.get_mut(class.slot()) {
                         *bytes += part.bytes;

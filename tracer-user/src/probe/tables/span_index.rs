@@ -4,8 +4,8 @@ use tracer_common::slice::SpanIndex;
 
 /// Most pieces that the bits are cut into.
 const MOST_PIECES: u64 = 1 << 18;
-/// Pieces to a span: where spans are of about one size, the first look finds nearly every one.
-const PIECES_TO_A_SPAN: u64 = 8;
+/// Pieces to a span: few, so that the table stays in a processor's cache. The spans from where it leads on are neighbours.
+const PIECES_TO_A_SPAN: u64 = 1;
 
 /// The index of spans that end before these bits, each after the one before it, and the table that it points into.
 pub fn build(ends: &[u64]) -> anyhow::Result<(SpanIndex, Vec<u32>)> {
