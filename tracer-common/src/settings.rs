@@ -202,6 +202,11 @@ pub struct Settings {
     pub counts_read_calls: u32,
     /// Whether reads and page-cache events are counted by slices of time and spans of the files ([`crate::slice`]).
     pub slices: u32,
+    /// Whether a read whose issue no program saw is taken in when it completes: where the kernel gives a program a stack of its
+    /// own (Linux 6.13), since the way there is too deep for the one that programs share.
+    pub takes_in_late: u32,
+    /// Keeps the size a multiple of eight.
+    pub reserved: u32,
     /// CPUs that there may be, each with blocks of its own in each slice.
     pub cpus: u32,
     /// Blocks of each span that the CPUs share out among them: a power of two, or as many as CPUs.
@@ -243,6 +248,8 @@ impl Settings {
         hides_from_process_1: 0,
         counts_read_calls: 0,
         slices: 0,
+        takes_in_late: 0,
+        reserved: 0,
         cpus: 0,
         span_blocks: 0,
         read_spans: SpanIndex { spans: 0, shift: 0 },
@@ -329,7 +336,7 @@ impl KernelConstants {
 const _: () = assert!(
     size_of::<Settings>()
         == MAX_DEVICES * (size_of::<DeviceFilter>() + size_of::<ExtentIndex>())
-            + 9 * size_of::<u32>()
+            + 11 * size_of::<u32>()
             + 2 * size_of::<SpanIndex>()
             + size_of::<MemberOffsets>()
             + size_of::<KernelConstants>()

@@ -12,20 +12,13 @@ use crate::{
 /// Sets the bits `from..to` of the bitmap of unique sectors.
 #[inline(always)]
 pub fn mark_unique(from: u64, to: u64) {
-    bitmap_mark_unique(from, to);
-}
-
-/// A function of its own to the verifier (global, with numbers only), which so follows it once and not on each way to it.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn bitmap_mark_unique(from: u64, to: u64) -> u32 {
     let first_word = from >> 6;
     let last_word = (to - 1) >> 6;
     let head = u64::MAX << (from & 63);
     let tail = u64::MAX >> (63 - ((to - 1) & 63));
     if first_word == last_word {
         set(&UNIQUE_SECTORS, first_word, head & tail);
-        return 0;
+        return;
     }
     set(&UNIQUE_SECTORS, first_word, head);
     let mut base = first_word + 1;
@@ -43,7 +36,6 @@ extern "C" fn bitmap_mark_unique(from: u64, to: u64) -> u32 {
         };
     }
     set(&UNIQUE_SECTORS, last_word, tail);
-    0
 }
 
 unsafe extern "C" fn mark_whole_word(index: u64, base: *mut c_void) -> i64 {

@@ -178,28 +178,19 @@ struct ReadWalk {
     reserved: u32,
 }
 
-/// Counts the sectors of the bits `from..to`, of a read of a model that was issued in a slice and comes from the span `last`.
-/// Returns the last span that it touches.
+/// Counts the sectors of the bits `from..to`, of a read of a model that was issued in a slice.
 #[inline(always)]
-pub fn count_sectors(
-    model: u32,
-    slice: u64,
-    from: u64,
-    to: u64,
-    readahead: bool,
-    last: u32,
-) -> u32 {
-    let last_and_readahead = u64::from(last) | u64::from(readahead) << 32;
-    slice_count_sectors(place(model, slice), from, to, last_and_readahead)
+pub fn count_sectors(model: u32, slice: u64, from: u64, to: u64, readahead: bool) {
+    slice_count_sectors(place(model, slice), from, to, readahead.into());
 }
 
 /// A function of its own to the verifier (global, with numbers only), which so follows it once and not on each way to it.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn slice_count_sectors(place: u32, from: u64, to: u64, last_and_readahead: u64) -> u32 {
+extern "C" fn slice_count_sectors(place: u32, from: u64, to: u64, readahead: u32) -> u32 {
     let index = read_spans();
     let Some(&span) = READ_SPAN_INDEX.get((from >> (index.shift & 63)) as u32) else {
-        return NO_SPAN;
+        return 0;
     };
     let mut walk = ReadWalk {
         from,
@@ -207,42 +198,35 @@ extern "C" fn slice_count_sectors(place: u32, from: u64, to: u64, last_and_reada
         span,
         block: first_block(index),
         place,
-        readahead: (last_and_readahead >> 32) as u32,
-        last: last_and_readahead as u32,
+        readahead,
+        last: NO_SPAN,
         reserved: 0,
     };
-    // Nearly every read lies in the span that the index names.
-    if visit_sectors(&mut walk) {
-        return walk.last;
-    }
+    // In the loop also the first span, in which nearly every read lies: what is not inlined here needs no place on this stack.
     // SAFETY: the callback has the signature that the kernel calls it with, and `walk` lives on this stack until bpf_loop
     // returns.
     unsafe {
         bpf_loop(
             index.spans,
-            visit_sectors_again as *mut c_void,
+            visit_sectors as *mut c_void,
             (&raw mut walk).cast(),
             0,
         )
     };
-    walk.last
+    0
 }
 
-unsafe extern "C" fn visit_sectors_again(_index: u64, walk: *mut c_void) -> i64 {
-    // SAFETY: bpf_loop hands over the pointer to the state that `count_sectors` passed.
-    i64::from(visit_sectors(unsafe { &mut *walk.cast::<ReadWalk>() }))
-}
-
-/// Counts what the walk has of one span, and goes on to the next. True where nothing is left.
-#[inline(always)]
-fn visit_sectors(walk: &mut ReadWalk) -> bool {
+/// Counts what the walk has of one span, and goes on to the next; ends the loop where nothing is left.
+unsafe extern "C" fn visit_sectors(_index: u64, walk: *mut c_void) -> i64 {
+    // SAFETY: bpf_loop hands over the pointer to the state that `slice_count_sectors` passed.
+    let walk = unsafe { &mut *walk.cast::<ReadWalk>() };
     let Some(span) = READ_SPANS.get(walk.span) else {
-        return true;
+        return 1;
     };
     let number = walk.span;
     walk.span += 1;
     if span.end_bit <= walk.from {
-        return false;
+        return 0;
     }
     let to = span.end_bit.min(walk.to);
     let sectors = to - walk.from;
@@ -274,7 +258,7 @@ fn visit_sectors(walk: &mut ReadWalk) -> bool {
             counts.class_bytes[class] += sectors * bytes;
         }
     }
-    to >= walk.to
+    i64::from(to >= walk.to)
 }
 
 /// Pages on their way over the spans.

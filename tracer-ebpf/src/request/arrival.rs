@@ -11,7 +11,7 @@ use tracer_common::{
 };
 
 use super::{
-    parts::{Part, Purpose},
+    parts::Part,
     walk::{self, Parts, Range, space},
 };
 use crate::{
@@ -66,16 +66,7 @@ pub fn completed<A: Abilities>(
     let arrived = slot.is_some() && status == 0;
     let parts = if A::COUNTS_MODELS {
         let hint = slot.as_deref().map(|slot| slot.extent);
-        walk::parts(
-            space::COMPLETE,
-            range,
-            hint,
-            if arrived {
-                Purpose::Unique
-            } else {
-                Purpose::Look
-            },
-        )
+        walk::parts(space::COMPLETE, range, hint, arrived)
     } else {
         Parts::NONE
     };

@@ -11,7 +11,6 @@ use tracer_common::{
 
 use super::{
     arrival::{self, Completion},
-    parts::Purpose,
     transfer::{self, Transfer},
     walk::{self, Range, space},
 };
@@ -68,7 +67,7 @@ pub fn complete<A: Abilities>(context: &BtfTracePointContext) {
             && slot.request == request.address()
             && sector >= slot.next_sector
             && sector < slot.end_sector;
-        if !is_known && request.started_ns() >= gate::opened_ns() {
+        if setting!(takes_in_late) != 0 && !is_known && request.started_ns() >= gate::opened_ns() {
             take_in::<A>(context, request, device, slot);
         }
     }
@@ -140,7 +139,7 @@ pub fn requeue<A: Abilities>(context: &BtfTracePointContext) {
         end_sector,
     };
     if A::COUNTS_MODELS {
-        let parts = walk::parts(space::REQUEUE, range, Some(slot.extent), Purpose::Look);
+        let parts = walk::parts(space::REQUEUE, range, Some(slot.extent), false);
         if !parts.are_some() {
             return;
         }

@@ -9,6 +9,7 @@ use core::arch::asm;
 use tracer_common::{origin::ReadOrigin, page::FileKey};
 
 use crate::{
+    abilities::Abilities,
     field::{Bio, read},
     maps::FILES,
     page_cache::known_file,
@@ -25,12 +26,16 @@ const LEAST_MASK: u64 = 0xffff_ffff_c000_0000;
 
 /// For whom a read with these flags and this first bio is.
 #[inline(always)]
-pub fn of_read(command_flags: u32, bio: Bio) -> ReadOrigin {
+pub fn of_read<A: Abilities>(command_flags: u32, bio: Bio) -> ReadOrigin {
     if command_flags & setting!(constants.flag_swap) != 0 {
         return ReadOrigin::Swap;
     }
     if command_flags & setting!(constants.flag_metadata) != 0 {
         return ReadOrigin::Metadata;
+    }
+    if A::LATE {
+        // There the stack is too short for another call.
+        return of_page(bio.first_page()).unwrap_or(ReadOrigin::Unbuffered);
     }
     let mut number = u64::from(origin_of_page(bio.first_page()));
     // The verifier does not look into what a function returns, and the compiler, which does, would leave a mask out.

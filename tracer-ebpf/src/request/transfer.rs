@@ -17,7 +17,7 @@ use tracer_common::{
 
 use super::{
     origin,
-    parts::Purpose,
+    parts::Part,
     walk::{self, Parts, Range, space},
 };
 use crate::{
@@ -154,7 +154,7 @@ fn read_issued<A: Abilities>(
     let origin = if reissue {
         ReadOrigin::Unbuffered
     } else {
-        origin::of_read(transfer.command_flags, transfer.first_bio)
+        origin::of_read::<A>(transfer.command_flags, transfer.first_bio)
     };
     let mut other_bytes = if reissue {
         0
@@ -163,19 +163,9 @@ fn read_issued<A: Abilities>(
     };
     // What is issued again, or was noticed late, gives a record, and is counted from that.
     let in_slice = A::COUNTS_MODELS && !A::LATE && slice::are_counted() && !reissue;
-    let mut slice = 0;
-    let mut purpose = Purpose::Look;
-    if A::COUNTS_MODELS && slice::are_counted() {
-        slice = slice::at(time_ns);
-        if in_slice {
-            purpose = Purpose::Slice {
-                slice,
-                readahead: is_readahead(transfer),
-            };
-        }
-    }
+    let slice = if in_slice { slice::at(time_ns) } else { 0 };
     let parts = if A::COUNTS_MODELS {
-        walk::parts(issue_space::<A>(), range, None, purpose)
+        walk::parts(issue_space::<A>(), range, None, false)
     } else {
         Parts::NONE
     };
@@ -212,6 +202,8 @@ fn read_issued<A: Abilities>(
         emit::<A>(program, record);
         return;
     }
+    // In several extents it is divided by user space.
+    let is_divided = !in_slice || walk::count_sectors(&parts, slice, is_readahead(transfer));
     walk::each_model(&parts, |model, part| {
         let counters = value!(MODEL_ISSUES, counter_set::<A>(MAX_MODELS) + model);
         counters.issued_bytes += part.bytes;
@@ -222,20 +214,7 @@ fn read_issued<A: Abilities>(
             counters.reads += 1;
             counters.readahead_reads +=
                 u64::from(record.flags >> issue_flag::READAHEAD.trailing_zeros()) & 1;
-            let mut sliced = if in_slice {
-                slice::counts(model, slice)
-            } else {
-                None
-            };
-            if let Some(counts) = sliced.as_deref_mut() {
-                counts.reads += 1;
-                counts.bytes += part.bytes;
-                if is_readahead(transfer) {
-                    counts.readahead_reads += 1;
-                    counts.readahead_bytes += part.bytes;
-                }
-            }
-            if let Some(count) = counters.sizes.get_mut(size_class(transfer.bytes.into())) {
+            if let Some(count) = counters.sizes.get_mut(size_class(record.bytes.into())) {
                 *count += 1;
             }
             device_counters.model_bytes += part.bytes;
@@ -252,21 +231,39 @@ fn read_issued<A: Abilities>(
             } else {
                 let class = GapClass::of(part.start_sector, record.previous_end);
                 count_gap(&mut counters.gaps, class);
-                if let Some(counts) = sliced {
-                    count_gap(&mut counts.gaps, class);
-                    if let Some(bytes) = counts.gap_bytes.get_mut(class.slot()) {
-                        *bytes += part.bytes;
-                    }
-                }
+            }
+            if in_slice {
+                count_in_slice(model, slice, part, &record);
             }
         }
-        if reissue || A::LATE {
+        if reissue || A::LATE || !is_divided {
             emit_always::<A>(program, record);
         } else {
             emit::<A>(program, record);
         }
     });
     device_counters.other_bytes_by_origin[origin as usize] += other_bytes;
+}
+
+/// Counts a read for the slice in which it is issued.
+#[inline(always)]
+fn count_in_slice(model: u32, slice: u64, part: &Part, record: &IssueRecord) {
+    let Some(counts) = slice::counts(model, slice) else {
+        return;
+    };
+    counts.reads += 1;
+    counts.bytes += part.bytes;
+    if record.flags & issue_flag::READAHEAD != 0 {
+        counts.readahead_reads += 1;
+        counts.readahead_bytes += part.bytes;
+    }
+    if record.previous_end != NO_PREVIOUS_END {
+        let class = GapClass::of(part.start_sector, record.previous_end);
+        count_gap(&mut counts.gaps, class);
+        if let Some(bytes) = counts.gap_bytes.get_mut(class.slot()) {
+            *bytes += part.bytes;
+        }
+    }
 }
 
 #[inline(always)]
@@ -297,12 +294,7 @@ fn count_unseen<A: Abilities>(program: Program, device: Device, slot: &RequestSl
         end_sector: slot.end_sector,
     };
     if A::COUNTS_MODELS {
-        let parts = walk::parts(
-            issue_space::<A>(),
-            range,
-            Some(slot.extent),
-            Purpose::Unique,
-        );
+        let parts = walk::parts(issue_space::<A>(), range, Some(slot.extent), true);
         if !parts.are_some() {
             return;
         }
@@ -345,7 +337,7 @@ const fn issue_space<A: Abilities>() -> u32 {
 
 #[inline(always)]
 fn count_write<A: Abilities>(range: Range) {
-    let parts = walk::parts(issue_space::<A>(), range, None, Purpose::Look);
+    let parts = walk::parts(issue_space::<A>(), range, None, false);
     walk::each_model(&parts, |model, part| {
         let counters = value!(MODEL_ISSUES, model);
         counters.writes += 1;

@@ -6,12 +6,9 @@
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::bpf_loop;
-use tracer_common::{
-    extent::{Extent, MAX_DEVICES, MAX_EXTENTS, MAX_MODELS},
-    slice::NO_SPAN,
-};
+use tracer_common::extent::{Extent, MAX_DEVICES, MAX_EXTENTS, MAX_MODELS};
 
-use super::parts::{Before, Part, Purpose, Walk};
+use super::parts::{Part, Walk};
 use crate::{
     counts::{bitmap, slice},
     filter::Device,
@@ -79,20 +76,22 @@ impl Parts {
     }
 }
 
-/// The parts of a range that belong to models. `hint` is an extent in which it may begin; `purpose`: what else is done with
-/// their sectors.
+/// The parts of a range that belong to models. `hint` is an extent in which it may begin; `mark_unique` notes their
+/// sectors as read.
 #[inline(always)]
-pub fn parts(space: u32, range: Range, hint: Option<u32>, purpose: Purpose) -> Parts {
+pub fn parts(space: u32, range: Range, hint: Option<u32>, mark_unique: bool) -> Parts {
     let Some((index, extent)) = first_touched(range, hint) else {
         return Parts::NONE;
     };
     let device = range.device;
     let end_of_table = device.first_extent() + device.extents();
     if range.end_sector > extent.end_sector && index + 1 < end_of_table {
-        return over(space, range, index, extent, purpose);
+        return over(space, range, index, extent, mark_unique);
     }
     let part = part_between(extent, range.sector, range.end_sector);
-    mark(extent, &part, purpose, Before::NOTHING);
+    if mark_unique {
+        mark(extent, &part);
+    }
     Parts {
         extents: Extents::One,
         extent: index,
@@ -165,7 +164,7 @@ extern "C" fn walk_first_ending_after(slot: u32, sector: u64) -> u32 {
 
 /// Walks over the extents from `index` on, of which the range touches the first.
 #[inline(always)]
-fn over(space: u32, range: Range, index: u32, extent: &Extent, purpose: Purpose) -> Parts {
+fn over(space: u32, range: Range, index: u32, extent: &Extent, mark_unique: bool) -> Parts {
     let Some(walk) = WALKS.get_ptr_mut(space) else {
         return Parts::NONE;
     };
@@ -174,8 +173,7 @@ fn over(space: u32, range: Range, index: u32, extent: &Extent, purpose: Purpose)
     walk.sector = range.sector;
     walk.end_sector = range.end_sector;
     walk.next_extent = index + 1;
-    walk.set_purpose(purpose);
-    walk.before = Before::NOTHING;
+    walk.mark_unique = u32::from(mark_unique);
     walk.touched = 0;
     visit(walk, extent);
     let mut space_number = space;
@@ -195,6 +193,20 @@ fn over(space: u32, range: Range, index: u32, extent: &Extent, purpose: Purpose)
         space,
         ..Parts::NONE
     }
+}
+
+/// Counts the sectors of a read for a slice of time, where they lie in one extent. False where they lie in several.
+#[inline(always)]
+pub fn count_sectors(parts: &Parts, slice: u64, readahead: bool) -> bool {
+    if parts.extents != Extents::One {
+        return false;
+    }
+    if let Some(extent) = EXTENTS.get(parts.extent) {
+        let first_bit = extent.first_bit + (parts.part.start_sector - extent.start_sector);
+        let end_bit = first_bit + (parts.part.end_sector - parts.part.start_sector);
+        slice::count_sectors(parts.model, slice, first_bit, end_bit, readahead);
+    }
+    true
 }
 
 /// Calls `body` for each model that has a part, with its slot.
@@ -350,7 +362,9 @@ fn visit(walk: &mut Walk, extent: &Extent) {
         part.end_sector = found.end_sector;
         part.bytes += found.bytes;
     }
-    walk.before = mark(extent, &found, walk.purpose(), walk.before);
+    if walk.mark_unique != 0 {
+        mark(extent, &found);
+    }
 }
 
 /// What a range has of an extent that it touches.
@@ -365,25 +379,9 @@ fn part_between(extent: &Extent, sector: u64, end_sector: u64) -> Part {
     }
 }
 
-/// Does with the sectors of a part of an extent what they are walked over for. `before`: where the read comes from, in another
-/// extent.
+/// Notes the sectors of a part of an extent as read.
 #[inline(always)]
-fn mark(extent: &Extent, part: &Part, purpose: Purpose, before: Before) -> Before {
+fn mark(extent: &Extent, part: &Part) {
     let first_bit = extent.first_bit + (part.start_sector - extent.start_sector);
-    let end_bit = first_bit + (part.end_sector - part.start_sector);
-    let mut last_span = NO_SPAN;
-    match purpose {
-        Purpose::Look => {}
-        Purpose::Unique => bitmap::mark_unique(first_bit, end_bit),
-        Purpose::Slice { slice, readahead } => {
-            let model = u32::from(extent.model) & (MAX_MODELS as u32 - 1);
-            let last = if before.end_bit == first_bit {
-                before.last_span
-            } else {
-                NO_SPAN
-            };
-            last_span = slice::count_sectors(model, slice, first_bit, end_bit, readahead, last);
-        }
-    }
-    Before { end_bit, last_span }
+    bitmap::mark_unique(first_bit, first_bit + (part.end_sector - part.start_sector));
 }

@@ -143,6 +143,8 @@ fn loaded(types: &KernelTypes, btf: &Btf) -> anyhow::Result<Ebpf> {
         counts_read_calls: u32::from(types.counts_read_calls()),
         // With records and counts by slice: no run has both.
         slices: u32::from(types.counts_models()),
+        takes_in_late: u32::from(types.has_stacks_of_programs()),
+        reserved: 0,
         cpus: 64,
         span_blocks: 8,
         read_spans: SpanIndex {

@@ -89,6 +89,8 @@ pub(super) fn load(
         hides_from_process_1: u32::from(types.hides_from_process_1()),
         counts_read_calls: u32::from(types.counts_read_calls()),
         slices: u32::from(counts_slices),
+        takes_in_late: u32::from(types.has_stacks_of_programs()),
+        reserved: 0,
         cpus,
         span_blocks,
         read_spans,

@@ -169,6 +169,17 @@ impl KernelTypes {
         self.place("bpf_prog_aux", "init_owned", Value::Bit).is_ok()
     }
 
+    /// Whether a program of this kernel has a stack of its own, and not what is left of the one that it interrupted: from Linux
+    /// 6.13 on (`bpf_prog_aux.jits_use_priv_stack`), where the processor's JIT can do it.
+    #[must_use]
+    pub fn has_stacks_of_programs(&self) -> bool {
+        // Whatever it is. The JIT of 64-bit Arm has had it since Linux 6.17 only.
+        cfg!(target_arch = "x86_64")
+            && self
+                .place("bpf_prog_aux", "jits_use_priv_stack", Value::Bit)
+                .is_ok()
+    }
+
     /// The first member that the struct has.
     fn first_of(&self, structure: &'static str, names: &[Name]) -> Result<u32, TypesError> {
         for (name, value) in names {

@@ -1,4 +1,5 @@
-//! Records of reads where the others are only counted: those that were issued again, went back, or were noticed late.
+//! Records of reads where the others are only counted: those that were issued again, went back, were noticed late, or lie in
+//! several extents.
 
 use tracer_common::{
     gap::GapClass,
@@ -36,6 +37,8 @@ impl Stream {
         };
         if reissue {
             model.reissue(&read);
+        } else if record.flags & issue_flag::LATE == 0 {
+            model.divide(&read);
         } else {
             let gap = (record.previous_end != NO_PREVIOUS_END)
                 .then(|| GapClass::of(part.start_sector, record.previous_end));

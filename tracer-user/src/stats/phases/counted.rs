@@ -56,7 +56,7 @@ pub struct CountedPieces {
     pub evicted_beyond_end_pages: u64,
 }
 
-/// A read that gave a record: it was issued again, went back, or its issue was noticed late.
+/// A read that gave a record: it was issued again, went back, its issue was noticed late, or it lies in several extents.
 #[derive(Clone, Copy, Debug)]
 pub struct RareRead<'a> {
     pub time: Nanos,
@@ -151,6 +151,12 @@ impl CountedAttribution {
         self.gaps.add(counts.gaps, counts.gap_bytes);
         self.completed.record(time, counts.completed_bytes);
         self.entered_pages += signed(counts.inserted_pages) - signed(counts.evicted_pages);
+    }
+
+    /// A read that slices have, and that lies in several extents, over which the kernel does not count by place.
+    pub fn divide(&mut self, read: &RareRead<'_>) {
+        self.rare.issue(&self.table, read.ranges, read.readahead);
+        self.steps.divide(read.time, &self.table, read.ranges);
     }
 
     /// A read whose issue was noticed when it came back.
@@ -374,6 +380,37 @@ mod tests {
         assert_eq!(attribution.piece_pages[0].resident_bytes, Some(36864));
         assert_eq!(figures.bandwidth.peak_bytes_per_s, Some(327_680.0));
         assert_eq!(figures.bandwidth.busy_s, None);
+    }
+
+    #[test]
+    fn what_lies_in_several_extents_is_divided_and_not_counted_again() {
+        let table = PieceTable::whole_files(&[1 << 20]).expect("one file");
+        let mut counted = CountedAttribution::new(model(table), Nanos(0), true);
+        let mut slice = read_slice(8192);
+        slice.class_bytes[0] = 0;
+        counted.slice(Nanos(0), &slice);
+        let ranges = [FileRange {
+            file: 0,
+            offset_bytes: 0,
+            length_bytes: 8192,
+        }];
+        counted.divide(&RareRead {
+            time: Nanos(5),
+            ranges: &ranges,
+            bytes: 8192,
+            readahead: false,
+        });
+        let pieces = CountedPieces {
+            reads: vec![CountedReads::default()],
+            pages: vec![CountedPages::default()],
+            ..CountedPieces::default()
+        };
+        let figures = counted.finish(Nanos(100), &pieces);
+        let segment = &figures.attribution.segments[0];
+        assert_eq!((segment.counts.reads, segment.counts.read_bytes), (1, 8192));
+        assert_eq!(segment.pieces, Some(vec![(0, 8192)]));
+        let piece = figures.attribution.piece_reads[0];
+        assert_eq!((piece.read_bytes, piece.reads), (8192, 1));
     }
 
     #[test]

@@ -170,6 +170,11 @@ impl StepSeries {
         self.add_pieces(first_issue, table, ranges, -1);
     }
 
+    /// Of a read that has been counted: its bytes by piece.
+    pub fn divide(&mut self, time: Nanos, table: &PieceTable, ranges: &[FileRange]) {
+        self.add_pieces(time, table, ranges, 1);
+    }
+
     /// What was counted from `time` on, all of it in one step, and bytes read by piece.
     pub fn counted(
         &mut self,
