@@ -8,7 +8,6 @@ use std::collections::BTreeSet;
 
 use smallvec::{SmallVec, smallvec};
 use tracer_common::{
-    extent::Extent,
     gap::SECTOR_BYTES,
     slice::{CLASSES_IN_SECTOR, PIECE_CLASSES, PageSpan, ReadSpan, SpanPages, SpanReads},
 };
@@ -37,7 +36,6 @@ struct Span {
 pub struct Spans {
     sectors: Vec<Span>,
     pages: Vec<Span>,
-    models_with_jumps: BTreeSet<usize>,
     models_with_crowded_sectors: BTreeSet<usize>,
 }
 
@@ -83,18 +81,6 @@ impl Spans {
             },
         );
         push(&mut self.pages, model, Shares::new(), bits - pages);
-    }
-
-    /// Extents of a device in their order on it, each with its place in its file: where one ends and the next begins, a read can
-    /// go on in another place of the same file, and touch one piece twice.
-    pub fn note_jumps(&mut self, extents: &[(Extent, u64)]) {
-        for ((one, _), (next, _)) in extents.iter().zip(extents.iter().skip(1)) {
-            let goes_on = one.end_sector == next.start_sector && one.file == next.file;
-            let end_bit = one.first_bit + (one.end_sector - one.start_sector);
-            if goes_on && end_bit != next.first_bit {
-                self.models_with_jumps.insert(usize::from(one.model));
-            }
-        }
     }
 
     /// Whether the bytes of each class can be told in each slice of a model: no sector has bytes of more classes than one span
@@ -147,7 +133,6 @@ impl Spans {
         let mut counted = CountedPieces {
             reads: vec![CountedReads::default(); pieces],
             pages: vec![CountedPages::default(); pieces],
-            reads_are_told: !self.models_with_jumps.contains(&model),
             ..CountedPieces::default()
         };
         let mut before: Option<&Span> = None;

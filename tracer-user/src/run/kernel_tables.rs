@@ -52,7 +52,6 @@ pub fn kernel_tables(
             }
         }
         extents.sort_unstable_by_key(|(extent, _)| extent.start_sector);
-        spans.note_jumps(&extents);
         let mut extents: Vec<Extent> = extents.into_iter().map(|(extent, _)| extent).collect();
         let hardware_queues = u32::try_from(disk.queue.hardware_queue_count.max(1))?;
         let tags = disk

@@ -63,8 +63,6 @@ pub struct Told {
     pub parts_of_the_run: bool,
     /// Each phase has its bytes by kind of tensor.
     pub kinds: bool,
-    /// Reads are counted by tensor.
-    pub reads_by_piece: bool,
 }
 
 /// Fills in what the reads of a model were for.
@@ -366,9 +364,7 @@ fn tensors(figures: &AttributionFigures, around: &Surroundings<'_>) -> Vec<Tenso
                 offset_bytes: piece.offset_bytes,
                 bytes: piece.bytes,
                 read_bytes: reads.map(|reads| reads.read_bytes),
-                reads: reads
-                    .filter(|_| around.told.reads_by_piece)
-                    .map(|reads| reads.reads),
+                reads: reads.map(|reads| reads.reads),
                 readahead_bytes: reads.map(|reads| reads.readahead_bytes),
                 reread: reads.and_then(|reads| reads.reread_factor),
                 inserted_bytes: pages.map(|pages| pages.inserted_bytes),

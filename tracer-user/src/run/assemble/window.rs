@@ -386,7 +386,6 @@ impl<'a> Ended<'a> {
                 events: counted.is_none(),
                 parts_of_the_run: self.undivided_marks == 0,
                 kinds: counted.is_none_or(|counted| counted.classes_are_told),
-                reads_by_piece: counted.is_none_or(|counted| counted.reads_are_told),
             },
         };
         attribution::fill(own, figures, &around);

@@ -27,9 +27,20 @@ pub fn of_model(
         .sum();
     let by_phase: u64 = figures.phases.values().map(|phase| phase.total_bytes).sum();
     let mut by_segment = EventCounts::default();
+    // What went back in another step than it was issued in is the excess of that one.
+    let mut excess_bytes = 0;
     for segment in &figures.segments {
         by_segment.merge(&segment.counts);
+        excess_bytes += segment.excess_requeued_bytes;
     }
+    let by_kind: Option<u64> = figures
+        .segments
+        .iter()
+        .map(|segment| {
+            let pieces = segment.pieces.as_ref()?;
+            Some(pieces.iter().map(|(_, bytes)| bytes).sum::<u64>())
+        })
+        .sum();
     let sum =
         |pick: fn(&FileAggregates) -> Option<u64>| -> Option<u64> { files.iter().map(pick).sum() };
     let pages = &figures.pages;
@@ -39,7 +50,13 @@ pub fn of_model(
         (
             "bytes read, by step",
             Some(total_bytes),
-            by_segment.read_bytes,
+            by_segment.read_bytes.saturating_sub(excess_bytes),
+        ),
+        // Where something went back in another step, the kinds of that step are short of it.
+        (
+            "bytes read, by kind of tensor in each step",
+            by_kind.filter(|_| excess_bytes == 0).map(|_| total_bytes),
+            by_kind.unwrap_or(0),
         ),
         (
             "pages inserted",

@@ -429,7 +429,6 @@ impl Context<'_> {
                 events: true,
                 parts_of_the_run: true,
                 kinds: true,
-                reads_by_piece: true,
             },
         };
         // How the marks came to be is not among the events.

@@ -46,8 +46,6 @@ pub struct CountedPieces {
     pub reads: Vec<CountedReads>,
     /// By piece.
     pub pages: Vec<CountedPages>,
-    /// Whether each read counts once in a piece.
-    pub reads_are_told: bool,
     pub inserted_pages: u64,
     pub evicted_pages: u64,
     /// Pages inserted after an eviction seen in this run, those beyond a file's end among them.
@@ -255,7 +253,6 @@ impl CountedAttribution {
             arrivals: self.completed.series(end),
             gaps: self.gaps,
             classes_are_told: self.classes_are_told,
-            reads_are_told: pieces.reads_are_told,
         }
     }
 
@@ -289,8 +286,6 @@ pub struct CountedFigures {
     pub gaps: GapCounts,
     /// Whether each phase has its bytes by kind.
     pub classes_are_told: bool,
-    /// Whether each read counts once in a piece.
-    pub reads_are_told: bool,
 }
 
 fn signed(value: u64) -> i64 {
