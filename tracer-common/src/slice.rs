@@ -34,8 +34,8 @@ pub struct SliceClock {
     pub current: u64,
     /// When the next one begins at the latest, `CLOCK_MONOTONIC` nanoseconds.
     pub next_ns: u64,
-    /// Marks that began no slice, since there was no room for one.
-    pub undivided_marks: u64,
+    /// Slices that were due and did not begin, since there was no room for one.
+    pub undivided: u64,
     /// Keeps the line apart: it is read with each event.
     pub reserved: [u64; 13],
     /// Slices that user space has taken out.
@@ -118,9 +118,6 @@ unsafe impl crate::counters::CounterBlock for SliceCounts {}
 
 const _: () = assert!(size_of::<SliceCounts>().is_multiple_of(64));
 const _: () = assert!(SLICES.is_power_of_two() && SLICES as u64 > 2 * SLICES_IN_USE + SLICE_MARGIN);
-
-/// A read begins, and comes from no span.
-pub const NO_SPAN: u32 = u32::MAX;
 
 /// Sectors of a file, one after the other, that have the same share of bytes of the same pieces: the inside of a tensor, or
 /// the one sector in which two meet. The spans follow each other without gap from bit 0 of the bitmap of unique sectors on.

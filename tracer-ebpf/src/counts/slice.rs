@@ -4,8 +4,8 @@ use core::ffi::c_void;
 
 use aya_ebpf::helpers::{bpf_get_smp_processor_id, generated::bpf_loop};
 use tracer_common::slice::{
-    CLASSES_IN_SECTOR, NO_SPAN, PIECE_CLASSES, SLICE_MARGIN, SLICE_NS, SLICES, SLICES_IN_USE,
-    SliceClock, SliceCounts, SpanIndex,
+    CLASSES_IN_SECTOR, PIECE_CLASSES, SLICE_MARGIN, SLICE_NS, SLICES, SLICES_IN_USE, SliceClock,
+    SliceCounts, SpanIndex,
 };
 
 use super::bitmap;
@@ -61,15 +61,12 @@ pub fn mark(time_ns: u64) {
     let Some(clock) = SLICE_CLOCK.get_ptr_mut(0) else {
         return;
     };
-    if !begin(clock, time_ns) {
-        // SAFETY: an aligned word of the map.
-        unsafe { atomic::add(&raw mut (*clock).undivided_marks, 1) };
-    }
+    begin(clock, time_ns);
 }
 
-/// Begins a slice, where there is room for one.
+/// Begins a slice, or counts that there is no room for one.
 #[inline(always)]
-fn begin(clock: *mut SliceClock, start_ns: u64) -> bool {
+fn begin(clock: *mut SliceClock, start_ns: u64) {
     // SAFETY: aligned words of the map.
     let (current, taken) = unsafe {
         (
@@ -79,7 +76,9 @@ fn begin(clock: *mut SliceClock, start_ns: u64) -> bool {
     };
     let kept = current.wrapping_sub(taken);
     if kept >= SLICES as u64 - SLICE_MARGIN {
-        return false;
+        // SAFETY: an aligned word of the map.
+        unsafe { atomic::add(&raw mut (*clock).undivided, 1) };
+        return;
     }
     if kept == SLICES as u64 / 2 {
         wake();
@@ -90,7 +89,6 @@ fn begin(clock: *mut SliceClock, start_ns: u64) -> bool {
         // SAFETY: an aligned word of the map, which only who begins this slice writes.
         unsafe { core::ptr::write_volatile(start, start_ns) };
     }
-    true
 }
 
 /// The slice that a read that was issued in `issued` still counts for: that one, unless it may have been taken out.
@@ -173,8 +171,8 @@ struct ReadWalk {
     /// Place of this CPU's block in the slice.
     place: u32,
     readahead: u32,
-    /// The span that the read comes from, or [`NO_SPAN`].
-    last: u32,
+    /// Whether the read comes from the span before.
+    continues: u32,
     reserved: u32,
 }
 
@@ -199,7 +197,7 @@ extern "C" fn slice_count_sectors(place: u32, from: u64, to: u64, readahead: u32
         block: first_block(index),
         place,
         readahead,
-        last: NO_SPAN,
+        continues: 0,
         reserved: 0,
     };
     // In the loop also the first span, in which nearly every read lies: what is not inlined here needs no place on this stack.
@@ -238,14 +236,14 @@ unsafe extern "C" fn visit_sectors(_index: u64, walk: *mut c_void) -> i64 {
             if walk.readahead != 0 {
                 add(&raw mut (*reads).readahead_sectors, sectors);
             }
-            if walk.last == NO_SPAN {
+            if walk.continues == 0 {
                 add(&raw mut (*reads).begun, 1);
-            } else if walk.last != number {
+            } else {
                 add(&raw mut (*reads).continued, 1);
             }
         }
     }
-    walk.last = number;
+    walk.continues = 1;
     if let Some(counts) = SLICE_COUNTS.get_ptr_mut(walk.place) {
         // SAFETY: a value of the map; the program on issues alone writes these members.
         let counts = unsafe { &mut *counts };

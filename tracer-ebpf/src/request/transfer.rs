@@ -163,7 +163,12 @@ fn read_issued<A: Abilities>(
     };
     // What is issued again, or was noticed late, gives a record, and is counted from that.
     let in_slice = A::COUNTS_MODELS && !A::LATE && slice::are_counted() && !reissue;
-    let slice = if in_slice { slice::at(time_ns) } else { 0 };
+    // What was noticed late is of no slice that is still there.
+    let slice = if in_slice {
+        slice::at(time_ns)
+    } else {
+        u64::MAX / 2
+    };
     let parts = if A::COUNTS_MODELS {
         walk::parts(issue_space::<A>(), range, None, false)
     } else {

@@ -45,11 +45,14 @@ pub(super) fn load(
     // Programs of one kind use the rings of the CPUs, those of the other kind share a ring buffer: the bytes go where
     // most records do.
     const SMALLER_SHARE: u32 = 4;
+    /// Of each CPU, where only what is rare gives a record.
+    const RARE_RING_BYTES: u32 = 64 << 10;
     let gives_records = options.detail >= Detail::Events;
     let ring_buffer_bytes = if gives_records {
         options.ring_buffer_bytes
     } else {
-        LEAST_RING_BUFFER
+        // Marks, and reads of several extents one after the other.
+        (RARE_RING_BYTES * cpus).next_power_of_two()
     };
     let smaller_bytes = (ring_buffer_bytes / SMALLER_SHARE).max(LEAST_RING_BUFFER);
     let (ring_bytes, ring_buffer_bytes) = if counts_models {

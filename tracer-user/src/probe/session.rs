@@ -226,11 +226,11 @@ impl Session {
         Ok(())
     }
 
-    /// What was counted by place, and how many marks no slice could begin at. Only after [`Session::close_gate`].
+    /// What was counted by place, and how many slices could not begin. Only after [`Session::close_gate`].
     #[must_use]
     pub fn span_counts(&self) -> Option<(SpanCounts, u64)> {
         let slices = self.slices.as_ref()?;
-        Some((slices.spans(), slices.undivided_marks()))
+        Some((slices.spans(), slices.undivided()))
     }
 
     /// No event counts any more; when this returns, every program that had passed the gate has finished.

@@ -148,9 +148,9 @@ impl Slices {
         sum
     }
 
-    /// Marks that began no slice, since there was no room for one: what came after them is in the slice before.
-    pub fn undivided_marks(&self) -> u64 {
-        self.clock.0.undivided_marks().load(Ordering::Acquire)
+    /// Slices that were due and did not begin, since there was no room for one: what came then is in the slice before.
+    pub fn undivided(&self) -> u64 {
+        self.clock.0.undivided().load(Ordering::Acquire)
     }
 
     /// What was counted by place. Only when no program runs any more do the counts belong together.
@@ -210,9 +210,9 @@ impl Clock {
         self.word(|clock| unsafe { &raw mut (*clock).taken })
     }
 
-    fn undivided_marks(&self) -> &AtomicU64 {
+    fn undivided(&self) -> &AtomicU64 {
         // SAFETY: a member of the value in the mapping.
-        self.word(|clock| unsafe { &raw mut (*clock).undivided_marks })
+        self.word(|clock| unsafe { &raw mut (*clock).undivided })
     }
 
     fn start(&self, number: u64) -> &AtomicU64 {
@@ -222,14 +222,14 @@ impl Clock {
     }
 
     /// The same as the programs do (`slice` in the eBPF crate).
-    fn begin(&self, start_ns: u64) -> bool {
+    fn begin(&self, start_ns: u64) {
         let kept = self.current().load(Ordering::Acquire) - self.taken().load(Ordering::Acquire);
         if kept >= SLICES as u64 - SLICE_MARGIN {
-            return false;
+            self.undivided().fetch_add(1, Ordering::AcqRel);
+            return;
         }
         let number = self.current().fetch_add(1, Ordering::AcqRel) + 1;
         self.start(number).store(start_ns, Ordering::Release);
-        true
     }
 
     fn look(&self, now_ns: u64) {
@@ -264,8 +264,8 @@ impl SliceCutter {
     /// Something was marked just now: a slice begins.
     pub fn mark(&self, now_ns: u64) {
         self.0.look(now_ns);
-        if self.0.next().load(Ordering::Acquire) != 0 && !self.0.begin(now_ns) {
-            self.0.undivided_marks().fetch_add(1, Ordering::AcqRel);
+        if self.0.next().load(Ordering::Acquire) != 0 {
+            self.0.begin(now_ns);
         }
     }
 }

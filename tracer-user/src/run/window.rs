@@ -50,7 +50,7 @@ pub struct ClosedWindow {
     pub reads_are_told: bool,
     /// What gave records.
     pub detail: Detail,
-    /// What was counted by place, and how many marks no slice of time could begin at, where counts are kept so.
+    /// What was counted by place, and how many slices of time could not begin, where counts are kept so.
     pub by_place: Option<(SpanCounts, u64)>,
     /// What the kernel counted for each program.
     pub programs: Vec<ProgramRun>,

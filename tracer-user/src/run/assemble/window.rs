@@ -104,15 +104,15 @@ struct Ended<'a> {
     lost_records: u64,
     /// Records of any kind that found no room.
     lost_events: u64,
-    /// Marks that no slice of time could begin at: steps and phases cannot be told apart there.
-    undivided_marks: u64,
+    /// Slices of time that could not begin: steps, phases and moments cannot be told apart there.
+    undivided_slices: u64,
 }
 
 impl<'a> Ended<'a> {
     fn of(window: ClosedWindow, observed: Observed<'a>) -> Self {
         let mut aggregates = window.aggregates;
         let closed = Nanos(window.closed_nanos);
-        let (by_place, undivided_marks) = window.by_place.unwrap_or_default();
+        let (by_place, undivided_slices) = window.by_place.unwrap_or_default();
         let by_place: Vec<CountedPieces> = observed
             .pieces
             .iter()
@@ -141,7 +141,7 @@ impl<'a> Ended<'a> {
             observed,
             lost_records,
             lost_events: lost.total(),
-            undivided_marks,
+            undivided_slices,
             aggregates,
             stream,
             programs: window.programs,
@@ -173,10 +173,10 @@ impl<'a> Ended<'a> {
                     .to_owned(),
             );
         }
-        if self.undivided_marks > 0 {
+        if self.undivided_slices > 0 {
             notes.push(format!(
-                "{} marks came faster than counts could be kept apart, so there are no figures of steps and phases; `--detail events` has them",
-                self.undivided_marks
+                "{} times what was counted ran together with what came before, since marks came too fast or the tracer had no processor to take it out: so there are no figures of steps, phases and bandwidth over time; `--detail events` has them",
+                self.undivided_slices
             ));
         }
         if !self.kernel_counts {
@@ -304,9 +304,14 @@ impl<'a> Ended<'a> {
                 kernel.completes.completed_bytes,
                 self.closed.0.saturating_sub(self.opened.0),
             ),
-            ..counted.map(|counted| counted.bandwidth).unwrap_or_default()
+            ..counted
+                .filter(|_| self.undivided_slices == 0)
+                .map(|counted| counted.bandwidth)
+                .unwrap_or_default()
         });
-        own.arrivals = counted.map(|counted| counted.arrivals.clone());
+        own.arrivals = counted
+            .filter(|_| self.undivided_slices == 0)
+            .map(|counted| counted.arrivals.clone());
         own.latency_us = Some(LatencyFigures {
             untimed: self.untimed_reads(),
             ..latency::of_buckets(&kernel.latency_buckets)
@@ -384,7 +389,7 @@ impl<'a> Ended<'a> {
             last_probed: self.stream.last_probed,
             told: Told {
                 events: counted.is_none(),
-                parts_of_the_run: self.undivided_marks == 0,
+                parts_of_the_run: self.undivided_slices == 0,
                 kinds: counted.is_none_or(|counted| counted.classes_are_told),
             },
         };
