@@ -95,13 +95,13 @@ pub fn storage(facts: &Facts<'_>) -> Storage {
             ),
         },
         None => not_decided(format!(
-            "Whether storage is what you wait for is not known: waits were not observed ({}), and {} of the model were read {when}.",
+            "{} of the model were read {when}. Whether the engine waited for that was not observed: {}.",
+            span.read_bytes.map_or_else(|| "An unknown number of bytes".to_owned(), bytes),
             if facts.run.detail.as_deref() == Some("counts") {
-                "`--detail events` shows them"
+                "`--detail events` shows it"
             } else {
                 "the notes of the run say why"
             },
-            span.read_bytes.map_or_else(|| "an unknown number of bytes".to_owned(), bytes),
         )),
         Some(_) if swapped && facts.run.memory.swap_in_pages.is_some() => not_decided(
             "The engine hardly waited for the model's files, but the machine read from swap meanwhile: see below.".to_owned(),

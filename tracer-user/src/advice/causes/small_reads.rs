@@ -2,6 +2,7 @@
 
 use crate::{
     advice::{Answer, Cause, Cost, Evidence, Facts, Present},
+    schema::SizeClassCount,
     stats::formulas::quotient,
     units::{bytes, share},
 };
@@ -22,12 +23,38 @@ pub const SMALL_READS: Cause = Cause {
     decide,
 };
 
+/// Largest share of the bytes that small reads can have had, by how many there were of each class of sizes: small ones as large
+/// as their class allows, the others as small.
+fn most_in_small(classes: &[SizeClassCount]) -> Option<f64> {
+    let (small, large): (Vec<&SizeClassCount>, Vec<&SizeClassCount>) = classes
+        .iter()
+        .partition(|class| class.up_to_bytes <= SMALL_BYTES);
+    let small: f64 = small
+        .iter()
+        .map(|class| class.up_to_bytes as f64 * class.count as f64)
+        .sum();
+    let large: f64 = large
+        .iter()
+        .map(|class| class.up_to_bytes as f64 / 2.0 * class.count as f64)
+        .sum();
+    quotient(small, small + large)
+}
+
 fn decide(facts: &Facts<'_>) -> Answer {
     let Some(reads) = &facts.model.reads else {
         return facts.missing("The size of the reads", "reads");
     };
     if reads.amount.count == 0 {
         return Answer::absent("nothing was read");
+    }
+    if let Some(part) = reads.size_classes.as_deref().and_then(most_in_small)
+        && part < MOSTLY
+    {
+        return Answer::absent(format!(
+            "at most {} of the bytes came in requests of {} or less",
+            share(Some(part)),
+            bytes(SMALL_BYTES)
+        ));
     }
     let Some(sizes) = reads.sizes.as_ref().filter(|sizes| !sizes.is_empty()) else {
         return facts.missing("The size of the reads", "reads.sizes");
@@ -94,4 +121,28 @@ fn decide(facts: &Facts<'_>) -> Answer {
         advice,
         ..Present::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MOSTLY, most_in_small};
+    use crate::schema::SizeClassCount;
+
+    fn classes(counts: &[(u64, u64)]) -> Vec<SizeClassCount> {
+        let class = |(up_to_bytes, count): &(u64, u64)| SizeClassCount {
+            up_to_bytes: *up_to_bytes,
+            count: *count,
+        };
+        counts.iter().map(class).collect()
+    }
+
+    #[test]
+    fn a_share_by_classes_is_an_upper_bound() {
+        // 100 reads of 4 KiB are 400 KiB; 10 of more than 64 KiB at least 640 KiB.
+        let part = most_in_small(&classes(&[(4096, 100), (131_072, 10)])).expect("reads");
+        assert!((part - 400.0 / 1040.0).abs() < 1e-9 && part < MOSTLY);
+        let part = most_in_small(&classes(&[(16_384, 100), (131_072, 10)])).expect("reads");
+        assert!(part >= MOSTLY);
+        assert_eq!(most_in_small(&[]), None);
+    }
 }

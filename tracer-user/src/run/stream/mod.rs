@@ -231,6 +231,10 @@ impl Stream {
     pub fn slice(&mut self, slice: &Slice) {
         let time = Nanos(slice.start_ns);
         self.reach(time);
+        // Slices are taken out some time after they were: what was resident when this one began is known now.
+        if self.residency.is_due(time) {
+            self.residency.take(time, self.resident_pages());
+        }
         for (model, counts) in self.counted.iter_mut().zip(&slice.models) {
             model.slice(time, counts);
         }
@@ -238,7 +242,7 @@ impl Stream {
 
     /// All records that were there at `now` have been taken.
     pub fn end_batch(&mut self, now: Nanos) {
-        if self.residency.is_due(now) {
+        if self.counted.is_empty() && self.residency.is_due(now) {
             self.residency.take(now, self.resident_pages());
         }
         if let Some(recorder) = &mut self.recorder {

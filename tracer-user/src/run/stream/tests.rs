@@ -9,22 +9,32 @@ use std::{
 use fiemap::FiemapExtentFlags;
 use nix::time::ClockId;
 use proptest::prelude::*;
-use tracer_common::record::{
-    CompleteRecord, IssueRecord, KindByte, NO_PREVIOUS_END, Record, RequeueRecord, complete_flag,
-    issue_flag,
+use tracer_common::{
+    record::{
+        CompleteRecord, IssueRecord, KindByte, NO_PREVIOUS_END, Record, RequeueRecord,
+        complete_flag, issue_flag,
+    },
+    slice::SliceCounts,
 };
 
 use crate::{
     output::RunDirectory,
     place::{Layout, Locator, Owner},
+    probe::Slice,
     process::Caller,
     read_list::{ReadList, ReadListHeader, ReadRow, RecordedFile, RecordedModel},
     stats::{
         FileData, Nanos,
         audit::accounting::ONCE,
         pages::events::TouchEvents,
-        phases::attribution::Attribution,
-        pieces::table::{PieceSpan, PieceTable},
+        phases::{
+            attribution::Attribution,
+            counted::{CountedAttribution, CountedModel, CountedPages, CountedPieces},
+        },
+        pieces::{
+            reads::CountedReads,
+            table::{PieceSpan, PieceTable},
+        },
         simulated_device::{BASE, Device, Event, Script, script, simulate},
     },
     storage::{DeviceExtents, ExtentRecord, FileExtents, KernelDevice, Sector},
@@ -341,4 +351,48 @@ proptest! {
         let once = audited[0].iter().find(|figures| figures.name == ONCE);
         prop_assert_eq!(once.map(|once| once.records), Some(figures.reads.count));
     }
+}
+
+/// Slices are taken out long after they were: what was resident is told for the time of the slice, not for that of the look.
+#[test]
+fn residency_by_counts_is_of_the_time_that_was_counted() {
+    let table = Arc::new(PieceTable::whole_files(&[FILE_BYTES]).expect("one file"));
+    let model = CountedModel {
+        table,
+        class_pieces: vec![0],
+        classes_are_told: true,
+        resident_bytes: Some(vec![8 * 4096]),
+    };
+    let mut stream = stream(locator(), Vec::new(), None, None);
+    stream
+        .counted
+        .push(CountedAttribution::new(model, Nanos(0), true));
+    stream.end_batch(Nanos(6_000_000_000));
+    for slice in 0..3u64 {
+        let counts = SliceCounts {
+            inserted_pages: 10,
+            inserted_bytes: 40_960,
+            ..SliceCounts::ZERO
+        };
+        stream.slice(&Slice {
+            start_ns: slice * 100_000_000,
+            models: vec![counts],
+        });
+    }
+    let pieces = CountedPieces {
+        reads: vec![CountedReads::default()],
+        pages: vec![CountedPages::default()],
+        ..CountedPieces::default()
+    };
+    let finished = stream.finish(Nanos(7_000_000_000), &[], &[], &[pieces]);
+    let point = |time: u64, pages: u64| (Nanos(time), vec![Some(pages)]);
+    assert_eq!(
+        finished.residency,
+        [
+            point(0, 8),
+            point(100_000_000, 18),
+            point(200_000_000, 28),
+            point(7_000_000_000, 38)
+        ]
+    );
 }
