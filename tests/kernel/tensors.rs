@@ -59,7 +59,10 @@ pub fn cases() -> Vec<Case> {
         );
     }
     cases.push(case("tensors::tests_own_disk", |ground, _| {
-        tests_own_disk(ground)
+        tests_own_disk(ground, Programs::OfThisKernel)
+    }));
+    cases.push(case("tensors::tests_own_disk_counted", |ground, _| {
+        tests_own_disk(ground, Programs::Counting)
     }));
     cases
 }
@@ -218,7 +221,7 @@ fn check_pieces_share_pages(pieces: &[Piece]) -> Result<()> {
 
 /// On the disk under the tests' folder, whatever it is, less is known beforehand; but its driver may do what
 /// a loop device never does, such as giving requests back.
-fn tests_own_disk(ground: &Ground) -> Result<()> {
+fn tests_own_disk(ground: &Ground, programs: Programs) -> Result<()> {
     const ROUNDS: u64 = 4;
     let path = ground.scratch.fresh_path("model.gguf");
     write_dense_model(&path)?;
@@ -231,7 +234,7 @@ fn tests_own_disk(ground: &Ground) -> Result<()> {
         .option("--evict-before")
         .option_with("--threads", 4)
         .option_with("--evicted-rounds", ROUNDS);
-    let record = ground.trace_reader(&file, &reader)?.record;
+    let record = ground.trace_reader_with(&file, &reader, programs)?.record;
     check_no_violation(&record)?;
     if record.is_null("reads")? {
         return Err(unavailable(format!(

@@ -193,9 +193,11 @@ impl ModelPieces {
         resident_before: Option<&Vec<u64>>,
     ) -> CountedModel {
         let resident_now = self.resident_now(subject, model);
+        let classes = self.classes();
         CountedModel {
             table: Arc::clone(&self.table),
-            class_pieces: self.classes().first_pieces,
+            class_pieces: classes.first_pieces,
+            piece_classes: classes.of_pieces,
             classes_are_told,
             resident_bytes: resident_now.filter(|now| resident_before == Some(now)),
         }

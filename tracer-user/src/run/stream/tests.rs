@@ -360,6 +360,7 @@ fn residency_by_counts_is_of_the_time_that_was_counted() {
     let model = CountedModel {
         table,
         class_pieces: vec![0],
+        piece_classes: vec![0],
         classes_are_told: true,
         resident_bytes: Some(vec![8 * 4096]),
     };

@@ -71,6 +71,8 @@ pub struct CountedAttribution {
     table: Arc<PieceTable>,
     /// A piece of each class: bytes by class stand for it.
     class_pieces: Vec<u32>,
+    /// The table with these pieces in the place of all of their class.
+    class_table: PieceTable,
     /// Whether each slice has its bytes by class.
     classes_are_told: bool,
     resident_at_start: Option<Vec<u64>>,
@@ -90,6 +92,8 @@ pub struct CountedModel {
     pub table: Arc<PieceTable>,
     /// A piece of each class.
     pub class_pieces: Vec<u32>,
+    /// Class of each piece.
+    pub piece_classes: Vec<usize>,
     /// Whether each slice has its bytes by class.
     pub classes_are_told: bool,
     /// Bytes resident of each piece; None where that is not known.
@@ -100,7 +104,13 @@ impl CountedAttribution {
     /// A window from `start` on. `from_start`: it holds the engine's whole life.
     #[must_use]
     pub fn new(model: CountedModel, start: Nanos, from_start: bool) -> Self {
+        let representative = |piece: u32| {
+            let class = model.piece_classes.get(piece as usize);
+            let first = class.and_then(|class| model.class_pieces.get(*class));
+            first.copied().unwrap_or(piece)
+        };
         Self {
+            class_table: model.table.with_pieces(representative),
             class_pieces: model.class_pieces,
             classes_are_told: model.classes_are_told,
             resident_at_start: model.resident_bytes,
@@ -154,7 +164,7 @@ impl CountedAttribution {
     /// A read that slices have, and that lies in several extents, over which the kernel does not count by place.
     pub fn divide(&mut self, read: &RareRead<'_>) {
         self.rare.issue(&self.table, read.ranges, read.readahead);
-        self.steps.divide(read.time, &self.table, read.ranges);
+        self.steps.divide(read.time, &self.class_table, read.ranges);
     }
 
     /// A read whose issue was noticed when it came back.
@@ -167,7 +177,7 @@ impl CountedAttribution {
         }
         self.rare.issue(&self.table, read.ranges, read.readahead);
         self.steps
-            .issue(read.time, &self.table, read.ranges, read.readahead);
+            .issue(read.time, &self.class_table, read.ranges, read.readahead);
     }
 
     /// A read was issued again.
@@ -175,7 +185,7 @@ impl CountedAttribution {
         self.segments.at(read.time).change_bytes(signed(read.bytes));
         self.rare.reissue(&self.table, read.ranges, read.readahead);
         self.steps
-            .reissue(read.time, &self.table, read.ranges, read.readahead);
+            .reissue(read.time, &self.class_table, read.ranges, read.readahead);
     }
 
     /// A read went back to the queue.
@@ -185,7 +195,7 @@ impl CountedAttribution {
             .change_bytes(-signed(read.bytes));
         self.rare.requeue(&self.table, read.ranges, read.readahead);
         self.steps
-            .requeue(read.time, &self.table, read.ranges, read.readahead);
+            .requeue(read.time, &self.class_table, read.ranges, read.readahead);
     }
 
     /// Pages resident by now, by the slices that were taken in; None where the start is not known.
@@ -295,11 +305,15 @@ fn signed(value: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::phases::phase::{Mark, Phase};
+    use crate::stats::{
+        phases::phase::{Mark, Phase},
+        pieces::table::PieceSpan,
+    };
 
     fn model(table: PieceTable) -> CountedModel {
         CountedModel {
             class_pieces: vec![0],
+            piece_classes: vec![0; table.piece_count()],
             classes_are_told: true,
             resident_bytes: Some(vec![4096]),
             table: Arc::new(table),
@@ -406,6 +420,38 @@ mod tests {
         assert_eq!(segment.pieces, Some(vec![(0, 8192)]));
         let piece = figures.attribution.piece_reads[0];
         assert_eq!((piece.read_bytes, piece.reads), (8192, 1));
+    }
+
+    /// What went back is taken from the bytes of its kind, under whichever piece these stand.
+    #[test]
+    fn what_went_back_for_good_is_in_no_kind() {
+        let span = |start_bytes, end_bytes, piece| PieceSpan {
+            start_bytes,
+            end_bytes,
+            piece,
+        };
+        let table = PieceTable::new(vec![vec![span(0, 8192, 0), span(8192, 16384, 1)]]);
+        let mut counted = CountedAttribution::new(model(table.expect("adjacent")), Nanos(0), true);
+        counted.slice(Nanos(0), &read_slice(16384));
+        counted.requeue(&RareRead {
+            time: Nanos(10),
+            ranges: &[FileRange {
+                file: 0,
+                offset_bytes: 8192,
+                length_bytes: 8192,
+            }],
+            bytes: 8192,
+            readahead: false,
+        });
+        let pieces = CountedPieces {
+            reads: vec![CountedReads::default(); 2],
+            pages: vec![CountedPages::default(); 2],
+            ..CountedPieces::default()
+        };
+        let figures = counted.finish(Nanos(100), &pieces);
+        let segment = &figures.attribution.segments[0];
+        assert_eq!(segment.counts.read_bytes, 8192);
+        assert_eq!(segment.pieces, Some(vec![(0, 8192)]));
     }
 
     #[test]

@@ -102,6 +102,23 @@ impl PieceTable {
         Self { page_bytes, ..self }
     }
 
+    /// The same with other pieces in the place of these; pieces that become one are one.
+    #[must_use]
+    pub fn with_pieces(&self, of_piece: impl Fn(u32) -> u32) -> Self {
+        let mut table = self.clone();
+        table.piece_bytes = vec![0; self.piece_bytes.len()];
+        for span in table.files.iter_mut().flatten() {
+            // A number that the table does not have stays away.
+            let piece =
+                Some(of_piece(span.piece)).filter(|piece| self.piece_bytes(*piece).is_some());
+            span.piece = piece.unwrap_or(span.piece);
+            if let Some(bytes) = table.piece_bytes.get_mut(span.piece as usize) {
+                *bytes += span.end_bytes - span.start_bytes;
+            }
+        }
+        table
+    }
+
     /// Bytes of a page.
     #[must_use]
     pub const fn page_bytes(&self) -> u64 {
