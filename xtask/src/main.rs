@@ -66,7 +66,8 @@ enum Command {
     /// Check the structure of the sources and their formatting, run clippy on the user's side and on the eBPF side, and
     /// build the documentation.
     Lint(lint::Options),
-    /// Make what is given to others, in target/dist/: static programs, Debian packages, manual pages, completions, sums.
+    /// Make what is given to others, in target/dist/: static programs, Debian packages, an
+    /// image for containers, manual pages, completions, sums.
     Dist(dist::Options),
     /// Run libFuzzer on the parsers of headers, traces and what other programs print; needs a C++ compiler.
     Fuzz(fuzz::Options),

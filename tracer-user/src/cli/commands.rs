@@ -17,7 +17,7 @@ use crate::{
     probe::{Detail, Requirement, SessionOptions, kernel_release},
     process::UserLines,
     report,
-    rights::{Kept, forgo_new_privileges, reduce_this_thread},
+    rights::{Kept, forbid_calls, forgo_new_privileges, reduce_this_thread},
     run::{
         AttachOptions, AttachTarget, DemoOptions, FinishedRun, LaunchOptions, TraceOptions,
         bytes_progress, describe, run_attach, run_demo, run_launch,
@@ -106,6 +106,7 @@ fn give_up_rights(command: &Command) -> anyhow::Result<()> {
     // `attach` starts nothing; what `launch` starts must be able to do what it could without the tracer.
     if kept == Kept::FilesOnly || matches!(command, Command::Attach(_)) {
         forgo_new_privileges().context("cannot give up new privileges")?;
+        forbid_calls(kept).context("cannot give up system calls")?;
     }
     Ok(())
 }

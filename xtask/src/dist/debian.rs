@@ -116,7 +116,7 @@ pub fn try_out(package: &Path) -> Result<()> {
     Ok(())
 }
 
-fn put(from: &Path, to: &Path, mode: u32) -> Result<()> {
+pub(super) fn put(from: &Path, to: &Path, mode: u32) -> Result<()> {
     let folder = to.parent().context("a file lies in a folder")?;
     fs::create_dir_all(folder)
         .and_then(|()| fs::copy(from, to))
@@ -164,7 +164,7 @@ fn installed_kib(root: &Path) -> Result<u64> {
 }
 
 /// Folders of a package are for everybody, whatever the umask here.
-fn make_readable(folder: &Path) -> Result<()> {
+pub(super) fn make_readable(folder: &Path) -> Result<()> {
     fs::set_permissions(folder, fs::Permissions::from_mode(0o755))
         .with_context(|| format!("cannot open {} to all", folder.display()))?;
     for path in files(folder)? {
@@ -175,7 +175,7 @@ fn make_readable(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-fn run(command: &mut Command) -> Result<()> {
+pub(super) fn run(command: &mut Command) -> Result<()> {
     let line = progress::command_line(command);
     let output = command
         .output()

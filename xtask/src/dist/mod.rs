@@ -2,6 +2,7 @@
 
 mod debian;
 mod documents;
+mod image;
 mod materials;
 
 use std::{
@@ -59,6 +60,7 @@ pub fn dist(options: &Options) -> Result<()> {
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let documents = Documents::write(&ready, &folder)?;
     materials::write(&ready, &folder.join("tracer.cdx.json"))?;
+    let mut programs = Vec::new();
     for architecture in &options.architectures {
         let program = program(&ready, *architecture)?;
         let size = program
@@ -81,7 +83,9 @@ pub fn dist(options: &Options) -> Result<()> {
         if architecture.is_of_machine() {
             debian::try_out(&package)?;
         }
+        programs.push((*architecture, program));
     }
+    image::pack(&folder, &programs, &documents)?;
     write_sums(&folder)?;
     progress::say(&format!("all of it is in {}", folder.display()));
     Ok(())

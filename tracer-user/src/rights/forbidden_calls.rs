@@ -1,0 +1,145 @@
+//! System calls that the kernel refuses from now on: what a tracer that was taken over would need next.
+
+use std::{collections::BTreeMap, io};
+
+use seccompiler::{BackendError, BpfProgram, SeccompAction, SeccompFilter};
+
+use super::Kept;
+
+/// Other programs, other processes' memory, other file systems and namespaces, the network, the kernel itself: nothing that
+/// reads a record or traces makes any of these.
+const NEVER: &[libc::c_long] = &[
+    libc::SYS_execve,
+    libc::SYS_execveat,
+    libc::SYS_ptrace,
+    libc::SYS_process_vm_writev,
+    libc::SYS_mount,
+    libc::SYS_umount2,
+    libc::SYS_move_mount,
+    libc::SYS_open_tree,
+    libc::SYS_fsopen,
+    libc::SYS_fsmount,
+    libc::SYS_pivot_root,
+    libc::SYS_chroot,
+    libc::SYS_setns,
+    libc::SYS_unshare,
+    libc::SYS_socket,
+    libc::SYS_connect,
+    libc::SYS_bind,
+    libc::SYS_listen,
+    libc::SYS_io_uring_setup,
+    libc::SYS_userfaultfd,
+    libc::SYS_keyctl,
+    libc::SYS_add_key,
+    libc::SYS_request_key,
+    libc::SYS_init_module,
+    libc::SYS_finit_module,
+    libc::SYS_delete_module,
+    libc::SYS_kexec_load,
+    libc::SYS_kexec_file_load,
+    libc::SYS_reboot,
+    libc::SYS_swapon,
+    libc::SYS_swapoff,
+    libc::SYS_sethostname,
+    libc::SYS_setdomainname,
+    libc::SYS_settimeofday,
+    libc::SYS_clock_settime,
+    libc::SYS_acct,
+    libc::SYS_quotactl,
+];
+
+/// What only tracing makes.
+const TRACING: &[libc::c_long] = &[libc::SYS_bpf, libc::SYS_perf_event_open];
+
+/// From now on the calling thread, and those that it starts, get EPERM for what they need not. For good, and with
+/// `PR_SET_NO_NEW_PRIVS`: not for a process that starts a user's command, which would inherit it.
+///
+/// Everything else is allowed. A list of what is needed instead would stop a run where a library of a later version makes a
+/// call that nobody thought of.
+///
+/// # Errors
+/// As of `seccomp(2)`. A kernel without filters is none: there nothing is forbidden.
+pub fn forbid_calls(kept: Kept) -> io::Result<()> {
+    let filter = filter(kept).map_err(io::Error::other)?;
+    match seccompiler::apply_filter(&filter) {
+        Ok(()) => Ok(()),
+        Err(seccompiler::Error::Prctl(error) | seccompiler::Error::Seccomp(error)) => {
+            if error.raw_os_error() == Some(libc::EINVAL) {
+                Ok(())
+            } else {
+                Err(error)
+            }
+        }
+        Err(error) => Err(io::Error::other(error)),
+    }
+}
+
+fn filter(kept: Kept) -> Result<BpfProgram, BackendError> {
+    let only_tracing = match kept {
+        Kept::FilesOnly => TRACING,
+        Kept::Tracing => &[],
+    };
+    // Without conditions a call matches whatever its arguments are.
+    let rules: BTreeMap<i64, Vec<_>> = NEVER
+        .iter()
+        .chain(only_tracing)
+        .map(|call| (*call, Vec::new()))
+        .collect();
+    SeccompFilter::new(
+        rules,
+        SeccompAction::Allow,
+        SeccompAction::Errno(libc::EPERM as u32),
+        std::env::consts::ARCH.try_into()?,
+    )?
+    .try_into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::TcpListener, process::Command, sync::mpsc::channel, thread};
+
+    use super::*;
+
+    /// What a thread with the filter is answered: to a program, to a socket, to eBPF, to a file and a thread of its own.
+    fn answers(kept: Kept) -> [Option<i32>; 5] {
+        let (sender, receiver) = channel();
+        // A filter is a thread's, so that the other tests go on as they were.
+        thread::spawn(move || {
+            forbid_calls(kept).expect("a kernel with filters");
+            let error_of =
+                |result: io::Result<()>| result.err().and_then(|error| error.raw_os_error());
+            // SAFETY: an attribute of no length and no pointer: the kernel reads nothing and answers EINVAL or EPERM.
+            let bpf = unsafe { libc::syscall(libc::SYS_bpf, 9999, std::ptr::null::<u8>(), 0) };
+            let bpf = (bpf < 0).then(io::Error::last_os_error);
+            let inner = thread::spawn(|| Command::new("/bin/true").status().map(drop));
+            let answers = [
+                error_of(Command::new("/bin/true").status().map(drop)),
+                error_of(TcpListener::bind("127.0.0.1:0").map(drop)),
+                bpf.and_then(|error| error.raw_os_error()),
+                error_of(std::fs::read("/proc/self/status").map(drop)),
+                error_of(inner.join().expect("no panic")),
+            ];
+            sender.send(answers).expect("somebody listens");
+        });
+        receiver.recv().expect("answers")
+    }
+
+    #[test]
+    fn what_is_not_needed_is_refused_and_the_rest_is_not() {
+        let refused = Some(libc::EPERM);
+        assert_eq!(
+            answers(Kept::FilesOnly),
+            [refused, refused, refused, None, refused]
+        );
+        let tracing = answers(Kept::Tracing);
+        assert_eq!(
+            (tracing[0], tracing[1], tracing[3], tracing[4]),
+            (refused, refused, None, refused)
+        );
+        // Of its own it says EINVAL; to a user without rights EPERM all the same.
+        if caps::has_cap(None, caps::CapSet::Effective, caps::Capability::CAP_BPF).unwrap_or(false)
+        {
+            assert_eq!(tracing[2], Some(libc::EINVAL));
+        }
+    }
+}
