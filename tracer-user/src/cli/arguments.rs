@@ -68,6 +68,8 @@ pub enum Command {
     Open(super::finished::OpenArguments),
     /// Read a run's recording to its end, and say whether it is whole.
     Validate(super::finished::ValidateArguments),
+    /// Write a run that is over as a trace for another program: Perfetto shows it as a time line.
+    Export(super::finished::ExportArguments),
     /// Write charts of a run that is over as SVG files: for a paper, a talk, an issue. Its page, report.html, has all of them.
     Plot(super::plot::PlotArguments),
     /// Measure how fast the disk of a model's file reads this file, and what the order of a run's reads costs there.

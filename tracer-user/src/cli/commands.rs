@@ -37,7 +37,7 @@ use super::{
     doctor_rights::how_to_get_them,
     experiment::experiment,
     explain::explain,
-    finished::{compare, open, validate},
+    finished::{compare, export, open, validate},
     mark::mark,
     plot::plot,
     tune::tune,
@@ -63,6 +63,7 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<i32> {
         Command::Compare(arguments) => compare(&arguments),
         Command::Open(arguments) => open(&arguments),
         Command::Validate(arguments) => validate(&arguments),
+        Command::Export(arguments) => export(&arguments),
         Command::Device(arguments) => device(arguments),
         Command::Doctor(arguments) => doctor(&arguments),
         Command::Explain(arguments) => explain(&arguments),
@@ -89,6 +90,7 @@ fn give_up_rights(command: &Command) -> anyhow::Result<()> {
         | Command::Compare(_)
         | Command::Open(_)
         | Command::Validate(_)
+        | Command::Export(_)
         | Command::Device(_)
         | Command::Mark(_)
         | Command::Engine(_)

@@ -128,6 +128,12 @@ pub const VALIDATE: &str = "\
 Example:
   tracer validate runs/1               status 1 where events are missing at the end, 125 where it cannot be read";
 
+/// `tracer export --help`.
+pub const EXPORT: &str = "\
+Examples:
+  tracer export runs/1 --perfetto      writes runs/1/trace.perfetto; open it in https://ui.perfetto.dev
+  tracer export runs/1 --perfetto -o - | gzip > trace.gz";
+
 /// `tracer device --help`.
 pub const DEVICE: &str = "\
 Examples:

@@ -243,7 +243,7 @@ impl Prepared {
                 header
             };
             setup.reads = (options.read_list && gives_records)
-                .then(|| WindowReads::begin(directory, &header, start));
+                .then(|| WindowReads::begin(directory.path(), &header, start));
             let resident: Vec<_> = if gives_records {
                 let models = subject.models.iter();
                 models.map(|model| resident_pages(subject, model)).collect()

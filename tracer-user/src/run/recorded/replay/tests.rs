@@ -13,8 +13,9 @@ use crate::{
     place::{Layout, Locator, Owner},
     recording::{END, EventRecorder, RECORDING, RECORDING_SCHEMA_VERSION, RecordedEvent, SETUP},
     run::recorded::{
-        Facts, RecordedSetup, Selection,
+        Facts, RecordedSetup, ReopenError, Selection, load_setup,
         setup::{RecordedFileSetup, RecordedModelSetup},
+        validate,
     },
     stats::{
         FileData, Nanos,
@@ -24,7 +25,7 @@ use crate::{
     storage::{DeviceExtents, ExtentRecord, FileExtents, KernelDevice, Sector},
 };
 
-use super::{ReopenError, reopen, stream, validate};
+use super::{reopen, stream};
 
 const OPENED: u64 = 7_000_000_000;
 const FILE_BYTES: u64 = 4 << 20;
@@ -189,7 +190,7 @@ fn recorded(folder: &Path, setup: &RecordedSetup, events: &[RecordedEvent]) -> S
     fs::create_dir(&inner).expect("writable");
     fs::write(inner.join(SETUP), serde_json::to_vec(setup).expect("JSON")).expect("writable");
     let pieces = setup.pieces().expect("pieces");
-    let mut live = stream(setup, &pieces, Nanos(OPENED)).expect("a stream");
+    let mut live = stream(setup, &pieces, Nanos(OPENED), None).expect("a stream");
     let recorder = EventRecorder::start(&inner, Nanos(OPENED), Box::new(|_| Ok(())));
     live.set_recorder(recorder.expect("a thread"));
     for event in events {
@@ -206,9 +207,9 @@ fn recorded(folder: &Path, setup: &RecordedSetup, events: &[RecordedEvent]) -> S
 /// The figures that the recording gives.
 fn again(folder: &Path) -> String {
     let recording = crate::recording::Recording::open(&folder.join(RECORDING)).expect("there");
-    let setup = super::load_setup(recording.folder()).expect("a setup");
+    let setup = load_setup(recording.folder()).expect("a setup");
     let pieces = setup.pieces().expect("pieces");
-    let mut stream = stream(&setup, &pieces, Nanos(OPENED)).expect("a stream");
+    let mut stream = stream(&setup, &pieces, Nanos(OPENED), None).expect("a stream");
     recording
         .for_each(Nanos(OPENED), |event| stream.take_recorded(event.event))
         .expect("whole");

@@ -1,16 +1,23 @@
 //! The recording of a run: its figures from it again, to the digit, and what DuckDB finds in it.
 
-use std::{env, fs, path::Path, process::Command};
+mod perfetto;
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use tests::{
     disk::FileSystem, environment::unavailable, model_file::ModelFile, plan::ReadPlan,
-    reader::ReadMode, tracer, tracer::TracerCall,
+    reader::ReadMode, run_record::RunRecord, tracer, tracer::TracerCall,
 };
 
 use crate::{
     ground::{Case, Ground, Traced, case, check_sound},
+    models::make_expert_model,
     shapes::FILE_BYTES,
 };
 
@@ -21,6 +28,10 @@ pub fn cases() -> Vec<Case> {
         }),
         case("recording::only_where_it_is_asked_for", |ground, _| {
             off(ground)
+        }),
+        case("recording::perfetto", |ground, _| {
+            let (directory, record) = engine_short_of_memory(ground)?;
+            perfetto::check(&directory, &record)
         }),
     ]
 }
@@ -101,6 +112,33 @@ fn the_same_figures_again(ground: &Ground) -> Result<()> {
         "{parts} reads in both parts"
     );
     documented_queries(&directory)
+}
+
+/// A run of the built-in engine with less memory than its model needs, recorded: with steps, evictions, waits.
+fn engine_short_of_memory(ground: &Ground) -> Result<(PathBuf, RunRecord)> {
+    let disk = ground.disk(FileSystem::Ext4)?;
+    disk.set_read_ahead_kb(128)?;
+    let path = make_expert_model(ground, &disk)?;
+    let engine = tracer::binary()?;
+    let model = path.to_string_lossy();
+    let arguments = [
+        "engine",
+        "--model",
+        &*model,
+        "--tokens",
+        "4",
+        "--prompt-tokens",
+        "2",
+    ];
+    let run = TracerCall::launch(&ground.scratch, &path)?
+        .flag("--record")
+        .option("--memory-max", "90M")
+        .engine(&engine, &arguments)
+        .run()?;
+    run.finished.succeeded().context("the traced engine")?;
+    let record = run.record()?;
+    check_sound(&record)?;
+    Ok((run.directory.clone(), record))
 }
 
 /// Every query of the documentation is one that DuckDB answers.
