@@ -1,5 +1,7 @@
 //! The recording of a run: its figures from it again, to the digit, and what DuckDB finds in it.
 
+mod killed;
+mod parts;
 mod perfetto;
 
 use std::{
@@ -29,24 +31,32 @@ pub fn cases() -> Vec<Case> {
         case("recording::only_where_it_is_asked_for", |ground, _| {
             off(ground)
         }),
-        case("recording::perfetto", |ground, _| {
-            let (directory, record) = engine_short_of_memory(ground)?;
-            perfetto::check(&directory, &record)
-        }),
+        case(
+            "recording::of_an_engine_exported_and_in_parts",
+            |ground, _| {
+                let (directory, record) = engine_short_of_memory(ground)?;
+                perfetto::check(&directory, &record)?;
+                parts::check(&directory, &record)
+            },
+        ),
+        case("recording::killed", |ground, _| killed::check(ground)),
     ]
 }
 
-/// What of `run.json` comes from the events.
-const FROM_EVENTS: [&str; 9] = [
+/// What of `run.json` comes from the recording.
+const FROM_EVENTS: [&str; 12] = [
     "reads",
     "gaps",
     "bandwidth",
+    "arrivals",
     "latency_us",
     "phases",
     "tokens",
     "tensors",
     "page_cache",
     "page_course",
+    "residency_course",
+    "memory_course",
 ];
 
 /// What a command of the tracer prints about a run.

@@ -9,10 +9,10 @@ use tests::{environment::unavailable, run_record::RunRecord, tracer};
 use crate::read_list::query;
 
 /// The tracks of a trace.
-struct Tracks(Vec<Value>);
+pub struct Tracks(Vec<Value>);
 
 impl Tracks {
-    fn decode(trace: &Path) -> Result<Self> {
+    pub fn decode(trace: &Path) -> Result<Self> {
         let python = env::var_os("TRACER_TESTS_PERFETTO_PYTHON").ok_or_else(|| {
             unavailable(
                 "TRACER_TESTS_PERFETTO_PYTHON names no Python with Perfetto's classes (`cargo xtask test` makes one)",
@@ -48,10 +48,18 @@ impl Tracks {
         })
     }
 
-    fn slices(&self, parent: &str, name: &str) -> Vec<&Value> {
+    pub fn slices(&self, parent: &str, name: &str) -> Vec<&Value> {
         self.named(parent, name)
             .flat_map(|track| track["slices"].as_array().into_iter().flatten())
             .collect()
+    }
+
+    /// How many reads are shown.
+    pub fn reads(&self) -> usize {
+        let instants = self
+            .named("reads of", "reads whose end was not seen")
+            .map(|track| track["instants"].as_array().map_or(0, Vec::len));
+        self.slices("reads of", "reads").len() + instants.sum::<usize>()
     }
 
     /// Moments and values of a track, of which there is at most one.
@@ -130,7 +138,7 @@ fn reads(tracks: &Tracks, run: &Path, record: &RunRecord) -> Result<()> {
     let listed = query(
         run,
         "select sum(latency_ns) latency, min(time_ns) first, count(latency_ns) timed,
-         cast(sum(file_offset_bytes) as bigint) offsets from reads",
+         cast(sum(file_offset_bytes) filter (latency_ns is not null) as bigint) offsets from reads",
     )?;
     let of = |name: &str| listed[0][name].as_u64().context("no number");
     let first = reads.iter().filter_map(|slice| slice[1].as_u64()).min();

@@ -121,7 +121,9 @@ Examples:
   tracer open runs/1                   the figures of the run again, from what was recorded
   tracer open runs/1 --from 3s --to 9s
                                        as a run would have them that began and ended there
-  tracer open runs/1 --phase generation --json";
+  tracer open runs/1 --phase generation --json
+  tracer open runs/1 --tensor 'blk.3.*' --tensor 'output*'
+                                       what was read of these tensors alone";
 
 /// `tracer validate --help`.
 pub const VALIDATE: &str = "\

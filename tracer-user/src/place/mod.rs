@@ -1,5 +1,6 @@
 //! Which sectors and pages are whose: models, their files, where these lie, what they are made of.
 
+mod file_selection;
 mod inspect;
 mod locator;
 mod pieces;
@@ -7,6 +8,7 @@ mod spans;
 mod subject;
 mod tables;
 
+pub use file_selection::FileSelection;
 pub use inspect::inspect;
 pub use locator::{Layout, Locator, Owner};
 pub use pieces::{ModelPieces, PieceClasses, PieceIdentity, resident_pages};

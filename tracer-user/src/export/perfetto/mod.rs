@@ -30,7 +30,7 @@ use crate::{
     output::{KeptRecordError, load_run},
     read_list::ReadList,
     recording::{RECORDING, RecordedEvent, Recording},
-    run::{PhasePart, ReopenError, load_setup, reads_again, reopen},
+    run::{PhasePart, ReopenError, Selection, load_setup, reads_again, reopen},
     schema::RunRecord,
     stats::Nanos,
 };
@@ -119,7 +119,7 @@ impl Source {
                 partial,
             });
         }
-        match reopen(&folder, None) {
+        match reopen(&folder, &Selection::whole()) {
             Ok(reopened) => Ok(Self {
                 partial: reason(&reopened.record),
                 record: reopened.record,

@@ -19,4 +19,9 @@ pub enum ReopenError {
     /// The list of reads cannot be made again.
     #[error(transparent)]
     Reads(#[from] ReadListError),
+    /// Nothing is looked at.
+    #[error(
+        "no tensor of the recording matches {patterns}; there are {others}, … (`tracer open RUN --json` has all names, in `tensors`). * stands for any characters"
+    )]
+    NoTensor { patterns: String, others: String },
 }

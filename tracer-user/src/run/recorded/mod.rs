@@ -4,13 +4,15 @@ mod error;
 mod keep;
 mod refilled;
 mod replay;
+mod samples;
 mod selection;
 mod setup;
+mod tensors;
 mod validated;
 
 pub use error::ReopenError;
 pub use keep::WindowRecording;
 pub use replay::{PhasePart, Reopened, reads_again, reopen};
-pub use selection::Selection;
+pub use selection::{Selection, TimeSpan};
 pub use setup::{Facts, RecordedSetup, load_setup};
 pub use validated::{Validated, validate};

@@ -11,7 +11,7 @@ use crate::{
     stats::{ModelFigures, Nanos, formulas::seconds, phases::attribution::AttributionFigures},
 };
 
-use super::{selection::Selection, setup::RecordedSetup};
+use super::{samples::Samples, selection::TimeSpan, setup::RecordedSetup, tensors::TensorPart};
 
 /// What the record is made of.
 pub(super) struct Context<'a> {
@@ -20,16 +20,21 @@ pub(super) struct Context<'a> {
     pub figures: &'a FinishedStream,
     pub start: Nanos,
     pub end: Nanos,
-    pub selection: Option<Selection>,
+    pub time: Option<TimeSpan>,
+    /// What is looked at of the tensors, and the figures of all of them.
+    pub tensors: Option<(&'a TensorPart, &'a FinishedStream)>,
+    pub samples: &'a Samples,
 }
 
 impl Context<'_> {
     pub fn record(&self, base: Option<RunRecord>) -> RunRecord {
+        let killed = base.is_none();
         let whole = base.unwrap_or_else(|| self.bare());
         let lost = whole.loss.ring_buffer_records > 0;
-        let mut record = match self.selection {
-            None => whole,
-            Some(selection) => self.part_of(&whole, selection),
+        let mut record = if self.is_part() {
+            self.part_of(&whole)
+        } else {
+            whole
         };
         for (slot, model) in record
             .single
@@ -37,9 +42,36 @@ impl Context<'_> {
             .chain(&mut record.models)
             .enumerate()
         {
+            if killed && !self.is_part() {
+                self.samples.fill_cache(slot, model);
+            }
             self.model(slot, model, lost);
         }
+        // What the machine did is no tensor's.
+        if self.tensors.is_none() {
+            let by_events = &self.figures.residency;
+            self.samples
+                .fill(&mut record, by_events, self.setup.page_bytes);
+        }
         record
+    }
+
+    const fn is_part(&self) -> bool {
+        self.time.is_some() || self.tensors.is_some()
+    }
+
+    /// What is looked at, where it is not all.
+    fn part_in_words(&self) -> String {
+        let time = self.time.map(|time| {
+            format!(
+                "only {:.3} s to {:.3} s of it are looked at",
+                seconds(time.from_ns),
+                seconds(time.from_ns + self.end.since(self.start).unwrap_or(0))
+            )
+        });
+        let tensors = self.tensors.map(|(part, _)| part.words());
+        let words: Vec<String> = time.into_iter().chain(tensors).collect();
+        words.join(", and ")
     }
 
     /// What is known of a run without its record.
@@ -88,7 +120,7 @@ impl Context<'_> {
     }
 
     /// Of a part of a run only what it is stays, and nothing that was counted over all of it.
-    fn part_of(&self, record: &RunRecord, selection: Selection) -> RunRecord {
+    fn part_of(&self, record: &RunRecord) -> RunRecord {
         let of_model = |model: &ModelRecord| ModelRecord {
             model: model.model.clone(),
             ..ModelRecord::default()
@@ -102,16 +134,15 @@ impl Context<'_> {
             single: record.single.as_ref().map(of_model),
             models: record.models.iter().map(of_model).collect(),
             partial: true,
-            partial_reason: Some(format!(
-                "only {:.3} s to {:.3} s of it are looked at",
-                seconds(selection.from_ns),
-                seconds(selection.from_ns + self.end.since(self.start).unwrap_or(0))
-            )),
+            partial_reason: Some(self.part_in_words()),
             ..bare
         }
     }
 
     fn model(&self, slot: usize, record: &mut ModelRecord, lost: bool) {
+        if let Some((part, _)) = self.tensors {
+            part.identify(slot, record);
+        }
         if let Some(figures) = self.figures.models.get(slot)
             && record.model.without_sectors.is_none()
         {
@@ -120,7 +151,10 @@ impl Context<'_> {
         if let (Some(figures), Some(pieces)) =
             (self.figures.attributions.get(slot), self.pieces.get(slot))
         {
-            self.attribute(figures, pieces, record);
+            self.attribute(slot, figures, pieces, record);
+        }
+        if let Some((part, _)) = self.tensors {
+            part.prune(record);
         }
     }
 
@@ -131,11 +165,7 @@ impl Context<'_> {
         // What no event tells is of the whole run.
         let mut reads = record.reads.take().unwrap_or_default();
         let mut counts = figures.gaps.map(|gap| gap.count).in_slots();
-        if let Some(gaps) = record
-            .gaps
-            .take()
-            .filter(|_| lost && self.selection.is_none())
-        {
+        if let Some(gaps) = record.gaps.take().filter(|_| lost && !self.is_part()) {
             counts = gaps.classes.map(|gap| gap.count).in_slots();
         } else {
             reads.amount = figures.reads;
@@ -147,7 +177,7 @@ impl Context<'_> {
             reads.readahead = Some(requests.readahead_reads);
         }
         reads.sizes = Some(figures.request_sizes.clone());
-        if self.selection.is_some() {
+        if self.is_part() {
             reads.in_flight = requests.in_flight_reads;
             reads.in_flight_bytes = requests.in_flight_bytes;
         }
@@ -164,6 +194,7 @@ impl Context<'_> {
 
     fn attribute(
         &self,
+        slot: usize,
         figures: &AttributionFigures,
         pieces: &ModelPieces,
         record: &mut ModelRecord,
@@ -190,14 +221,19 @@ impl Context<'_> {
         // How the marks came to be is not among the events.
         let marks = record.marks.take();
         let inserts = record.cache.inserts;
-        if self.selection.is_some() || inserts.is_none() {
+        if self.is_part() || inserts.is_none() {
             // Whether pages are observed is told by the whole run; of a part the events say it.
             record.cache.inserts = Some(0);
         }
         fill_attribution(record, figures, &around);
+        if let Some(all) = self.tensors.and_then(|(_, all)| all.attributions.get(slot)) {
+            let mut whole = ModelRecord::default();
+            fill_attribution(&mut whole, all, &around);
+            record.tensors = whole.tensors;
+        }
         record.cache.inserts = inserts;
         record.marks = marks;
-        if self.selection.is_some()
+        if self.is_part()
             && let Some(tokens) = &mut record.tokens
         {
             // Steps that were over before are marks at the beginning.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{
     output::{KeptRecordError, load_run},
-    place::ModelPieces,
+    place::{Locator, ModelPieces, Owner},
     recording::{RECORDING, RecordedEvent, Recording, SETUP, TimedEvent},
     run::{
         stream::{
@@ -26,8 +26,10 @@ use crate::{
 use super::{
     error::ReopenError,
     refilled::Context,
-    selection::Selection,
+    samples::Samples,
+    selection::{Selection, TimeSpan},
     setup::{RecordedSetup, load_setup},
+    tensors::TensorPart,
     validated::incomplete,
 };
 
@@ -50,12 +52,12 @@ pub struct PhasePart {
     pub to_ns: u64,
 }
 
-/// Computes the figures of a run again from its recording, of a part of its time where one is named.
+/// Computes the figures of a run again from its recording, of a part where one is named.
 ///
 /// # Errors
 /// There is no recording that this tracer can read. A segment that is damaged in the middle is none: the figures up to it
 /// are given, and the record says that it is partial.
-pub fn reopen(run: &Path, selection: Option<Selection>) -> Result<Reopened, ReopenError> {
+pub fn reopen(run: &Path, selection: &Selection) -> Result<Reopened, ReopenError> {
     let folder = folder_of(run);
     let recording = Recording::open(&folder.join(RECORDING))?;
     let setup = load_setup(recording.folder())?;
@@ -71,15 +73,25 @@ pub fn reopen(run: &Path, selection: Option<Selection>) -> Result<Reopened, Reop
     };
     let pieces = setup.pieces().map_err(why)?;
     let opened = Nanos(setup.opened_ns);
-    let start = Nanos(
-        opened
-            .0
-            .saturating_add(selection.map_or(0, |part| part.from_ns)),
-    );
+    let time = selection.time;
+    let start = Nanos(opened.0.saturating_add(time.map_or(0, |part| part.from_ns)));
+    let tensors = if selection.tensors.is_empty() {
+        None
+    } else {
+        Some(TensorPart::of(&selection.tensors, &setup, &pieces)?)
+    };
     let mut replay = Replay {
-        stream: stream(&setup, &pieces, start, None).map_err(why)?,
-        selection,
+        stream: stream(&setup, &pieces, start, tensors.as_ref(), None).map_err(why)?,
+        time,
+        tensors: match &tensors {
+            Some(part) => Some((
+                part,
+                stream(&setup, &pieces, start, None, None).map_err(why)?,
+            )),
+            None => None,
+        },
         start,
+        samples: Samples::new(opened, time),
         latest_ns: 0,
         events: 0,
     };
@@ -98,18 +110,26 @@ pub fn reopen(run: &Path, selection: Option<Selection>) -> Result<Reopened, Reop
         .end
         .as_ref()
         .map_or(replay.latest_ns, |end| end.closed_ns);
-    let incomplete = damaged.or_else(|| incomplete(&recording, replay.latest_ns));
-    let end_ns = selection.map_or(closed_ns, |part| part.to_ns.min(closed_ns));
+    let incomplete = damaged
+        .or_else(|| replay.samples.damage.take())
+        .or_else(|| incomplete(&recording, replay.latest_ns));
+    let end_ns = time.map_or(closed_ns, |part| part.to_ns.min(closed_ns));
     let end = Nanos(opened.0.saturating_add(end_ns));
     let events = replay.events;
     let figures = replay.stream.finish(end, &[], &[], &[]);
+    let of_all = replay
+        .tensors
+        .map(|(_, stream)| stream.finish(end, &[], &[], &[]));
+    let samples = replay.samples;
     let context = Context {
         setup: &setup,
         pieces: &pieces,
         figures: &figures,
         start,
         end,
-        selection,
+        time,
+        tensors: tensors.as_ref().zip(of_all.as_ref()),
+        samples: &samples,
     };
     let mut record = context.record(base);
     if let Some(why) = incomplete {
@@ -140,7 +160,7 @@ pub fn reads_again(run: &Path, into: &Path) -> Result<PathBuf, ReopenError> {
     let pieces = setup.pieces().map_err(why)?;
     let opened = Nanos(setup.opened_ns);
     let list = WindowReads::begin(into, &setup.read_list_header(), opened);
-    let mut stream = stream(&setup, &pieces, opened, Some(list)).map_err(why)?;
+    let mut stream = stream(&setup, &pieces, opened, None, Some(list)).map_err(why)?;
     let _damaged = recording.for_each(opened, |event| stream.take_recorded(event.event));
     let path = into.join(READ_LIST);
     if let Some(list) = stream.take_reads() {
@@ -183,17 +203,26 @@ fn stream(
     setup: &RecordedSetup,
     pieces: &[ModelPieces],
     start: Nanos,
+    part: Option<&TensorPart>,
     reads: Option<WindowReads>,
 ) -> anyhow::Result<Stream> {
-    let files = setup.models.iter().map(|model| {
-        let files = model.files.iter();
-        files.map(|file| file.data).collect::<Vec<FileData>>()
+    let files = (0u16..).zip(&setup.models).map(|(model, own)| {
+        let files = (0u16..).zip(&own.files);
+        files
+            .map(|(file, own)| match part {
+                Some(part) => part.data(Owner { model, file }, own.data),
+                None => own.data,
+            })
+            .collect::<Vec<FileData>>()
     });
     Ok(Stream::new(
         StreamSetup {
-            locator: setup.locator.clone(),
+            locator: Locator {
+                only: part.map(|part| part.selection().clone()),
+                ..setup.locator.clone()
+            },
             files: files.collect(),
-            attributions: setup.attributions(pieces, start)?,
+            attributions: setup.attributions(pieces, start, part)?,
             counted: Vec::new(),
             owners: setup.owners.clone(),
             symbols: MarkedSymbols::new(&[]),
@@ -207,41 +236,61 @@ fn stream(
 }
 
 /// Events on their way into the accumulators.
-struct Replay {
+struct Replay<'a> {
     stream: Stream,
-    selection: Option<Selection>,
+    time: Option<TimeSpan>,
+    /// What is looked at of the tensors, and the accumulators of all of them: whether a page was used is told by events of
+    /// pages around it.
+    tensors: Option<(&'a TensorPart, Stream)>,
     start: Nanos,
+    samples: Samples,
     latest_ns: u64,
     events: u64,
 }
 
-impl Replay {
+impl Replay<'_> {
     fn take(&mut self, event: TimedEvent) {
+        if let RecordedEvent::Sample(sample) = &event.event {
+            return self.samples.take(sample);
+        }
+        // Samples come past the events that wait to be written, and say nothing of how far these reach.
         self.latest_ns = self
             .latest_ns
             .max(u64::try_from(event.time_ns).unwrap_or(0));
-        let Some(selection) = &self.selection else {
-            self.events += 1;
-            self.stream.take_recorded(event.event);
-            return;
+        let Some(time) = &self.time else {
+            return self.hand_on(event.event);
         };
         match event.event {
             // What the engine did at the beginning was said before.
             RecordedEvent::Mark(mark) if mark.time < self.start => {
-                self.stream.take_recorded(RecordedEvent::Mark(TimedMark {
+                let mark = RecordedEvent::Mark(TimedMark {
                     time: self.start,
                     ..mark
-                }));
+                });
+                if let Some((_, of_all)) = &mut self.tensors {
+                    of_all.take_recorded(mark.clone());
+                }
+                self.stream.take_recorded(mark);
             }
             RecordedEvent::Settled | RecordedEvent::ArrivedAtEnd { .. } => {}
-            other if selection.holds(event.time_ns) => {
-                self.events += 1;
-                self.stream.take_recorded(other);
-            }
+            other if time.holds(event.time_ns) => self.hand_on(other),
             _ => {}
+        }
+    }
+
+    fn hand_on(&mut self, event: RecordedEvent) {
+        self.events += 1;
+        match &mut self.tensors {
+            None => self.stream.take_recorded(event),
+            Some((part, of_all)) => {
+                of_all.take_recorded(event.clone());
+                part.take(event, |event| self.stream.take_recorded(event));
+            }
         }
     }
 }
 
 #[cfg(test)]
-mod tests;
+mod long_recording;
+#[cfg(test)]
+pub(super) mod tests;

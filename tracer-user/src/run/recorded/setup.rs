@@ -12,7 +12,7 @@ use crate::{
     stats::{FileData, Nanos, pages::events::TouchEvents, phases::attribution::Attribution},
 };
 
-use super::error::ReopenError;
+use super::{error::ReopenError, tensors::TensorPart};
 
 /// What `setup.json` holds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -162,7 +162,7 @@ impl RecordedSetup {
             .collect()
     }
 
-    /// An accumulator for each model, for a window from `start` on.
+    /// An accumulator for each model, for a window from `start` on; for a part of its tensors where one is named.
     ///
     /// # Errors
     /// Files of more pages than can be followed.
@@ -170,18 +170,26 @@ impl RecordedSetup {
         &self,
         pieces: &[ModelPieces],
         start: Nanos,
+        part: Option<&TensorPart>,
     ) -> anyhow::Result<Vec<Attribution>> {
         // Later than at the beginning nobody knows what is in memory.
         let begins = start.0 == self.opened_ns;
-        let models = self.models.iter().zip(pieces);
+        let models = (0u16..).zip(self.models.iter().zip(pieces));
         models
-            .map(|(model, pieces)| {
-                let resident: Vec<Option<Vec<u64>>> = model
-                    .files
-                    .iter()
-                    .map(|file| {
+            .map(|(model_slot, (model, pieces))| {
+                let files = (0u16..).zip(&model.files);
+                let resident: Vec<Option<Vec<u64>>> = files
+                    .map(|(file_slot, file)| {
                         let runs = file.resident_runs.as_deref().filter(|_| begins)?;
-                        Some(bitmap(runs, file.data.size_bytes.div_ceil(self.page_bytes)))
+                        let all = bitmap(runs, file.data.size_bytes.div_ceil(self.page_bytes));
+                        let owner = Owner {
+                            model: model_slot,
+                            file: file_slot,
+                        };
+                        Some(match part {
+                            Some(part) => part.resident(owner, all),
+                            None => all,
+                        })
                     })
                     .collect();
                 pieces.attribution(

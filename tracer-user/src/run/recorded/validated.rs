@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::{
-    recording::{RECORDING, Recording, SETUP},
+    recording::{RECORDING, RecordedEvent, Recording, SETUP},
     stats::{Nanos, formulas::seconds},
 };
 
@@ -31,7 +31,9 @@ pub fn validate(run: &Path) -> Result<Validated, ReopenError> {
     })?;
     let mut latest_ns = 0;
     let events = recording.for_each(Nanos(setup.opened_ns), |event| {
-        latest_ns = latest_ns.max(u64::try_from(event.time_ns).unwrap_or(0));
+        if !matches!(event.event, RecordedEvent::Sample(_)) {
+            latest_ns = latest_ns.max(u64::try_from(event.time_ns).unwrap_or(0));
+        }
     })?;
     Ok(Validated {
         events,

@@ -73,6 +73,7 @@ fn locator() -> Locator {
             extents,
             owners: vec![Owner { model: 0, file: 0 }],
         }]],
+        only: None,
     }
 }
 
@@ -258,6 +259,7 @@ fn simulated_disks() -> Locator {
     };
     Locator {
         disks: vec![disk(0), disk(1)],
+        only: None,
     }
 }
 
