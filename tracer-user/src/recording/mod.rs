@@ -27,6 +27,8 @@ pub use error::RecordingError;
 pub use event::{RecordedEvent, Sample, SampleKind, TimedEvent};
 pub use reader::Recording;
 pub use recorder::{EventRecorder, GiveFile, RecordingThread, SampleRecorder, require_room};
+#[cfg(test)]
+pub use {event::Row, reader::segment_name, segment::SegmentWriter};
 
 /// Name of the folder in the run's.
 pub const RECORDING: &str = "recording";

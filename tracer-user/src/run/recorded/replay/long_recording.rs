@@ -9,7 +9,9 @@ use tracer_common::record::{
 };
 
 use crate::{
-    recording::{END, EventRecorder, RECORDING, RecordedEvent, SETUP},
+    recording::{
+        END, RECORDING, RecordedEvent, RecordingEnd, Row, SETUP, SegmentWriter, segment_name,
+    },
     stats::{
         Nanos,
         phases::phase::{Mark, TimedMark},
@@ -25,6 +27,10 @@ const READS: u64 = 4 * EXTENT_BYTES / READ_BYTES;
 /// Reads of a token: half of the model.
 const READS_A_STEP: u64 = READS / 2;
 const EVENTS_A_READ: u64 = 8;
+/// From one read to the next.
+const READ_NANOS: u64 = 20_000;
+/// As many events as the recorder puts into one.
+const READS_A_SEGMENT: usize = (1 << 20) / EVENTS_A_READ as usize;
 
 #[test]
 #[ignore = "writes a recording of any length, to be measured"]
@@ -42,28 +48,40 @@ fn write() {
     let inner = folder.join(RECORDING);
     fs::create_dir_all(&inner).expect("writable");
     fs::write(inner.join(SETUP), serde_json::to_vec(&setup).expect("JSON")).expect("writable");
-    let mut recorder =
-        EventRecorder::start(&inner, opened, Box::new(|_| Ok(()))).expect("a thread");
+    let mut row_of = {
+        let mut latest_ns = 0;
+        move |event: &RecordedEvent| {
+            let row = Row::of(event, opened, latest_ns).expect("it is recorded");
+            latest_ns = latest_ns.max(row.time_ns);
+            row
+        }
+    };
     let mut previous_end = NO_PREVIOUS_END;
-    for read in 0..events / EVENTS_A_READ {
-        if read % READS_A_STEP == 0 {
-            let time = Nanos(opened.0 + read * 20_000);
-            let (tokens, phase) = (Some(1), None);
-            let mark = Mark::DecodeEntered { tokens, phase };
-            recorder.record(&RecordedEvent::Mark(TimedMark { time, mark }));
+    let mut end = RecordingEnd {
+        schema_version: setup.schema_version,
+        closed_ns: events / EVENTS_A_READ * READ_NANOS,
+        ..RecordingEnd::default()
+    };
+    let mut reads = 0..events / EVENTS_A_READ;
+    while !reads.is_empty() {
+        let file = fs::File::create(inner.join(segment_name(end.segments))).expect("writable");
+        let mut segment = SegmentWriter::new(file).expect("writable");
+        for read in reads.by_ref().take(READS_A_SEGMENT) {
+            if read % READS_A_STEP == 0 {
+                let time = Nanos(opened.0 + read * READ_NANOS);
+                let (tokens, phase) = (Some(1), None);
+                let mark = Mark::DecodeEntered { tokens, phase };
+                let mark = RecordedEvent::Mark(TimedMark { time, mark });
+                segment.push(row_of(&mark)).expect("writable");
+            }
+            for event in of_read(opened.0, read, &mut previous_end) {
+                segment.push(row_of(&event)).expect("writable");
+            }
         }
-        for event in of_read(opened.0, read, &mut previous_end) {
-            recorder.record(&event);
-        }
-        // The disk is slower than this loop, and a real run would end its recording for that.
-        if read % 50_000 == 0 {
-            std::thread::sleep(std::time::Duration::from_millis(400));
-        }
+        end.segments += 1;
+        end.events += segment.len();
+        segment.finish().expect("writable");
     }
-    let thread = recorder.take_thread().expect("a thread");
-    drop(recorder);
-    let end = thread.finish(events / EVENTS_A_READ * 20_000);
-    assert_eq!(end.error, None);
     fs::write(inner.join(END), serde_json::to_vec(&end).expect("JSON")).expect("writable");
 }
 
@@ -73,7 +91,9 @@ fn of_read(
     read: u64,
     previous_end: &mut u64,
 ) -> [RecordedEvent; EVENTS_A_READ as usize] {
-    let time_ns = opened + 10 + read * 20_000;
+    // Times of a real run have no pattern.
+    let mut random = fastrand::Rng::with_seed(read);
+    let time_ns = opened + 10 + read * READ_NANOS + random.u64(0..3_000);
     let offset = read % READS * READ_BYTES;
     let extent = offset / EXTENT_BYTES;
     let sector = 2048 + (8 - 2 * extent) * (EXTENT_BYTES / 512) + offset % EXTENT_BYTES / 512;
@@ -111,7 +131,7 @@ fn of_read(
         status: 0,
         flags: complete_flag::LAST,
         bytes: issue.bytes,
-        time_ns: time_ns + 9_000 + read % 97 * 50,
+        time_ns: time_ns + 9_000 + random.u64(0..5_000),
         request,
         sector,
     };
@@ -120,7 +140,7 @@ fn of_read(
         wait: wait_kind::MODEL_FOLIO,
         file: 0,
         thread_id,
-        start_ns: time_ns + 300,
+        start_ns: time_ns + 250 + random.u64(0..100),
         end_ns: complete.time_ns + 700,
         process_id: 4,
         page: first_page,
