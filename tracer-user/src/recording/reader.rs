@@ -2,8 +2,9 @@
 
 use std::{
     fs, io,
+    num::NonZero,
     path::{Path, PathBuf},
-    sync::mpsc::{SyncSender, sync_channel},
+    sync::mpsc::sync_channel,
     thread,
 };
 
@@ -14,11 +15,13 @@ use super::{
     end::{END, RecordingEnd},
     error::RecordingError,
     event::TimedEvent,
-    segment_reader::read_segment,
+    segment_reader::{Share, decode},
 };
 
-/// Groups of rows that are decoded ahead of who takes them, about 6 MB each.
-const GROUPS_AHEAD: usize = 2;
+/// Groups of rows that each decoder has ready for who takes them, about 6 MB each.
+const GROUPS_AHEAD: usize = 1;
+/// To decode takes three times as long as to take in; more than this many would wait for who takes.
+const MOST_DECODERS: usize = 4;
 
 /// The file of a segment.
 pub fn segment_name(number: u64) -> String {
@@ -90,7 +93,7 @@ impl Recording {
         self.segments.len()
     }
 
-    /// Reads every event in order and hands it on; a few groups of rows are in memory at a time, which another thread decodes.
+    /// Reads every event in order and hands it on; a few groups of rows are in memory at a time, which other threads decode.
     /// Returns how many there were.
     ///
     /// # Errors
@@ -100,32 +103,35 @@ impl Recording {
         opened: Nanos,
         mut take: impl FnMut(TimedEvent),
     ) -> Result<u64, RecordingError> {
-        let (sender, receiver) = sync_channel(GROUPS_AHEAD);
-        let (read, count) = thread::scope(|scope| {
-            let reader = thread::Builder::new()
-                .name("recording".to_owned())
-                .spawn_scoped(scope, move || self.read_all(opened, &sender));
-            let reader = match reader {
-                Ok(reader) => reader,
-                Err(source) => {
-                    let path = self.folder.clone();
-                    return (Err(RecordingError::Unreadable { path, source }), 0);
-                }
-            };
+        let count = thread::scope(|scope| {
+            let mut decoded = Vec::new();
+            let decoders = thread::available_parallelism().map_or(1, NonZero::get);
+            let decoders = decoders.clamp(1, MOST_DECODERS) as u64;
+            for decoder in 0..decoders {
+                let (sender, receiver) = sync_channel(GROUPS_AHEAD);
+                let share = Share { decoder, decoders };
+                let give = move |group| sender.send(group).is_ok();
+                thread::Builder::new()
+                    .name("recording".to_owned())
+                    .spawn_scoped(scope, move || decode(&self.segments, opened, share, give))
+                    .map_err(|source| RecordingError::Unreadable {
+                        path: self.folder.clone(),
+                        source,
+                    })?;
+                decoded.push(receiver);
+            }
             let mut count = 0;
-            for events in &receiver {
+            for receiver in decoded.iter().cycle() {
+                // Who has no next group has ended, and so have all others: groups go round.
+                let Ok((events, damage)) = receiver.recv() else {
+                    break;
+                };
                 count += events.len() as u64;
                 events.into_iter().for_each(&mut take);
+                damage.map_or(Ok(()), Err)?;
             }
-            let read = reader.join().unwrap_or_else(|_| {
-                Err(RecordingError::NotParquet {
-                    path: self.folder.clone(),
-                    why: "the thread that reads it panicked".to_owned(),
-                })
-            });
-            (read, count)
-        });
-        read?;
+            Ok(count)
+        })?;
         if let Some(end) = &self.end
             && end.events != count
         {
@@ -136,18 +142,6 @@ impl Recording {
             });
         }
         Ok(count)
-    }
-
-    fn read_all(
-        &self,
-        opened: Nanos,
-        sender: &SyncSender<Vec<TimedEvent>>,
-    ) -> Result<(), RecordingError> {
-        for path in &self.segments {
-            // Nobody takes them any more: the taker has panicked, which is said there.
-            read_segment(path, opened, |events| sender.send(events).is_ok())?;
-        }
-        Ok(())
     }
 }
 

@@ -1,9 +1,9 @@
-//! One segment → events, a group of rows at a time.
+//! Segments → events, a group of rows at a time.
 
 use std::{
     fs::File,
     panic::{AssertUnwindSafe, catch_unwind},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use parquet::{
@@ -25,23 +25,55 @@ use super::{
 /// More rows of a group than any tracer writes: a damaged file.
 const LARGEST_GROUP_ROWS: usize = 1 << 24;
 
-/// Reads a segment and hands its events on, group by group, until `take` says that it wants no more.
-///
-/// # Errors
-/// It is damaged or foreign; what came before the damage has been handed on.
-pub fn read_segment(
-    path: &Path,
+/// What a group of rows gave: its events, and what is wrong with the one after them, where something is.
+pub type DecodedGroup = (Vec<TimedEvent>, Option<RecordingError>);
+
+/// The groups of all segments that one decoder has: with the others', each exactly once.
+#[derive(Clone, Copy, Debug)]
+pub struct Share {
+    /// Number of the decoder.
+    pub decoder: u64,
+    /// How many there are.
+    pub decoders: u64,
+}
+
+impl Share {
+    const fn has(self, group: u64) -> bool {
+        group % self.decoders == self.decoder
+    }
+}
+
+/// Decodes a share of the groups of segments and hands each on, in their order, until `give` says that no more are wanted. What
+/// is wrong with a segment is handed on by who has the group that is not there for it; nothing comes after that.
+pub fn decode(
+    paths: &[PathBuf],
     opened: Nanos,
-    take: impl FnMut(Vec<TimedEvent>) -> bool,
-) -> Result<(), RecordingError> {
-    unpanicked(path, || of_segment(path, opened, take))
+    share: Share,
+    mut give: impl FnMut(DecodedGroup) -> bool,
+) {
+    let mut group = 0;
+    for path in paths {
+        let decoded = unpanicked(path, || {
+            decode_segment(path, opened, share, &mut group, &mut give)
+        });
+        match decoded {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => {
+                if share.has(group) {
+                    give((Vec::new(), Some(error)));
+                }
+                return;
+            }
+        }
+    }
 }
 
 /// The crate panics over some damaged files, which are no fault of this program: an error like any other.
-fn unpanicked(
+fn unpanicked<T>(
     path: &Path,
-    read: impl FnOnce() -> Result<(), RecordingError>,
-) -> Result<(), RecordingError> {
+    read: impl FnOnce() -> Result<T, RecordingError>,
+) -> Result<T, RecordingError> {
     // What a panic leaves half done is dropped with the error, or only read from.
     catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|panic| {
         let words = panic
@@ -55,11 +87,14 @@ fn unpanicked(
     })
 }
 
-fn of_segment(
+/// `next` is the number of the next group of all segments. Returns whether more are wanted.
+fn decode_segment(
     path: &Path,
     opened: Nanos,
-    mut take: impl FnMut(Vec<TimedEvent>) -> bool,
-) -> Result<(), RecordingError> {
+    share: Share,
+    next: &mut u64,
+    give: &mut impl FnMut(DecodedGroup) -> bool,
+) -> Result<bool, RecordingError> {
     let not_parquet = |error: &dyn std::fmt::Display| RecordingError::NotParquet {
         path: path.to_owned(),
         why: error.to_string(),
@@ -72,27 +107,31 @@ fn of_segment(
     let places = places(path, &reader, version(path, &reader)?)?;
     let mut first_row = 0;
     for number in 0..reader.num_row_groups() {
-        let group = reader
-            .get_row_group(number)
-            .map_err(|error| not_parquet(&error))?;
-        let rows = usize::try_from(group.metadata().num_rows())
-            .ok()
-            .filter(|rows| *rows <= LARGEST_GROUP_ROWS)
-            .ok_or_else(|| not_parquet(&"a group has more rows than a tracer writes"))?;
-        let group = Group {
-            path,
-            columns: &*group,
-            places: &places,
-            rows,
-        };
-        let (events, damage) = group.events(opened, first_row)?;
-        if !take(events) {
-            return Ok(());
+        let rows = reader.metadata().row_group(number).num_rows();
+        if share.has(*next) {
+            let columns = reader
+                .get_row_group(number)
+                .map_err(|error| not_parquet(&error))?;
+            let rows = usize::try_from(rows)
+                .ok()
+                .filter(|rows| *rows <= LARGEST_GROUP_ROWS)
+                .ok_or_else(|| not_parquet(&"a group has more rows than a tracer writes"))?;
+            let group = Group {
+                path,
+                columns: &*columns,
+                places: &places,
+                rows,
+            };
+            let decoded = group.events(opened, first_row)?;
+            let is_last = decoded.1.is_some();
+            if !give(decoded) || is_last {
+                return Ok(false);
+            }
         }
-        damage.map_or(Ok(()), Err)?;
-        first_row += rows as u64;
+        first_row += u64::try_from(rows).unwrap_or(0);
+        *next += 1;
     }
-    Ok(())
+    Ok(true)
 }
 
 /// The version of a segment that this tracer knows.
@@ -198,11 +237,7 @@ impl Group<'_> {
     }
 
     /// The events of the rows; where one makes no sense, those before it, and what is wrong.
-    fn events(
-        &self,
-        opened: Nanos,
-        first_row: u64,
-    ) -> Result<(Vec<TimedEvent>, Option<RecordingError>), RecordingError> {
+    fn events(&self, opened: Nanos, first_row: u64) -> Result<DecodedGroup, RecordingError> {
         let (times, _) = self.values::<Int64Type>(TIME)?;
         let (kinds, _) = self.values::<ByteArrayType>(EVENT)?;
         let mut cells = CELLS
