@@ -8,6 +8,7 @@ use std::{
     env, fs,
     path::{Path, PathBuf},
     process::Command,
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -28,8 +29,8 @@ pub fn cases() -> Vec<Case> {
         case("recording::the_same_figures_again", |ground, _| {
             the_same_figures_again(ground)
         }),
-        case("recording::only_where_it_is_asked_for", |ground, _| {
-            off(ground)
+        case("recording::by_itself_and_off", |ground, _| {
+            by_itself_and_off(ground)
         }),
         case(
             "recording::of_an_engine_exported_and_in_parts",
@@ -190,24 +191,35 @@ fn documented_queries(run: &Path) -> Result<()> {
     Ok(())
 }
 
-fn off(ground: &Ground) -> Result<()> {
+/// `launch` records by itself, unless it is told not to, counts, or is to name nothing.
+fn by_itself_and_off(ground: &Ground) -> Result<()> {
     let disk = ground.disk(FileSystem::Ext4)?;
     let file = ModelFile::contiguous(&disk, "model", FILE_BYTES)?;
     let plan = ReadPlan::random(FILE_BYTES, 4096, 100, 5);
-    let run = TracerCall::launch(&ground.scratch, file.path())?
-        .reader(&ground.reader(&file, &plan, ReadMode::Direct)?)
-        .run()?;
-    let directory = run.directory.clone();
-    let record = Traced::of(run)?.record;
-    check_sound(&record)?;
-    ensure!(
-        record.is_null("recording")?,
-        "{}",
-        record.value("recording")?
-    );
-    ensure!(
-        !directory.join("recording").exists(),
-        "there is a recording"
-    );
+    let reader = ground.reader(&file, &plan, ReadMode::Direct)?;
+    for (flags, records) in [
+        (&[][..], true),
+        (&["--no-record"], false),
+        (&["--detail=counts"], false),
+        (&["--redact"], false),
+    ] {
+        let out = ground.scratch.fresh_path("run");
+        let call = TracerCall::bare(&ground.scratch, &["launch"])?
+            .option("--out", &out)
+            .option("--model", file.path());
+        let call = flags.iter().fold(call, |call, flag| call.flag(flag));
+        let finished = call
+            .reader(&reader)
+            .start()?
+            .finish(Duration::from_secs(60))?;
+        finished.succeeded().with_context(|| format!("{flags:?}"))?;
+        let record = RunRecord::load(&out)?;
+        check_sound(&record)?;
+        ensure!(
+            record.is_null("recording")? != records && out.join("recording").exists() == records,
+            "{flags:?}: {}",
+            record.value("recording")?
+        );
+    }
     Ok(())
 }

@@ -28,8 +28,9 @@ use crate::{
 use super::console::{print_ignoring_a_closed_pipe, signals, terminal_columns};
 use super::{
     arguments::{
-        Arguments, AttachArguments, Command, DemoArguments, DeviceArguments, DoctorArguments,
-        EngineArguments, LaunchArguments, MakeModelArguments, ModelArguments, TraceArguments,
+        Arguments, AttachArguments, Command, DemoArguments, DetailLevel, DeviceArguments,
+        DoctorArguments, EngineArguments, LaunchArguments, MakeModelArguments, ModelArguments,
+        TraceArguments,
     },
     blktrace::{audit, blktrace},
     choose_process::{Chosen, choose_process},
@@ -118,7 +119,7 @@ fn launch(arguments: LaunchArguments) -> anyhow::Result<i32> {
         command: arguments.command,
         conditions: arguments.pressure.conditions(),
         until_exit: arguments.until_exit,
-        trace: trace_options(arguments.trace, "launch", Detail::Events),
+        trace: recorded_by_itself(arguments.trace),
     };
     let signals = signals()?;
     show(runtime()?.block_on(run_launch(options, signals))?)
@@ -240,6 +241,15 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .enable_all()
         .build()
         .context("cannot start the asynchronous runtime")
+}
+
+/// A launched engine is there to be measured, and whoever wants a part of the run later cannot have it again.
+fn recorded_by_itself(mut arguments: TraceArguments) -> TraceOptions {
+    let gives_events = arguments
+        .detail
+        .is_none_or(|level| level != DetailLevel::Counts);
+    arguments.record |= gives_events && !arguments.no_record && !arguments.redact;
+    trace_options(arguments, "launch", Detail::Events)
 }
 
 fn trace_options(arguments: TraceArguments, what: &str, usual_detail: Detail) -> TraceOptions {
