@@ -301,10 +301,10 @@ impl Segments {
             }
         };
         open.writer.push(row)?;
-        if open.writer.len() % ROOM_ROWS == 0 {
+        if open.writer.row_count() % ROOM_ROWS == 0 {
             require_room(&self.folder)?;
         }
-        let full = open.writer.len() >= SEGMENT_ROWS;
+        let full = open.writer.row_count() >= SEGMENT_ROWS;
         self.open = Some(open);
         if full { self.close() } else { Ok(()) }
     }
@@ -322,7 +322,7 @@ impl Segments {
         let Some(open) = self.open.take() else {
             return Ok(());
         };
-        let rows = open.writer.len();
+        let rows = open.writer.row_count();
         open.writer.finish()?;
         fs::rename(
             self.partial(),

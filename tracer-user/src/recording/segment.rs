@@ -56,7 +56,7 @@ impl<W: Write + Send> SegmentWriter<W> {
     }
 
     /// Rows so far.
-    pub const fn len(&self) -> u64 {
+    pub const fn row_count(&self) -> u64 {
         self.written + self.rows.len() as u64
     }
 

@@ -279,8 +279,7 @@ impl Prepared {
                 )?;
                 match WindowRecording::begin(directory, caller, &known) {
                     Ok(recorder) => {
-                        *intake = RunSamples::new(recorder.samples());
-                        intake.residency(MomentName::Before, before);
+                        *intake = RunSamples::begin(&recorder, before);
                         setup.recorder = Some(recorder);
                     }
                     Err(error) => eprintln!("tracer: nothing is recorded: {error}"),

@@ -1,7 +1,7 @@
 //! Waits → slices, by thread.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     io::{self, Write},
 };
 
@@ -97,12 +97,9 @@ impl<'a> WaitTracks<'a> {
         let shown = found.map_or(name, |found| found.name);
         let key = (wait.process_id, wait.thread_id);
         let process = self.process(writer, wait.process_id)?;
-        if !self.threads.contains_key(&key) {
-            let thread = thread(writer, process, key)?;
-            self.threads.insert(key, thread);
-        }
-        let Some(thread) = self.threads.get_mut(&key) else {
-            return Ok(());
+        let thread = match self.threads.entry(key) {
+            Entry::Occupied(thread) => thread.into_mut(),
+            Entry::Vacant(place) => place.insert(thread(writer, process, key)?),
         };
         let track = thread.track;
         let Some(lanes) = thread.lanes.get_mut(kind) else {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     pressure::MemoryReading,
-    recording::{Sample, SampleKind, SampleRecorder},
+    recording::{EventRecorder, Sample, SampleKind, SampleRecorder},
     stats::Nanos,
 };
 
@@ -36,9 +36,14 @@ pub struct RunSamples {
 }
 
 impl RunSamples {
+    /// Of a recording that has begun, with what was resident before.
     #[must_use]
-    pub const fn new(recorder: Option<SampleRecorder>) -> Self {
-        Self { recorder }
+    pub fn begin(recorder: &EventRecorder, before: &ResidencyMoment) -> Self {
+        let samples = Self {
+            recorder: recorder.samples(),
+        };
+        samples.residency(MomentName::Before, before);
+        samples
     }
 
     /// Memory, at this moment of `CLOCK_MONOTONIC`.

@@ -79,7 +79,7 @@ fn write() {
             }
         }
         end.segments += 1;
-        end.events += segment.len();
+        end.events += segment.row_count();
         segment.finish().expect("writable");
     }
     fs::write(inner.join(END), serde_json::to_vec(&end).expect("JSON")).expect("writable");
