@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::locator::Owner;
+use super::owner::Owner;
 
 /// Ranges of the models' files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,6 +76,20 @@ impl FileSelection {
             }
         }
         found
+    }
+
+    /// What of a bitmap of a file's pages is in it.
+    #[must_use]
+    pub fn of_bitmap(&self, owner: Owner, bitmap: &[u64], page_bytes: u64) -> Vec<u64> {
+        let mut own = vec![0u64; bitmap.len()];
+        let all = 0..bitmap.len() as u64 * 64;
+        for page in self.pages(owner, all, page_bytes).into_iter().flatten() {
+            let (word, bit) = ((page / 64) as usize, 1u64 << (page % 64));
+            if let (Some(own), Some(whole)) = (own.get_mut(word), bitmap.get(word)) {
+                *own |= whole & bit;
+            }
+        }
+        own
     }
 }
 

@@ -9,16 +9,7 @@ use crate::{
     storage::{DeviceExtents, Sector},
 };
 
-use super::file_selection::FileSelection;
-
-/// Where a file's slot and its model's slot are, by position in a layout.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Owner {
-    /// Slot of the model.
-    pub model: u16,
-    /// Slot of the file.
-    pub file: u16,
-}
+use super::{file_selection::FileSelection, owner::Owner};
 
 /// The files of one partition.
 #[derive(Clone, Debug, Serialize, Deserialize)]

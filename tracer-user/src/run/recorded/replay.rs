@@ -222,7 +222,7 @@ fn stream(
                 ..setup.locator.clone()
             },
             files: files.collect(),
-            attributions: setup.attributions(pieces, start, part)?,
+            attributions: setup.attributions(pieces, start, part.map(TensorPart::selection))?,
             counted: Vec::new(),
             owners: setup.owners.clone(),
             symbols: MarkedSymbols::new(&[]),

@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     model::ModelOutline,
-    place::{Locator, ModelPieces, Owner, Subject},
+    place::{FileSelection, Locator, ModelPieces, Owner, Subject},
     read_list::{ReadListHeader, RecordedFile, RecordedModel},
     recording::{RECORDING_SCHEMA_VERSION, RecordingError, SETUP},
     stats::{FileData, Nanos, pages::events::TouchEvents, phases::attribution::Attribution},
 };
 
-use super::{error::ReopenError, tensors::TensorPart};
+use super::error::ReopenError;
 
 /// What `setup.json` holds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -162,7 +162,7 @@ impl RecordedSetup {
             .collect()
     }
 
-    /// An accumulator for each model, for a window from `start` on; for a part of its tensors where one is named.
+    /// An accumulator for each model, for a window from `start` on; for a part of the files where one is named.
     ///
     /// # Errors
     /// Files of more pages than can be followed.
@@ -170,7 +170,7 @@ impl RecordedSetup {
         &self,
         pieces: &[ModelPieces],
         start: Nanos,
-        part: Option<&TensorPart>,
+        part: Option<&FileSelection>,
     ) -> anyhow::Result<Vec<Attribution>> {
         // Later than at the beginning nobody knows what is in memory.
         let begins = start.0 == self.opened_ns;
@@ -187,7 +187,7 @@ impl RecordedSetup {
                             file: file_slot,
                         };
                         Some(match part {
-                            Some(part) => part.resident(owner, all),
+                            Some(part) => part.of_bitmap(owner, &all, self.page_bytes),
                             None => all,
                         })
                     })

@@ -100,24 +100,6 @@ impl TensorPart {
         }
     }
 
-    /// What of a bitmap of a file's pages is in it.
-    pub fn resident(&self, owner: Owner, bitmap: Vec<u64>) -> Vec<u64> {
-        let mut own = vec![0u64; bitmap.len()];
-        let all = 0..bitmap.len() as u64 * 64;
-        for page in self
-            .selection
-            .pages(owner, all, self.page_bytes)
-            .into_iter()
-            .flatten()
-        {
-            let (word, bit) = ((page / 64) as usize, 1u64 << (page % 64));
-            if let (Some(own), Some(whole)) = (own.get_mut(word), bitmap.get(word)) {
-                *own |= whole & bit;
-            }
-        }
-        own
-    }
-
     /// Hands on what of an event is in it. Reads are divided where they are located.
     pub fn take(&self, event: RecordedEvent, mut take: impl FnMut(RecordedEvent)) {
         match event {
