@@ -134,7 +134,7 @@ Example:
 pub const EXPORT: &str = "\
 Examples:
   tracer export runs/1 --perfetto      writes runs/1/trace.perfetto; open it in https://ui.perfetto.dev
-  tracer export runs/1 --perfetto -o - | gzip > trace.gz";
+  tracer export runs/1 --perfetto -o run.trace";
 
 /// `tracer device --help`.
 pub const DEVICE: &str = "\
