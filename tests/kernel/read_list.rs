@@ -58,10 +58,14 @@ struct Row {
     latency_ns: Option<u64>,
 }
 
-/// What DuckDB answers to a query about a run's list, which is the table `reads`; rows as JSON objects.
-fn query(run: &Path, sql: &str) -> Result<Value> {
-    const SCRIPT: &str = "import duckdb, json, sys\n\
+/// What DuckDB answers to a query about a run's list, which is the table `reads`, and its recording, where it has one, which is
+/// `events`; rows as JSON objects.
+pub fn query(run: &Path, sql: &str) -> Result<Value> {
+    const SCRIPT: &str = "import duckdb, json, os, sys\n\
         reads = duckdb.read_parquet(sys.argv[1])\n\
+        recording = os.path.join(os.path.dirname(sys.argv[1]), 'recording')\n\
+        if os.path.isdir(recording):\n\
+        \x20   events = duckdb.read_parquet(recording + '/events-*.parquet')\n\
         answer = duckdb.sql(sys.argv[2])\n\
         rows = [dict(zip(answer.columns, row)) for row in answer.fetchall()]\n\
         print(json.dumps(rows, default=lambda value: value.decode() if isinstance(value, bytes) else int(value)))";

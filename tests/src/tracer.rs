@@ -116,13 +116,14 @@ impl<'scratch> TracerCall<'scratch> {
         .out()
     }
 
-    /// `launch` of a model.
+    /// `launch` of a model, without a recording unless it is asked for.
     ///
     /// # Errors
     /// [`crate::environment::Unavailable`] where the tracer is not built.
     pub fn launch(scratch: &'scratch Scratch, model: &Path) -> Result<Self> {
         Ok(Self::bare(scratch, &["launch"])?
             .out()
+            .flag("--no-record")
             .option("--model", model))
     }
 

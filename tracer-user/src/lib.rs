@@ -9,6 +9,7 @@ pub mod cli;
 pub mod device_bench;
 pub mod engine;
 pub mod experiment;
+pub mod export;
 pub mod figures;
 pub mod finished_run;
 pub mod markup;

@@ -56,6 +56,7 @@ pub fn test(options: &Options) -> Result<()> {
     let pythons = Pythons {
         engine: python::find(&ready, &python::ENGINE),
         duckdb: python::find(&ready, &python::DUCKDB),
+        perfetto: python::find(&ready, &python::PERFETTO),
         pytorch: pytorch::find(&ready),
     };
     // The build of the tests comes first: where it fails, the unit tests would too.
@@ -91,6 +92,8 @@ struct Pythons {
     engine: Option<PathBuf>,
     /// With DuckDB.
     duckdb: Option<PathBuf>,
+    /// With Perfetto's classes.
+    perfetto: Option<PathBuf>,
     /// With PyTorch.
     pytorch: Option<PathBuf>,
 }
@@ -236,6 +239,7 @@ fn variables(
     for (name, python) in [
         ("TRACER_TESTS_PYTHON", pythons.engine),
         ("TRACER_TESTS_DUCKDB_PYTHON", pythons.duckdb),
+        ("TRACER_TESTS_PERFETTO_PYTHON", pythons.perfetto),
         ("TRACER_TESTS_PYTORCH_PYTHON", pythons.pytorch),
     ] {
         variables.extend(python.map(|python| (name, python.into())));
@@ -267,11 +271,13 @@ mod tests {
         let pythons = Pythons {
             engine: Some("/v/python".into()),
             duckdb: Some("/d/python".into()),
+            perfetto: Some("/p/python".into()),
             pytorch: Some("/t/pytorch/python".into()),
         };
         let more = [
             "TRACER_TESTS_PYTHON=/v/python",
             "TRACER_TESTS_DUCKDB_PYTHON=/d/python",
+            "TRACER_TESTS_PERFETTO_PYTHON=/p/python",
             "TRACER_TESTS_PYTORCH_PYTHON=/t/pytorch/python",
             "TRACER_TESTS_STRICT=1",
         ];

@@ -68,6 +68,8 @@ pub enum Command {
     Open(super::finished::OpenArguments),
     /// Read a run's recording to its end, and say whether it is whole.
     Validate(super::finished::ValidateArguments),
+    /// Write a run that is over as a trace for another program: Perfetto shows it as a time line.
+    Export(super::finished::ExportArguments),
     /// Write charts of a run that is over as SVG files: for a paper, a talk, an issue. Its page, report.html, has all of them.
     Plot(super::plot::PlotArguments),
     /// Measure how fast the disk of a model's file reads this file, and what the order of a run's reads costs there.
@@ -177,9 +179,13 @@ pub struct TraceArguments {
     #[arg(long)]
     pub no_read_list: bool,
     /// Keep what the figures are made of, event by event, in the run's folder: `tracer open` computes them again, of a part of
-    /// the run too, and has all but the last seconds where the tracer was killed. Takes about 4 bytes an event on the disk.
-    #[arg(long, conflicts_with = "redact")]
+    /// the run too, and has all but the last seconds where the tracer was killed. Takes about 4 bytes an event on the disk. `launch`
+    /// does so by itself where it records events, unless --redact is given.
+    #[arg(long, conflicts_with = "redact", overrides_with = "no_record")]
     pub record: bool,
+    /// Do not keep them.
+    #[arg(long, overrides_with = "record")]
+    pub no_record: bool,
     /// Leave paths, the command line and the host's name out of the record, and keep none of the engine's output: for a record
     /// that is shown to others.
     #[arg(long)]
@@ -399,6 +405,20 @@ mod tests {
         };
         assert_eq!(launch.command.len(), 5);
         assert_eq!(launch.pressure.lock, None);
+    }
+
+    #[test]
+    fn of_record_and_its_contrary_the_last_one_holds() {
+        let parsed = |flags: &[&str]| {
+            let all = ["tracer", "launch"].iter().chain(flags).chain(&["--", "x"]);
+            match Arguments::try_parse_from(all).map(|arguments| arguments.command) {
+                Ok(Command::Launch(launch)) => (launch.trace.record, launch.trace.no_record),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(parsed(&[]), (false, false));
+        assert_eq!(parsed(&["--no-record", "--record"]), (true, false));
+        assert_eq!(parsed(&["--record", "--no-record"]), (false, true));
     }
 
     #[test]

@@ -28,8 +28,9 @@ use crate::{
 use super::console::{print_ignoring_a_closed_pipe, signals, terminal_columns};
 use super::{
     arguments::{
-        Arguments, AttachArguments, Command, DemoArguments, DeviceArguments, DoctorArguments,
-        EngineArguments, LaunchArguments, MakeModelArguments, ModelArguments, TraceArguments,
+        Arguments, AttachArguments, Command, DemoArguments, DetailLevel, DeviceArguments,
+        DoctorArguments, EngineArguments, LaunchArguments, MakeModelArguments, ModelArguments,
+        TraceArguments,
     },
     blktrace::{audit, blktrace},
     choose_process::{Chosen, choose_process},
@@ -37,7 +38,7 @@ use super::{
     doctor_rights::how_to_get_them,
     experiment::experiment,
     explain::explain,
-    finished::{compare, open, validate},
+    finished::{compare, export, open, validate},
     mark::mark,
     plot::plot,
     tune::tune,
@@ -63,6 +64,7 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<i32> {
         Command::Compare(arguments) => compare(&arguments),
         Command::Open(arguments) => open(&arguments),
         Command::Validate(arguments) => validate(&arguments),
+        Command::Export(arguments) => export(&arguments),
         Command::Device(arguments) => device(arguments),
         Command::Doctor(arguments) => doctor(&arguments),
         Command::Explain(arguments) => explain(&arguments),
@@ -89,6 +91,7 @@ fn give_up_rights(command: &Command) -> anyhow::Result<()> {
         | Command::Compare(_)
         | Command::Open(_)
         | Command::Validate(_)
+        | Command::Export(_)
         | Command::Device(_)
         | Command::Mark(_)
         | Command::Engine(_)
@@ -117,7 +120,7 @@ fn launch(arguments: LaunchArguments) -> anyhow::Result<i32> {
         command: arguments.command,
         conditions: arguments.pressure.conditions(),
         until_exit: arguments.until_exit,
-        trace: trace_options(arguments.trace, "launch", Detail::Events),
+        trace: recorded_by_itself(arguments.trace),
     };
     let signals = signals()?;
     show(runtime()?.block_on(run_launch(options, signals))?)
@@ -239,6 +242,15 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .enable_all()
         .build()
         .context("cannot start the asynchronous runtime")
+}
+
+/// A launched engine is there to be measured, and whoever wants a part of the run later cannot have it again.
+fn recorded_by_itself(mut arguments: TraceArguments) -> TraceOptions {
+    let gives_events = arguments
+        .detail
+        .is_none_or(|level| level != DetailLevel::Counts);
+    arguments.record |= gives_events && !arguments.no_record && !arguments.redact;
+    trace_options(arguments, "launch", Detail::Events)
 }
 
 fn trace_options(arguments: TraceArguments, what: &str, usual_detail: Detail) -> TraceOptions {

@@ -121,12 +121,20 @@ Examples:
   tracer open runs/1                   the figures of the run again, from what was recorded
   tracer open runs/1 --from 3s --to 9s
                                        as a run would have them that began and ended there
-  tracer open runs/1 --phase generation --json";
+  tracer open runs/1 --phase generation --json
+  tracer open runs/1 --tensor 'blk.3.*' --tensor 'output*'
+                                       what was read of these tensors alone";
 
 /// `tracer validate --help`.
 pub const VALIDATE: &str = "\
 Example:
   tracer validate runs/1               status 1 where events are missing at the end, 125 where it cannot be read";
+
+/// `tracer export --help`.
+pub const EXPORT: &str = "\
+Examples:
+  tracer export runs/1 --perfetto      writes runs/1/trace.perfetto; open it in https://ui.perfetto.dev
+  tracer export runs/1 --perfetto -o run.trace";
 
 /// `tracer device --help`.
 pub const DEVICE: &str = "\

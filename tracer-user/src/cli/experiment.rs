@@ -13,6 +13,7 @@ use crate::{
     experiment::{
         Adapter, Grid, LEAST_REPETITIONS, PlanErrors, SessionEnd, SessionOptions,
         ThresholdPressure, ThresholdRequest, begin, dry_run, list, load, plan_text, resume,
+        tells_nothing,
     },
     report,
 };
@@ -277,14 +278,12 @@ fn threshold(arguments: ThresholdArguments) -> anyhow::Result<i32> {
         seed: arguments.seed,
     };
     let directory = env::current_dir().context("cannot find the working folder")?;
-    go(
-        &plan_text(&request)?,
-        &directory,
-        &arguments.out,
-        arguments.dry_run,
-        false,
-    )
-    .context("the search for a threshold")
+    let plan = plan_text(&request)?;
+    if let Some(why) = tells_nothing(&request) {
+        eprintln!("tracer: {why}");
+    }
+    go(&plan, &directory, &arguments.out, arguments.dry_run, false)
+        .context("the search for a threshold")
 }
 
 fn go(

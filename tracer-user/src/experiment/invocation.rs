@@ -87,7 +87,8 @@ pub fn launch_arguments(
     directory: &Path,
     engine: &[OsString],
 ) -> Vec<OsString> {
-    let mut arguments: Vec<OsString> = vec!["launch".into(), "--model".into()];
+    let mut arguments: Vec<OsString> =
+        vec!["launch".into(), "--no-record".into(), "--model".into()];
     arguments.push((&model.path).into());
     arguments.push("--out".into());
     arguments.push(directory.into());
@@ -192,7 +193,7 @@ mod tests {
         );
         let words: Vec<String> = all.iter().map(|words| words.join("|")).collect();
         let engine = "--|/plans/bin/run|/models/a b/ü.gguf|{model}";
-        let start = "launch|--model|/models/a b/ü.gguf|--out|/out|--evict-model";
+        let start = "launch|--no-record|--model|/models/a b/ü.gguf|--out|/out|--evict-model";
         assert_eq!(
             words,
             [

@@ -27,7 +27,9 @@ pub use dry_run::dry_run;
 pub use plan::{Adapter, Plan, PlanError, PlanErrors};
 pub use search::{
     TuneRequest, adapter_of, command_as_text, flags,
-    threshold::{Grid, LEAST_REPETITIONS, ThresholdPressure, ThresholdRequest, plan_text},
+    threshold::{
+        Grid, LEAST_REPETITIONS, ThresholdPressure, ThresholdRequest, plan_text, tells_nothing,
+    },
     tune_plan_text,
 };
 pub use session::{SessionEnd, SessionOptions, begin, resume};

@@ -321,6 +321,7 @@ impl UnplacedModel {
             },
             locator: Locator {
                 disks: vec![vec![Layout { extents, owners }]],
+                only: None,
             },
             source: self.source,
             files: self

@@ -9,14 +9,7 @@ use crate::{
     storage::{DeviceExtents, Sector},
 };
 
-/// Where a file's slot and its model's slot are, by position in a layout.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Owner {
-    /// Slot of the model.
-    pub model: u16,
-    /// Slot of the file.
-    pub file: u16,
-}
+use super::{file_selection::FileSelection, owner::Owner};
 
 /// The files of one partition.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -32,6 +25,9 @@ pub struct Layout {
 pub struct Locator {
     /// By slot of the disk.
     pub disks: Vec<Vec<Layout>>,
+    /// The part of the files that is looked at; none where all of it is.
+    #[serde(skip)]
+    pub only: Option<FileSelection>,
 }
 
 impl Locator {
@@ -54,27 +50,29 @@ impl Locator {
                     continue;
                 }
                 let start_sector = overlap.sector.0;
-                // A file's last block is read whole; what lies beyond the file's end is not the model's.
-                let end_sector = start_sector + overlap.bytes_within_file.div_ceil(SECTOR_BYTES);
                 let range = FileRange {
                     file: owner.file,
                     offset_bytes: overlap.file_offset.0,
                     length_bytes: overlap.bytes_within_file,
                 };
-                match parts.iter_mut().find(|part| part.model == owner.model) {
-                    Some(part) => {
-                        part.start_sector = part.start_sector.min(start_sector);
-                        part.end_sector = part.end_sector.max(end_sector);
-                        part.bytes += range.length_bytes;
-                        part.ranges.push(range);
-                    }
-                    None => parts.push(Part {
-                        model: owner.model,
-                        start_sector,
-                        end_sector,
-                        bytes: range.length_bytes,
-                        ranges: smallvec![range],
-                    }),
+                let Some(only) = &self.only else {
+                    add(&mut parts, owner.model, start_sector, range);
+                    continue;
+                };
+                let end = range.offset_bytes.saturating_add(range.length_bytes);
+                for own in only.within(*owner, range.offset_bytes..end) {
+                    let before = own.start - range.offset_bytes;
+                    let range = FileRange {
+                        file: owner.file,
+                        offset_bytes: own.start,
+                        length_bytes: own.end - own.start,
+                    };
+                    add(
+                        &mut parts,
+                        owner.model,
+                        start_sector + before / SECTOR_BYTES,
+                        range,
+                    );
                 }
             }
         }
@@ -93,5 +91,26 @@ impl Locator {
         .filter(|part| part.model == model)
         .map(|part| part.bytes)
         .sum()
+    }
+}
+
+/// Adds a range of a file, which begins in this sector, to its model's part.
+fn add(parts: &mut Parts, model: u16, start_sector: u64, range: FileRange) {
+    // A file's last block is read whole; what lies beyond the file's end is not the model's.
+    let end_sector = start_sector + range.length_bytes.div_ceil(SECTOR_BYTES);
+    match parts.iter_mut().find(|part| part.model == model) {
+        Some(part) => {
+            part.start_sector = part.start_sector.min(start_sector);
+            part.end_sector = part.end_sector.max(end_sector);
+            part.bytes += range.length_bytes;
+            part.ranges.push(range);
+        }
+        None => parts.push(Part {
+            model,
+            start_sector,
+            end_sector,
+            bytes: range.length_bytes,
+            ranges: smallvec![range],
+        }),
     }
 }

@@ -1,6 +1,6 @@
 //! The pieces of a model whose figures are told apart: tensors, experts' slices of them, headers, padding.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{borrow::Cow, path::PathBuf, sync::Arc};
 
 use anyhow::Context as _;
 
@@ -57,6 +57,15 @@ impl PieceIdentity {
         match self.what {
             Some(PieceKind::Tensor { expert, .. }) => expert,
             _ => None,
+        }
+    }
+
+    /// Its name: the tensor's, or its kind in parentheses.
+    #[must_use]
+    pub fn name<'a>(&self, outline: Option<&'a ModelOutline>) -> Cow<'a, str> {
+        match self.tensor(outline) {
+            Some(tensor) => Cow::Borrowed(&tensor.name),
+            None => Cow::Owned(format!("({})", self.kind_name(outline))),
         }
     }
 

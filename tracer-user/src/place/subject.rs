@@ -20,7 +20,7 @@ use crate::{
     units::bytes,
 };
 
-use super::locator::Owner;
+use super::owner::Owner;
 
 /// A model that was asked for.
 #[derive(Clone, Debug)]

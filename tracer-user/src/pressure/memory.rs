@@ -1,6 +1,7 @@
 //! The machine's memory as it is now.
 
 use procfs::{Current, Meminfo, ProcError};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// Why the machine's memory cannot be read.
@@ -15,7 +16,7 @@ pub enum MemoryError {
 }
 
 /// Time that tasks lost waiting for memory (Documentation/accounting/psi.rst).
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct PressureShare {
     /// Share of the last 10 seconds, in percent (0 – 100).
     pub percent_of_10_seconds: f32,
@@ -23,7 +24,7 @@ pub struct PressureShare {
     pub total_microseconds: u64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct MemoryPressure {
     /// At least one task waited.
     pub some: PressureShare,
@@ -31,7 +32,7 @@ pub struct MemoryPressure {
     pub full: PressureShare,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct IoPressure {
     /// At least one task waited.
     pub some: PressureShare,
@@ -39,7 +40,7 @@ pub struct IoPressure {
     pub full: PressureShare,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SystemMemory {
     /// `MemTotal`, in bytes.
     pub total_bytes: u64,

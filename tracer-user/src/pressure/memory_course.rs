@@ -88,7 +88,7 @@ pub struct MemoryPoint {
 }
 
 /// What was read for one point: counters still as the kernel has them.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct MemoryReading {
     /// The process, from the caller.
     pub process: Option<ProcessPoint>,

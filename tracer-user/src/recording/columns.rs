@@ -10,7 +10,7 @@ use parquet::{
 
 /// Version of the layout of a recording. What changed from one to the next is in `docs/SCHEMA.md`. A column that changes its
 /// meaning, or goes, raises it; so does an event that older tracers do not know.
-pub const RECORDING_SCHEMA_VERSION: u32 = 1;
+pub const RECORDING_SCHEMA_VERSION: u32 = 2;
 
 pub const SCHEMA_KEY: &str = "tracer.recording_schema_version";
 
@@ -57,6 +57,8 @@ pub const TIME: &str = "time_ns";
 pub const EVENT: &str = "event";
 /// Of a mark: what it says, as JSON.
 pub const MARK: &str = "mark";
+/// Of a sample: what was seen, as JSON. Since version 2.
+pub const SAMPLE: &str = "sample";
 
 /// Columns whose values are mostly near the one before.
 const BY_DIFFERENCE: [&str; 5] = [
@@ -72,7 +74,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     [TIME, EVENT]
         .into_iter()
         .chain(CELLS.iter().map(|(_, name)| *name))
-        .chain([MARK])
+        .chain([MARK, SAMPLE])
 }
 
 /// How a column is stored, and whether it may be null.
@@ -80,9 +82,14 @@ pub fn kind(name: &str) -> (PhysicalType, bool) {
     match name {
         TIME => (PhysicalType::INT64, false),
         EVENT => (PhysicalType::BYTE_ARRAY, false),
-        MARK => (PhysicalType::BYTE_ARRAY, true),
+        MARK | SAMPLE => (PhysicalType::BYTE_ARRAY, true),
         _ => (PhysicalType::INT64, true),
     }
+}
+
+/// Whether segments of this version have a column.
+pub fn is_in(name: &str, version: u32) -> bool {
+    name != SAMPLE || version >= 2
 }
 
 /// The schema of a segment.

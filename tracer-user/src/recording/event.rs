@@ -13,7 +13,7 @@ use crate::stats::{
 use super::columns::Cell;
 
 /// What happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecordedEvent {
     /// A record of the programs, of reads, pages and waits.
     Kernel(Record),
@@ -23,10 +23,32 @@ pub enum RecordedEvent {
     ArrivedAtEnd { device: u8, request: u64 },
     /// The window has closed; only marks from a log that came late follow.
     Settled,
+    /// What is resident by the events was noted at this moment.
+    ResidencyPoint(Nanos),
+    /// Something that was looked at beside the events.
+    Sample(Sample),
+}
+
+/// Something that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    pub kind: SampleKind,
+    pub time: Nanos,
+    /// What was seen, as JSON.
+    pub text: Box<str>,
+}
+
+/// What was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SampleKind {
+    /// Memory of the engine, the machine, the engine's cgroup; PSI.
+    Memory,
+    /// Which part of the models is in memory.
+    Residency,
 }
 
 /// An event, and when it is in the recording's order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimedEvent {
     pub event: RecordedEvent,
     /// Nanoseconds since the gate opened; of a wait its end. Below 0 for what began before.
@@ -44,10 +66,11 @@ pub struct Row {
     pub event: u8,
     pub cells: [i64; super::columns::CELLS.len()],
     pub mark: Option<Box<str>>,
+    pub sample: Option<Box<str>>,
 }
 
 /// Names of the events, as they stand in the column.
-pub const EVENTS: [&str; 20] = [
+pub const EVENTS: [&str; 23] = [
     "issue",
     "complete",
     "requeue",
@@ -68,13 +91,16 @@ pub const EVENTS: [&str; 20] = [
     "mark",
     "arrived_at_end",
     "settled",
+    "residency_point",
+    "memory_sample",
+    "residency_sample",
 ];
 
 const ISSUE: u8 = 0;
 const COMPLETE: u8 = 1;
 const REQUEUE: u8 = 2;
 const UNSEEN: u8 = 3;
-/// Events of pages, and what the programs' records call each.
+/// Events of pages, one after the other, and what the programs' records call each.
 const PAGES: [(u8, u8); 9] = [
     (4, page_event::INSERT),
     (5, page_event::INSERT_BY_FAULT),
@@ -86,7 +112,7 @@ const PAGES: [(u8, u8); 9] = [
     (11, page_event::EVICTION + 2),
     (12, page_event::EVICTION + 3),
 ];
-/// Waits, and what the programs' records call each.
+/// Waits, one after the other, and what the programs' records call each.
 const WAITS: [(u8, u8); 4] = [
     (13, wait_kind::MODEL_FOLIO),
     (14, wait_kind::OTHER_IO),
@@ -96,6 +122,9 @@ const WAITS: [(u8, u8); 4] = [
 const MARK: u8 = 17;
 const ARRIVED_AT_END: u8 = 18;
 const SETTLED: u8 = 19;
+const RESIDENCY_POINT: u8 = 20;
+const MEMORY_SAMPLE: u8 = 21;
+const RESIDENCY_SAMPLE: u8 = 22;
 
 fn event_of(known: &[(u8, u8)], own: u8, otherwise: u8) -> u8 {
     known
@@ -111,6 +140,7 @@ impl Row {
             event,
             cells: [NULL; super::columns::CELLS.len()],
             mark: None,
+            sample: None,
         }
     }
 
@@ -189,6 +219,17 @@ impl Row {
                 .with(Cell::Device, *device)
                 .with_wide(Cell::Request, *request),
             RecordedEvent::Settled => Self::new(SETTLED, now_ns),
+            RecordedEvent::ResidencyPoint(time) => Self::new(RESIDENCY_POINT, since(time.0)),
+            RecordedEvent::Sample(sample) => {
+                let event = match sample.kind {
+                    SampleKind::Memory => MEMORY_SAMPLE,
+                    SampleKind::Residency => RESIDENCY_SAMPLE,
+                };
+                Self {
+                    sample: Some(sample.text.clone()),
+                    ..Self::new(event, since(sample.time.0))
+                }
+            }
         })
     }
 
@@ -215,8 +256,11 @@ impl Row {
     pub fn event(&self, opened: Nanos) -> Result<TimedEvent, String> {
         let at = |time_ns: i64| opened.0.wrapping_add(time_ns.cast_unsigned());
         let time_ns = at(self.time_ns);
-        let page = PAGES.iter().find(|(event, _)| *event == self.event);
-        let wait = WAITS.iter().find(|(event, _)| *event == self.event);
+        let of = |known: &'static [(u8, u8)]| {
+            let first = known.first()?.0;
+            known.get(usize::from(self.event.checked_sub(first)?))
+        };
+        let (page, wait) = (of(&PAGES), of(&WAITS));
         let event = match (self.event, page, wait) {
             (_, Some((_, event)), _) => RecordedEvent::Kernel(Record::Page(PageRecord {
                 kind: KindByte::NEW,
@@ -295,6 +339,16 @@ impl Row {
                 request: self.wide(Cell::Request)?,
             },
             (SETTLED, ..) => RecordedEvent::Settled,
+            (RESIDENCY_POINT, ..) => RecordedEvent::ResidencyPoint(Nanos(time_ns)),
+            (sample @ (MEMORY_SAMPLE | RESIDENCY_SAMPLE), ..) => RecordedEvent::Sample(Sample {
+                kind: if sample == MEMORY_SAMPLE {
+                    SampleKind::Memory
+                } else {
+                    SampleKind::Residency
+                },
+                time: Nanos(time_ns),
+                text: self.sample.clone().ok_or("the sample says nothing")?,
+            }),
             (other, ..) => return Err(format!("there is no event {other}")),
         };
         Ok(TimedEvent {

@@ -17,15 +17,18 @@ mod event;
 mod reader;
 mod recorder;
 mod segment;
+mod segment_reader;
 #[cfg(test)]
 mod tests;
 
 pub use columns::RECORDING_SCHEMA_VERSION;
 pub use end::{END, RecordingEnd};
 pub use error::RecordingError;
-pub use event::{RecordedEvent, TimedEvent};
+pub use event::{RecordedEvent, Sample, SampleKind, TimedEvent};
 pub use reader::Recording;
-pub use recorder::{EventRecorder, GiveFile, RecordingThread, require_room};
+pub use recorder::{EventRecorder, GiveFile, RecordingThread, SampleRecorder, require_room};
+#[cfg(test)]
+pub use {event::Row, reader::segment_name, segment::SegmentWriter};
 
 /// Name of the folder in the run's.
 pub const RECORDING: &str = "recording";

@@ -15,7 +15,7 @@ use super::{
     columns::RECORDING_SCHEMA_VERSION,
     end::RecordingEnd,
     error::RecordingError,
-    event::{RecordedEvent, Row},
+    event::{RecordedEvent, Row, Sample},
     reader::segment_name,
     segment::SegmentWriter,
 };
@@ -62,6 +62,13 @@ pub struct EventRecorder {
     latest_ns: i64,
 }
 
+/// Takes in what others look at meanwhile. It is to be gone before the thread is waited for.
+#[derive(Clone)]
+pub struct SampleRecorder {
+    opened: Nanos,
+    sender: SyncSender<Handed>,
+}
+
 /// The thread that writes; to be waited for when the recorder is gone.
 pub struct RecordingThread {
     thread: JoinHandle<Written>,
@@ -96,6 +103,15 @@ impl EventRecorder {
             sender: Some(sender),
             thread: Some(RecordingThread { thread }),
             latest_ns: 0,
+        })
+    }
+
+    /// For who looks at other things meanwhile.
+    #[must_use]
+    pub fn samples(&self) -> Option<SampleRecorder> {
+        Some(SampleRecorder {
+            opened: self.opened,
+            sender: self.sender.clone()?,
         })
     }
 
@@ -137,6 +153,15 @@ impl EventRecorder {
             if sender.try_send(Handed::Rows(batch)).is_err() {
                 self.sender = None;
             }
+        }
+    }
+}
+
+impl SampleRecorder {
+    /// Takes in a sample. One that finds no room goes: the events have the right of way.
+    pub fn record(&self, sample: Sample) {
+        if let Some(row) = Row::of(&RecordedEvent::Sample(sample), self.opened, 0) {
+            let _ = self.sender.try_send(Handed::Rows(vec![row]));
         }
     }
 }
@@ -276,10 +301,10 @@ impl Segments {
             }
         };
         open.writer.push(row)?;
-        if open.writer.len() % ROOM_ROWS == 0 {
+        if open.writer.row_count() % ROOM_ROWS == 0 {
             require_room(&self.folder)?;
         }
-        let full = open.writer.len() >= SEGMENT_ROWS;
+        let full = open.writer.row_count() >= SEGMENT_ROWS;
         self.open = Some(open);
         if full { self.close() } else { Ok(()) }
     }
@@ -297,7 +322,7 @@ impl Segments {
         let Some(open) = self.open.take() else {
             return Ok(());
         };
-        let rows = open.writer.len();
+        let rows = open.writer.row_count();
         open.writer.finish()?;
         fs::rename(
             self.partial(),

@@ -56,7 +56,7 @@ impl<W: Write + Send> SegmentWriter<W> {
     }
 
     /// Rows so far.
-    pub const fn len(&self) -> u64 {
+    pub const fn row_count(&self) -> u64 {
         self.written + self.rows.len() as u64
     }
 
@@ -117,16 +117,22 @@ fn write_columns<W: Write + Send>(
         }
         write::<Int64Type, W>(out, &values, Some(&levels))?;
     }
-    let marks: Vec<ByteArray> = rows
-        .iter()
-        .filter_map(|row| row.mark.as_deref().map(ByteArray::from))
-        .collect();
+    texts(out, rows, |row| row.mark.as_deref())?;
+    texts(out, rows, |row| row.sample.as_deref())?;
+    group.close().map(drop)
+}
+
+fn texts<W: Write + Send>(
+    group: &mut SerializedRowGroupWriter<'_, W>,
+    rows: &[Row],
+    text: impl Fn(&Row) -> Option<&str>,
+) -> Result<(), ParquetError> {
+    let texts: Vec<ByteArray> = rows.iter().filter_map(&text).map(ByteArray::from).collect();
     let levels: Vec<i16> = rows
         .iter()
-        .map(|row| i16::from(row.mark.is_some()))
+        .map(|row| i16::from(text(row).is_some()))
         .collect();
-    write::<ByteArrayType, W>(out, &marks, Some(&levels))?;
-    group.close().map(drop)
+    write::<ByteArrayType, W>(group, &texts, Some(&levels))
 }
 
 fn write<T: DataType, W: Write + Send>(

@@ -12,7 +12,7 @@ use crate::stats::{
 };
 
 use super::{
-    END, EventRecorder, RecordedEvent, Recording, RecordingEnd, RecordingError,
+    END, EventRecorder, RecordedEvent, Recording, RecordingEnd, RecordingError, Sample, SampleKind,
     reader::segment_name,
 };
 
@@ -116,6 +116,11 @@ fn some_of_each(time_ns: u64) -> Vec<RecordedEvent> {
             page: 6,
         })));
     }
+    for kind in [SampleKind::Memory, SampleKind::Residency] {
+        let (time, text) = (Nanos(time_ns), r#"{"a":"\"b"}"#.into());
+        events.push(RecordedEvent::Sample(Sample { kind, time, text }));
+    }
+    events.push(RecordedEvent::ResidencyPoint(Nanos(time_ns)));
     for mark in [
         Mark::Loaded(LoadEndBasis::ExactLogLine),
         Mark::WarmUp(true),

@@ -24,7 +24,10 @@ pub use conditions::{Conditions, ConditionsRequest, bytes_progress};
 pub use demo::{DemoOptions, run_demo};
 pub use give_mark::{GiveMarkError, give_mark, only_run};
 pub use launch::{LaunchOptions, run_launch};
-pub use recorded::{ReopenError, Reopened, Selection, Validated, reopen, validate};
+pub use recorded::{
+    PhasePart, RecordedSetup, ReopenError, Reopened, Selection, TimeSpan, Validated, load_setup,
+    reads_again, reopen, validate,
+};
 pub use target::{AttachTarget, ListedProcess, processes_with_models};
 pub use tracing::{FinishedRun, TraceOptions, describe, require_machine};
 pub use watch::marks::NamedSymbol;

@@ -42,6 +42,7 @@ use super::{
         marks::{MarkedSymbols, NamedSymbol, SharedMarks},
         probe_finder::ProbeFinder,
         residency_moments::residency_now,
+        samples::{MomentName, RunSamples},
     },
     window::Window,
 };
@@ -161,6 +162,7 @@ pub(super) struct Opened {
     pieces: Vec<ModelPieces>,
     spans: Spans,
     course: ResidencyCourse,
+    samples: RunSamples,
     memory: MemoryState,
     machine: MachineRecord,
     started_at: SystemTime,
@@ -234,6 +236,8 @@ impl Prepared {
         let caller = &self.caller;
         let (subject, options, from_start) = (&self.subject, &self.options, self.from_start);
         let (pieces, spans, directory) = (&self.pieces, &self.spans, &self.directory);
+        let (mut samples, before) = (RunSamples::default(), &course.before);
+        let intake = &mut samples;
         let stream = move |start| {
             let mut setup = setup;
             let header = window_reads::header(subject);
@@ -243,7 +247,7 @@ impl Prepared {
                 header
             };
             setup.reads = (options.read_list && gives_records)
-                .then(|| WindowReads::begin(directory, &header, start));
+                .then(|| WindowReads::begin(directory.path(), &header, start));
             let resident: Vec<_> = if gives_records {
                 let models = subject.models.iter();
                 models.map(|model| resident_pages(subject, model)).collect()
@@ -274,7 +278,10 @@ impl Prepared {
                     facts,
                 )?;
                 match WindowRecording::begin(directory, caller, &known) {
-                    Ok(recorder) => setup.recorder = Some(recorder),
+                    Ok(recorder) => {
+                        *intake = RunSamples::begin(&recorder, before);
+                        setup.recorder = Some(recorder);
+                    }
                     Err(error) => eprintln!("tracer: nothing is recorded: {error}"),
                 }
             }
@@ -296,6 +303,7 @@ impl Prepared {
             pieces: self.pieces,
             spans: self.spans,
             course,
+            samples,
             memory,
             machine,
             started_at,
@@ -310,9 +318,14 @@ impl Opened {
         self.window.opened_nanos()
     }
 
+    fn sample(&self, watch: &mut EngineWatch) {
+        let opened = self.window.opened_nanos();
+        watch.sample(&self.log, &self.subject, opened, &self.samples);
+    }
+
     /// Looks at the engine, and tells the others of its processes.
     pub fn look_at(&mut self, watch: &mut EngineWatch) {
-        watch.sample(&self.log, &self.subject, self.window.opened_nanos());
+        self.sample(watch);
         for process_id in &watch.process_ids {
             self.shared.process(*process_id);
         }
@@ -326,7 +339,7 @@ impl Opened {
         mode: &str,
         command: Vec<String>,
     ) -> anyhow::Result<(RunRecord, RunDirectory, Caller)> {
-        watch.sample(&self.log, &self.subject, self.window.opened_nanos());
+        self.sample(watch);
         let opened = self.window.opened_nanos();
         let mark_note = match self.marks {
             Ok(pipe) => pipe.end(),
@@ -349,6 +362,10 @@ impl Opened {
             watch.files.take_cached(counted, page_bytes, &self.subject);
         }
         self.course.after = residency_now(&self.subject);
+        self.samples
+            .residency(MomentName::After, &self.course.after);
+        // The recording's thread is waited for below, and nothing may keep its intake open then.
+        drop(std::mem::take(&mut self.samples));
         self.course.load_end = watch.load_end.take();
         self.course.last_token = watch.last_token.take();
         self.course.others = std::mem::take(&mut watch.residency);

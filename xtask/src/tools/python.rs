@@ -1,4 +1,4 @@
-//! Pythons with what the tests want: the real engine, and a stranger's reader of Parquet.
+//! Pythons with what the tests want: the real engine, and strangers' readers of what the tracer writes.
 
 use std::{
     fmt, fs,
@@ -14,13 +14,13 @@ use crate::{
     workspace::Workspace,
 };
 
-/// A virtual environment with one package.
+/// A virtual environment with what one test needs.
 #[derive(Debug)]
 pub struct Environment {
     /// Name of its folder.
     folder: &'static str,
-    /// The package at its pinned version; it has no dependencies.
-    requirement: &'static str,
+    /// The packages at their pinned versions, with all that they need of each other.
+    requirements: &'static [&'static str],
     purpose: &'static str,
 }
 
@@ -32,15 +32,23 @@ impl fmt::Display for Environment {
 
 pub const ENGINE: Environment = Environment {
     folder: "venv-xllamacpp",
-    requirement: "xllamacpp==2026.10.11549",
+    requirements: &["xllamacpp==2026.10.11549"],
     purpose: "the real engine's test",
 };
 
 /// DuckDB, which reads what the tracer records.
 pub const DUCKDB: Environment = Environment {
     folder: "venv-duckdb",
-    requirement: "duckdb==2.0.0",
+    requirements: &["duckdb==2.0.0"],
     purpose: "the test of the list of reads",
+};
+
+/// Perfetto's own classes of the messages of a trace. Its other dependencies are for asking a trace processor, which is a program
+/// from elsewhere.
+pub const PERFETTO: Environment = Environment {
+    folder: "venv-perfetto",
+    requirements: &["perfetto==0.59.1", "protobuf==7.36.2"],
+    purpose: "the test of the trace for Perfetto",
 };
 
 /// The Python of a virtual environment; where it cannot be had, that is said.
@@ -57,14 +65,15 @@ pub fn find(ready: &Ready, wanted: &Environment) -> Option<PathBuf> {
 fn ensure(workspace: &Workspace, wanted: &Environment) -> Result<PathBuf> {
     let Environment {
         folder,
-        requirement,
+        requirements,
         purpose,
     } = wanted;
+    let wanted_stamp = requirements.join("\n");
     let environment = workspace.tools().join(folder);
     let python = environment.join("bin/python");
     let stamp = environment.join("xtask-stamp");
     let _lock = setup::lock(workspace)?;
-    if is_complete(&python, &stamp, requirement) {
+    if is_complete(&python, &stamp, &wanted_stamp) {
         return Ok(python);
     }
     // What an interrupted attempt left, or another version.
@@ -78,7 +87,10 @@ fn ensure(workspace: &Workspace, wanted: &Environment) -> Result<PathBuf> {
         Command::new(python3).args(["-m", "venv"]).arg(&environment),
     )?;
     progress::step(
-        &format!("installing {requirement}, {purpose} needs it"),
+        &format!(
+            "installing {}, {purpose} needs it",
+            requirements.join(" and ")
+        ),
         Command::new(&python)
             .args([
                 "-m",
@@ -88,10 +100,12 @@ fn ensure(workspace: &Workspace, wanted: &Environment) -> Result<PathBuf> {
                 "--no-input",
             ])
             // Building llama.cpp, or a database, is not what a test run should do.
-            .args(["--only-binary=:all:", "--no-deps", requirement]),
+            .args(["--only-binary=:all:", "--no-deps"])
+            .args(*requirements),
     )?;
     // Last: what has a stamp is whole.
-    fs::write(&stamp, requirement).with_context(|| format!("cannot write {}", stamp.display()))?;
+    fs::write(&stamp, &wanted_stamp)
+        .with_context(|| format!("cannot write {}", stamp.display()))?;
     Ok(python)
 }
 
@@ -119,9 +133,9 @@ fn find_with_venv() -> Option<PathBuf> {
 }
 
 /// Whether an earlier call came to its end, and the Python that the environment stands on is still there.
-fn is_complete(python: &Path, stamp: &Path, requirement: &str) -> bool {
+fn is_complete(python: &Path, stamp: &Path, requirements: &str) -> bool {
     executable::is_executable(python)
-        && fs::read_to_string(stamp).is_ok_and(|found| found == requirement)
+        && fs::read_to_string(stamp).is_ok_and(|found| found == requirements)
 }
 
 #[cfg(test)]

@@ -4,11 +4,12 @@ use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use glob::Pattern;
 
 use crate::{
     output::load_run,
     report,
-    run::{Selection, reopen, validate as validate_recording},
+    run::{Selection, TimeSpan, reopen, validate as validate_recording},
     units::count,
 };
 
@@ -32,6 +33,10 @@ pub struct OpenArguments {
     /// Only this phase, such as load, prompt or generation.
     #[arg(long, value_name = "PHASE", conflicts_with_all = ["from", "to"])]
     phase: Option<String>,
+    /// Only tensors whose name this matches, such as 'blk.3.*' (* stands for any characters, ? for one): their reads, pages, and
+    /// what was waited for them. Can be given several times.
+    #[arg(long = "tensor", value_name = "PATTERN")]
+    tensors: Vec<Pattern>,
     /// Print the record as JSON, in the form of run.json.
     #[arg(long, conflicts_with = "markdown")]
     json: bool,
@@ -50,7 +55,13 @@ pub struct ValidateArguments {
 
 /// Computes a run's figures again, and prints them.
 pub(in crate::cli) fn open(arguments: &OpenArguments) -> anyhow::Result<i32> {
-    let reopened = reopen(&arguments.run, selection(arguments)?)?;
+    let reopened = reopen(
+        &arguments.run,
+        &Selection {
+            time: time(arguments)?,
+            tensors: arguments.tensors.clone(),
+        },
+    )?;
     let record = &reopened.record;
     let text = if arguments.json {
         serde_json::to_string_pretty(record).context("cannot write JSON")? + "\n"
@@ -66,7 +77,7 @@ pub(in crate::cli) fn open(arguments: &OpenArguments) -> anyhow::Result<i32> {
     Ok(0)
 }
 
-fn selection(arguments: &OpenArguments) -> anyhow::Result<Option<Selection>> {
+fn time(arguments: &OpenArguments) -> anyhow::Result<Option<TimeSpan>> {
     if let Some(name) = &arguments.phase {
         return phase(arguments, &name.replace('-', "_")).map(Some);
     }
@@ -79,10 +90,10 @@ fn selection(arguments: &OpenArguments) -> anyhow::Result<Option<Selection>> {
     if from_ns >= to_ns {
         bail!("nothing lies between --from and --to: --to is the later one");
     }
-    Ok(Some(Selection { from_ns, to_ns }))
+    Ok(Some(TimeSpan { from_ns, to_ns }))
 }
 
-fn phase(arguments: &OpenArguments, name: &str) -> anyhow::Result<Selection> {
+fn phase(arguments: &OpenArguments, name: &str) -> anyhow::Result<TimeSpan> {
     let record = load_run(&arguments.run)?;
     let phases: Vec<_> = record
         .all_models()
@@ -109,7 +120,7 @@ fn phase(arguments: &OpenArguments, name: &str) -> anyhow::Result<Selection> {
             phase.end_s
         );
     }
-    Ok(Selection { from_ns, to_ns })
+    Ok(TimeSpan { from_ns, to_ns })
 }
 
 /// Reads all of a recording, and says whether it is whole.

@@ -13,6 +13,7 @@ use toml::{Table, Value};
 use crate::{
     report,
     schema::{ExperimentRecord, PlannedPressure},
+    stats::experiment::threshold::FEWEST_STEPS,
 };
 
 use crate::experiment::{
@@ -168,6 +169,22 @@ pub fn plan_text(request: &ThresholdRequest) -> anyhow::Result<String> {
     toml::to_string_pretty(&plan).context("cannot write the plan of the search")
 }
 
+/// What is known before the first run to make the search come to nothing, where something is.
+#[must_use]
+pub fn tells_nothing(request: &ThresholdRequest) -> Option<String> {
+    // A command that is not told how many may make more.
+    let is_told =
+        request.command.is_empty() || request.command.iter().any(|word| word.contains("{tokens}"));
+    let too_few = usize::try_from(request.tokens).is_ok_and(|tokens| tokens <= FEWEST_STEPS);
+    (is_told && too_few).then(|| {
+        format!(
+            "{} tokens are too few to find a threshold: a run is judged by {FEWEST_STEPS} generation steps or more, and the prompt gives the first token. Choose --tokens of at least {}",
+            request.tokens,
+            FEWEST_STEPS + 1
+        )
+    })
+}
+
 /// At most `most` of the sizes, evenly among them.
 fn evenly(sizes: &[u64], most: usize) -> impl Iterator<Item = u64> {
     let step = sizes.len().div_ceil(most).max(1);
@@ -240,7 +257,26 @@ mod tests {
         schema::PlannedPressure,
     };
 
-    use super::{Grid, ThresholdPressure, ThresholdRequest, even_grid, evenly, plan_text};
+    use super::{
+        Grid, ThresholdPressure, ThresholdRequest, even_grid, evenly, plan_text, tells_nothing,
+    };
+
+    #[test]
+    fn too_few_tokens_are_said_before_the_first_run() {
+        let with = |tokens, command: &[&str]| {
+            tells_nothing(&ThresholdRequest {
+                tokens,
+                command: command.iter().map(ToString::to_string).collect(),
+                ..request()
+            })
+        };
+        let said = with(50, &["run", "{tokens}"]).expect("they are too few");
+        assert!(said.contains("at least 51"), "{said}");
+        assert_eq!(with(51, &["run", "{tokens}"]), None);
+        assert!(with(2, &[]).is_some());
+        // How many this one makes is its own affair.
+        assert_eq!(with(2, &["run", "-n", "500"]), None);
+    }
 
     fn request() -> ThresholdRequest {
         ThresholdRequest {

@@ -1,5 +1,6 @@
 //! What a memory cgroup's files say.
 
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -8,7 +9,7 @@ use super::error::CgroupError;
 use super::version::CgroupVersion;
 
 /// Memory of a cgroup and of those below it. A member is `None` where this kernel does not say; it is never 0 for that.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CgroupMemory {
     /// Charged now, in bytes.
     pub current_bytes: Option<u64>,

@@ -14,7 +14,7 @@ use super::{
         differences::{Pair, pairs},
         spread,
     },
-    threshold_words::{in_short, lines},
+    threshold_words::{in_short, lines, onset},
     thresholds::ModelThreshold,
     trust::runs_made,
     tuning::tuned,
@@ -71,6 +71,14 @@ pub(super) fn says_in_short(
         .filter_map(|threshold| Some((threshold, in_short(threshold)?)))
         .collect();
     if decided.is_empty() {
+        for threshold in thresholds {
+            let onset = onset(&threshold.verdict.onset);
+            document.paragraph(
+                Text::default()
+                    .strong("How much memory is enough is not known. ")
+                    .then(format!("{}: {onset}.", threshold.label())),
+            );
+        }
         document.paragraph(format!("{} {}", asked(experiment), runs_made(experiment)));
         comparisons(document, experiment, groups);
         return;
@@ -139,7 +147,9 @@ fn asked(experiment: &ExperimentRecord) -> String {
         .filter(|axis| axis.values.len() > 1)
         .map(|axis| format!("{} ({} values)", axis.name, axis.values.len()))
         .collect();
-    if varied.is_empty() {
+    if experiment.kind == "threshold" {
+        "Asked: how much memory is enough?".to_owned()
+    } else if varied.is_empty() {
         "Asked: does one and the same run come out alike each time?".to_owned()
     } else {
         format!("Asked: what changes with {}?", varied.join(", "))

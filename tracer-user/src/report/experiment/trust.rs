@@ -156,22 +156,33 @@ fn of_group(group: &Group<'_>) -> Vec<String> {
     doubts
 }
 
-/// Runs that say nothing about the threshold.
+/// Runs that say nothing about the threshold, those of one reason together.
 fn unjudged(threshold: &ModelThreshold) -> Vec<String> {
-    let mut doubts = Vec::new();
-    for (run, why) in threshold
-        .verdict
-        .sizes
-        .iter()
-        .flat_map(|size| &size.unjudged)
+    let mut found: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    let sizes = threshold.verdict.sizes.iter();
+    for (run, why) in sizes.flat_map(|size| &size.unjudged) {
         // A run that failed is named with its reason already.
-        .filter(|(_, why)| *why != Unjudged::Failed)
-    {
-        doubts.push(format!(
-            "{}: run {run} says nothing about the threshold: {why}.",
-            threshold.label()
-        ));
+        if *why != Unjudged::Failed {
+            found.entry(why.to_string()).or_default().push(*run);
+        }
     }
+    let mut doubts: Vec<String> = found
+        .into_iter()
+        .map(|(why, mut runs)| {
+            runs.sort_unstable();
+            let (each, say) = if runs.len() == 1 {
+                ("run", "says")
+            } else {
+                ("runs", "say")
+            };
+            let runs: Vec<String> = runs.iter().map(u64::to_string).collect();
+            format!(
+                "{}: {each} {} {say} nothing about the threshold: {why}.",
+                threshold.label(),
+                runs.join(", ")
+            )
+        })
+        .collect();
     if !threshold.left_out.is_empty() {
         doubts.push(format!(
             "{}: left out of the threshold: {}.",

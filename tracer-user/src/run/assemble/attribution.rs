@@ -356,7 +356,7 @@ fn tensors(figures: &AttributionFigures, around: &Surroundings<'_>) -> Vec<Tenso
                 .filter(|_| around.has_sectors);
             let pages = figures.piece_pages.get(number);
             TensorRecord {
-                name: tensor.map_or_else(|| format!("({kind})"), |tensor| tensor.name.clone()),
+                name: piece.name(model.outline.as_ref()).into_owned(),
                 kind: kind.to_owned(),
                 layer: tensor.and_then(|tensor| tensor.layer),
                 expert: piece.expert(),

@@ -13,5 +13,5 @@ mod window;
 pub use attribution::{Surroundings, Told, fill as fill_attribution};
 pub use dead_pages::add_dead_pages;
 pub use given_marks::add_given_marks;
-pub use residency::ResidencyCourse;
+pub use residency::{ResidencyCourse, residency_course};
 pub use window::{Observed, fill};

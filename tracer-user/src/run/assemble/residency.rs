@@ -19,10 +19,11 @@ pub struct ResidencyCourse {
 }
 
 /// Residency over time: by the events, and by the kernel's own count where it was asked.
-pub(super) fn residency_course(
+pub fn residency_course(
     by_events: &[(Nanos, Vec<Option<u64>>)],
     course: &ResidencyCourse,
     opened_nanos: u64,
+    page_bytes: u64,
 ) -> Vec<ResidencyPointRecord> {
     let at_s = |nanos: u64| seconds(nanos.saturating_sub(opened_nanos));
     let mut points: Vec<ResidencyPointRecord> = by_events
@@ -31,7 +32,7 @@ pub(super) fn residency_course(
             at_s: at_s(time.0),
             by_events_bytes: pages
                 .iter()
-                .map(|pages| pages.map(|pages| pages * procfs::page_size()))
+                .map(|pages| pages.map(|pages| pages * page_bytes))
                 .collect(),
             ..ResidencyPointRecord::default()
         })
@@ -40,7 +41,9 @@ pub(super) fn residency_course(
         .chain(&course.load_end)
         .chain(&course.last_token)
         .chain(&course.others)
-        .chain(std::iter::once(&course.after));
+        .chain(std::iter::once(&course.after))
+        // Of a part of a run, or one whose tracer was killed, not all were taken.
+        .filter(|moment| moment.at_nanos != 0);
     points.extend(moments.map(|moment| ResidencyPointRecord {
         at_s: at_s(moment.at_nanos),
         by_events_bytes: Vec::new(),

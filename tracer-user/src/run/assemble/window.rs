@@ -58,8 +58,12 @@ pub fn fill(record: &mut RunRecord, mut window: ClosedWindow, observed: Observed
     record.time.wall_s = seconds(ended.closed.since(ended.opened).unwrap_or(0));
     record.notes.extend(ended.notes());
     record.checks = ended.checks_of_the_whole();
-    record.residency_course =
-        residency_course(&ended.stream.residency, observed.course, ended.opened.0);
+    record.residency_course = residency_course(
+        &ended.stream.residency,
+        observed.course,
+        ended.opened.0,
+        procfs::page_size(),
+    );
     let models: Vec<ModelRecord> = observed
         .subject
         .models

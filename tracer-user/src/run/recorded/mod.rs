@@ -1,11 +1,18 @@
 //! A run's recording: what is kept beside its events, and its figures computed from it again.
 
+mod error;
 mod keep;
+mod refilled;
 mod replay;
+mod samples;
 mod selection;
 mod setup;
+mod tensors;
+mod validated;
 
+pub use error::ReopenError;
 pub use keep::WindowRecording;
-pub use replay::{ReopenError, Reopened, Validated, reopen, validate};
-pub use selection::Selection;
-pub use setup::{Facts, RecordedSetup};
+pub use replay::{PhasePart, Reopened, reads_again, reopen};
+pub use selection::{Selection, TimeSpan};
+pub use setup::{Facts, RecordedSetup, load_setup};
+pub use validated::{Validated, validate};

@@ -1,13 +1,18 @@
 //! What was known before the first event: everything that the accumulators are made with.
 
+use std::{fs, io, path::Path};
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
     model::ModelOutline,
-    place::{Locator, ModelPieces, Owner, Subject},
-    recording::RECORDING_SCHEMA_VERSION,
+    place::{FileSelection, Locator, ModelPieces, Owner, Subject},
+    read_list::{ReadListHeader, RecordedFile, RecordedModel},
+    recording::{RECORDING_SCHEMA_VERSION, RecordingError, SETUP},
     stats::{FileData, Nanos, pages::events::TouchEvents, phases::attribution::Attribution},
 };
+
+use super::error::ReopenError;
 
 /// What `setup.json` holds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -116,6 +121,28 @@ impl RecordedSetup {
         })
     }
 
+    /// What a list of the run's reads says of itself.
+    #[must_use]
+    pub fn read_list_header(&self) -> ReadListHeader {
+        let models = self.models.iter().map(|model| RecordedModel {
+            path: model.name.clone(),
+            files: model
+                .files
+                .iter()
+                .map(|file| RecordedFile {
+                    path: file.path.clone(),
+                    size_bytes: file.data.size_bytes,
+                })
+                .collect(),
+        });
+        ReadListHeader {
+            tracer_version: self.tracer_version.clone(),
+            kernel: self.kernel.clone(),
+            devices: self.devices.clone(),
+            models: models.collect(),
+        }
+    }
+
     /// The pieces of each model.
     ///
     /// # Errors
@@ -135,7 +162,7 @@ impl RecordedSetup {
             .collect()
     }
 
-    /// An accumulator for each model, for a window from `start` on.
+    /// An accumulator for each model, for a window from `start` on; for a part of the files where one is named.
     ///
     /// # Errors
     /// Files of more pages than can be followed.
@@ -143,18 +170,26 @@ impl RecordedSetup {
         &self,
         pieces: &[ModelPieces],
         start: Nanos,
+        part: Option<&FileSelection>,
     ) -> anyhow::Result<Vec<Attribution>> {
         // Later than at the beginning nobody knows what is in memory.
         let begins = start.0 == self.opened_ns;
-        let models = self.models.iter().zip(pieces);
+        let models = (0u16..).zip(self.models.iter().zip(pieces));
         models
-            .map(|(model, pieces)| {
-                let resident: Vec<Option<Vec<u64>>> = model
-                    .files
-                    .iter()
-                    .map(|file| {
+            .map(|(model_slot, (model, pieces))| {
+                let files = (0u16..).zip(&model.files);
+                let resident: Vec<Option<Vec<u64>>> = files
+                    .map(|(file_slot, file)| {
                         let runs = file.resident_runs.as_deref().filter(|_| begins)?;
-                        Some(bitmap(runs, file.data.size_bytes.div_ceil(self.page_bytes)))
+                        let all = bitmap(runs, file.data.size_bytes.div_ceil(self.page_bytes));
+                        let owner = Owner {
+                            model: model_slot,
+                            file: file_slot,
+                        };
+                        Some(match part {
+                            Some(part) => part.of_bitmap(owner, &all, self.page_bytes),
+                            None => all,
+                        })
                     })
                     .collect();
                 pieces.attribution(
@@ -166,6 +201,42 @@ impl RecordedSetup {
             })
             .collect()
     }
+}
+
+/// What a recording's folder says that was known before the first event.
+///
+/// # Errors
+/// There is no such file, it is one of a newer tracer, or makes no sense.
+pub fn load_setup(folder: &Path) -> Result<RecordedSetup, ReopenError> {
+    /// What every version begins with.
+    #[derive(serde::Deserialize)]
+    struct Version {
+        schema_version: u32,
+    }
+    let path = folder.join(SETUP);
+    let text = fs::read(&path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => {
+            RecordingError::Missing(folder.parent().unwrap_or(folder).to_owned())
+        }
+        _ => RecordingError::Unreadable {
+            path: path.clone(),
+            source,
+        },
+    })?;
+    let refused = |error: serde_json::Error| ReopenError::Setup {
+        path: path.clone(),
+        why: error.to_string(),
+    };
+    let version: Version = serde_json::from_slice(&text).map_err(refused)?;
+    if version.schema_version > RECORDING_SCHEMA_VERSION {
+        return Err(RecordingError::Newer {
+            path,
+            found: version.schema_version,
+            known: RECORDING_SCHEMA_VERSION,
+        }
+        .into());
+    }
+    serde_json::from_slice(&text).map_err(refused)
 }
 
 /// How many pages are not set, how many after them are, and so on.

@@ -204,6 +204,9 @@ impl Stream {
                 self.reads.arrived_unseen(device, request);
             }
             RecordedEvent::Settled => self.settle(),
+            RecordedEvent::ResidencyPoint(now) => self.note_residency(now),
+            // No accumulator of the stream asks for them.
+            RecordedEvent::Sample(_) => {}
         }
     }
 
@@ -246,11 +249,16 @@ impl Stream {
     /// All records that were there at `now` have been taken.
     pub fn end_batch(&mut self, now: Nanos) {
         if self.counted.is_empty() && self.residency.is_due(now) {
-            self.residency.take(now, self.resident_pages());
+            self.keep(&RecordedEvent::ResidencyPoint(now));
+            self.note_residency(now);
         }
         if let Some(recorder) = &mut self.recorder {
             recorder.pause();
         }
+    }
+
+    fn note_residency(&mut self, now: Nanos) {
+        self.residency.take(now, self.resident_pages());
     }
 
     /// The list of reads, to be finished by whoever knows the run's folder.

@@ -73,6 +73,7 @@ fn locator() -> Locator {
             extents,
             owners: vec![Owner { model: 0, file: 0 }],
         }]],
+        only: None,
     }
 }
 
@@ -219,7 +220,7 @@ fn cpu_time_of_a_million_reads() {
             } else {
                 Vec::new()
             };
-            let reads = listed.then(|| WindowReads::begin(&folder, &header(), Nanos(0)));
+            let reads = listed.then(|| WindowReads::begin(folder.path(), &header(), Nanos(0)));
             let mut stream = stream(locator(), attributions, reads, None);
             let before = thread_cpu();
             for record in records {
@@ -258,6 +259,7 @@ fn simulated_disks() -> Locator {
     };
     Locator {
         disks: vec![disk(0), disk(1)],
+        only: None,
     }
 }
 
@@ -328,7 +330,7 @@ proptest! {
         let directory = tempfile::tempdir().expect("a folder");
         let caller = Caller::of_this_process().expect("a caller");
         let folder = RunDirectory::create(directory.path(), &caller).expect("a folder");
-        let reads = WindowReads::begin(&folder, &header(), Nanos(0));
+        let reads = WindowReads::begin(folder.path(), &header(), Nanos(0));
         let audit = LiveAudit::new(1);
         let mut stream = stream(simulated_disks(), Vec::new(), Some(reads), Some(audit));
         for record in &records {

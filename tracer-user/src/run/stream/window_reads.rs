@@ -1,5 +1,7 @@
 //! The run's list of reads: what of the stream goes into `reads.parquet`, and what the record says of it.
 
+use std::{fs::File, io, path::Path};
+
 use crate::{
     output::RunDirectory,
     place::Subject,
@@ -25,8 +27,8 @@ pub struct WindowReads {
 
 impl WindowReads {
     /// Begins the list of a window that opened at `opened`. The file gets its name when it is whole.
-    pub fn begin(directory: &RunDirectory, header: &ReadListHeader, opened: Nanos) -> Self {
-        let recorder = UnnamedFile::create_in(directory.path())
+    pub fn begin(folder: &Path, header: &ReadListHeader, opened: Nanos) -> Self {
+        let recorder = UnnamedFile::create_in(folder)
             .map_err(|error| ReadListError::Write(error.to_string()))
             .and_then(|file| ReadRecorder::start(file, header));
         Self { opened, recorder }
@@ -66,16 +68,26 @@ impl WindowReads {
         }
     }
 
-    /// Writes the rest and gives the file its name.
+    /// Writes the rest, gives the file to whom it belongs, and then its name. Returns how many reads there are, and their bytes.
+    ///
+    /// # Errors
+    /// What went wrong with the list since it began.
+    pub fn write(
+        self,
+        path: &Path,
+        give: impl FnOnce(&File) -> io::Result<()>,
+    ) -> Result<(u64, u64), ReadListError> {
+        let WrittenReads { sink, reads, bytes } = self.recorder?.finish()?;
+        give(sink.file())
+            .and_then(|()| sink.name_replacing(path))
+            .map_err(|error| ReadListError::Write(error.to_string()))?;
+        Ok((reads, bytes))
+    }
+
+    /// The same in the run's folder, for its record.
     pub fn finish(self, directory: &RunDirectory, caller: &Caller) -> ReadListRecord {
-        let written = self.recorder.and_then(|recorder| {
-            let WrittenReads { sink, reads, bytes } = recorder.finish()?;
-            caller
-                .give_file(sink.file())
-                .and_then(|()| sink.name_replacing(&directory.path().join(READ_LIST)))
-                .map_err(|error| ReadListError::Write(error.to_string()))?;
-            Ok((reads, bytes))
-        });
+        let path = directory.path().join(READ_LIST);
+        let written = self.write(&path, |file| caller.give_file(file));
         match written {
             Ok((reads, bytes)) => ReadListRecord {
                 file: Some(READ_LIST.to_owned()),

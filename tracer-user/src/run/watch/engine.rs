@@ -20,12 +20,14 @@ use super::{
     files::FilesWatch,
     log::SharedLog,
     residency_moments::{ResidencyMoment, residency_now},
+    samples::{MomentName, RunSamples},
 };
 
 /// Mappings that the report lists.
 const LARGEST_MAPPINGS: usize = 12;
 
-fn memory_point(point: &MemoryPoint) -> MemoryPointRecord {
+/// A point of the course, as the record has it.
+pub fn memory_point(point: &MemoryPoint) -> MemoryPointRecord {
     MemoryPointRecord {
         at_s: point.at_seconds,
         process: point.process.map(|process| ProcessPointRecord {
@@ -92,7 +94,7 @@ const RESIDENCY_INTERVAL_NANOS: u64 = 30_000_000_000;
 /// And so many times what the last look took: 0.4 % of a core.
 const RESIDENCY_COST_FACTOR: u64 = 250;
 /// Time between two points of the course of memory at the start, seconds.
-const COURSE_INTERVAL_SECONDS: f64 = 0.2;
+pub const COURSE_INTERVAL_SECONDS: f64 = 0.2;
 
 /// Samples between two looks at all mappings, which cost much more than a sample.
 const SAMPLES_PER_MAPPING_TABLE: u64 = 10;
@@ -201,7 +203,13 @@ impl EngineWatch {
 
     /// Looks at the process, and at the page cache if the log says that a phase has ended. An engine that has
     /// just ended gives nothing, and what was seen before stays.
-    pub fn sample(&mut self, log: &SharedLog, subject: &Subject, opened_nanos: u64) {
+    pub fn sample(
+        &mut self,
+        log: &SharedLog,
+        subject: &Subject,
+        opened_nanos: u64,
+        samples: &RunSamples,
+    ) {
         let sample = self
             .process
             .as_ref()
@@ -219,10 +227,14 @@ impl EngineWatch {
                 swap_bytes: sample.swap_bytes,
                 page_table_bytes: sample.page_table_bytes,
             });
-            self.course.sample(at_seconds, &sources.read(process));
+            let reading = sources.read(process);
+            self.course.sample(at_seconds, &reading);
+            samples.memory(now, &reading);
         }
         if now >= self.next_residency_nanos {
-            self.residency.push(residency_now(subject));
+            let moment = residency_now(subject);
+            samples.residency(MomentName::Other, &moment);
+            self.residency.push(moment);
             let took = monotonic_nanos().saturating_sub(now);
             self.next_residency_nanos =
                 now + RESIDENCY_INTERVAL_NANOS.max(took.saturating_mul(RESIDENCY_COST_FACTOR));
@@ -235,14 +247,18 @@ impl EngineWatch {
             .filter(|timed| self.load_end_seen != Some(timed.at_nanos))
         {
             self.load_end_seen = Some(timed.at_nanos);
-            self.load_end = Some(residency_now(subject));
+            let moment = residency_now(subject);
+            samples.residency(MomentName::LoadEnd, &moment);
+            self.load_end = Some(moment);
             if let Some((table, rollup)) = self.look_at_mappings() {
                 let when = format!("at the end of loading (log: {})", timed.mark.basis);
                 self.at_load_end = Some((when, table, rollup));
             }
         }
         if self.last_token.is_none() && log.said_timings() {
-            self.last_token = Some(residency_now(subject));
+            let moment = residency_now(subject);
+            samples.residency(MomentName::LastToken, &moment);
+            self.last_token = Some(moment);
         }
         if self.at_load_end.is_none() && self.samples.is_multiple_of(SAMPLES_PER_MAPPING_TABLE) {
             self.latest = self.look_at_mappings().or(self.latest.take());

@@ -9,4 +9,5 @@ pub mod marks;
 pub mod probe_finder;
 pub mod residency_moments;
 pub mod residency_samples;
+pub mod samples;
 pub mod weights;

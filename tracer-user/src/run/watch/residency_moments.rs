@@ -1,5 +1,7 @@
 //! Moments at which residency is taken.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     place::Subject,
     process::monotonic_nanos,
@@ -7,9 +9,10 @@ use crate::{
 };
 
 /// Resident bytes of each model at one moment, and how that was seen.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ResidencyMoment {
-    /// `CLOCK_MONOTONIC`, nanoseconds.
+    /// `CLOCK_MONOTONIC`, nanoseconds. A recording has it as the time of its sample.
+    #[serde(skip)]
     pub at_nanos: u64,
     /// By model slot; None where it was not observed.
     pub bytes: Vec<Option<u64>>,

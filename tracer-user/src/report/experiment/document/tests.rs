@@ -6,7 +6,7 @@ use crate::{
     schema::{ExperimentRecord, ExperimentRunRecord, PlannedPressure, RunOutcome},
 };
 
-use super::experiment_markdown;
+use super::{experiment_markdown, experiment_page};
 
 fn made() -> ExperimentRecord {
     let mut runs = vec![finished("dir/dense.gguf", PlannedPressure::None); 3];
@@ -270,4 +270,27 @@ fn fifty_runs_make_a_short_report_that_begins_with_the_answer() {
         let lines = experiment_terminal(&made, columns).lines().count();
         assert!(lines <= 65, "{lines}");
     }
+}
+
+#[test]
+fn a_page_says_first_that_the_memory_is_not_known_and_names_each_reason_once() {
+    let made = made();
+    let page = experiment_page(&made);
+    let said = page.find("How much memory is enough is not known");
+    assert!(said < page.find("<svg") && said.is_some(), "{said:?}");
+    // The same run again and again, too short to be judged.
+    let short = |run| with_model(run, |model| model.tokens = Some(steps(&[0; 7])));
+    let under = |gib| finished("moe.gguf", PlannedPressure::MemoryMax(gib * GIB));
+    let runs = [under(3), under(2), under(3)];
+    let text = experiment_markdown(&experiment(runs.into_iter().map(short).collect()));
+    let says: Vec<&str> = text
+        .lines()
+        .filter(|line| line.contains("nothing about the threshold"))
+        .collect();
+    assert_eq!(
+        says,
+        [
+            "- moe.gguf: runs 0, 1, 2 say nothing about the threshold: 7 generation steps, and 50 are needed."
+        ]
+    );
 }

@@ -13,8 +13,9 @@ use crate::{
     place::{Layout, Locator, Owner},
     recording::{END, EventRecorder, RECORDING, RECORDING_SCHEMA_VERSION, RecordedEvent, SETUP},
     run::recorded::{
-        Facts, RecordedSetup, Selection,
+        Facts, RecordedSetup, ReopenError, Selection, TimeSpan, load_setup,
         setup::{RecordedFileSetup, RecordedModelSetup},
+        validate,
     },
     stats::{
         FileData, Nanos,
@@ -24,21 +25,26 @@ use crate::{
     storage::{DeviceExtents, ExtentRecord, FileExtents, KernelDevice, Sector},
 };
 
-use super::{ReopenError, reopen, stream, validate};
+use super::{reopen, stream};
 
 const OPENED: u64 = 7_000_000_000;
-const FILE_BYTES: u64 = 4 << 20;
+pub(in crate::run::recorded) const FILE_BYTES: u64 = 4 << 20;
 const EXTENT_BYTES: u64 = 1 << 20;
 
+pub(in crate::run::recorded) fn setup() -> RecordedSetup {
+    setup_of(EXTENT_BYTES)
+}
+
 /// A file in four extents, backwards on the disk.
-fn setup() -> RecordedSetup {
+pub(super) fn setup_of(extent_bytes: u64) -> RecordedSetup {
     let extents = (0..4).map(|extent| ExtentRecord {
-        logical_bytes: extent * EXTENT_BYTES,
-        physical_bytes: (8 - 2 * extent) * EXTENT_BYTES,
-        length_bytes: EXTENT_BYTES,
+        logical_bytes: extent * extent_bytes,
+        physical_bytes: (8 - 2 * extent) * extent_bytes,
+        length_bytes: extent_bytes,
         flags: FiemapExtentFlags::empty(),
     });
-    let file = FileExtents::from_records(FILE_BYTES, 4096, extents).expect("extents");
+    let file_bytes = 4 * extent_bytes;
+    let file = FileExtents::from_records(file_bytes, 4096, extents).expect("extents");
     let extents = DeviceExtents::new(KernelDevice(0), Sector(2048), [&file]).expect("a disk");
     RecordedSetup {
         schema_version: RECORDING_SCHEMA_VERSION,
@@ -52,6 +58,7 @@ fn setup() -> RecordedSetup {
                 extents,
                 owners: vec![Owner { model: 0, file: 0 }],
             }]],
+            only: None,
         },
         owners: vec![Owner { model: 0, file: 0 }],
         models: vec![RecordedModelSetup {
@@ -59,7 +66,7 @@ fn setup() -> RecordedSetup {
             files: vec![RecordedFileSetup {
                 path: "m".into(),
                 data: FileData {
-                    size_bytes: FILE_BYTES,
+                    size_bytes: file_bytes,
                     hole_bytes: 0,
                 },
                 resident_runs: Some(vec![100, 24, 900]),
@@ -79,7 +86,7 @@ fn setup() -> RecordedSetup {
 }
 
 /// What an event may be, by numbers that a test draws.
-type Drawn = (u8, u16, u8);
+pub(in crate::run::recorded) type Drawn = (u8, u16, u8);
 
 fn sector(offset_bytes: u64) -> u64 {
     let extent = offset_bytes / EXTENT_BYTES;
@@ -87,7 +94,7 @@ fn sector(offset_bytes: u64) -> u64 {
 }
 
 /// Events as the programs give them: a read is completed, goes back to the queue, or stays open.
-fn events(drawn: &[Drawn]) -> Vec<RecordedEvent> {
+pub(in crate::run::recorded) fn events(drawn: &[Drawn]) -> Vec<RecordedEvent> {
     let mut events = Vec::new();
     let (mut time_ns, mut previous_end) = (OPENED + 10, NO_PREVIOUS_END);
     for (number, (kind, place, size)) in drawn.iter().enumerate() {
@@ -185,16 +192,20 @@ fn events(drawn: &[Drawn]) -> Vec<RecordedEvent> {
 }
 
 /// The figures of a stream that took in these events, and the folder of a run in which it recorded them.
-fn recorded(folder: &Path, setup: &RecordedSetup, events: &[RecordedEvent]) -> String {
+pub(in crate::run::recorded) fn recorded(
+    folder: &Path,
+    setup: &RecordedSetup,
+    events: &[RecordedEvent],
+) -> String {
     let inner = folder.join(RECORDING);
     fs::create_dir(&inner).expect("writable");
     fs::write(inner.join(SETUP), serde_json::to_vec(setup).expect("JSON")).expect("writable");
     let pieces = setup.pieces().expect("pieces");
-    let mut live = stream(setup, &pieces, Nanos(OPENED)).expect("a stream");
+    let mut live = stream(setup, &pieces, Nanos(OPENED), None, None).expect("a stream");
     let recorder = EventRecorder::start(&inner, Nanos(OPENED), Box::new(|_| Ok(())));
     live.set_recorder(recorder.expect("a thread"));
     for event in events {
-        live.take_recorded(*event);
+        live.take_recorded(event.clone());
     }
     let thread = live.take_recording().expect("it records");
     let end = OPENED + 500_000_000;
@@ -207,9 +218,9 @@ fn recorded(folder: &Path, setup: &RecordedSetup, events: &[RecordedEvent]) -> S
 /// The figures that the recording gives.
 fn again(folder: &Path) -> String {
     let recording = crate::recording::Recording::open(&folder.join(RECORDING)).expect("there");
-    let setup = super::load_setup(recording.folder()).expect("a setup");
+    let setup = load_setup(recording.folder()).expect("a setup");
     let pieces = setup.pieces().expect("pieces");
-    let mut stream = stream(&setup, &pieces, Nanos(OPENED)).expect("a stream");
+    let mut stream = stream(&setup, &pieces, Nanos(OPENED), None, None).expect("a stream");
     recording
         .for_each(Nanos(OPENED), |event| stream.take_recorded(event.event))
         .expect("whole");
@@ -230,6 +241,13 @@ proptest! {
     }
 }
 
+fn of_time(from_ns: u64, to_ns: u64) -> Selection {
+    Selection {
+        time: Some(TimeSpan { from_ns, to_ns }),
+        ..Selection::whole()
+    }
+}
+
 fn many() -> Vec<RecordedEvent> {
     let drawn: Vec<Drawn> = (0..2_000u16)
         .map(|number| {
@@ -247,7 +265,7 @@ fn many() -> Vec<RecordedEvent> {
 fn a_run_without_a_record_is_opened_by_its_recording_alone() {
     let folder = tempfile::tempdir().expect("scratch");
     recorded(folder.path(), &setup(), &many());
-    let whole = reopen(folder.path(), None).expect("a recording");
+    let whole = reopen(folder.path(), &Selection::whole()).expect("a recording");
     let reads = |record: &crate::schema::RunRecord| {
         let model = record.single.as_ref().expect("one model");
         model.reads.as_ref().expect("reads").amount
@@ -257,7 +275,7 @@ fn a_run_without_a_record_is_opened_by_its_recording_alone() {
     // Every read is in one of the parts of its time.
     let middle = 20_000_000;
     let part = |from_ns, to_ns| {
-        let part = reopen(folder.path(), Some(Selection { from_ns, to_ns })).expect("a part");
+        let part = reopen(folder.path(), &of_time(from_ns, to_ns)).expect("a part");
         assert!(part.record.partial);
         reads(&part.record)
     };
@@ -274,7 +292,7 @@ fn a_killed_tracer_leaves_a_part_that_says_so_and_damage_is_told_with_its_place(
     assert_eq!(validate(folder.path()).expect("whole").incomplete, None);
     let inner = folder.path().join(RECORDING);
     fs::remove_file(inner.join(END)).expect("it is there");
-    let part = reopen(folder.path(), None).expect("a part");
+    let part = reopen(folder.path(), &Selection::whole()).expect("a part");
     let why = part.record.partial_reason.expect("it is a part");
     assert!(part.record.partial && why.contains("was killed"), "{why}");
     assert!(
@@ -287,7 +305,7 @@ fn a_killed_tracer_leaves_a_part_that_says_so_and_damage_is_told_with_its_place(
     let segment = inner.join("events-000000.parquet");
     let bytes = fs::read(&segment).expect("written");
     fs::write(&segment, &bytes[..bytes.len() / 2]).expect("writable");
-    let error = reopen(folder.path(), None)
+    let error = reopen(folder.path(), &Selection::whole())
         .expect_err("damaged")
         .to_string();
     assert!(
@@ -296,17 +314,21 @@ fn a_killed_tracer_leaves_a_part_that_says_so_and_damage_is_told_with_its_place(
     );
 
     fs::write(inner.join(SETUP), r#"{"schema_version": 9000}"#).expect("writable");
-    let newer = reopen(folder.path(), None).expect_err("newer").to_string();
+    let newer = reopen(folder.path(), &Selection::whole())
+        .expect_err("newer")
+        .to_string();
     assert!(
         newer.contains("version 9000") && newer.contains("newer tracer"),
         "{newer}"
     );
     fs::write(inner.join(SETUP), r#"{"schema_version": 1}"#).expect("writable");
     assert!(matches!(
-        reopen(folder.path(), None),
+        reopen(folder.path(), &Selection::whole()),
         Err(ReopenError::Setup { .. })
     ));
     fs::remove_dir_all(&inner).expect("it is there");
-    let missing = reopen(folder.path(), None).expect_err("none").to_string();
+    let missing = reopen(folder.path(), &Selection::whole())
+        .expect_err("none")
+        .to_string();
     assert!(missing.contains("--record"), "{missing}");
 }

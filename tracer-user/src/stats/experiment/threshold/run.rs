@@ -41,7 +41,7 @@ pub struct ThresholdRun {
 pub enum Unjudged {
     #[error("it failed")]
     Failed,
-    #[error("it has {0} generation steps, and {FEWEST_STEPS} are needed")]
+    #[error("{0} generation steps, and {FEWEST_STEPS} are needed")]
     TooFewSteps(usize),
     /// What its steps read is not known.
     #[error("what {0} of its counted steps read was not observed")]

@@ -1,16 +1,26 @@
 //! The recording of a run: its figures from it again, to the digit, and what DuckDB finds in it.
 
-use std::{env, fs, path::Path, process::Command};
+mod killed;
+mod parts;
+mod perfetto;
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use tests::{
     disk::FileSystem, environment::unavailable, model_file::ModelFile, plan::ReadPlan,
-    reader::ReadMode, tracer, tracer::TracerCall,
+    reader::ReadMode, run_record::RunRecord, tracer, tracer::TracerCall,
 };
 
 use crate::{
     ground::{Case, Ground, Traced, case, check_sound},
+    models::make_expert_model,
     shapes::FILE_BYTES,
 };
 
@@ -19,23 +29,35 @@ pub fn cases() -> Vec<Case> {
         case("recording::the_same_figures_again", |ground, _| {
             the_same_figures_again(ground)
         }),
-        case("recording::only_where_it_is_asked_for", |ground, _| {
-            off(ground)
+        case("recording::by_itself_and_off", |ground, _| {
+            by_itself_and_off(ground)
         }),
+        case(
+            "recording::of_an_engine_exported_and_in_parts",
+            |ground, _| {
+                let (directory, record) = engine_short_of_memory(ground)?;
+                perfetto::check(&directory, &record)?;
+                parts::check(&directory, &record)
+            },
+        ),
+        case("recording::killed", |ground, _| killed::check(ground)),
     ]
 }
 
-/// What of `run.json` comes from the events.
-const FROM_EVENTS: [&str; 9] = [
+/// What of `run.json` comes from the recording.
+const FROM_EVENTS: [&str; 12] = [
     "reads",
     "gaps",
     "bandwidth",
+    "arrivals",
     "latency_us",
     "phases",
     "tokens",
     "tensors",
     "page_cache",
     "page_course",
+    "residency_course",
+    "memory_course",
 ];
 
 /// What a command of the tracer prints about a run.
@@ -103,6 +125,33 @@ fn the_same_figures_again(ground: &Ground) -> Result<()> {
     documented_queries(&directory)
 }
 
+/// A run of the built-in engine with less memory than its model needs, recorded: with steps, evictions, waits.
+fn engine_short_of_memory(ground: &Ground) -> Result<(PathBuf, RunRecord)> {
+    let disk = ground.disk(FileSystem::Ext4)?;
+    disk.set_read_ahead_kb(128)?;
+    let path = make_expert_model(ground, &disk)?;
+    let engine = tracer::binary()?;
+    let model = path.to_string_lossy();
+    let arguments = [
+        "engine",
+        "--model",
+        &*model,
+        "--tokens",
+        "4",
+        "--prompt-tokens",
+        "2",
+    ];
+    let run = TracerCall::launch(&ground.scratch, &path)?
+        .flag("--record")
+        .option("--memory-max", "90M")
+        .engine(&engine, &arguments)
+        .run()?;
+    run.finished.succeeded().context("the traced engine")?;
+    let record = run.record()?;
+    check_sound(&record)?;
+    Ok((run.directory.clone(), record))
+}
+
 /// Every query of the documentation is one that DuckDB answers.
 fn documented_queries(run: &Path) -> Result<()> {
     const SCRIPT: &str = "import duckdb, os, sys\n\
@@ -142,24 +191,35 @@ fn documented_queries(run: &Path) -> Result<()> {
     Ok(())
 }
 
-fn off(ground: &Ground) -> Result<()> {
+/// `launch` records by itself, unless it is told not to, counts, or is to name nothing.
+fn by_itself_and_off(ground: &Ground) -> Result<()> {
     let disk = ground.disk(FileSystem::Ext4)?;
     let file = ModelFile::contiguous(&disk, "model", FILE_BYTES)?;
     let plan = ReadPlan::random(FILE_BYTES, 4096, 100, 5);
-    let run = TracerCall::launch(&ground.scratch, file.path())?
-        .reader(&ground.reader(&file, &plan, ReadMode::Direct)?)
-        .run()?;
-    let directory = run.directory.clone();
-    let record = Traced::of(run)?.record;
-    check_sound(&record)?;
-    ensure!(
-        record.is_null("recording")?,
-        "{}",
-        record.value("recording")?
-    );
-    ensure!(
-        !directory.join("recording").exists(),
-        "there is a recording"
-    );
+    let reader = ground.reader(&file, &plan, ReadMode::Direct)?;
+    for (flags, records) in [
+        (&[][..], true),
+        (&["--no-record"], false),
+        (&["--detail=counts"], false),
+        (&["--redact"], false),
+    ] {
+        let out = ground.scratch.fresh_path("run");
+        let call = TracerCall::bare(&ground.scratch, &["launch"])?
+            .option("--out", &out)
+            .option("--model", file.path());
+        let call = flags.iter().fold(call, |call, flag| call.flag(flag));
+        let finished = call
+            .reader(&reader)
+            .start()?
+            .finish(Duration::from_secs(60))?;
+        finished.succeeded().with_context(|| format!("{flags:?}"))?;
+        let record = RunRecord::load(&out)?;
+        check_sound(&record)?;
+        ensure!(
+            record.is_null("recording")? != records && out.join("recording").exists() == records,
+            "{flags:?}: {}",
+            record.value("recording")?
+        );
+    }
     Ok(())
 }
