@@ -11,6 +11,7 @@ pub mod engine;
 pub mod experiment;
 pub mod figures;
 pub mod finished_run;
+pub mod live;
 pub mod markup;
 pub mod model;
 pub mod old_trace;

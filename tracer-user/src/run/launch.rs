@@ -21,12 +21,13 @@ use super::{
     assemble::add_dead_pages,
     conditions::{Conditions, ConditionsRequest},
     kernel_tables::kernel_tables,
+    onlooker::Ask,
     redaction::redacted,
     survivors::{self, Survivors},
     tracing::{
-        FinishedRun, Opened, Prepared, TraceOptions, Wake, conclude, poll_signals, require_machine,
-        watch_until,
+        FinishedRun, Opened, Prepared, TraceOptions, conclude, poll_signals, require_machine,
     },
+    waiting::{Wake, watch_until},
     watch::engine::EngineWatch,
 };
 
@@ -95,7 +96,7 @@ pub async fn run_launch(
         caller,
         subject,
         pieces,
-        spans,
+        spans: Arc::new(spans),
         directory,
         session,
         signals: poll_signals(signals)?,
@@ -115,6 +116,12 @@ pub async fn run_launch(
         Arc::new(move |line: OutputLine| log.line(&line)),
     );
     request.output_directory = (!redact).then(|| opened.directory.path());
+    if let Some(onlooker) = &opened.onlooker {
+        request.gives_input = false;
+        let [stdout, stderr] = onlooker.0.engine_outputs();
+        request.stdout_copy = stdout.or(request.stdout_copy);
+        request.stderr_copy = stderr.or(request.stderr_copy);
+    }
     request.cgroup_procs = conditions.cgroup_descriptors()?;
     let engine = launch(request)?;
     opened.finder.engine_has_started();
@@ -190,6 +197,8 @@ async fn follow(
     loop {
         match watch_until(watch, opened, deadline).await? {
             Wake::Ended => return Ok(reason),
+            // It ends with the engine.
+            Wake::Asked(Ask::End | Ask::Report) => {}
             Wake::Signal(received) => {
                 reason = reason.or_else(|| {
                     Some(format!(

@@ -1,13 +1,9 @@
 //! What launch and attach have in common: preflight, the session, the watch, the record.
 
-use std::{
-    io,
-    path::PathBuf,
-    time::{Duration, SystemTime},
-};
+use std::{io, path::PathBuf, sync::Arc, time::SystemTime};
 
 use anyhow::{Context as _, bail};
-use tokio::{io::unix::AsyncFd, time};
+use tokio::{io::unix::AsyncFd, sync::mpsc::UnboundedReceiver};
 use tracer_common::program::Program;
 
 use crate::{
@@ -18,7 +14,7 @@ use crate::{
         Detail, Requirement, RequirementState, Session, SessionOptions, in_first_pid_namespace,
         kernel_release, requirements,
     },
-    process::{Caller, ReceivedSignal, SignalWatch, UserLines},
+    process::{Caller, SignalWatch, UserLines},
     report,
     schema::{MachineRecord, RunRecord, SCHEMA_VERSION},
     stats::{pages::events::TouchEvents, phases::counted::CountedAttribution},
@@ -28,6 +24,7 @@ use super::{
     assemble::{self, Observed, ResidencyCourse},
     file_keys::learn_keys,
     machine::{self, MemoryState},
+    onlooker::{Ask, Collector, EngineNow, Onlooker, RunBegun, RunHandle},
     recorded::{Facts, RecordedSetup, WindowRecording},
     redaction::redacted_header,
     stream::{
@@ -62,6 +59,8 @@ pub struct TraceOptions {
     pub recording: bool,
     /// Leave out of the record what would tell a stranger of this machine.
     pub redact: bool,
+    /// Who looks on.
+    pub onlooker: Option<Onlooker>,
 }
 
 /// A run that is over.
@@ -75,20 +74,6 @@ pub struct FinishedRun {
     /// Why the record could not be written, where that is so.
     pub write_error: Option<anyhow::Error>,
 }
-
-/// How often the engine's libraries are looked for at the start, while no decode call has been found.
-const LIBRARY_INTERVAL: Duration = Duration::from_millis(5);
-
-/// Each look at them is so much later than the one before, in hundredths, up to the next constant: an engine loads its own
-/// libraries first, and what comes late loads a model before it decodes.
-const LIBRARY_INTERVAL_GROWTH: u32 = 105;
-const LONGEST_LIBRARY_INTERVAL: Duration = Duration::from_millis(50);
-
-/// How long that goes on; later they are looked for with each sample.
-const LIBRARY_SEARCH: Duration = Duration::from_secs(20);
-
-/// How often the engine is looked at.
-pub(super) const SAMPLE_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Refuses to go on where something is missing, in the words of `tracer doctor`.
 ///
@@ -137,7 +122,7 @@ pub(super) struct Prepared {
     /// What the models are made of, by slot.
     pub pieces: Vec<ModelPieces>,
     /// How the files are cut for counts by place.
-    pub spans: Spans,
+    pub spans: Arc<Spans>,
     pub directory: RunDirectory,
     pub session: Session,
     pub signals: AsyncFd<SignalWatch>,
@@ -157,9 +142,12 @@ pub(super) struct Opened {
     pub log: SharedLog,
     pub shared: SharedMarks,
     pub finder: ProbeFinder,
+    /// Who looks on, and what he asks for.
+    pub onlooker: Option<Onlooker>,
+    pub asks: UnboundedReceiver<Ask>,
     window: Window,
     pieces: Vec<ModelPieces>,
-    spans: Spans,
+    spans: Arc<Spans>,
     course: ResidencyCourse,
     memory: MemoryState,
     machine: MachineRecord,
@@ -187,8 +175,17 @@ impl Prepared {
         let symbols = MarkedSymbols::new(&self.options.marks);
         let shared = SharedMarks::new(self.session.slice_cutter());
         let (sender, requests) = tokio::sync::mpsc::unbounded_channel();
+        let (handle, asks) = RunHandle::new(sender.clone(), shared.clone());
         let finder = ProbeFinder::new(symbols.clone(), sender, self.session.can_probe());
         let detail = self.session.detail();
+        let onlooker = self.options.onlooker.clone();
+        let collector = onlooker
+            .is_some()
+            .then(|| Collector::new(&self.subject, &self.pieces, Arc::clone(&self.spans)));
+        let models = collector
+            .as_ref()
+            .map(Collector::models)
+            .unwrap_or_default();
         if detail != self.options.session.detail {
             eprintln!(
                 "tracer: this kernel cannot count a model's reads (Linux 5.17 can), so `--detail {}` becomes `{}`",
@@ -281,7 +278,17 @@ impl Prepared {
             Ok(Stream::new(setup, start))
         };
         let started_at = SystemTime::now();
-        let window = Window::open(self.session, stream, self.subject.disks.clone(), requests)?;
+        let disks = self.subject.disks.clone();
+        let window = Window::open(self.session, stream, disks, requests, collector)?;
+        if let Some(onlooker) = &onlooker {
+            let directory = self.directory.path().to_owned();
+            let begun = RunBegun {
+                directory,
+                detail,
+                models,
+            };
+            onlooker.0.begun(begun, handle);
+        }
         let marks = MarkPipe::make(self.directory.path(), &self.caller, shared.clone());
         Ok(Opened {
             marks,
@@ -292,6 +299,8 @@ impl Prepared {
             log: SharedLog::new(shared.clone(), self.options.lines),
             shared,
             finder,
+            onlooker,
+            asks,
             window,
             pieces: self.pieces,
             spans: self.spans,
@@ -317,6 +326,13 @@ impl Opened {
             self.shared.process(*process_id);
         }
         self.finder.look_at_processes(&watch.process_ids);
+        if let Some(onlooker) = &self.onlooker {
+            onlooker.0.engine(EngineNow {
+                process_id: watch.process_id(),
+                memory: watch.memory_now(),
+                tokens_per_s: self.log.tokens_per_s(),
+            });
+        }
     }
 
     /// Closes the gate and makes the record of all that was observed.
@@ -335,6 +351,9 @@ impl Opened {
             )),
         };
         let mut closed = self.window.close().await?;
+        if let (Some(onlooker), Some(last)) = (&self.onlooker, closed.last_figures.take()) {
+            onlooker.0.closed(last);
+        }
         let reads = closed
             .stream
             .take_reads()
@@ -422,62 +441,5 @@ fn touch_events(session: &Session) -> TouchEvents {
         TouchEvents::Observed
     } else {
         TouchEvents::Unobserved
-    }
-}
-
-/// What ended a wait.
-pub(super) enum Wake {
-    /// The process has ended.
-    Ended,
-    /// A signal came to the tracer.
-    Signal(ReceivedSignal),
-    /// The time is up.
-    TimeUp,
-}
-
-/// Looks at the engine again and again until something happens.
-pub(super) async fn watch_until(
-    watch: &mut EngineWatch,
-    opened: &mut Opened,
-    deadline: Option<time::Instant>,
-) -> anyhow::Result<Wake> {
-    // SAFETY: an owned descriptor, open until the registration is dropped with it.
-    let exit = unsafe { AsyncFd::register(watch.exit_descriptor()?) }?;
-    let mut interval = time::interval(SAMPLE_INTERVAL);
-    interval.set_missed_tick_behavior(time::MissedTickBehavior::Skip);
-    let time_up = async {
-        match deadline {
-            Some(deadline) => time::sleep_until(deadline).await,
-            None => std::future::pending().await,
-        }
-    };
-    tokio::pin!(time_up);
-    let mut library_interval = LIBRARY_INTERVAL;
-    let mut next_library_look = time::Instant::now();
-    let library_search_ends = time::Instant::now() + LIBRARY_SEARCH;
-    loop {
-        let searching =
-            !opened.finder.has_decode_call() && time::Instant::now() < library_search_ends;
-        tokio::select! {
-            readable = exit.readable() => {
-                readable?.retain_ready();
-                return Ok(Wake::Ended);
-            }
-            readable = opened.signals.readable() => {
-                let mut readable = readable?;
-                match readable.get_inner().next()? {
-                    Some(signal) => return Ok(Wake::Signal(signal)),
-                    None => readable.clear_ready(),
-                }
-            }
-            () = &mut time_up => return Ok(Wake::TimeUp),
-            () = time::sleep_until(next_library_look), if searching => {
-                opened.finder.look_at_processes(&watch.process_ids);
-                next_library_look = time::Instant::now() + library_interval;
-                library_interval = (library_interval * LIBRARY_INTERVAL_GROWTH / 100)
-                    .min(LONGEST_LIBRARY_INTERVAL);
-            }
-            _ = interval.tick() => opened.look_at(watch),
-        }
     }
 }

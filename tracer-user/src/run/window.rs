@@ -17,7 +17,11 @@ use crate::{
     storage::{BlockDevice, DeviceStatistics, Sysfs},
 };
 
-use super::{stream::Stream, watch::probe_finder::SessionRequest};
+use super::{
+    onlooker::{Collector, RunSoFar},
+    stream::Stream,
+    watch::probe_finder::SessionRequest,
+};
 
 /// A device's own counters around one side of the gate. The gate's true moment lies between the two.
 #[derive(Clone, Debug)]
@@ -66,6 +70,8 @@ pub struct ClosedWindow {
     pub tracer_cpu: Duration,
     /// What could not be done while the window was open.
     pub faults: Vec<String>,
+    /// The figures that whoever looked on is shown last.
+    pub last_figures: Option<RunSoFar>,
 }
 
 /// How often the counters are read again where other traffic moves them while the gate moves.
@@ -81,6 +87,7 @@ impl Window {
         stream: impl FnOnce(Nanos) -> anyhow::Result<Stream>,
         disks: Vec<BlockDevice>,
         requests: UnboundedReceiver<SessionRequest>,
+        collector: Option<Collector>,
     ) -> anyhow::Result<Self> {
         // Opened and found moving, the gate cannot be closed again without losing the window's start, so a
         // quiet moment is waited for first; on a device that never rests the bracket stays open.
@@ -98,7 +105,17 @@ impl Window {
         let cpu_at_open = own_cpu_time();
         let (stop, stopped) = oneshot::channel();
         let stream = stream(Nanos(opened_nanos))?;
-        let reader = tokio::spawn(read(session, stream, stopped, requests));
+        let collector = collector.map(|mut collector| {
+            collector.begin(Nanos(opened_nanos), cpu_at_open);
+            collector
+        });
+        let read = Read {
+            session,
+            stream,
+            collector,
+            faults: Vec::new(),
+        };
+        let reader = tokio::spawn(read.until(stopped, requests));
         Ok(Self {
             reader,
             stop,
@@ -125,6 +142,7 @@ impl Window {
         let Read {
             mut session,
             mut stream,
+            collector,
             faults,
         } = self
             .reader
@@ -138,6 +156,9 @@ impl Window {
         stream.begin_batch();
         session.drain_rest(|record| stream.take(record))?;
         session.take_slices(true, |slice| stream.slice(&slice))?;
+        let last_figures = collector
+            .map(|mut collector| collector.collect(&session, &stream, own_cpu_time(), true))
+            .transpose()?;
         let tracer_cpu = own_cpu_time().saturating_sub(self.cpu_at_open);
         Ok(ClosedWindow {
             kernel_counts: session.counts_models(),
@@ -153,6 +174,7 @@ impl Window {
             closing: brackets(before, after),
             tracer_cpu,
             faults,
+            last_figures,
         })
     }
 }
@@ -160,27 +182,49 @@ impl Window {
 /// How often the reader comes while there is nothing to read. A ring that fills faster wakes it.
 const LONGEST_WAKE_INTERVAL: Duration = Duration::from_millis(160);
 
-/// Reads the ring buffer until it is told to stop.
-async fn read(
-    mut session: Session,
-    mut stream: Stream,
-    mut stopped: oneshot::Receiver<()>,
-    mut requests: UnboundedReceiver<SessionRequest>,
-) -> anyhow::Result<Read> {
-    let mut faults = Vec::new();
-    let mut interval = WAKE_INTERVAL;
-    loop {
-        tokio::select! {
-            _ = &mut stopped => return Ok(Read { session, stream, faults }),
-            Some(request) = requests.recv() => {
-                if let Err(error) = serve(&mut session, &mut stream, request) {
-                    faults.push(format!("{error:#}"));
+/// The reader of the ring buffer, and what it leaves.
+struct Read {
+    session: Session,
+    stream: Stream,
+    /// Where somebody looks on.
+    collector: Option<Collector>,
+    /// What it was asked for and could not do.
+    faults: Vec<String>,
+}
+
+impl Read {
+    /// Reads the ring buffer until it is told to stop.
+    async fn until(
+        mut self,
+        mut stopped: oneshot::Receiver<()>,
+        mut requests: UnboundedReceiver<SessionRequest>,
+    ) -> anyhow::Result<Self> {
+        let mut interval = WAKE_INTERVAL;
+        loop {
+            tokio::select! {
+                _ = &mut stopped => return Ok(self),
+                Some(request) = requests.recv() => {
+                    if let Err(error) = self.serve(request) {
+                        self.faults.push(format!("{error:#}"));
+                    }
+                    continue;
                 }
-                continue;
+                filling = self.session.filling() => filling.context("cannot wait for the ring buffer")?,
+                () = time::sleep(interval) => {}
             }
-            filling = session.filling() => filling.context("cannot wait for the ring buffer")?,
-            () = time::sleep(interval) => {}
+            interval = if self.take_in()? {
+                WAKE_INTERVAL
+            } else {
+                (interval * 2).min(LONGEST_WAKE_INTERVAL)
+            };
         }
+    }
+
+    /// Takes in what is there. False where there is no record.
+    fn take_in(&mut self) -> anyhow::Result<bool> {
+        let Self {
+            session, stream, ..
+        } = self;
         stream.begin_batch();
         let mut received = false;
         let until_ns = session.drain(|record| {
@@ -189,39 +233,34 @@ async fn read(
         })?;
         session.take_slices(false, |slice| stream.slice(&slice))?;
         stream.end_batch(Nanos(until_ns));
-        interval = if received {
-            WAKE_INTERVAL
-        } else {
-            (interval * 2).min(LONGEST_WAKE_INTERVAL)
-        };
+        Ok(received)
     }
-}
 
-/// What the reader of the ring buffer leaves.
-struct Read {
-    session: Session,
-    stream: Stream,
-    /// What it was asked for and could not do.
-    faults: Vec<String>,
-}
-
-fn serve(
-    session: &mut Session,
-    stream: &mut Stream,
-    request: SessionRequest,
-) -> anyhow::Result<()> {
-    match request {
-        SessionRequest::Probe { file, point } => {
-            session.probe(&file, point)?;
-            stream.probed(Nanos(monotonic_nanos()));
-            Ok(())
-        }
-        SessionRequest::EngineProcess(process_id) => session.add_engine_process(process_id),
-        SessionRequest::EngineStarted => session.has_started_engine(),
-        SessionRequest::Answer(sender) => {
-            // Nobody waits any more.
-            let _ = sender.send(());
-            Ok(())
+    fn serve(&mut self, request: SessionRequest) -> anyhow::Result<()> {
+        match request {
+            SessionRequest::Probe { file, point } => {
+                self.session.probe(&file, point)?;
+                self.stream.probed(Nanos(monotonic_nanos()));
+                Ok(())
+            }
+            SessionRequest::EngineProcess(process_id) => {
+                self.session.add_engine_process(process_id)
+            }
+            SessionRequest::EngineStarted => self.session.has_started_engine(),
+            SessionRequest::Answer(sender) => {
+                // Nobody waits any more.
+                let _ = sender.send(());
+                Ok(())
+            }
+            SessionRequest::Figures(sender) => {
+                if let Some(collector) = &mut self.collector {
+                    let figures =
+                        collector.collect(&self.session, &self.stream, own_cpu_time(), false)?;
+                    // The same.
+                    let _ = sender.try_send(figures);
+                }
+                Ok(())
+            }
         }
     }
 }

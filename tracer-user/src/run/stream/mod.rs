@@ -6,6 +6,7 @@ mod marks;
 mod pages;
 mod rare;
 mod reads;
+mod so_far;
 pub mod undivided;
 mod waits;
 pub mod window_reads;
@@ -35,6 +36,7 @@ use crate::{
 };
 
 pub use counts::RecordCounts;
+pub use so_far::{ModelStreamSoFar, StreamReadsSoFar};
 
 use super::stream::{
     live_audit::LiveAudit,

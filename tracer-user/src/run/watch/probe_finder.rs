@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeSet, HashSet},
     path::{Path, PathBuf},
+    sync::mpsc,
 };
 
 use tokio::sync::{mpsc::UnboundedSender, oneshot};
@@ -11,6 +12,8 @@ use crate::{
     probe::ProbePoint,
     process::{MappedFile, executable_mappings, exported_symbols},
 };
+
+use crate::run::onlooker::RunSoFar;
 
 use super::marks::MarkedSymbols;
 
@@ -25,6 +28,8 @@ pub enum SessionRequest {
     EngineStarted,
     /// Say when everything that was asked for before has been done.
     Answer(oneshot::Sender<()>),
+    /// Put the figures of this moment together, for whoever looks on.
+    Figures(mpsc::SyncSender<RunSoFar>),
 }
 
 /// Looks into each file once.

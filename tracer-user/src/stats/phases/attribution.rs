@@ -32,6 +32,8 @@ use super::{
     steps::{StepFigures, StepSeries},
 };
 
+mod so_far;
+
 /// Whether a mark of the load's end is made from the first full pass of inserts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FullPass {

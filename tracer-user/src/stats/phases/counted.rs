@@ -31,6 +31,8 @@ use super::{
     steps::{EventCounts, StepSeries},
 };
 
+mod so_far;
+
 /// What the page cache did with the bytes of a piece.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CountedPages {
