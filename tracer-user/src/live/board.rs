@@ -126,12 +126,7 @@ pub fn board(
         }),
         heads: [
             if from.is_some() {
-                format!(
-                    "last {}",
-                    numbers::time(now.seconds.round())
-                        .replace(".0 s", " s")
-                        .replace(".00 s", " s")
-                )
+                format!("last {}", numbers::span(now.seconds))
             } else {
                 "whole run".to_owned()
             },
@@ -147,7 +142,7 @@ pub fn board(
         ),
         lines: lines(latest, &now, &run),
         parts: parts(choices, history, from, slot, now.seconds),
-        charted: format!("charts: the last {}", numbers::time(chart_s.round())),
+        charted: format!("the last {}", numbers::span(chart_s)),
     }
 }
 
@@ -293,12 +288,20 @@ fn lines(latest: &Point, now: &Figures, run: &Figures) -> Vec<Line> {
     let system = memory.and_then(|memory| memory.system);
     let group = memory.and_then(|memory| memory.cgroup);
     let mut of_memory = vec![format!(
-        "engine {} own, {} of files",
+        "engine {}, files {}",
         numbers::bytes(process.and_then(|process| process.rss_anonymous_bytes)),
         numbers::bytes(process.and_then(|process| process.rss_file_bytes)),
     )];
     if let Some(group) = group {
-        of_memory.push(format!("group {}", numbers::bytes(group.usage_bytes)));
+        let limit = latest.engine.memory_limit_bytes;
+        of_memory.push(format!(
+            "group {}{}",
+            numbers::bytes(group.usage_bytes),
+            limit.map_or_else(String::new, |limit| format!(
+                " of {}",
+                numbers::bytes(Some(limit))
+            ))
+        ));
     }
     of_memory.push(format!(
         "free {}",

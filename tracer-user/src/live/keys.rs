@@ -55,7 +55,8 @@ pub const PHASES: [(u8, &str); 6] = [
 /// What the person before the screen has chosen.
 #[derive(Clone, Debug, Default)]
 pub struct Choices {
-    window: usize,
+    /// Number of the window.
+    pub window: usize,
     pub sort: Sort,
     pub lower: Lower,
     pub paused: bool,

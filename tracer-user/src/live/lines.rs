@@ -35,7 +35,7 @@ pub fn last_line(begun: &RunBegun, latest: &Point) -> Option<String> {
     (!all.is_empty()).then(|| {
         format!(
             "at the end, after {}: {}",
-            numbers::time(latest.run.at_s),
+            numbers::span(latest.run.at_s),
             all.join("; ")
         )
     })

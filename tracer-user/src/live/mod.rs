@@ -13,6 +13,7 @@ mod screen;
 mod terminal;
 mod verdict;
 mod view;
+mod watched;
 mod window;
 
 pub use screen::{Screen, WhenLeft};

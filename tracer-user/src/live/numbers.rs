@@ -21,7 +21,7 @@ pub fn rate(value: Option<f64>) -> String {
 /// A share of 1, in per cent without decimals where they say nothing.
 pub fn share(value: Option<f64>) -> String {
     known(value, |share| match share * 100.0 {
-        percent if percent >= 9.95 || percent == 0.0 => format!("{percent:.0} %"),
+        percent if percent >= 0.95 || percent == 0.0 => format!("{percent:.0} %"),
         percent => format!("{percent:.1} %"),
     })
 }
@@ -52,12 +52,13 @@ pub fn three_digits(value: f64) -> String {
     }
 }
 
-/// Seconds: `0.42 s`, `17.3 s`, `5:03`, `1:02:03`.
-pub fn time(seconds: f64) -> String {
-    if seconds < 60.0 {
-        return format!("{} s", three_digits(seconds));
+/// A length of time in words: `3.6 s`, `10 s`, `5 min`.
+pub fn span(seconds: f64) -> String {
+    match seconds {
+        seconds if seconds < 9.95 => format!("{seconds:.1} s"),
+        seconds if seconds < 120.0 => format!("{seconds:.0} s"),
+        seconds => format!("{:.0} min", seconds / 60.0),
     }
-    clock(seconds)
 }
 
 /// `0:17`, `5:03`, `1:02:03`.
@@ -73,7 +74,7 @@ pub fn clock(seconds: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{clock, each_second, share, three_digits, time, times};
+    use super::{clock, each_second, share, span, three_digits, times};
 
     #[test]
     fn numbers_are_short_and_what_is_unknown_is_no_zero() {
@@ -85,8 +86,9 @@ mod tests {
         assert_eq!(times(Some(1234.0)), "1234×");
         assert_eq!(each_second(Some(1234.4)), "1,234/s");
         assert_eq!(three_digits(0.5), "0.50");
-        assert_eq!(time(17.26), "17.3 s");
-        assert_eq!(time(303.0), "5:03");
+        assert_eq!(span(3.61), "3.6 s");
+        assert_eq!(span(10.1), "10 s");
+        assert_eq!(span(300.2), "5 min");
         assert_eq!(clock(3723.9), "1:02:03");
         assert_eq!(clock(17.0), "0:17");
     }

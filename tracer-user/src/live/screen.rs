@@ -4,6 +4,7 @@ use std::{
     fs::File,
     io::{self, Read as _, Write as _},
     os::fd::{AsFd as _, OwnedFd},
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -11,8 +12,7 @@ use std::{
 
 use nix::{
     fcntl::OFlag,
-    poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::eventfd::{EfdFlags, EventFd},
+    poll::{PollFd, PollFlags, poll},
 };
 use ratatui::{Terminal, backend::CrosstermBackend};
 
@@ -20,12 +20,12 @@ use crate::run::onlooker::{Ask, EngineNow, Onlook, RunBegun, RunHandle, RunSoFar
 
 use super::{
     board::board,
-    history::{History, Point},
+    history::History,
     keys::{Choices, Command, KeyBytes},
-    lines,
     pane::Pane,
     terminal::{self, Taken},
     view::{self, Palette, View},
+    watched::{Shared, Watched, milliseconds},
 };
 
 /// What becomes of the run when the screen is left.
@@ -52,12 +52,6 @@ const FRAME: Duration = Duration::from_millis(250);
 /// The next figures are asked for after so many times what the last ones took to make: at most a hundredth of a core.
 const PATIENCE: u32 = 100;
 
-/// How long the figures are waited for: while a window closes nobody answers.
-const ANSWER_WITHIN: Duration = Duration::from_millis(500);
-
-/// Time between two lines, where there is no terminal.
-const LINE: Duration = Duration::from_secs(1);
-
 /// How long a message stands in the place of the keys.
 const MESSAGE: Duration = Duration::from_secs(4);
 
@@ -75,45 +69,15 @@ pub struct Screen {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What the run tells the thread.
-struct Shared {
-    inbox: Mutex<Inbox>,
-    wake: EventFd,
-}
-
-#[derive(Default)]
-struct Inbox {
-    engine: EngineNow,
-    /// The last figures of the run.
-    last: Option<RunSoFar>,
-    over: bool,
-}
-
-impl Shared {
-    fn inbox(&self) -> MutexGuard<'_, Inbox> {
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn tell(&self, change: impl FnOnce(&mut Inbox)) {
-        change(&mut self.inbox());
-        // Full only after 2^64 of them.
-        let _ = self.wake.write(1);
-    }
-}
-
 impl Screen {
     /// A screen that waits for its run; without a terminal, lines.
     ///
     /// # Errors
     /// No descriptor left.
     pub fn new(when_left: WhenLeft) -> io::Result<Self> {
-        let wake = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
         Ok(Self {
             when_left,
-            shared: Arc::new(Shared {
-                inbox: Mutex::default(),
-                wake,
-            }),
+            shared: Arc::new(Shared::new()?),
             terminal: Mutex::new(terminal::terminal()),
             engine_output: Mutex::default(),
             thread: Mutex::default(),
@@ -203,85 +167,18 @@ impl Onlook for Screen {
         self.shared.inbox().engine = engine;
     }
 
+    fn reported(&self, folder: Result<PathBuf, String>) {
+        let message = match folder {
+            Ok(folder) => format!("A report of the run so far is in {}.", folder.display()),
+            Err(error) => format!("No report was written: {error}"),
+        };
+        // For when the screen is gone.
+        eprintln!("tracer: {message}");
+        self.shared.tell(|inbox| inbox.message = Some(message));
+    }
+
     fn closed(&self, last: RunSoFar) {
         self.shared.tell(|inbox| inbox.last = Some(last));
-    }
-}
-
-/// A run and what was seen of it.
-struct Watched {
-    run: RunBegun,
-    handle: RunHandle,
-    history: History,
-    shared: Arc<Shared>,
-}
-
-impl Watched {
-    /// Asks for the figures; returns what they took to make.
-    fn look(&mut self) -> Option<Duration> {
-        let figures = self.handle.figures(ANSWER_WITHIN)?;
-        let took = figures.took;
-        self.push(figures);
-        Some(took)
-    }
-
-    fn push(&mut self, run: RunSoFar) {
-        let engine = self.shared.inbox().engine.clone();
-        self.history.push(Point { run, engine });
-    }
-
-    /// Clears the wake-up; returns the last figures, where they have come, and whether all is over.
-    fn told(&mut self) -> (bool, bool) {
-        // Nothing to clear is fine.
-        let _ = self.shared.wake.read();
-        let (last, over) = {
-            let mut inbox = self.shared.inbox();
-            (inbox.last.take(), inbox.over)
-        };
-        let has_last = last.is_some();
-        if let Some(last) = last {
-            self.push(last);
-        }
-        (has_last, over)
-    }
-
-    fn write_lines(mut self) {
-        let say = |line: &str| {
-            // Nobody reads it any more: the run goes on.
-            let _ = writeln!(io::stderr(), "tracer: {line}");
-        };
-        let mut before: Option<Point> = None;
-        let mut due = Instant::now() + LINE;
-        loop {
-            let timeout = due.saturating_duration_since(Instant::now());
-            let woken = {
-                let mut wake = [PollFd::new(self.shared.wake.as_fd(), PollFlags::POLLIN)];
-                poll(&mut wake, milliseconds(timeout)).is_ok_and(|ready| ready > 0)
-            };
-            if woken {
-                let (has_last, over) = self.told();
-                if has_last
-                    && let Some(latest) = self.history.latest()
-                    && let Some(line) = lines::last_line(&self.run, latest)
-                {
-                    say(&line);
-                }
-                if over {
-                    return;
-                }
-                continue;
-            }
-            if Instant::now() < due {
-                continue;
-            }
-            due += LINE;
-            if self.look().is_some() {
-                if let Some(line) = lines::line(&self.run, before.as_ref(), &self.history) {
-                    say(&line);
-                }
-                before = self.history.latest().cloned();
-            }
-        }
     }
 }
 
@@ -317,6 +214,11 @@ impl Drawing {
             }
             let mut draw = keys && self.read_keys();
             if woken {
+                let message = self.watched.shared.inbox().message.take();
+                if let Some(message) = message {
+                    self.say(&message);
+                    draw = true;
+                }
                 let (has_last, over) = self.watched.told();
                 if has_last {
                     self.closed = true;
@@ -350,7 +252,7 @@ impl Drawing {
     /// Waits for something: the run, keys, the engine's output, our own messages.
     fn wait(&self, timeout: Duration) -> [bool; 4] {
         let descriptors = [
-            Some(self.watched.shared.wake.as_fd()),
+            Some(self.watched.shared.wakes()),
             self.keys.as_ref().map(|keys| keys.as_fd()),
             self.engine_output.as_ref().map(|output| output.as_fd()),
             self.messages.as_ref().map(|messages| messages.as_fd()),
@@ -504,10 +406,4 @@ impl Drawing {
         }
         let _ = io::stderr().write_all(&std::mem::take(&mut self.said));
     }
-}
-
-/// The next whole millisecond, for poll(2).
-fn milliseconds(time: Duration) -> PollTimeout {
-    let rounded = time.as_micros().div_ceil(1000);
-    PollTimeout::try_from(rounded).unwrap_or(PollTimeout::MAX)
 }

@@ -34,7 +34,7 @@ pub fn verdict(seen: &Seen<'_>) -> Vec<(Tone, String)> {
     if now.seconds <= 0.0 {
         return vec![(Tone::Plain, "Nothing has been seen yet.".to_owned())];
     }
-    let last = format!("the last {}", numbers::time(now.seconds));
+    let last = format!("the last {}", numbers::span(now.seconds));
     let mut sentences = Vec::new();
     let nothing_read = now.read_bytes == Some(0);
     let loading = seen.phase == Some(Phase::Load);
@@ -45,7 +45,7 @@ pub fn verdict(seen: &Seen<'_>) -> Vec<(Tone, String)> {
                 .filter(|share| *share >= HARDLY)
                 .map_or_else(String::new, |share| {
                     format!(
-                        ", and for another {} one freed memory for it",
+                        ", and {} more to free memory for it",
                         numbers::share(Some(share))
                     )
                 });
@@ -53,19 +53,19 @@ pub fn verdict(seen: &Seen<'_>) -> Vec<(Tone, String)> {
             sentences.push(if loading {
                 (
                     Tone::Plain,
-                    format!("The model is being loaded: a thread waited for the disk {share} of {last}{freed}."),
+                    format!("The model is being loaded: it waits for the disk {share} of {last}{freed}."),
                 )
             } else {
                 (
                     Tone::Alarm,
-                    format!("The engine waits for storage: a thread waited for the model {share} of {last}{freed}."),
+                    format!("The engine waits for storage: {share} of {last}{freed}."),
                 )
             });
         }
         Some(_) if now.reclaiming.is_some_and(|share| share >= HARDLY) => sentences.push((
             Tone::Alarm,
             format!(
-                "The engine hardly waits for the disk, but for {} of {last} a thread freed memory for what is read.",
+                "The engine hardly waits for the disk, but {} of {last} it frees memory for what is read.",
                 numbers::share(now.reclaiming)
             ),
         )),
@@ -76,7 +76,7 @@ pub fn verdict(seen: &Seen<'_>) -> Vec<(Tone, String)> {
         Some(stalled) => sentences.push((
             Tone::Good,
             format!(
-                "Storage is not what you wait for: a thread waited for the model {} of {last}.",
+                "Storage is not what you wait for: {} of {last}.",
                 numbers::share(Some(stalled))
             ),
         )),
@@ -99,7 +99,7 @@ pub fn verdict(seen: &Seen<'_>) -> Vec<(Tone, String)> {
     let again = now.refault_share().filter(|_| now.inserted_bytes > Some(0));
     let in_memory = seen.resident_bytes.map_or_else(String::new, |resident| {
         format!(
-            " {} of the model's {} are in memory.",
+            " {} of {} are in memory.",
             numbers::bytes(Some(resident)),
             numbers::bytes(Some(seen.size_bytes))
         )
@@ -108,7 +108,7 @@ pub fn verdict(seen: &Seen<'_>) -> Vec<(Tone, String)> {
         Some(again) if again >= MOSTLY => sentences.push((
             Tone::Alarm,
             format!(
-                "{} of what it reads was in memory before and was thrown out: it needs more memory, or reads ahead too much.{in_memory}",
+                "It reads again what was thrown out of memory: {} of what comes in.{in_memory}",
                 numbers::share(Some(again))
             ),
         )),
@@ -119,7 +119,7 @@ pub fn verdict(seen: &Seen<'_>) -> Vec<(Tone, String)> {
         Some(again) => sentences.push((
             Tone::Plain,
             format!(
-                "{} of what it reads was in memory before.{in_memory}",
+                "{} of what comes in was in memory before.{in_memory}",
                 numbers::share(Some(again))
             ),
         )),
@@ -164,19 +164,13 @@ mod tests {
             said[0],
             (
                 Tone::Alarm,
-                "The engine waits for storage: a thread waited for the model 84 % of the last 10.0 s, and for another 12 % one freed memory for it."
+                "The engine waits for storage: 84 % of the last 10 s, and 12 % more to free memory for it."
                     .to_owned()
             )
         );
-        assert!(
-            said[1]
-                .1
-                .starts_with("97 % of what it reads was in memory before and was thrown out")
-        );
-        assert!(
-            said[1]
-                .1
-                .ends_with("300.00 MiB of the model's 400.00 MiB are in memory.")
+        assert_eq!(
+            said[1].1,
+            "It reads again what was thrown out of memory: 97 % of what comes in. 300.00 MiB of 400.00 MiB are in memory."
         );
     }
 

@@ -3,7 +3,7 @@
 use tracer_common::gap::GAP_CLASSES;
 
 use crate::{
-    run::onlooker::{ModelBegun, PagesSoFar, PartsSoFar, ReadsSoFar},
+    run::onlooker::{ModelBegun, PagesSoFar, ReadsSoFar, WaitSeconds},
     stats::{
         formulas::{quotient, ratio},
         phases::{
@@ -87,7 +87,7 @@ impl Figures {
         };
         let page_bytes = |pages: Option<u64>| Some(pages?.saturating_mul(model.page_bytes));
         let read_bytes = reads(|reads| reads.total_bytes);
-        let (stalled, reclaiming) = waits(before.map(|before| before.parts.as_ref()), &now.parts);
+        let (stalled, reclaiming) = waits(before.and_then(|before| before.waits), now.waits);
         let pressure = |pick: fn(&crate::pressure::SystemPoint) -> Option<u64>| {
             let (now, before) = (to.engine.memory, from.and_then(|from| from.engine.memory));
             let now = now?;
@@ -142,13 +142,17 @@ fn share(part_s: f64, whole_s: f64) -> Option<f64> {
     quotient(part_s, whole_s).map(|share| share.clamp(0.0, 1.0))
 }
 
-fn waits(before: Option<&PartsSoFar>, now: &PartsSoFar) -> (Option<f64>, Option<f64>) {
-    let Some(now) = now.waits else {
+fn waits(before: Option<WaitSeconds>, now: Option<WaitSeconds>) -> (Option<f64>, Option<f64>) {
+    let Some(now) = now else {
         return (None, None);
     };
-    let before = before.and_then(|before| before.waits).unwrap_or_default();
+    let before = before.unwrap_or(WaitSeconds {
+        until_s: 0.0,
+        stall_s: Some(0.0),
+        reclaim_s: Some(0.0),
+    });
     let seconds = now.until_s - before.until_s;
-    let part = |now: Option<f64>, before: Option<f64>| share(now? - before.unwrap_or(0.0), seconds);
+    let part = |now: Option<f64>, before: Option<f64>| share(now? - before?, seconds);
     (
         part(now.stall_s, before.stall_s),
         part(now.reclaim_s, before.reclaim_s),
@@ -253,12 +257,12 @@ mod tests {
                 faults: None,
             },
             resident_bytes: None,
+            waits: Some(WaitSeconds {
+                until_s: bytes as f64 / 1000.0,
+                stall_s: Some(bytes as f64 / 4000.0),
+                reclaim_s: None,
+            }),
             parts: Arc::new(PartsSoFar {
-                waits: Some(WaitSeconds {
-                    until_s: bytes as f64 / 1000.0,
-                    stall_s: Some(bytes as f64 / 4000.0),
-                    reclaim_s: None,
-                }),
                 phases: PhasesSoFar {
                     phases: BTreeMap::from([(
                         Phase::Generation,

@@ -358,6 +358,12 @@ impl Session {
         Ok(counts)
     }
 
+    /// Slices of time that could not begin by now; none where counts are not kept so.
+    #[must_use]
+    pub fn undivided_slices(&self) -> u64 {
+        self.slices.as_ref().map_or(0, Slices::undivided)
+    }
+
     /// Records that found no room in the ring buffer by now.
     ///
     /// # Errors

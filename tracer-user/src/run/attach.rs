@@ -125,7 +125,7 @@ pub async fn run_attach(
                 }
                 None => break Wake::Ended,
             },
-            Wake::Asked(Ask::Report) => {}
+            Wake::Asked(Ask::Report) => opened.report_so_far(&watch, "attach", &command).await,
             other => break other,
         }
     };

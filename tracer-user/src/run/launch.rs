@@ -130,18 +130,18 @@ pub async fn run_launch(
     for process_id in &watch.process_ids {
         opened.shared.process(*process_id);
     }
-    let mut partial_reason = follow(&mut watch, &mut opened, &engine.signals()).await?;
+    let command: Vec<String> = options
+        .command
+        .iter()
+        .map(|argument| argument.to_string_lossy().into_owned())
+        .collect();
+    let mut partial_reason = follow(&mut watch, &mut opened, &engine.signals(), &command).await?;
     let survivors = if partial_reason.is_some() || options.until_exit {
         Survivors::left_alone(&watch)
     } else {
         survivors::follow(&mut watch, &mut opened).await?
     };
     partial_reason = partial_reason.or_else(|| survivors.stopped.clone());
-    let command = options
-        .command
-        .iter()
-        .map(|argument| argument.to_string_lossy().into_owned())
-        .collect();
     let (log, opened_nanos) = (opened.log.clone(), opened.opened_nanos());
     let (mut record, directory, caller) = opened.finish(&mut watch, "launch", command).await?;
     let exit = tokio::task::spawn_blocking(move || engine.wait())
@@ -189,6 +189,7 @@ async fn follow(
     watch: &mut EngineWatch,
     opened: &mut Opened,
     engine: &EngineSignals,
+    command: &[String],
 ) -> anyhow::Result<Option<String>> {
     let mut reason = None;
     let mut deadline = None;
@@ -198,7 +199,8 @@ async fn follow(
         match watch_until(watch, opened, deadline).await? {
             Wake::Ended => return Ok(reason),
             // It ends with the engine.
-            Wake::Asked(Ask::End | Ask::Report) => {}
+            Wake::Asked(Ask::End) => {}
+            Wake::Asked(Ask::Report) => opened.report_so_far(watch, "launch", command).await,
             Wake::Signal(received) => {
                 reason = reason.or_else(|| {
                     Some(format!(

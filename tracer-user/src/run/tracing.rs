@@ -3,7 +3,10 @@
 use std::{io, path::PathBuf, sync::Arc, time::SystemTime};
 
 use anyhow::{Context as _, bail};
-use tokio::{io::unix::AsyncFd, sync::mpsc::UnboundedReceiver};
+use tokio::{
+    io::unix::AsyncFd,
+    sync::mpsc::{UnboundedReceiver, UnboundedSender},
+};
 use tracer_common::program::Program;
 
 use crate::{
@@ -37,10 +40,10 @@ use super::{
         log::SharedLog,
         mark_pipe::MarkPipe,
         marks::{MarkedSymbols, NamedSymbol, SharedMarks},
-        probe_finder::ProbeFinder,
+        probe_finder::{ProbeFinder, SessionRequest},
         residency_moments::residency_now,
     },
-    window::Window,
+    window::{ClosedWindow, Window},
 };
 
 #[derive(Clone, Debug)]
@@ -145,10 +148,12 @@ pub(super) struct Opened {
     /// Who looks on, and what he asks for.
     pub onlooker: Option<Onlooker>,
     pub asks: UnboundedReceiver<Ask>,
-    window: Window,
+    pub(super) requests: UnboundedSender<SessionRequest>,
+    pub(super) redact: bool,
+    pub(super) window: Window,
     pieces: Vec<ModelPieces>,
     spans: Arc<Spans>,
-    course: ResidencyCourse,
+    pub(super) course: ResidencyCourse,
     memory: MemoryState,
     machine: MachineRecord,
     started_at: SystemTime,
@@ -176,6 +181,7 @@ impl Prepared {
         let shared = SharedMarks::new(self.session.slice_cutter());
         let (sender, requests) = tokio::sync::mpsc::unbounded_channel();
         let (handle, asks) = RunHandle::new(sender.clone(), shared.clone());
+        let own_requests = sender.clone();
         let finder = ProbeFinder::new(symbols.clone(), sender, self.session.can_probe());
         let detail = self.session.detail();
         let onlooker = self.options.onlooker.clone();
@@ -301,6 +307,8 @@ impl Prepared {
             finder,
             onlooker,
             asks,
+            requests: own_requests,
+            redact: self.options.redact,
             window,
             pieces: self.pieces,
             spans: self.spans,
@@ -330,6 +338,7 @@ impl Opened {
             onlooker.0.engine(EngineNow {
                 process_id: watch.process_id(),
                 memory: watch.memory_now(),
+                memory_limit_bytes: watch.memory_limit_bytes(),
                 tokens_per_s: self.log.tokens_per_s(),
             });
         }
@@ -344,7 +353,8 @@ impl Opened {
     ) -> anyhow::Result<(RunRecord, RunDirectory, Caller)> {
         watch.sample(&self.log, &self.subject, self.window.opened_nanos());
         let opened = self.window.opened_nanos();
-        let mark_note = match self.marks {
+        let no_pipe = io::Error::other("it is gone");
+        let mark_note = match std::mem::replace(&mut self.marks, Err(no_pipe)) {
             Ok(pipe) => pipe.end(),
             Err(error) => Some(format!(
                 "the run's folder has no pipe for marks: {error}; `tracer mark` could not be used"
@@ -367,36 +377,11 @@ impl Opened {
             let page_bytes = procfs::page_size();
             watch.files.take_cached(counted, page_bytes, &self.subject);
         }
-        self.course.after = residency_now(&self.subject);
         self.course.load_end = watch.load_end.take();
         self.course.last_token = watch.last_token.take();
         self.course.others = std::mem::take(&mut watch.residency);
-        let memory_after = MemoryState::now();
-        machine::add_pressure(&mut self.machine, &self.memory, &memory_after);
-        let mut record = RunRecord {
-            schema_version: SCHEMA_VERSION,
-            tracer_version: env!("CARGO_PKG_VERSION").to_owned(),
-            started_at: humantime::format_rfc3339_millis(self.started_at).to_string(),
-            kernel: kernel_release(),
-            mode: mode.to_owned(),
-            command,
-            machine: self.machine,
-            memory: self.memory.until(&memory_after),
-            process: watch.record(),
-            memory_course: watch.memory_course(),
-            ..RunRecord::default()
-        };
-        assemble::fill(
-            &mut record,
-            closed,
-            Observed {
-                subject: &self.subject,
-                pieces: &self.pieces,
-                spans: &self.spans,
-                course: &self.course,
-                engine_process_ids: &watch.process_ids,
-            },
-        );
+        self.course.after = residency_now(&self.subject);
+        let mut record = self.record(closed, watch, &self.course, mode, command);
         window_reads::add_to(&mut record, reads);
         recording.finish(closed_ns, &self.caller, &mut record);
         record.notes.extend(watch.files.replaced(&self.subject));
@@ -406,8 +391,44 @@ impl Opened {
             .extend(files.filter_map(SubjectFile::tail_in_metadata));
         record.notes.extend(mark_note);
         record.notes.extend(self.notes);
-        assemble::add_given_marks(&mut record, &self.shared, opened);
         Ok((record, self.directory, self.caller))
+    }
+
+    /// The record of a window, without what only its end shows.
+    pub(super) fn record(
+        &self,
+        window: ClosedWindow,
+        watch: &EngineWatch,
+        course: &ResidencyCourse,
+        mode: &str,
+        command: Vec<String>,
+    ) -> RunRecord {
+        let memory_after = MemoryState::now();
+        let mut machine = self.machine.clone();
+        machine::add_pressure(&mut machine, &self.memory, &memory_after);
+        let mut record = RunRecord {
+            schema_version: SCHEMA_VERSION,
+            tracer_version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at: humantime::format_rfc3339_millis(self.started_at).to_string(),
+            kernel: kernel_release(),
+            mode: mode.to_owned(),
+            command,
+            machine,
+            memory: self.memory.until(&memory_after),
+            process: watch.record(),
+            memory_course: watch.memory_course(),
+            ..RunRecord::default()
+        };
+        let observed = Observed {
+            subject: &self.subject,
+            pieces: &self.pieces,
+            spans: &self.spans,
+            course,
+            engine_process_ids: &watch.process_ids,
+        };
+        assemble::fill(&mut record, window, observed);
+        assemble::add_given_marks(&mut record, &self.shared, self.opened_nanos());
+        record
     }
 }
 

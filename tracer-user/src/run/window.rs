@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::{
-    sync::{mpsc::UnboundedReceiver, oneshot},
+    sync::{
+        mpsc::{UnboundedReceiver, UnboundedSender},
+        oneshot,
+    },
     task::JoinHandle,
     time,
 };
@@ -35,7 +38,7 @@ pub struct Bracket {
 /// A window whose gate is open.
 pub struct Window {
     reader: JoinHandle<anyhow::Result<Read>>,
-    stop: oneshot::Sender<()>,
+    stop: Option<oneshot::Sender<()>>,
     disks: Vec<BlockDevice>,
     opening: Vec<Bracket>,
     opened_nanos: u64,
@@ -118,7 +121,7 @@ impl Window {
         let reader = tokio::spawn(read.until(stopped, requests));
         Ok(Self {
             reader,
-            stop,
+            stop: Some(stop),
             disks,
             opening: brackets(before, after),
             opened_nanos,
@@ -132,20 +135,21 @@ impl Window {
         self.opened_nanos
     }
 
-    /// Closes the gate, reads the rest of the ring buffer and the kernel's maps.
+    /// Closes the gate, reads the rest of the ring buffer and the kernel's maps: once.
     ///
     /// # Errors
     /// A record that is none, a map that cannot be read.
-    pub async fn close(self) -> anyhow::Result<ClosedWindow> {
-        // The reader may have stopped with an error, which comes out of the join.
-        let _ = self.stop.send(());
+    pub async fn close(&mut self) -> anyhow::Result<ClosedWindow> {
+        if let Some(stop) = self.stop.take() {
+            // The reader may have stopped with an error, which comes out of the join.
+            let _ = stop.send(());
+        }
         let Read {
             mut session,
             mut stream,
             collector,
             faults,
-        } = self
-            .reader
+        } = (&mut self.reader)
             .await
             .context("the reader of the ring buffer panicked")??;
         let idle_since = idle_since(&self.disks);
@@ -160,23 +164,87 @@ impl Window {
             .map(|mut collector| collector.collect(&session, &stream, own_cpu_time(), true))
             .transpose()?;
         let tracer_cpu = own_cpu_time().saturating_sub(self.cpu_at_open);
-        Ok(ClosedWindow {
-            kernel_counts: session.counts_models(),
-            reads_are_told: session.tells_waits_of_reads(),
-            detail: session.detail(),
-            by_place: session.span_counts(),
-            aggregates: session.aggregates(&idle_since)?,
-            programs: session.program_runs()?,
+        observed(
+            &session,
             stream,
-            opened_nanos: self.opened_nanos,
-            closed_nanos,
-            opening: self.opening,
-            closing: brackets(before, after),
-            tracer_cpu,
-            faults,
-            last_figures,
-        })
+            &idle_since,
+            Around {
+                opened_nanos: self.opened_nanos,
+                closed_nanos,
+                opening: std::mem::take(&mut self.opening),
+                closing: brackets(before, after),
+                tracer_cpu,
+                faults,
+                last_figures,
+            },
+        )
     }
+
+    /// The window as if it closed now, while it goes on: the parts of it are some milliseconds apart.
+    ///
+    /// # Errors
+    /// A map that cannot be read; the window is closing.
+    pub async fn so_far(
+        &self,
+        requests: &UnboundedSender<SessionRequest>,
+    ) -> anyhow::Result<ClosedWindow> {
+        let (sender, answer) = oneshot::channel();
+        let around = Around {
+            opened_nanos: self.opened_nanos,
+            closed_nanos: monotonic_nanos(),
+            opening: self.opening.clone(),
+            closing: brackets(statistics(&self.disks), statistics(&self.disks)),
+            tracer_cpu: own_cpu_time().saturating_sub(self.cpu_at_open),
+            faults: Vec::new(),
+            last_figures: None,
+        };
+        let idle_since = vec![None; self.disks.len()];
+        let look = move |session: &Session, stream: &Stream| {
+            // Nobody waits any more.
+            let _ = sender.send(observed(session, stream.copied(), &idle_since, around));
+        };
+        requests
+            .send(SessionRequest::Look(Box::new(look)))
+            .ok()
+            .context("the window is closing")?;
+        answer.await.context("the window is closing")?
+    }
+}
+
+/// What is known around a window.
+struct Around {
+    opened_nanos: u64,
+    closed_nanos: u64,
+    opening: Vec<Bracket>,
+    closing: Vec<Bracket>,
+    tracer_cpu: Duration,
+    faults: Vec<String>,
+    last_figures: Option<RunSoFar>,
+}
+
+/// Reads what the kernel side counted, and puts it to what was recorded.
+fn observed(
+    session: &Session,
+    stream: Stream,
+    idle_since: &[Option<u64>],
+    around: Around,
+) -> anyhow::Result<ClosedWindow> {
+    Ok(ClosedWindow {
+        kernel_counts: session.counts_models(),
+        reads_are_told: session.tells_waits_of_reads(),
+        detail: session.detail(),
+        by_place: session.span_counts(),
+        aggregates: session.aggregates(idle_since)?,
+        programs: session.program_runs()?,
+        stream,
+        opened_nanos: around.opened_nanos,
+        closed_nanos: around.closed_nanos,
+        opening: around.opening,
+        closing: around.closing,
+        tracer_cpu: around.tracer_cpu,
+        faults: around.faults,
+        last_figures: around.last_figures,
+    })
 }
 
 /// How often the reader comes while there is nothing to read. A ring that fills faster wakes it.
@@ -250,6 +318,10 @@ impl Read {
             SessionRequest::Answer(sender) => {
                 // Nobody waits any more.
                 let _ = sender.send(());
+                Ok(())
+            }
+            SessionRequest::Look(look) => {
+                look(&self.session, &self.stream);
                 Ok(())
             }
             SessionRequest::Figures(sender) => {

@@ -14,7 +14,7 @@ use super::View;
 /// Widths of a row: its label, the window, the run.
 const LABEL: usize = 13;
 const WINDOW: usize = 12;
-const RUN: usize = 16;
+const RUN: usize = 15;
 
 /// Where a chart begins, where there is room for one.
 pub const CHART_FROM: u16 = (LABEL + WINDOW + RUN + 2) as u16;

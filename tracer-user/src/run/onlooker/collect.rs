@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tracer_common::{counters::LostRecords, program::Program};
+use tracer_common::program::Program;
 
 use crate::{
     place::{ModelPieces, Spans, Subject},
@@ -26,9 +26,12 @@ use super::{
     groups::PieceGroups,
 };
 
-/// What takes long to add up is added up again after so many times what it took: it then costs at most half a hundredth of a
-/// core.
+/// What takes long to add up is added up again after so many times what it took: each then costs at most half a hundredth of
+/// a core.
 const PATIENCE: u64 = 200;
+
+/// How often it is looked whether something was lost, nanoseconds.
+const LOSSES_INTERVAL_NS: u64 = 1_000_000_000;
 
 /// Puts the figures of a run together as often as they are asked for.
 pub struct Collector {
@@ -37,8 +40,25 @@ pub struct Collector {
     spans: Arc<Spans>,
     models: Vec<CollectedModel>,
     losses: LossesSoFar,
-    /// When the parts are to be added up again.
-    parts_due_ns: u64,
+    losses_due: Due,
+    parts_due: Due,
+    waits_due: Due,
+}
+
+/// When something is to be added up again.
+#[derive(Clone, Copy, Debug, Default)]
+struct Due(Nanos);
+
+impl Due {
+    fn is(self, now: Nanos) -> bool {
+        now >= self.0
+    }
+
+    /// It was begun at a time, and is over now.
+    fn done(&mut self, begun: Nanos) {
+        let took = monotonic_nanos().saturating_sub(begun.0);
+        self.0 = Nanos(begun.0.saturating_add(took.saturating_mul(PATIENCE)));
+    }
 }
 
 struct CollectedModel {
@@ -48,6 +68,7 @@ struct CollectedModel {
     groups: PieceGroups,
     pieces: usize,
     parts: Arc<PartsSoFar>,
+    waits: Option<WaitSeconds>,
 }
 
 impl Collector {
@@ -76,11 +97,14 @@ impl Collector {
                         groups: PieceGroups::of(pieces),
                         pieces: pieces.pieces.len(),
                         parts: Arc::default(),
+                        waits: None,
                     }
                 })
                 .collect(),
             losses: LossesSoFar::default(),
-            parts_due_ns: 0,
+            losses_due: Due::default(),
+            parts_due: Due::default(),
+            waits_due: Due::default(),
         }
     }
 
@@ -112,10 +136,19 @@ impl Collector {
     ) -> anyhow::Result<RunSoFar> {
         let now = Nanos(monotonic_nanos());
         let counts = session.counts_so_far()?;
-        if last || now.0 >= self.parts_due_ns {
-            self.add_up(session, stream, &counts.files, now)?;
-            let took = monotonic_nanos().saturating_sub(now.0);
-            self.parts_due_ns = now.0.saturating_add(took.saturating_mul(PATIENCE));
+        if last || self.losses_due.is(now) {
+            self.look_for_losses(session)?;
+            self.losses_due = Due(Nanos(now.0.saturating_add(LOSSES_INTERVAL_NS)));
+        }
+        if last || self.parts_due.is(now) {
+            let begun = Nanos(monotonic_nanos());
+            self.add_up(session, stream, now);
+            self.parts_due.done(begun);
+        }
+        if last || self.waits_due.is(now) {
+            let begun = Nanos(monotonic_nanos());
+            self.sum_waits(session, stream, &counts.files, now);
+            self.waits_due.done(begun);
         }
         let models = self
             .models
@@ -136,24 +169,20 @@ impl Collector {
         seconds(time.since(self.started).unwrap_or(0))
     }
 
-    /// Adds up what takes a while.
-    fn add_up(
-        &mut self,
-        session: &Session,
-        stream: &Stream,
-        files: &[FileAggregates],
-        now: Nanos,
-    ) -> anyhow::Result<()> {
-        let lost: LostRecords = session.lost_records()?;
+    fn look_for_losses(&mut self, session: &Session) -> anyhow::Result<()> {
         let programs = session.program_runs()?;
-        let by_place = session.span_counts();
         self.losses = LossesSoFar {
-            records: lost.total(),
-            undivided_slices: by_place.as_ref().map_or(0, |(_, undivided)| *undivided),
+            records: session.lost_records()?.total(),
+            undivided_slices: session.undivided_slices(),
             recursion_misses: programs.iter().map(|run| run.recursion_misses).sum(),
         };
+        Ok(())
+    }
+
+    /// Adds up the parts of the run and of the models.
+    fn add_up(&mut self, session: &Session, stream: &Stream, now: Nanos) {
+        let by_place = session.span_counts();
         let started = self.started;
-        let at_s = self.seconds(now);
         for (slot, model) in self.models.iter_mut().enumerate() {
             let counted = by_place.as_ref().map(|(counts, _)| {
                 self.spans
@@ -163,6 +192,26 @@ impl Collector {
             let Some(so_far) = stream.parts_so_far(slot, started, now, reads) else {
                 continue;
             };
+            let bytes = &so_far.piece_bytes;
+            model.parts = Arc::new(PartsSoFar {
+                phases: so_far.phases,
+                kinds: model.groups.kinds(bytes),
+                layers: model.groups.layers(bytes),
+                experts: model.groups.hottest_experts(bytes),
+                expert_count: model.groups.expert_count(),
+            });
+        }
+    }
+
+    fn sum_waits(
+        &mut self,
+        session: &Session,
+        stream: &Stream,
+        files: &[FileAggregates],
+        now: Nanos,
+    ) {
+        let started = self.started;
+        for (slot, model) in self.models.iter_mut().enumerate() {
             let told = WaitsTold {
                 waits_observed: session.has_program(Program::Switch),
                 faults_observed: session.has_program(Program::PageFault),
@@ -170,7 +219,7 @@ impl Collector {
                 reads_by_call: model.lookups(files) != Some(0),
                 reads_are_told: session.tells_waits_of_reads(),
             };
-            let waits = so_far.waits.map(|waits| {
+            model.waits = stream.waits_so_far(slot, now).map(|waits| {
                 let record = told.record(&waits.waits);
                 WaitSeconds {
                     until_s: seconds(waits.until.since(started).unwrap_or(0)),
@@ -178,18 +227,7 @@ impl Collector {
                     reclaim_s: record.reclaim_s,
                 }
             });
-            let bytes = &so_far.piece_bytes;
-            model.parts = Arc::new(PartsSoFar {
-                at_s,
-                phases: so_far.phases,
-                waits,
-                kinds: model.groups.kinds(bytes),
-                layers: model.groups.layers(bytes),
-                experts: model.groups.hottest_experts(bytes),
-                expert_count: model.groups.expert_count(),
-            });
         }
-        Ok(())
     }
 }
 
@@ -207,6 +245,12 @@ impl CollectedModel {
             None => stream.reads.map(recorded_reads),
         };
         let reads = reads.filter(|_| self.begun.has_sectors);
+        let pages = self.pages(&counts.files);
+        let resident_pages = if stream.is_counted {
+            resident_now(stream.resident_pages, &pages)
+        } else {
+            stream.resident_pages
+        };
         ModelFiguresSoFar {
             reads: reads.map(|reads| ReadsSoFar {
                 amplification: reads
@@ -215,10 +259,10 @@ impl CollectedModel {
                 reread_factor: reread_factor(reads.total_bytes, size),
                 ..reads
             }),
-            pages: self.pages(&counts.files),
-            resident_bytes: stream
-                .resident_pages
+            pages,
+            resident_bytes: resident_pages
                 .map(|pages| pages.saturating_mul(self.begun.page_bytes).min(size)),
+            waits: self.waits,
             parts: Arc::clone(&self.parts),
         }
     }
@@ -246,6 +290,12 @@ impl CollectedModel {
             faults: sum(|file| file.faults.map(|faults| faults.faults)),
         }
     }
+}
+
+/// Pages at the start + inserts − evictions.
+fn resident_now(at_start: Option<u64>, pages: &PagesSoFar) -> Option<u64> {
+    let came = at_start?.saturating_add(pages.inserts?);
+    Some(came.saturating_sub(pages.evictions?))
 }
 
 fn counted_reads(counted: &ReadCounts, stream: &ModelStreamSoFar) -> ReadsSoFar {

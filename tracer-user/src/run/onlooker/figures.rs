@@ -57,7 +57,8 @@ pub struct ModelFiguresSoFar {
     pub pages: PagesSoFar,
     /// Bytes resident by the events or counts; None where the start is not known.
     pub resident_bytes: Option<u64>,
-    /// What takes a while to add up, and may be some frames old.
+    /// None where waits are not observed. As the next one it takes a while to add up, and may be some frames old.
+    pub waits: Option<WaitSeconds>,
     pub parts: Arc<PartsSoFar>,
 }
 
@@ -92,11 +93,8 @@ pub struct PagesSoFar {
 /// The run in parts, and the model in parts.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PartsSoFar {
-    /// Seconds since the gate was opened, when this was added up.
-    pub at_s: f64,
+    /// Phases up to the last moment of which all reads are known: where they are counted, some seconds ago.
     pub phases: PhasesSoFar,
-    /// None where waits are not observed.
-    pub waits: Option<WaitSeconds>,
     /// By kind of tensor, in the order of the file.
     pub kinds: Vec<PartBytes>,
     /// By layer.
@@ -132,6 +130,8 @@ pub struct EngineNow {
     pub process_id: u32,
     /// Memory, and pressure since the first look.
     pub memory: Option<MemoryPoint>,
+    /// Limit of its memory cgroup, where it has one.
+    pub memory_limit_bytes: Option<u64>,
     /// Tokens per second that the engine's log has stated.
     pub tokens_per_s: Option<f64>,
 }

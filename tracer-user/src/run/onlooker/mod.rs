@@ -4,8 +4,9 @@ mod collect;
 mod figures;
 mod groups;
 mod handle;
+mod report;
 
-use std::{os::fd::OwnedFd, sync::Arc};
+use std::{os::fd::OwnedFd, path::PathBuf, sync::Arc};
 
 pub use collect::Collector;
 pub use figures::{
@@ -22,6 +23,8 @@ pub trait Onlook: Send + Sync {
     fn engine_outputs(&self) -> [Option<OwnedFd>; 2];
     /// The engine and the machine were looked at.
     fn engine(&self, engine: EngineNow);
+    /// A report that was asked for is in this folder, or could not be written.
+    fn reported(&self, folder: Result<PathBuf, String>);
     /// The window is closed; these are its last figures.
     fn closed(&self, last: RunSoFar);
 }

@@ -91,6 +91,8 @@ pub struct Stream {
     /// Waits for folios of the models by process, nanoseconds.
     waits_by_process: BTreeMap<u32, u64>,
     residency: ResidencySamples,
+    /// When the latest slice began: of what is before, all is known.
+    slices_until: Nanos,
     last_probed: Option<Nanos>,
     recorder: Option<EventRecorder>,
 }
@@ -152,6 +154,7 @@ impl Stream {
             worker: None,
             waits_by_process: BTreeMap::new(),
             residency: ResidencySamples::default(),
+            slices_until: start,
             last_probed: None,
             recorder: setup.recorder,
         }
@@ -233,6 +236,7 @@ impl Stream {
     pub fn slice(&mut self, slice: &Slice) {
         let time = Nanos(slice.start_ns);
         self.reach(time);
+        self.slices_until = time;
         // Slices are taken out some time after they were: what was resident when this one began is known now.
         if self.residency.is_due(time) {
             self.residency.take(time, self.resident_pages());

@@ -7,17 +7,25 @@ use crate::stats::{
     phases::{attribution::Attribution, counted::CountedAttribution, so_far::ModelSoFar},
     pieces::reads::CountedReads,
     reads::requests::RequestCounts,
+    waits::stall::WaitsSoFar,
 };
 
-use super::Stream;
+use crate::run::watch::marks::SharedMarks;
+
+use super::{
+    Stream,
+    reads::{ReadStream, ReadTakers},
+};
 
 /// Of one model, what is there at once.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ModelStreamSoFar {
     /// None where reads are only counted.
     pub reads: Option<StreamReadsSoFar>,
-    /// Pages resident; None where the start is not known.
+    /// Pages resident; None where the start is not known. Where pages are only counted: at the start.
     pub resident_pages: Option<u64>,
+    /// Pages are only counted.
+    pub is_counted: bool,
 }
 
 /// The records of a model's reads.
@@ -31,6 +39,40 @@ pub struct StreamReadsSoFar {
 }
 
 impl Stream {
+    /// Everything that was accumulated, as it is now: to be finished while the stream itself goes on. The list of reads and the
+    /// recording stay with that.
+    #[must_use]
+    pub fn copied(&self) -> Self {
+        let takers = &self.reads.takers;
+        Self {
+            reads: ReadStream {
+                locator: self.reads.locator.clone(),
+                open: self.reads.open.clone(),
+                takers: ReadTakers {
+                    models: takers.models.clone(),
+                    attributions: takers.attributions.clone(),
+                    list: None,
+                    audit: takers.audit.clone(),
+                    undivided: takers.undivided.clone(),
+                },
+            },
+            counted: self.counted.clone(),
+            owners: self.owners.clone(),
+            symbols: self.symbols.clone(),
+            // What the log says next is the stream's own.
+            shared: SharedMarks::default(),
+            counts: self.counts,
+            log_marks: self.log_marks.clone(),
+            calls: self.calls.clone(),
+            worker: self.worker,
+            waits_by_process: self.waits_by_process.clone(),
+            residency: self.residency.clone(),
+            slices_until: self.slices_until,
+            last_probed: self.last_probed,
+            recorder: None,
+        }
+    }
+
     /// What is there at once.
     #[must_use]
     pub fn model_so_far(&self, slot: usize) -> ModelStreamSoFar {
@@ -46,8 +88,9 @@ impl Stream {
                     unique_bytes: model.unique_bytes(),
                     gaps: model.gap_counts(),
                 }),
+            is_counted: counted.is_some(),
             resident_pages: counted
-                .map(CountedAttribution::resident_pages)
+                .map(CountedAttribution::pages_at_start)
                 .or_else(|| {
                     let attribution = takers.attributions.get(slot);
                     attribution.map(Attribution::resident_pages)
@@ -66,11 +109,18 @@ impl Stream {
         reads: &[CountedReads],
     ) -> Option<ModelSoFar> {
         match self.counted.get(slot) {
-            Some(counted) => Some(counted.so_far(start, now, reads)),
+            Some(counted) => Some(counted.so_far(start, self.slices_until.max(start), reads)),
             None => {
                 let attribution = self.reads.takers.attributions.get(slot)?;
                 Some(attribution.so_far(start, now))
             }
         }
+    }
+
+    /// Waits of a model up to `now`; None where they are not recorded.
+    #[must_use]
+    pub fn waits_so_far(&self, slot: usize, now: Nanos) -> Option<WaitsSoFar> {
+        let attribution = self.reads.takers.attributions.get(slot)?;
+        Some(attribution.waits_so_far(now))
     }
 }

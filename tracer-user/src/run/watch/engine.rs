@@ -261,6 +261,12 @@ impl EngineWatch {
         self.course.latest()
     }
 
+    /// Limit of the memory cgroup that it is in, where that has one.
+    #[must_use]
+    pub fn memory_limit_bytes(&self) -> Option<u64> {
+        self.sources.as_ref()?.cgroup()?.limit_bytes()
+    }
+
     #[must_use]
     pub fn process_id(&self) -> u32 {
         u32::try_from(self.pid).unwrap_or_default()

@@ -9,16 +9,15 @@ use std::{
 use tokio::sync::{mpsc::UnboundedSender, oneshot};
 
 use crate::{
-    probe::ProbePoint,
+    probe::{ProbePoint, Session},
     process::{MappedFile, executable_mappings, exported_symbols},
 };
 
-use crate::run::onlooker::RunSoFar;
+use crate::run::{onlooker::RunSoFar, stream::Stream};
 
 use super::marks::MarkedSymbols;
 
 /// What the task that owns the session is asked to do.
-#[derive(Debug)]
 pub enum SessionRequest {
     /// Probe a place of a file.
     Probe { file: PathBuf, point: ProbePoint },
@@ -30,6 +29,8 @@ pub enum SessionRequest {
     Answer(oneshot::Sender<()>),
     /// Put the figures of this moment together, for whoever looks on.
     Figures(mpsc::SyncSender<RunSoFar>),
+    /// Have somebody look at what there is.
+    Look(Box<dyn FnOnce(&Session, &Stream) + Send>),
 }
 
 /// Looks into each file once.

@@ -116,6 +116,10 @@ impl Segments {
         let ends = self.marks.iter().map(|mark| mark.time).chain([now]);
         let mut last_step = None;
         for ((class, start), end) in classes.iter().zip(starts).zip(ends) {
+            if start > now {
+                break;
+            }
+            let end = end.min(now);
             let phase = so_far.phases.entry(class.phase).or_insert(PhaseSoFar {
                 tokens: Some(0),
                 ..PhaseSoFar::default()

@@ -2,16 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::stats::waits::stall::WaitsSoFar;
-
 use super::phase::Phase;
 
 /// One model up to now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelSoFar {
     pub phases: PhasesSoFar,
-    /// None where single waits are not recorded.
-    pub waits: Option<WaitsSoFar>,
     /// Bytes read by piece. Empty where nothing was read yet.
     pub piece_bytes: Vec<u64>,
 }
