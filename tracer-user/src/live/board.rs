@@ -125,7 +125,7 @@ pub fn board(
             has_events: begun.detail >= Detail::Events,
         }),
         heads: [
-            if from.is_some() {
+            if choices.window_s().is_finite() {
                 format!("last {}", numbers::span(now.seconds))
             } else {
                 "whole run".to_owned()

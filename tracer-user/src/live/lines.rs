@@ -8,10 +8,12 @@ use super::{
     window::Figures,
 };
 
+/// Waits are added up some time apart, and are those of so many seconds.
+const WAITS_S: f64 = 5.0;
+
 /// What happened since the line before. `before`: the point of that line.
 pub fn line(begun: &RunBegun, before: Option<&Point>, history: &History) -> Option<String> {
-    let latest = history.latest()?;
-    words(begun, before, latest)
+    words(begun, before, history)
 }
 
 /// The whole run, once it is over.
@@ -41,10 +43,12 @@ pub fn last_line(begun: &RunBegun, latest: &Point) -> Option<String> {
     })
 }
 
-fn words(begun: &RunBegun, before: Option<&Point>, latest: &Point) -> Option<String> {
+fn words(begun: &RunBegun, before: Option<&Point>, history: &History) -> Option<String> {
+    let latest = history.latest()?;
     let of_models = begun.models.iter().enumerate().filter_map(|(slot, model)| {
         let now = Figures::between(model, slot, before, latest);
         let run = Figures::between(model, slot, None, latest);
+        let waits = Figures::between(model, slot, history.before(WAITS_S), latest);
         let figures = latest.model(slot)?;
         let mut parts = Vec::new();
         if begun.models.len() > 1 {
@@ -63,7 +67,7 @@ fn words(begun: &RunBegun, before: Option<&Point>, latest: &Point) -> Option<Str
             "in memory {}",
             numbers::bytes(figures.resident_bytes)
         ));
-        parts.push(format!("waiting {}", numbers::share(now.stalled)));
+        parts.push(format!("waiting {}", numbers::share(waits.stalled)));
         if run.tokens.steps > 0 {
             parts.push(format!("{} tokens", run.tokens.steps));
         }

@@ -46,6 +46,7 @@ pub fn each_second(value: Option<f64>) -> String {
 /// A number with three significant digits, whole from 100 on.
 pub fn three_digits(value: f64) -> String {
     match value {
+        0.0 => "0".to_owned(),
         value if value >= 99.95 => units::count(value.round() as u64),
         value if value >= 9.995 => format!("{value:.1}"),
         value => format!("{value:.2}"),

@@ -11,26 +11,25 @@ use crate::live::keys::PHASES;
 
 use super::{View, wrapped_lines};
 
-const HELP: [&str; 19] = [
+const HELP: [&str; 18] = [
     "p, space  pause; the run goes on",
     "w         window: 10 s, 1 min, 5 min, whole run, 2 s",
     "t, tab    parts: kinds, layers, experts, output",
     "s         sort the parts",
     "m         a phase begins now",
-    "r         write a report now, beside the last one",
+    "r         write a report of the run so far",
     "n         next model",
     "Ctrl-C    end the run, as without the screen",
     "",
-    "from disk     bytes that came back; whole run: read, and how many times the model's size",
+    "from disk     bytes that came back; whole run: read, and times the model",
     "in memory     bytes of the model in the page cache",
     "waits for it  share of the time in which a thread waited for the model",
     "frees memory  share in which none did, and one freed memory",
     "read a token  bytes read for each decode step after the prompt",
     "read again    share of what came in that had been thrown out",
-    "gaps          from the end of a read to the next one: small < 128 KiB, large > 1 MiB",
-    "pressure      share of the time in which some, or all, tasks of the machine waited",
-    "–             not known at this level",
-    "any key goes back",
+    "gaps          between reads: small < 128 KiB, large > 1 MiB",
+    "pressure      share of the time in which some, or all, tasks waited",
+    "–             not known at this level, or not yet",
 ];
 
 /// All keys and figures.
@@ -40,7 +39,7 @@ pub fn help(frame: &mut Frame<'_>, view: &View<'_>) {
         .chain(HELP)
         .map(|line| Line::raw(line.to_owned()))
         .collect();
-    over(frame, " help ", lines);
+    over(frame, " help: any key goes back ", lines);
 }
 
 /// Which phase begins?
