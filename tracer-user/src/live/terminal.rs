@@ -143,3 +143,55 @@ fn give_back_before_panics() {
         }));
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::File, io::Read as _, thread};
+
+    use nix::{pty::openpty, sys::termios::tcgetattr};
+
+    use super::Taken;
+
+    /// Takes a terminal over, does something, and gives back what was written to it.
+    fn written_while(what: fn()) -> Vec<u8> {
+        let pty = openpty(None, None).expect("a pseudo-terminal");
+        let (mut master, slave) = (File::from(pty.master), File::from(pty.slave));
+        let before = tcgetattr(&slave).expect("a terminal");
+        let expected = before.clone();
+        let (_reads, messages) = nix::unistd::pipe().expect("a pipe");
+        let terminal = slave.try_clone().expect("a descriptor");
+        let ended = thread::spawn(move || {
+            let _taken = Taken::take(&terminal, &messages).expect("taken");
+            assert_ne!(tcgetattr(&terminal).expect("a terminal"), before);
+            what();
+        });
+        // A panic was meant.
+        let _ = ended.join();
+        let after = tcgetattr(&slave).expect("a terminal");
+        drop(slave);
+        let mut written = Vec::new();
+        // The end: all other sides are closed.
+        let _ = master.read_to_end(&mut written);
+        assert_eq!(after, expected);
+        written
+    }
+
+    fn left_once(written: &[u8]) {
+        let count = |what: &[u8]| {
+            written
+                .windows(what.len())
+                .filter(|own| *own == what)
+                .count()
+        };
+        assert_eq!(count(b"\x1b[?1049h"), 1);
+        assert_eq!(count(b"\x1b[?1049l"), 1);
+        assert!(written.ends_with(b"\x1b[?1049l"), "{written:?}");
+    }
+
+    /// A process has one terminal, so both in one test.
+    #[test]
+    fn the_terminal_is_given_back_at_the_end_and_by_a_panic() {
+        left_once(&written_while(|| {}));
+        left_once(&written_while(|| panic!("as it must not be")));
+    }
+}
