@@ -1,6 +1,6 @@
 //! What the fuzz targets hold against any bytes.
 //!
-//! Run one with `cargo +nightly fuzz run gguf_header` (needs `cargo install cargo-fuzz`). The seeds in `corpus/` are
+//! `cargo xtask fuzz gguf_header` runs one, `cargo xtask fuzz` all. The seeds in `corpus/` are
 //! also run, with seeded mutations, by the unit tests of the tracer: `model/corpus_tests.rs` and
 //! `old_trace/corpus_tests.rs`, which write theirs too, and `probe/tracepoint_format/tests.rs`.
 

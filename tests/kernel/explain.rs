@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use tests::{
     disk::{FileSystem, LoopDisk},
-    model_file::ModelFile,
+    model_file::{HeldPages, ModelFile},
     plan::ReadPlan,
     reader::{Finished, ReadMode, RunningProgram},
     tracer::TracerCall,
@@ -22,7 +22,7 @@ const TIGHT_BYTES: u64 = 20 << 20;
 
 pub fn cases() -> Vec<Case> {
     vec![
-        case("explain::all_in_memory", |ground, _| all_in_memory(ground)).needs_its_pages(),
+        case("explain::all_in_memory", |ground, _| all_in_memory(ground)),
         case("explain::working_set", |ground, _| working_set(ground)),
         case("explain::read_ahead_in_vain", |ground, _| {
             read_ahead_in_vain(ground)
@@ -120,9 +120,7 @@ impl Reading {
             Some(piece) => ModelFile::fragmented(&disk, "model", MODEL_BYTES / piece, piece)?.model,
         };
         model.evict()?;
-        if self.warm {
-            ground.run_reader(&ground.reader(&model, &self.plan, self.mode)?)?;
-        }
+        let _held = self.warm.then(|| HeldPages::of(model.path())).transpose()?;
         let mut reader = ground.reader(&model, &self.plan, self.mode)?;
         if self.random_advice {
             reader = reader.option("--random-advice");

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use tests::{
     disk::FileSystem,
-    model_file::ModelFile,
+    model_file::{HeldPages, ModelFile},
     plan::ReadPlan,
     reader::{Period, ReadMode, ReaderCommand, RunningProgram},
     reference::has_tracepoint,
@@ -46,13 +46,10 @@ pub fn cases() -> Vec<Case> {
                 },
             ));
         }
-        cases.push(
-            case(
-                format!("stalls::{file_system}::direct_of_another_file"),
-                move |ground, _| waits_for_another_file_are_no_stalls(ground, file_system),
-            )
-            .needs_its_pages(),
-        );
+        cases.push(case(
+            format!("stalls::{file_system}::direct_of_another_file"),
+            move |ground, _| waits_for_another_file_are_no_stalls(ground, file_system),
+        ));
         cases.push(case(
             format!("stalls::{file_system}::from_a_childs_first_read_on"),
             move |ground, _| from_a_childs_first_read_on(ground, file_system),
@@ -213,7 +210,7 @@ fn waits_for_another_file_are_no_stalls(ground: &Ground, file_system: FileSystem
         .reader(&file, &plan(), ReadMode::Buffered)?
         .option_with("--after-reads-of", other.path().display())
         .option("--record-sleeps");
-    std::fs::read(file.path()).context("bring the model into memory")?;
+    let _held = HeldPages::of(file.path())?;
     let Traced { record, report } = &ground.trace_reader(&file, &reader)?;
     let reads = record.count("reads.count")?;
     ensure!(reads == 0, "{reads} reads of a model in memory");

@@ -9,6 +9,10 @@ pub const MAX_MODELS: usize = 8;
 /// Most extents of all models together.
 pub const MAX_EXTENTS: u32 = 65_536;
 
+/// Sectors of a block: what of a file is read as a rule begins and ends with one, and is noted in the bitmap of what was read by
+/// a bit for each block. What begins or ends elsewhere is noted by sector.
+pub const SECTORS_IN_BLOCK: u64 = 8;
+
 /// One piece of a model's file on a device. The table is sorted by device slot, then by start, and its
 /// extents do not overlap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +22,7 @@ pub struct Extent {
     pub start_sector: u64,
     /// Sector after the last one.
     pub end_sector: u64,
-    /// Bit of the first sector in the bitmap of unique sectors.
+    /// Number of the first sector among those of all extents.
     pub first_bit: u64,
     /// Bytes of the last sector that lie beyond the end of the file: 0 – 511, and 0 for every extent but
     /// the last one of a file whose size is no multiple of 512.

@@ -328,6 +328,8 @@ records! {
         request: u64,
         /// First sector of the request.
         sector: u64,
+        /// When it was first issued, `CLOCK_MONOTONIC` nanoseconds; 0 where that is not known.
+        issue_time_ns: u64,
     }
 
     /// A read has ended and no program saw it: its tag names another read now.

@@ -43,24 +43,43 @@ pub struct RequestSlot {
 
 const _: () = assert!(size_of::<RequestSlot>() == 64);
 
-/// Number of classes of sizes: the first has up to one sector, the last everything above half of its size.
-pub const SIZE_CLASSES: usize = 20;
+/// Number of classes of sizes: the first has up to one sector, each further one up to twice as many. A request has less than
+/// 4 GiB (`__data_len` in `include/linux/blk-mq.h`), so it is in one of them.
+pub const SIZE_CLASSES: usize = 24;
 
 /// Class of a request of so many bytes.
-#[inline(always)]
 #[must_use]
-pub const fn size_class(bytes: u64) -> usize {
-    let mut class = 0;
-    let mut up_to = SECTOR_BYTES;
-    // A BPF program has no instruction for the highest bit; most requests end this in few steps.
-    while class < SIZE_CLASSES - 1 && bytes > up_to {
-        up_to <<= 1;
-        class += 1;
-    }
-    class
+pub const fn size_class(bytes: u32) -> usize {
+    class_of_sectors(further_sectors(bytes))
 }
 
-/// Most bytes of a request of a class; of the last one, half of what its requests may have at least.
+/// Sectors that a request of so many bytes has besides its first.
+#[inline(always)]
+#[must_use]
+pub const fn further_sectors(bytes: u32) -> u64 {
+    bytes.saturating_sub(1) as u64 / SECTOR_BYTES
+}
+
+/// Class of a request of so many sectors besides its first: how many bits their number has. Without a branch, each of which the
+/// verifier would follow to the end of the program.
+#[inline(always)]
+#[must_use]
+pub const fn class_of_sectors(further_sectors: u64) -> usize {
+    let mut rest = further_sectors;
+    let mut bits = 0;
+    let mut step = 16;
+    while step > 0 {
+        // 1 where the rest has more than `step` bits: then the difference is below 0.
+        let has_more = ((1 << step) - 1u64).wrapping_sub(rest) >> 63;
+        let shift = has_more * step;
+        rest >>= shift;
+        bits += shift;
+        step /= 2;
+    }
+    (bits + rest) as usize
+}
+
+/// Most bytes of a request of a class.
 #[must_use]
 pub const fn size_class_end(class: usize) -> u64 {
     SECTOR_BYTES << class
@@ -73,10 +92,11 @@ mod tests {
     #[test]
     fn a_class_ends_where_the_next_begins() {
         for class in 0..SIZE_CLASSES - 1 {
-            assert_eq!(size_class(size_class_end(class)), class);
-            assert_eq!(size_class(size_class_end(class) + 1), class + 1);
+            let end = u32::try_from(size_class_end(class)).expect("below 4 GiB");
+            assert_eq!(size_class(end), class);
+            assert_eq!(size_class(end + 1), class + 1);
         }
-        assert_eq!(size_class(u64::MAX), SIZE_CLASSES - 1);
+        assert_eq!(size_class(u32::MAX), SIZE_CLASSES - 1);
         assert_eq!((size_class(0), size_class(1)), (0, 0));
     }
 }

@@ -186,6 +186,9 @@ pub struct Settings {
     pub devices: [DeviceFilter; MAX_DEVICES],
     /// By device.
     pub extent_indices: [ExtentIndex; MAX_DEVICES],
+    /// Where the bits of single sectors begin in the bitmap of what was read; before them are those of whole blocks
+    /// ([`crate::extent::SECTORS_IN_BLOCK`]).
+    pub first_sector_bit: u64,
     /// Number of valid devices.
     pub device_count: u32,
     /// Unread bytes in the ring buffer from which on a record wakes the reader; below, the reader comes
@@ -254,6 +257,7 @@ impl Settings {
         span_blocks: 0,
         read_spans: SpanIndex { spans: 0, shift: 0 },
         page_spans: SpanIndex { spans: 0, shift: 0 },
+        first_sector_bit: 0,
         members: MemberOffsets::ZERO,
         constants: KernelConstants::ZERO,
     };
@@ -336,6 +340,7 @@ impl KernelConstants {
 const _: () = assert!(
     size_of::<Settings>()
         == MAX_DEVICES * (size_of::<DeviceFilter>() + size_of::<ExtentIndex>())
+            + size_of::<u64>()
             + 11 * size_of::<u32>()
             + 2 * size_of::<SpanIndex>()
             + size_of::<MemberOffsets>()

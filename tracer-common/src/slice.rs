@@ -120,18 +120,25 @@ const _: () = assert!(size_of::<SliceCounts>().is_multiple_of(64));
 const _: () = assert!(SLICES.is_power_of_two() && SLICES as u64 > 2 * SLICES_IN_USE + SLICE_MARGIN);
 
 /// Sectors of a file, one after the other, that have the same share of bytes of the same pieces: the inside of a tensor, or
-/// the one sector in which two meet. The spans follow each other without gap from bit 0 of the bitmap of unique sectors on.
+/// the one sector in which two meet. The spans follow each other without gap from the first sector on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct ReadSpan {
     /// Bit after that of its last sector.
-    pub end_bit: u64,
+    pub end_bit: u32,
+    /// The class that each sector has 512 bytes of, below [`PIECE_CLASSES`]; else that and the place of its [`SectorShares`].
+    pub shares: u32,
+}
+
+/// What each sector of a span has of classes, where that is not 512 bytes of one: apart, so that the spans are small, and many
+/// of them in a processor's cache.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct SectorShares {
     /// Bytes of each sector by class.
     pub class_bytes: [u16; CLASSES_IN_SECTOR],
     /// The classes, below [`PIECE_CLASSES`].
     pub classes: [u8; CLASSES_IN_SECTOR],
-    /// Keeps the size a multiple of eight.
-    pub reserved: u32,
 }
 
 /// Pages of a file, one after the other, that have the same share of bytes of the same pieces. The spans follow each other

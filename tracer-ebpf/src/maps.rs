@@ -20,7 +20,9 @@ use tracer_common::{
     request::RequestSlot,
     ring::{RingEnds, RingSlot},
     settings::DeviceFilter,
-    slice::{PageSpan, ReadSpan, SLICES, SliceClock, SliceCounts, SpanPages, SpanReads},
+    slice::{
+        PageSpan, ReadSpan, SLICES, SectorShares, SliceClock, SliceCounts, SpanPages, SpanReads,
+    },
 };
 
 use crate::request::parts::Walk;
@@ -58,9 +60,10 @@ pub static BIOS: HashMap<u64, RequestSlot> = HashMap::with_max_entries(65536, 0)
 #[map(name = "LAST_ENDS")]
 pub static LAST_ENDS: Array<u64> = Array::with_max_entries(MODELS * DEVICE_SLOTS, 0);
 
-/// One bit for each sector of the models' extents that was read without error.
-#[map(name = "UNIQUE_SECTORS")]
-pub static UNIQUE_SECTORS: Array<u64> = Array::with_max_entries(1, 0);
+/// What of the models' extents was read without error: a bit for each block that was read whole, then one for each sector of
+/// reads that begin or end within a block.
+#[map(name = "UNIQUE")]
+pub static UNIQUE: Array<u64> = Array::with_max_entries(1, 0);
 
 /// By model; behind them, by model, what the program on completions counts of late issues.
 #[map(name = "MODEL_ISSUES")]
@@ -115,9 +118,13 @@ pub static SLICE_STARTS: Array<u64> = Array::with_max_entries(SLICES as u32, BPF
 #[map(name = "SLICE_COUNTS")]
 pub static SLICE_COUNTS: Array<SliceCounts> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
-/// Spans of sectors, in the order of the bits of [`UNIQUE_SECTORS`].
+/// Spans of sectors, in the order of their numbers.
 #[map(name = "READ_SPANS")]
 pub static READ_SPANS: Array<ReadSpan> = Array::with_max_entries(1, 0);
+
+/// What sectors have of classes.
+#[map(name = "SECTOR_SHARES")]
+pub static SECTOR_SHARES: Array<SectorShares> = Array::with_max_entries(1, 0);
 
 /// First spans of the pieces of the bits ([`tracer_common::slice::SpanIndex`]).
 #[map(name = "READ_SPAN_INDEX")]

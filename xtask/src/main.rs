@@ -8,6 +8,7 @@ mod caller_environment;
 mod cargo;
 mod dist;
 mod executable;
+mod fuzz;
 mod kept;
 mod lint;
 mod packages;
@@ -67,6 +68,8 @@ enum Command {
     Lint(lint::Options),
     /// Make what is given to others, in target/dist/: static programs, Debian packages, manual pages, completions, sums.
     Dist(dist::Options),
+    /// Run libFuzzer on the parsers of headers, traces and what other programs print; needs a C++ compiler.
+    Fuzz(fuzz::Options),
     /// Check licences, versions and sources of all dependencies, by deny.toml.
     Deny,
 }
@@ -85,6 +88,7 @@ fn main() -> ExitCode {
             Command::Vm(command) => vm::vm(command),
             Command::Lint(options) => report(lint::lint(&options)),
             Command::Dist(options) => report(dist::dist(&options)),
+            Command::Fuzz(options) => report(fuzz::fuzz(&options)),
             Command::Deny => report(tools::deny::deny()),
         },
     }

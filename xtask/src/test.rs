@@ -1,6 +1,7 @@
 //! `cargo xtask test`: unit tests as the user, the tests on the kernel as root.
 
 use std::{
+    env,
     ffi::{OsStr, OsString},
     fs,
     path::PathBuf,
@@ -12,13 +13,14 @@ use anyhow::{Context as _, Result, bail};
 use crate::{
     caller_environment,
     cargo::{self, Built},
+    packages::Architecture,
     privilege::Elevation,
     progress,
     run::build_tracer,
     setup::{self, Ready},
     supervise,
     tools::{programs_of_tests, python, pytorch},
-    vm,
+    vm::{self, StaticBuild},
 };
 
 /// What to test.
@@ -27,6 +29,9 @@ pub struct Options {
     /// A test on the kernel that cannot run here is a failure.
     #[arg(long)]
     pub strict: bool,
+    /// Test on the kernel what guests run too: tracer and tests built without shared libraries.
+    #[arg(long = "static")]
+    pub without_shared_libraries: bool,
     /// Run only tests whose names contain this.
     pub filter: Option<OsString>,
     /// Arguments for the test programs, such as --exact or --skip NAME.
@@ -54,8 +59,15 @@ pub fn test(options: &Options) -> Result<()> {
         pytorch: pytorch::find(&ready),
     };
     // The build of the tests comes first: where it fails, the unit tests would too.
-    let tracer = build_tracer(&ready)?;
-    let kernel_tests = build_kernel_tests(&ready)?;
+    let (tracer, kernel_tests) = if options.without_shared_libraries {
+        let architecture = Architecture::of_machine()
+            .with_context(|| format!("no static build is made for {}", env::consts::ARCH))?;
+        let built = StaticBuild::tests(&ready, architecture)?;
+        let tests = built.tests.context("the tests are not built")?;
+        (built.tracer, tests)
+    } else {
+        (build_tracer(&ready)?, build_kernel_tests(&ready)?)
+    };
     let failed: Vec<_> = [
         ("the unit tests", unit_tests(&ready, &search_path, options)),
         (

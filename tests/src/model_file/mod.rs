@@ -5,6 +5,7 @@ mod content;
 mod extents;
 mod gguf;
 mod gguf_writer;
+mod held_pages;
 mod residency;
 
 pub use build::{FragmentedPair, ModelFile};
@@ -12,4 +13,5 @@ pub use content::{Checksum, content_at};
 pub use extents::{Extent, extents_of};
 pub use gguf::{GgufLayout, Piece};
 pub use gguf_writer::{Element, GgufWriter, write_dense_model};
+pub use held_pages::HeldPages;
 pub use residency::{evict, resident_pages};

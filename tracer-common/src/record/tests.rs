@@ -34,6 +34,7 @@ proptest! {
         let requeue = RequeueRecord {
             kind: KindByte::NEW, device: small.0, reserved: u16::from(small.1),
             bytes: halves.0, time_ns: words.0, request: words.1, sector: words.2,
+            issue_time_ns: words.0 / 2,
         };
         prop_assert_eq!(Record::decode(&bytes_of(&requeue)), Ok(Record::Requeue(requeue)));
         let unseen = UnseenRecord {

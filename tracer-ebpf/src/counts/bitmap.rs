@@ -4,23 +4,34 @@ use core::ffi::c_void;
 
 use aya_ebpf::{helpers::generated::bpf_loop, maps::Array};
 
+use tracer_common::extent::SECTORS_IN_BLOCK;
+
 use crate::{
     atomic,
-    maps::{EVICTED_PAGES, UNIQUE_SECTORS},
+    maps::{EVICTED_PAGES, UNIQUE},
+    settings::setting,
 };
 
-/// Sets the bits `from..to` of the bitmap of unique sectors.
+/// Notes the sectors `from..to` as read: by whole blocks where they are such, since those bits, an eighth of them, stay in a
+/// processor's cache when reads come in no order.
 #[inline(always)]
 pub fn mark_unique(from: u64, to: u64) {
+    let blocks = (from | to) % SECTORS_IN_BLOCK == 0;
+    let (from, to) = if blocks {
+        (from / SECTORS_IN_BLOCK, to / SECTORS_IN_BLOCK)
+    } else {
+        let first = setting!(first_sector_bit);
+        (first + from, first + to)
+    };
     let first_word = from >> 6;
     let last_word = (to - 1) >> 6;
     let head = u64::MAX << (from & 63);
     let tail = u64::MAX >> (63 - ((to - 1) & 63));
     if first_word == last_word {
-        set(&UNIQUE_SECTORS, first_word, head & tail);
+        set(&UNIQUE, first_word, head & tail);
         return;
     }
-    set(&UNIQUE_SECTORS, first_word, head);
+    set(&UNIQUE, first_word, head);
     let mut base = first_word + 1;
     let whole_words = (last_word - base) as u32;
     if whole_words > 0 {
@@ -35,13 +46,13 @@ pub fn mark_unique(from: u64, to: u64) {
             )
         };
     }
-    set(&UNIQUE_SECTORS, last_word, tail);
+    set(&UNIQUE, last_word, tail);
 }
 
 unsafe extern "C" fn mark_whole_word(index: u64, base: *mut c_void) -> i64 {
     // SAFETY: bpf_loop hands over the pointer to the word number that `mark_unique` passed.
     let word = unsafe { *base.cast::<u64>() } + index;
-    if let Some(pointer) = UNIQUE_SECTORS.get_ptr_mut(word as u32) {
+    if let Some(pointer) = UNIQUE.get_ptr_mut(word as u32) {
         // SAFETY: a word of the map. Every writer stores the same value, so no atomic is needed.
         unsafe { core::ptr::write_volatile(pointer, u64::MAX) };
     }

@@ -3,6 +3,7 @@
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::{bpf_get_smp_processor_id, generated::bpf_loop};
+use tracer_common::gap::SECTOR_BYTES;
 use tracer_common::slice::{
     CLASSES_IN_SECTOR, PIECE_CLASSES, SLICE_MARGIN, SLICE_NS, SLICES, SLICES_IN_USE, SliceClock,
     SliceCounts, SpanIndex,
@@ -13,8 +14,8 @@ use crate::{
     atomic,
     emit::wake,
     maps::{
-        PAGE_SPAN_INDEX, PAGE_SPANS, READ_SPAN_INDEX, READ_SPANS, SLICE_CLOCK, SLICE_COUNTS,
-        SLICE_STARTS, SPAN_PAGES, SPAN_READS,
+        PAGE_SPAN_INDEX, PAGE_SPANS, READ_SPAN_INDEX, READ_SPANS, SECTOR_SHARES, SLICE_CLOCK,
+        SLICE_COUNTS, SLICE_STARTS, SPAN_PAGES, SPAN_READS,
     },
     settings::setting,
 };
@@ -223,10 +224,11 @@ unsafe extern "C" fn visit_sectors(_index: u64, walk: *mut c_void) -> i64 {
     };
     let number = walk.span;
     walk.span += 1;
-    if span.end_bit <= walk.from {
+    let end_bit = u64::from(span.end_bit);
+    if end_bit <= walk.from {
         return 0;
     }
-    let to = span.end_bit.min(walk.to);
+    let to = end_bit.min(walk.to);
     let sectors = to - walk.from;
     walk.from = to;
     if let Some(reads) = SPAN_READS.get_ptr_mut(walk.block + number) {
@@ -247,13 +249,17 @@ unsafe extern "C" fn visit_sectors(_index: u64, walk: *mut c_void) -> i64 {
     if let Some(counts) = SLICE_COUNTS.get_ptr_mut(walk.place) {
         // SAFETY: a value of the map; the program on issues alone writes these members.
         let counts = unsafe { &mut *counts };
-        for part in 0..CLASSES_IN_SECTOR {
-            let bytes = u64::from(span.class_bytes[part]);
-            if bytes == 0 {
-                break;
+        if let Some(class) = counts.class_bytes.get_mut(span.shares as usize) {
+            *class += sectors * SECTOR_BYTES;
+        } else if let Some(shares) = SECTOR_SHARES.get(span.shares - PIECE_CLASSES as u32) {
+            for part in 0..CLASSES_IN_SECTOR {
+                let bytes = u64::from(shares.class_bytes[part]);
+                if bytes == 0 {
+                    break;
+                }
+                let class = shares.classes[part] as usize & (PIECE_CLASSES - 1);
+                counts.class_bytes[class] += sectors * bytes;
             }
-            let class = span.classes[part] as usize & (PIECE_CLASSES - 1);
-            counts.class_bytes[class] += sectors * bytes;
         }
     }
     i64::from(to >= walk.to)

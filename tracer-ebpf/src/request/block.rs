@@ -34,16 +34,28 @@ pub fn issue<A: Abilities>(context: &BtfTracePointContext) {
     let Some(device) = filter::device_of(request.disk()) else {
         return;
     };
+    let slot = slot_of(request, device);
     let transfer = Transfer {
         address: request.address(),
         command_flags: request.command_flags(),
         sector: request.sector(),
         bytes: request.bytes(),
-        reissue: request.was_issued_before(),
+        reissue: request.was_issued_before() && !took_over(request, slot.as_deref()),
         first_bio: request.first_bio(),
     };
-    let slot = slot_of(request, device);
     transfer::issued::<A>(context, Program::BlockIssue, device, &transfer, slot);
+}
+
+/// Whether a request that is issued again has the tag of a read whose end no program saw, nor its own first issue and the
+/// requeue that followed at once: it was allocated after that read's issue. Then this is its first issue to us.
+#[inline(always)]
+fn took_over(request: Request, slot: Option<&RequestSlot>) -> bool {
+    slot.is_some_and(|slot| {
+        slot.state == state::ISSUED
+            && slot.request == request.address()
+            && slot.issue_time_ns != 0
+            && request.started_ns() > slot.issue_time_ns
+    })
 }
 
 /// `block_rq_complete`: the request, `blk_status_t`, bytes.
@@ -162,6 +174,7 @@ pub fn requeue<A: Abilities>(context: &BtfTracePointContext) {
             time_ns: unsafe { bpf_ktime_get_ns() },
             request: request.address(),
             sector,
+            issue_time_ns: slot.issue_time_ns,
         },
     );
 }

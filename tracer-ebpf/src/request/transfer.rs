@@ -1,5 +1,7 @@
 //! What a request, or a bio of a device without requests, means for the counts when it is issued.
 
+use core::arch::asm;
+
 use aya_ebpf::{
     helpers::{bpf_get_current_pid_tgid, generated::bpf_ktime_get_ns},
     programs::BtfTracePointContext,
@@ -12,7 +14,7 @@ use tracer_common::{
     origin::ReadOrigin,
     program::Program,
     record::{ANY_MODEL, IssueRecord, KindByte, NO_PREVIOUS_END, UnseenRecord, issue_flag},
-    request::{RequestSlot, size_class, state},
+    request::{RequestSlot, class_of_sectors, further_sectors, state},
 };
 
 use super::{
@@ -219,7 +221,7 @@ fn read_issued<A: Abilities>(
             counters.reads += 1;
             counters.readahead_reads +=
                 u64::from(record.flags >> issue_flag::READAHEAD.trailing_zeros()) & 1;
-            if let Some(count) = counters.sizes.get_mut(size_class(record.bytes.into())) {
+            if let Some(count) = counters.sizes.get_mut(class_of(record.bytes)) {
                 *count += 1;
             }
             device_counters.model_bytes += part.bytes;
@@ -250,6 +252,18 @@ fn read_issued<A: Abilities>(
     device_counters.other_bytes_by_origin[origin as usize] += other_bytes;
 }
 
+/// The class of a request's size.
+#[inline(always)]
+fn class_of(bytes: u32) -> usize {
+    let mut sectors = further_sectors(bytes);
+    // The compiler, which knows how large it may be, would make branches of what is written without.
+    // SAFETY: it moves a register to itself.
+    unsafe {
+        asm!("{0} = {0}", inout(reg) sectors, options(pure, nomem, nostack, preserves_flags));
+    }
+    class_of_sectors(sectors)
+}
+
 /// Counts a read for the slice in which it is issued.
 #[inline(always)]
 fn count_in_slice(model: u32, slice: u64, part: &Part, record: &IssueRecord) {
@@ -263,6 +277,7 @@ fn count_in_slice(model: u32, slice: u64, part: &Part, record: &IssueRecord) {
         counts.readahead_bytes += part.bytes;
     }
     if record.previous_end != NO_PREVIOUS_END {
+        // Again, and not the class of the caller: that would be one more number for the verifier to tell ways apart by.
         let class = GapClass::of(part.start_sector, record.previous_end);
         count_gap(&mut counts.gaps, class);
         if let Some(bytes) = counts.gap_bytes.get_mut(class.slot()) {

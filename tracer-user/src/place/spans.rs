@@ -4,12 +4,15 @@
 //! Inside of a tensor a sector has 512 bytes of it. The one sector in which two tensors meet is a span of its own, with fixed
 //! shares; so is the last sector of a file that ends in it. Whatever is counted of a span divides exactly.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
+use anyhow::Context as _;
 use smallvec::{SmallVec, smallvec};
 use tracer_common::{
     gap::SECTOR_BYTES,
-    slice::{CLASSES_IN_SECTOR, PIECE_CLASSES, PageSpan, ReadSpan, SpanPages, SpanReads},
+    slice::{
+        CLASSES_IN_SECTOR, PIECE_CLASSES, PageSpan, ReadSpan, SectorShares, SpanPages, SpanReads,
+    },
 };
 
 use crate::stats::{
@@ -61,6 +64,13 @@ impl Spans {
         );
     }
 
+    /// The next sectors are no file's, and nothing is counted of them.
+    pub fn skip_sectors(&mut self, sectors: u64) {
+        if let Some(last) = self.sectors.last_mut() {
+            last.end_bit += sectors;
+        }
+    }
+
     /// The next pages: all of a file, which has `bits` bits.
     pub fn push_pages(
         &mut self,
@@ -90,22 +100,43 @@ impl Spans {
         !self.models_with_crowded_sectors.contains(&model)
     }
 
-    /// The kernel side's table of sectors. `classes`: by model, the class of each piece.
-    pub fn read_spans(&mut self, classes: &[Vec<u8>]) -> Vec<ReadSpan> {
-        let mut crowded = BTreeSet::new();
-        let of_span = |span: &Span| {
-            let cut = ReadSpan {
-                end_bit: span.end_bit,
-                ..ReadSpan::default()
+    /// The kernel side's table of sectors, and of what they have of classes. `classes`: by model, the class of each piece.
+    ///
+    /// # Errors
+    /// There are more sectors than the table can number.
+    pub fn read_spans(
+        &mut self,
+        classes: &[Vec<u8>],
+    ) -> anyhow::Result<(Vec<ReadSpan>, Vec<SectorShares>)> {
+        self.models_with_crowded_sectors.clear();
+        let mut places = HashMap::new();
+        let mut table = Vec::new();
+        let mut spans = Vec::with_capacity(self.sectors.len());
+        for span in &self.sectors {
+            let shares = classes_of(span, classes.get(span.model)).unwrap_or_else(|| {
+                self.models_with_crowded_sectors.insert(span.model);
+                SectorShares::default()
+            });
+            let whole = (u64::from(shares.class_bytes[0]) == SECTOR_BYTES)
+                .then(|| u32::from(shares.classes[0]));
+            let shares = match whole {
+                Some(class) => class,
+                None => {
+                    let place = *places.entry(shares).or_insert_with(|| {
+                        table.push(shares);
+                        table.len() - 1
+                    });
+                    u32::try_from(PIECE_CLASSES + place)?
+                }
             };
-            with_classes(cut, span, classes.get(span.model)).unwrap_or_else(|| {
-                crowded.insert(span.model);
-                cut
-            })
-        };
-        let spans = self.sectors.iter().map(of_span).collect();
-        self.models_with_crowded_sectors = crowded;
-        spans
+            spans.push(ReadSpan {
+                end_bit: u32::try_from(span.end_bit).context(
+                    "the models have more than 2 TiB on their devices: trace fewer of them, or with --detail events",
+                )?,
+                shares,
+            });
+        }
+        Ok((spans, table))
     }
 
     /// The kernel side's table of pages.
@@ -181,8 +212,8 @@ impl Spans {
     }
 }
 
-/// The span with the classes of its pieces; None where they are too many.
-fn with_classes(mut cut: ReadSpan, span: &Span, classes: Option<&Vec<u8>>) -> Option<ReadSpan> {
+/// The classes of a span's pieces; None where they are too many.
+fn classes_of(span: &Span, classes: Option<&Vec<u8>>) -> Option<SectorShares> {
     let mut by_class: SmallVec<[(u8, u32); CLASSES_IN_SECTOR]> = SmallVec::new();
     for (piece, bytes) in &span.shares {
         let class = *classes?.get(*piece as usize)?;
@@ -194,11 +225,12 @@ fn with_classes(mut cut: ReadSpan, span: &Span, classes: Option<&Vec<u8>>) -> Op
             None => by_class.push((class, *bytes)),
         }
     }
+    let mut shares = SectorShares::default();
     for (slot, (class, bytes)) in by_class.into_iter().enumerate() {
-        *cut.classes.get_mut(slot)? = class;
-        *cut.class_bytes.get_mut(slot)? = u16::try_from(bytes).ok()?;
+        *shares.classes.get_mut(slot)? = class;
+        *shares.class_bytes.get_mut(slot)? = u16::try_from(bytes).ok()?;
     }
-    Some(cut)
+    Some(shares)
 }
 
 /// Adds `count` units to the spans, to the last one where that has the same shares.
@@ -263,6 +295,8 @@ mod tests {
     use proptest::prelude::*;
     use tracer_common::slice::{SpanPages, SpanReads};
 
+    use tracer_common::{gap::SECTOR_BYTES, slice::PIECE_CLASSES};
+
     use super::Spans;
     use crate::stats::{
         FileRange,
@@ -318,9 +352,9 @@ mod tests {
             let mut spans = Spans::default();
             spans.push_sectors(0, &table, 0, 0, sectors);
             let classes = vec![(0..table.piece_count()).map(|piece| (piece % 3) as u8).collect()];
-            let kernel = spans.read_spans(&classes);
-            prop_assert_eq!(kernel.last().map(|span| span.end_bit), Some(sectors));
-            let ends: Vec<u64> = kernel.iter().map(|span| span.end_bit).collect();
+            let (kernel, shares) = spans.read_spans(&classes).expect("few sectors");
+            let ends: Vec<u64> = kernel.iter().map(|span| u64::from(span.end_bit)).collect();
+            prop_assert_eq!(ends.last(), Some(&sectors));
             let mut counted = vec![SpanReads::default(); ends.len()];
             let mut by_class = [0u64; 3];
             let mut expected = PieceReads::default();
@@ -338,8 +372,14 @@ mod tests {
                     own.sectors += sectors;
                     own.readahead_sectors += if readahead { sectors } else { 0 };
                     if begun { own.begun += 1 } else { own.continued += 1 }
-                    for (class, bytes) in kernel[span].classes.iter().zip(kernel[span].class_bytes) {
-                        by_class[usize::from(*class)] += sectors * u64::from(bytes);
+                    let of_span = kernel[span].shares as usize;
+                    if of_span < PIECE_CLASSES {
+                        by_class[of_span] += sectors * SECTOR_BYTES;
+                    } else {
+                        let shares = shares[of_span - PIECE_CLASSES];
+                        for (class, bytes) in shares.classes.iter().zip(shares.class_bytes) {
+                            by_class[usize::from(*class)] += sectors * u64::from(bytes);
+                        }
                     }
                 });
             }

@@ -11,13 +11,15 @@ use tracer_common::{
         EvictionCounters, FaultCounters, InsertCounters, IssueCounters, LOSS_CELLS, LookupCounters,
         LostRecords, MapPagesCounters, Operation, RequeueCounters,
     },
-    extent::{Extent, MAX_DEVICES, MAX_MODELS},
+    extent::{Extent, MAX_DEVICES, MAX_MODELS, SECTORS_IN_BLOCK},
     latency::LATENCY_BUCKETS,
     page::{FileKey, WaitingThread},
     program::Program,
     record::NO_PREVIOUS_END,
     request::{RequestSlot, state},
 };
+
+use super::tables::first_sector_bit;
 
 /// A value of the contract, for aya's maps.
 #[derive(Clone, Copy)]
@@ -316,20 +318,24 @@ fn unique_bytes(
     sizes: &Sizes<'_>,
     unseen: &[RequestSlot],
 ) -> anyhow::Result<Vec<u64>> {
-    let bitmap = array::<u64>(ebpf, "UNIQUE_SECTORS")?;
+    let bitmap = array::<u64>(ebpf, "UNIQUE")?;
+    let first_sector_bit = first_sector_bit(sizes.extents);
     let mut bytes = vec![0u64; sizes.models];
     for (device, extents) in sizes.extents_by_device.iter().enumerate() {
         for extent in sizes.extents.get(extents.clone()).unwrap_or_default() {
             let sectors = extent.end_sector - extent.start_sector;
-            let mut words = Vec::new();
-            for word in extent.first_bit / 64..=(extent.first_bit + sectors - 1) / 64 {
-                words.push(bitmap.get(&u32::try_from(word)?, 0)?.0);
-            }
-            let first_bit = extent.first_bit % 64;
-            let bit = |index: u64| {
-                words
-                    .get((index / 64) as usize)
-                    .is_some_and(|word| word >> (index % 64) & 1 == 1)
+            let bits = extent.first_bit..extent.first_bit + sectors;
+            let blocks = Bits::read(
+                &bitmap,
+                bits.start / SECTORS_IN_BLOCK..bits.end.div_ceil(SECTORS_IN_BLOCK),
+            )?;
+            let single = Bits::read(
+                &bitmap,
+                first_sector_bit + bits.start..first_sector_bit + bits.end,
+            )?;
+            let is_read = |sector: u64| {
+                let bit = extent.first_bit + sector;
+                blocks.is_set(bit / SECTORS_IN_BLOCK) || single.is_set(first_sector_bit + bit)
             };
             let own_unseen: Vec<&RequestSlot> = unseen
                 .iter()
@@ -343,7 +349,7 @@ fn unique_bytes(
             let mut last_is_set = false;
             for sector in 0..sectors {
                 let absolute = extent.start_sector + sector;
-                last_is_set = bit(first_bit + sector)
+                last_is_set = is_read(sector)
                     || own_unseen
                         .iter()
                         .any(|slot| (slot.next_sector..slot.end_sector).contains(&absolute));
@@ -358,6 +364,32 @@ fn unique_bytes(
         }
     }
     Ok(bytes)
+}
+
+/// Some bits of a bitmap.
+struct Bits {
+    words: Vec<u64>,
+    first_word: u64,
+}
+
+impl Bits {
+    fn read(
+        bitmap: &Array<&aya::maps::MapData, Plain<u64>>,
+        bits: std::ops::Range<u64>,
+    ) -> anyhow::Result<Self> {
+        let first_word = bits.start / 64;
+        let words = (first_word..bits.end.div_ceil(64))
+            .map(|word| Ok(bitmap.get(&u32::try_from(word)?, 0)?.0))
+            .collect::<anyhow::Result<_>>()?;
+        Ok(Self { words, first_word })
+    }
+
+    fn is_set(&self, bit: u64) -> bool {
+        (bit / 64)
+            .checked_sub(self.first_word)
+            .and_then(|word| self.words.get(usize::try_from(word).ok()?))
+            .is_some_and(|word| word >> (bit % 64) & 1 == 1)
+    }
 }
 
 fn slot_number(slot: usize) -> anyhow::Result<u32> {

@@ -136,6 +136,7 @@ fn loaded(types: &KernelTypes, btf: &Btf) -> anyhow::Result<Ebpf> {
             shift: 10,
             ..ExtentIndex::default()
         }; MAX_DEVICES],
+        first_sector_bit: 1 << 20,
         device_count: u32::try_from(MAX_DEVICES)?,
         ring_slots: LEAST_RING_SLOTS,
         records: 1,

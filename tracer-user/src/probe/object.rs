@@ -9,7 +9,10 @@ use super::{
     aggregates::Plain,
     rings,
     slices::{self, SliceSizes},
-    tables::{self, FilterTables, file_slots, fill, fill_tables, padded, words_for},
+    tables::{
+        self, FilterTables, file_slots, fill, fill_tables, first_sector_bit, padded, sectors_of,
+        words_for,
+    },
 };
 
 /// The eBPF object that the build script made.
@@ -69,7 +72,7 @@ pub(super) fn load(
             .spans
             .reads
             .iter()
-            .map(|span| span.end_bit)
+            .map(|span| u64::from(span.end_bit))
             .collect::<Vec<_>>(),
     )?;
     let (page_spans, page_span_index) = tables::build_span_index(
@@ -82,6 +85,7 @@ pub(super) fn load(
     )?;
     let most_spans = tables.spans.reads.len().max(tables.spans.pages.len());
     let span_blocks = slices::span_blocks(cpus, most_spans);
+    let first_sector_bit = first_sector_bit(&tables.extents);
     let settings = Settings {
         devices: padded(&tables.devices),
         extent_indices: padded(&extent_indices),
@@ -98,6 +102,7 @@ pub(super) fn load(
         span_blocks,
         read_spans,
         page_spans,
+        first_sector_bit,
         members: types.members()?,
         constants: types.constants()?,
     };
@@ -107,14 +112,7 @@ pub(super) fn load(
         .map(|device| device.first_slot + device.tags * device.hardware_queues)
         .max()
         .unwrap_or_default();
-    let unique_words = words_for(
-        tables
-            .extents
-            .iter()
-            .map(|extent| extent.first_bit + (extent.end_sector - extent.start_sector))
-            .max()
-            .unwrap_or_default(),
-    )?;
+    let unique_words = words_for(first_sector_bit + sectors_of(&tables.extents))?;
     let (file_slots, page_words) = file_slots(&tables.files)?;
     let files = u32::try_from(tables.files.len())?.max(1);
     let log_level: u8 = if options.diagnostics { u8::MAX } else { 0 };
@@ -141,11 +139,12 @@ pub(super) fn load(
         .map_max_entries("RING_ENDS", cpus)
         .map_max_entries("RING_SLOTS", cpus * ring_slots)
         .map_max_entries("REQUESTS", request_slots.max(1))
-        .map_max_entries("UNIQUE_SECTORS", unique_words.max(1))
+        .map_max_entries("UNIQUE", unique_words.max(1))
         .map_max_entries("EVICTED_PAGES", page_words.max(1))
         .map_max_entries("RECORDS", ring_buffer_bytes)
         .map_max_entries("SLICE_COUNTS", slice_blocks)
         .map_max_entries("READ_SPANS", entries(sizes.read_spans)?)
+        .map_max_entries("SECTOR_SHARES", entries(tables.spans.shares.len())?)
         .map_max_entries("READ_SPAN_INDEX", entries(read_span_index.len())?)
         .map_max_entries("SPAN_READS", entries(sizes.blocks * sizes.read_spans)?)
         .map_max_entries("PAGE_SPANS", entries(sizes.page_spans)?)
@@ -163,6 +162,7 @@ pub(super) fn load(
     fill_tables(&mut ebpf, tables, &file_slots)?;
     fill(&mut ebpf, "EXTENT_INDEX", &index_table)?;
     fill(&mut ebpf, "READ_SPANS", &tables.spans.reads)?;
+    fill(&mut ebpf, "SECTOR_SHARES", &tables.spans.shares)?;
     fill(&mut ebpf, "READ_SPAN_INDEX", &read_span_index)?;
     fill(&mut ebpf, "PAGE_SPANS", &tables.spans.pages)?;
     fill(&mut ebpf, "PAGE_SPAN_INDEX", &page_span_index)?;

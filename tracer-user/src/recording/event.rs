@@ -270,6 +270,8 @@ impl Row {
                 time_ns,
                 request: self.wide(Cell::Request)?,
                 sector: self.wide(Cell::Sector)?,
+                // Not kept: only counts ask for it.
+                issue_time_ns: 0,
             })),
             (UNSEEN, ..) => RecordedEvent::Kernel(Record::Unseen(UnseenRecord {
                 kind: KindByte::NEW,

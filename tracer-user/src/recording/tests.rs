@@ -66,6 +66,7 @@ fn some_of_each(time_ns: u64) -> Vec<RecordedEvent> {
             time_ns,
             request: 3,
             sector: 0,
+            issue_time_ns: 0,
         })),
         kernel(Record::Unseen(UnseenRecord {
             kind: KindByte::NEW,

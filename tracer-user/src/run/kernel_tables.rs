@@ -1,7 +1,11 @@
 //! What is traced → the kernel side's tables: its filter of sectors and files.
 
 use anyhow::bail;
-use tracer_common::{extent::Extent, gap::SECTOR_BYTES, settings::DeviceFilter};
+use tracer_common::{
+    extent::{Extent, SECTORS_IN_BLOCK},
+    gap::SECTOR_BYTES,
+    settings::DeviceFilter,
+};
 
 use crate::{
     place::{ModelPieces, Owner, Spans, Subject, SubjectFile},
@@ -24,12 +28,16 @@ pub fn kernel_tables(
         ..FilterTables::default()
     };
     let mut spans = Spans::default();
-    let mut first_bit = 0;
+    let mut first_bit = 0u64;
     let mut first_slot = 0;
     for (slot, disk) in subject.disks.iter().enumerate() {
         let mut extents = Vec::new();
         for (file_slot, file) in subject.files.iter().enumerate() {
             if let Some(start) = subject.partition_start(file, slot) {
+                // The blocks of a file begin where those of the bitmap do.
+                let gap = first_bit.next_multiple_of(SECTORS_IN_BLOCK) - first_bit;
+                first_bit += gap;
+                spans.skip_sectors(gap);
                 let owner = subject.owner(file_slot)?;
                 let first = extents.len();
                 push_extents(&mut extents, file, start, owner, u16::try_from(file_slot)?);
@@ -86,8 +94,10 @@ pub fn kernel_tables(
             model: owner.model.into(),
         });
     }
+    let (reads, shares) = spans.read_spans(&classes_of(pieces)?)?;
     tables.spans = SpanTables {
-        reads: spans.read_spans(&classes_of(pieces)?),
+        reads,
+        shares,
         pages: spans.page_spans(),
     };
     Ok((tables, spans))

@@ -34,6 +34,14 @@ impl Architecture {
         }
     }
 
+    /// The target with the machine's own C library.
+    pub const fn gnu_target(self) -> &'static str {
+        match self {
+            Self::Amd64 => "x86_64-unknown-linux-gnu",
+            Self::Arm64 => "aarch64-unknown-linux-gnu",
+        }
+    }
+
     /// QEMU, and the package of Debian's that has it.
     pub const fn emulator(self) -> (&'static str, &'static str) {
         match self {

@@ -5,7 +5,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use super::guest::programs::Files;
-use crate::{cargo, packages::Architecture, progress, setup::Ready};
+use crate::{
+    cargo::{self, Built},
+    packages::Architecture,
+    progress,
+    setup::Ready,
+};
 
 /// What is built beside the tests on the kernel for their use.
 const HELPERS: [&str; 2] = ["scripted_reader", "stepping_engine"];
@@ -15,7 +20,7 @@ const HELPERS: [&str; 2] = ["scripted_reader", "stepping_engine"];
 pub struct StaticBuild {
     pub tracer: PathBuf,
     /// The tests on the kernel, where they were asked for.
-    pub tests: Option<PathBuf>,
+    pub tests: Option<Built>,
     helpers: Vec<PathBuf>,
 }
 
@@ -26,7 +31,7 @@ impl StaticBuild {
     /// The build fails, or Rust has no standard library for the target.
     pub fn tracer(ready: &Ready, architecture: Architecture) -> Result<Self> {
         ready.toolchain.ensure_target(architecture.rust_target())?;
-        progress::say("building the tracer for guests");
+        progress::say("building the tracer without shared libraries");
         let mut command = command(ready, architecture, "build");
         command.args(["--package", "tracer-user", "--bin", "tracer"]);
         Ok(Self {
@@ -42,18 +47,20 @@ impl StaticBuild {
     /// The build fails, or Rust has no standard library for the target.
     pub fn tests(ready: &Ready, architecture: Architecture) -> Result<Self> {
         let mut built = Self::tracer(ready, architecture)?;
-        progress::say("building the tests on the kernel for guests");
+        progress::say("building the tests on the kernel without shared libraries");
         let mut command = command(ready, architecture, "test");
         command.args(["--no-run", "--package", "tests", "--test", "kernel"]);
         let mut programs = cargo::build_all(&mut command)?;
         let mut take = |name: &str| {
             programs
                 .remove(name)
-                .map(|program| program.executable)
                 .with_context(|| format!("cargo has built no program `{name}`"))
         };
         built.tests = Some(take("kernel")?);
-        built.helpers = HELPERS.map(&mut take).into_iter().collect::<Result<_>>()?;
+        built.helpers = HELPERS
+            .map(|name| Ok(take(name)?.executable))
+            .into_iter()
+            .collect::<Result<_>>()?;
         Ok(built)
     }
 
@@ -72,7 +79,8 @@ impl StaticBuild {
     /// tests have their helpers' paths built in.
     pub fn add_to(&self, files: &mut Files) {
         files.insert("/bin/tracer".into(), self.tracer.clone());
-        for program in self.helpers.iter().chain(&self.tests) {
+        let tests = self.tests.iter().map(|tests| &tests.executable);
+        for program in self.helpers.iter().chain(tests) {
             files.insert(program.clone(), program.clone());
         }
     }

@@ -157,7 +157,7 @@ fn at_once<Item: Sync, Done: Send>(
 
 fn job(build: &StaticBuild, options: &Options) -> Result<Job> {
     let tests = build.tests.as_ref().context("the tests are not built")?;
-    let mut job = Job::of([tests.clone().into_os_string()])
+    let mut job = Job::of([tests.executable.clone().into_os_string()])
         .with_path("TRACER_BINARY", StaticBuild::tracer_in_guest())
         .with_path("TRACER_TESTS_DIRECTORY", "/guest/disk/tests".as_ref())
         .with_path(RESULTS, Path::new(machine::REPORT));

@@ -11,7 +11,7 @@ pub mod undivided;
 mod waits;
 pub mod window_reads;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use tracer_common::{
     page::WaitingThread,
@@ -77,6 +77,8 @@ pub struct Stream {
     reads: ReadStream,
     /// By model, where counts tell what its reads are for.
     counted: Vec<CountedAttribution>,
+    /// When requests that went back to the queue were first issued, by device and request.
+    gone_back: HashMap<(u8, u64), Nanos>,
     /// By file slot of the page-cache events: whose it is.
     owners: Vec<Owner>,
     symbols: MarkedSymbols,
@@ -145,6 +147,7 @@ impl Stream {
                 },
             },
             counted: setup.counted,
+            gone_back: HashMap::new(),
             owners: setup.owners,
             symbols: setup.symbols,
             shared: setup.shared,

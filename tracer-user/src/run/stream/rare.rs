@@ -28,8 +28,16 @@ impl Stream {
             return;
         };
         let reissue = record.flags & issue_flag::REISSUE != 0;
+        // A read belongs to the part of the run in which it was first issued.
+        let request = (record.device, record.request);
+        let first_issue = if reissue {
+            self.gone_back.get(&request).copied()
+        } else {
+            self.gone_back.remove(&request);
+            None
+        };
         let read = RareRead {
-            time: Nanos(record.time_ns),
+            time: first_issue.unwrap_or(Nanos(record.time_ns)),
             ranges: &part.ranges,
             bytes: part.bytes,
             // What went back and comes again stays what it was.
@@ -48,6 +56,12 @@ impl Stream {
 
     pub(super) fn rare_requeue(&mut self, record: &RequeueRecord) {
         self.counts.requeues += 1;
+        let time = Nanos(if record.issue_time_ns == 0 {
+            record.time_ns
+        } else {
+            record.issue_time_ns
+        });
+        self.gone_back.insert((record.device, record.request), time);
         let parts = self
             .reads
             .locator
@@ -55,7 +69,7 @@ impl Stream {
         for part in &parts {
             if let Some(model) = self.counted.get_mut(usize::from(part.model)) {
                 model.requeue(&RareRead {
-                    time: Nanos(record.time_ns),
+                    time,
                     ranges: &part.ranges,
                     bytes: part.bytes,
                     readahead: false,

@@ -303,6 +303,7 @@ fn records_of(script: &Script) -> Vec<Record> {
                 time_ns: part.time.0,
                 request: part.request.0,
                 sector: end - part.bytes / 512,
+                issue_time_ns: 0,
             })
         }
     };

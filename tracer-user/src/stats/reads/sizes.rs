@@ -40,7 +40,7 @@ impl RequestSizes {
 /// Reads of sizes up to one, and above half of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SizeClassCount {
-    /// Most bytes of the whole request; of the largest class, as good as any number.
+    /// Most bytes of the whole request.
     pub up_to_bytes: u64,
     /// Reads of such sizes.
     pub count: u64,
@@ -65,7 +65,9 @@ pub fn size_classes(counts: [u64; SIZE_CLASSES]) -> Vec<SizeClassCount> {
 pub fn classes_of_sizes(sizes: &[SizeCount]) -> Vec<SizeClassCount> {
     let mut counts = [0; SIZE_CLASSES];
     for size in sizes {
-        if let Some(count) = counts.get_mut(size_class(size.bytes)) {
+        // A request has less than 4 GiB.
+        let class = size_class(u32::try_from(size.bytes).unwrap_or(u32::MAX));
+        if let Some(count) = counts.get_mut(class) {
             *count += size.count;
         }
     }

@@ -137,6 +137,7 @@ fn events(drawn: &[Drawn]) -> Vec<RecordedEvent> {
                         time_ns: time_ns + 5,
                         request,
                         sector: issue.sector,
+                        issue_time_ns: 0,
                     })));
                 } else if size % 7 != 0 {
                     events.push(RecordedEvent::Kernel(Record::Complete(CompleteRecord {
