@@ -57,6 +57,7 @@ impl Stream {
                 },
             },
             counted: self.counted.clone(),
+            gone_back: self.gone_back.clone(),
             owners: self.owners.clone(),
             symbols: self.symbols.clone(),
             // What the log says next is the stream's own.
