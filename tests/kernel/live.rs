@@ -105,12 +105,18 @@ fn bytes(count: u64) -> String {
     format!("{value:.2} TiB")
 }
 
+fn times(record: &RunRecord) -> Result<String> {
+    let factor = record.number("reads.reread_factor")?;
+    let decimals = usize::from(factor < 9.95);
+    Ok(format!("{factor:.decimals$}×"))
+}
+
 /// What was read, and how many times the model, as the screen shows it.
 fn totals(record: &RunRecord) -> Result<String> {
     Ok(format!(
-        "{} {:.1}×",
+        "{} {}",
         bytes(record.count("reads.total_bytes")?),
-        record.number("reads.reread_factor")?
+        times(record)?
     ))
 }
 
@@ -315,7 +321,7 @@ fn lines(ground: &Ground, detail: &str) -> Result<()> {
     for expected in [
         format!("{} read", bytes(record.count("reads.total_bytes")?)),
         format!("{} reads", grouped(reads)),
-        format!("{:.1}×", record.number("reads.reread_factor")?),
+        times(&record)?,
         format!("{} in memory", resident(&record)?),
     ] {
         ensure!(last.contains(&expected), "no {expected:?} in {last:?}");

@@ -157,7 +157,11 @@ fn state(latest: &Point, phase: Option<Phase>, run: &Figures, paused: bool) -> S
         words = format!("{words}  {}", phase.name().replace('_', " "));
     }
     if run.tokens.steps > 0 {
-        words = format!("{words}  {} tokens", numbers::count(Some(run.tokens.steps)));
+        let plural = if run.tokens.steps == 1 { "" } else { "s" };
+        words = format!(
+            "{words}  {} token{plural}",
+            numbers::count(Some(run.tokens.steps))
+        );
     }
     if paused {
         words = format!("PAUSED  {words}");
@@ -289,23 +293,23 @@ fn lines(latest: &Point, now: &Figures, run: &Figures) -> Vec<Line> {
     let group = memory.and_then(|memory| memory.cgroup);
     let mut of_memory = vec![format!(
         "engine {}, files {}",
-        numbers::bytes(process.and_then(|process| process.rss_anonymous_bytes)),
-        numbers::bytes(process.and_then(|process| process.rss_file_bytes)),
+        numbers::short_bytes(process.and_then(|process| process.rss_anonymous_bytes)),
+        numbers::short_bytes(process.and_then(|process| process.rss_file_bytes)),
     )];
     if let Some(group) = group {
         let limit = latest.engine.memory_limit_bytes;
         of_memory.push(format!(
             "group {}{}",
-            numbers::bytes(group.usage_bytes),
+            numbers::short_bytes(group.usage_bytes),
             limit.map_or_else(String::new, |limit| format!(
                 " of {}",
-                numbers::bytes(Some(limit))
+                numbers::short_bytes(Some(limit))
             ))
         ));
     }
     of_memory.push(format!(
         "free {}",
-        numbers::bytes(system.and_then(|system| system.available_bytes))
+        numbers::short_bytes(system.and_then(|system| system.available_bytes))
     ));
     let pressure = |shares: [Option<f64>; 2]| {
         let [some, all] = shares.map(numbers::share);

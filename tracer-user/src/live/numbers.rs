@@ -13,6 +13,22 @@ pub fn bytes(value: Option<u64>) -> String {
     known(value, units::bytes)
 }
 
+/// Bytes with three digits.
+pub fn short_bytes(value: Option<u64>) -> String {
+    known(value, |count| {
+        let mut value = count as f64;
+        let mut unit = "B";
+        for larger in ["KiB", "MiB", "GiB", "TiB"] {
+            if value < 1024.0 {
+                break;
+            }
+            value /= 1024.0;
+            unit = larger;
+        }
+        format!("{} {unit}", three_digits(value))
+    })
+}
+
 /// Bytes per second.
 pub fn rate(value: Option<f64>) -> String {
     known(value, |rate| units::rate(Some(rate)))
@@ -22,6 +38,7 @@ pub fn rate(value: Option<f64>) -> String {
 pub fn share(value: Option<f64>) -> String {
     known(value, |share| match share * 100.0 {
         percent if percent >= 0.95 || percent == 0.0 => format!("{percent:.0} %"),
+        percent if percent < 0.05 => "<0.1 %".to_owned(),
         percent => format!("{percent:.1} %"),
     })
 }
@@ -29,7 +46,7 @@ pub fn share(value: Option<f64>) -> String {
 /// Times over.
 pub fn times(value: Option<f64>) -> String {
     known(value, |factor| match factor {
-        factor if factor >= 99.5 => format!("{factor:.0}×"),
+        factor if factor >= 9.95 => format!("{factor:.0}×"),
         factor => format!("{factor:.1}×"),
     })
 }
@@ -75,7 +92,7 @@ pub fn clock(seconds: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{clock, each_second, share, span, three_digits, times};
+    use super::{clock, each_second, share, short_bytes, span, three_digits, times};
 
     #[test]
     fn numbers_are_short_and_what_is_unknown_is_no_zero() {
@@ -83,8 +100,12 @@ mod tests {
         assert_eq!(share(Some(0.0)), "0 %");
         assert_eq!(share(Some(0.003)), "0.3 %");
         assert_eq!(share(Some(0.8451)), "85 %");
-        assert_eq!(times(Some(17.24)), "17.2×");
-        assert_eq!(times(Some(1234.0)), "1234×");
+        assert_eq!(share(Some(0.0001)), "<0.1 %");
+        assert_eq!(times(Some(1.724)), "1.7×");
+        assert_eq!(times(Some(17.24)), "17×");
+        assert_eq!(short_bytes(Some(388_000_000)), "370 MiB");
+        assert_eq!(short_bytes(Some(1_700_000)), "1.62 MiB");
+        assert_eq!(short_bytes(None), "–");
         assert_eq!(each_second(Some(1234.4)), "1,234/s");
         assert_eq!(three_digits(0.5), "0.50");
         assert_eq!(span(3.61), "3.6 s");

@@ -89,7 +89,7 @@ pub fn verdict(seen: &Seen<'_>) -> Vec<(Tone, String)> {
             format!(
                 "{} of the model were read in {last}; whether the engine waited is not {}.",
                 numbers::bytes(now.read_bytes),
-                if seen.has_events { "observed" } else { "recorded (--detail events shows it)" }
+                if seen.has_events { "known" } else { "recorded (--detail events shows it)" }
             ),
         )),
     }

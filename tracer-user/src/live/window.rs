@@ -87,7 +87,8 @@ impl Figures {
         };
         let page_bytes = |pages: Option<u64>| Some(pages?.saturating_mul(model.page_bytes));
         let read_bytes = reads(|reads| reads.total_bytes);
-        let (stalled, reclaiming) = waits(before.and_then(|before| before.waits), now.waits);
+        let (stalled, reclaiming) =
+            waits(seconds, before.and_then(|before| before.waits), now.waits);
         let pressure = |pick: fn(&crate::pressure::SystemPoint) -> Option<u64>| {
             let (now, before) = (to.engine.memory, from.and_then(|from| from.engine.memory));
             let now = now?;
@@ -142,16 +143,26 @@ fn share(part_s: f64, whole_s: f64) -> Option<f64> {
     quotient(part_s, whole_s).map(|share| share.clamp(0.0, 1.0))
 }
 
-fn waits(before: Option<WaitSeconds>, now: Option<WaitSeconds>) -> (Option<f64>, Option<f64>) {
+/// Shares of `whole_s`. Waits are known somewhat late, so these are of a somewhat earlier time; of a much shorter one, or of another
+/// beginning, they say nothing of this.
+fn waits(
+    whole_s: f64,
+    before: Option<WaitSeconds>,
+    now: Option<WaitSeconds>,
+) -> (Option<f64>, Option<f64>) {
     let Some(now) = now else {
         return (None, None);
     };
     let before = before.unwrap_or(WaitSeconds {
+        since_s: 0.0,
         until_s: 0.0,
         stall_s: Some(0.0),
         reclaim_s: Some(0.0),
     });
     let seconds = now.until_s - before.until_s;
+    if seconds < whole_s / 2.0 || now.since_s != before.since_s {
+        return (None, None);
+    }
     let part = |now: Option<f64>, before: Option<f64>| share(now? - before?, seconds);
     (
         part(now.stall_s, before.stall_s),
@@ -258,6 +269,7 @@ mod tests {
             },
             resident_bytes: None,
             waits: Some(WaitSeconds {
+                since_s: 0.0,
                 until_s: bytes as f64 / 1000.0,
                 stall_s: Some(bytes as f64 / 4000.0),
                 reclaim_s: None,
@@ -298,6 +310,33 @@ mod tests {
         assert_eq!(run.reread_factor, Some(9.0));
         assert_eq!(run.bytes_per_s, Some(450.0));
         assert_eq!(run.gaps[4], Some(100.0 / 9100.0));
+    }
+
+    #[test]
+    fn waits_of_a_much_shorter_time_are_not_those_of_the_window() {
+        let (from, mut to) = (point(10.0, model(10_000, 2)), point(20.0, model(20_000, 6)));
+        let stalled = |to: &crate::live::history::Point| {
+            let window = Figures::between(&begun(), 0, Some(&from), to);
+            let run = Figures::between(&begun(), 0, None, to);
+            (window.stalled, run.stalled)
+        };
+        assert_eq!(stalled(&to), (Some(0.25), Some(0.25)));
+        let waits = |until_s, stall_s| WaitSeconds {
+            since_s: 0.0,
+            until_s,
+            stall_s: Some(stall_s),
+            reclaim_s: Some(0.0),
+        };
+        to.run.models[0].waits = Some(waits(10.2, 2.7));
+        assert_eq!(stalled(&to), (None, Some(2.7 / 10.2)));
+        to.run.models[0].waits = Some(waits(2.0, 2.0));
+        assert_eq!(stalled(&to), (None, None));
+        // From another beginning on.
+        to.run.models[0].waits = Some(WaitSeconds {
+            since_s: 3.0,
+            ..waits(20.0, 1.0)
+        });
+        assert_eq!(stalled(&to), (None, None));
     }
 
     #[test]

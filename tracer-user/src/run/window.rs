@@ -107,9 +107,10 @@ impl Window {
         let after = statistics(&disks);
         let cpu_at_open = own_cpu_time();
         let (stop, stopped) = oneshot::channel();
-        let stream = stream(Nanos(opened_nanos))?;
+        let mut stream = stream(Nanos(opened_nanos))?;
         let collector = collector.map(|mut collector| {
             collector.begin(Nanos(opened_nanos), cpu_at_open);
+            stream.look_on(Nanos(opened_nanos));
             collector
         });
         let read = Read {
@@ -161,7 +162,7 @@ impl Window {
         session.drain_rest(|record| stream.take(record))?;
         session.take_slices(true, |slice| stream.slice(&slice))?;
         let last_figures = collector
-            .map(|mut collector| collector.collect(&session, &stream, own_cpu_time(), true))
+            .map(|mut collector| collector.collect(&session, &mut stream, own_cpu_time(), true))
             .transpose()?;
         let tracer_cpu = own_cpu_time().saturating_sub(self.cpu_at_open);
         observed(
@@ -326,8 +327,12 @@ impl Read {
             }
             SessionRequest::Figures(sender) => {
                 if let Some(collector) = &mut self.collector {
-                    let figures =
-                        collector.collect(&self.session, &self.stream, own_cpu_time(), false)?;
+                    let figures = collector.collect(
+                        &self.session,
+                        &mut self.stream,
+                        own_cpu_time(),
+                        false,
+                    )?;
                     // The same.
                     let _ = sender.try_send(figures);
                 }

@@ -9,11 +9,11 @@ use ratatui::{
 
 use crate::live::board::{PartRow, Row};
 
-use super::View;
+use super::scene::View;
 
 /// Widths of a row: its label, the window, the run.
-const LABEL: usize = 13;
-const WINDOW: usize = 12;
+const LABEL: usize = 12;
+const WINDOW: usize = 13;
 const RUN: usize = 15;
 
 /// Where a chart begins, where there is room for one.

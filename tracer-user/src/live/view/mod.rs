@@ -3,6 +3,7 @@
 mod figures;
 mod overlay;
 mod palette;
+mod scene;
 
 use ratatui::{
     Frame,
@@ -11,31 +12,18 @@ use ratatui::{
     widgets::{Paragraph, Wrap},
 };
 
-use super::{
-    board::Board,
-    keys::{Choices, Lower, Overlay},
-    pane::Pane,
-};
+use super::keys::{Lower, Overlay};
 
 pub use palette::Palette;
+pub use scene::View;
+
+use scene::wrapped_lines;
 
 /// From this width on the parts of the model stand beside the figures.
 const BESIDE_FROM: u16 = 110;
 
 /// Width of the figures then.
 const FIGURES_BESIDE: u16 = 72;
-
-/// What is drawn.
-pub struct View<'a> {
-    pub board: &'a Board,
-    pub choices: &'a Choices,
-    pub pane: &'a Pane,
-    /// What is to be said now, in the place of the keys.
-    pub message: Option<&'a str>,
-    /// What the key `q` does.
-    pub quit: &'static str,
-    pub palette: Palette,
-}
 
 /// How many values a chart has on a screen of this width.
 pub fn chart_columns(width: u16) -> usize {
@@ -147,11 +135,6 @@ fn wrapped_height(lines: &[Line<'_>], width: u16) -> u16 {
         .map(|line| wrapped_lines(&line.to_string(), usize::from(width)))
         .sum();
     u16::try_from(height).unwrap_or(u16::MAX)
-}
-
-/// Lines of a text that is wrapped between words.
-fn wrapped_lines(text: &str, width: usize) -> usize {
-    textwrap::wrap(text, width.max(1)).len().max(1)
 }
 
 fn keys(view: &View<'_>, width: u16) -> Line<'static> {

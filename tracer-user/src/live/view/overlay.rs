@@ -9,7 +9,7 @@ use ratatui::{
 
 use crate::live::keys::PHASES;
 
-use super::{View, wrapped_lines};
+use super::scene::{View, wrapped_lines};
 
 const HELP: [&str; 18] = [
     "p, space  pause; the run goes on",

@@ -67,6 +67,7 @@ fn thrashing(at_s: f64, events: bool) -> ModelFiguresSoFar {
         },
         resident_bytes: Some(700 << 20),
         waits: events.then(|| WaitSeconds {
+            since_s: 0.0,
             until_s: at_s,
             stall_s: Some(at_s * 0.6),
             reclaim_s: Some(at_s * 0.2),

@@ -42,7 +42,6 @@ pub struct Collector {
     losses: LossesSoFar,
     losses_due: Due,
     parts_due: Due,
-    waits_due: Due,
 }
 
 /// When something is to be added up again.
@@ -104,7 +103,6 @@ impl Collector {
             losses: LossesSoFar::default(),
             losses_due: Due::default(),
             parts_due: Due::default(),
-            waits_due: Due::default(),
         }
     }
 
@@ -130,12 +128,13 @@ impl Collector {
     pub fn collect(
         &mut self,
         session: &Session,
-        stream: &Stream,
+        stream: &mut Stream,
         cpu: Duration,
         last: bool,
     ) -> anyhow::Result<RunSoFar> {
         let now = Nanos(monotonic_nanos());
         let counts = session.counts_so_far()?;
+        let took = Duration::from_nanos(monotonic_nanos().saturating_sub(now.0));
         if last || self.losses_due.is(now) {
             self.look_for_losses(session)?;
             self.losses_due = Due(Nanos(now.0.saturating_add(LOSSES_INTERVAL_NS)));
@@ -145,11 +144,7 @@ impl Collector {
             self.add_up(session, stream, now);
             self.parts_due.done(begun);
         }
-        if last || self.waits_due.is(now) {
-            let begun = Nanos(monotonic_nanos());
-            self.sum_waits(session, stream, &counts.files, now);
-            self.waits_due.done(begun);
-        }
+        self.sum_waits(session, stream, &counts.files, now, last);
         let models = self
             .models
             .iter()
@@ -161,7 +156,7 @@ impl Collector {
             models,
             tracer_cpu_s: cpu.saturating_sub(self.cpu_at_start).as_secs_f64(),
             losses: self.losses,
-            took: Duration::from_nanos(monotonic_nanos().saturating_sub(now.0)),
+            took,
         })
     }
 
@@ -206,9 +201,10 @@ impl Collector {
     fn sum_waits(
         &mut self,
         session: &Session,
-        stream: &Stream,
+        stream: &mut Stream,
         files: &[FileAggregates],
         now: Nanos,
+        last: bool,
     ) {
         let started = self.started;
         for (slot, model) in self.models.iter_mut().enumerate() {
@@ -219,9 +215,10 @@ impl Collector {
                 reads_by_call: model.lookups(files) != Some(0),
                 reads_are_told: session.tells_waits_of_reads(),
             };
-            model.waits = stream.waits_so_far(slot, now).map(|waits| {
+            model.waits = stream.waits_so_far(slot, now, last).map(|waits| {
                 let record = told.record(&waits.waits);
                 WaitSeconds {
+                    since_s: seconds(waits.since.since(started).unwrap_or(0)),
                     until_s: seconds(waits.until.since(started).unwrap_or(0)),
                     stall_s: record.stall_s,
                     reclaim_s: record.reclaim_s,

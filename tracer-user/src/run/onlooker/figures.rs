@@ -35,7 +35,7 @@ pub struct RunSoFar {
     /// CPU time of the tracer's process since then.
     pub tracer_cpu_s: f64,
     pub losses: LossesSoFar,
-    /// What it took to put this together.
+    /// What it took to read the counts: the rest is done more rarely where it takes longer.
     pub took: Duration,
 }
 
@@ -57,8 +57,9 @@ pub struct ModelFiguresSoFar {
     pub pages: PagesSoFar,
     /// Bytes resident by the events or counts; None where the start is not known.
     pub resident_bytes: Option<u64>,
-    /// None where waits are not observed. As the next one it takes a while to add up, and may be some frames old.
+    /// None where waits are not observed.
     pub waits: Option<WaitSeconds>,
+    /// What takes a while to add up, and may be some frames old.
     pub parts: Arc<PartsSoFar>,
 }
 
@@ -108,7 +109,9 @@ pub struct PartsSoFar {
 /// Waits of the engine for the model, as in the record. None where that is not observed.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct WaitSeconds {
-    /// Seconds since the gate was opened, up to which these are.
+    /// From when on these are, seconds since the gate was opened: 0, or later where a wait became known too late.
+    pub since_s: f64,
+    /// Up to when: a second ago.
     pub until_s: f64,
     /// Time in which at least one thread waited for the model.
     pub stall_s: Option<f64>,

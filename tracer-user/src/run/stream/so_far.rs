@@ -118,10 +118,20 @@ impl Stream {
         }
     }
 
-    /// Waits of a model up to `now`; None where they are not recorded.
-    #[must_use]
-    pub fn waits_so_far(&self, slot: usize, now: Nanos) -> Option<WaitsSoFar> {
-        let attribution = self.reads.takers.attributions.get(slot)?;
-        Some(attribution.waits_so_far(now))
+    /// Somebody looks on from `start` on.
+    pub fn look_on(&mut self, start: Nanos) {
+        for attribution in &mut self.reads.takers.attributions {
+            attribution.look_at_waits(start);
+        }
+    }
+
+    /// Waits of a model up to about `now`, with `last` up to exactly then; None where they are not recorded.
+    pub fn waits_so_far(&mut self, slot: usize, now: Nanos, last: bool) -> Option<WaitsSoFar> {
+        let attribution = self.reads.takers.attributions.get_mut(slot)?;
+        if last {
+            Some(attribution.waits_until(now))
+        } else {
+            attribution.waits_so_far(now)
+        }
     }
 }

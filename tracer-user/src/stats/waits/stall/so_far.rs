@@ -4,28 +4,59 @@ use crate::stats::event::Nanos;
 
 use super::{StallTimeline, WaitFigures};
 
-/// Waits that are swept anew for each look at most: a fraction of a millisecond. With more, what was swept already has to do.
-const MOST_SWEPT: usize = 20_000;
+/// How far the sweep of a timeline that is looked at stays behind: so late its figures are, nanoseconds.
+const LOOKED_AT_HORIZON_NS: u64 = 1_000_000_000;
 
-/// Waits from the window's start up to some moment.
+/// Waits of a part of the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WaitsSoFar {
-    /// That moment: now, or some seconds before where there are too many waits.
+    /// Where it begins: at the window's start, or later where a wait became known too late.
+    pub since: Nanos,
     pub until: Nanos,
     pub waits: WaitFigures,
 }
 
-impl StallTimeline {
-    /// The waits of the whole window up to `now`, as [`StallTimeline::finish`] would have them. Those that have not ended by
-    /// then are in none of it.
+/// A timeline that is looked at while it goes on: it is swept soon, so that a look costs nothing. Where a wait becomes known too
+/// late for that, another one begins.
+#[derive(Clone, Debug)]
+pub struct LookedAtTimeline(StallTimeline);
+
+impl LookedAtTimeline {
+    /// From `start` on.
     #[must_use]
-    pub fn so_far(&self, now: Nanos) -> WaitsSoFar {
-        if self.kept() > MOST_SWEPT {
-            return WaitsSoFar {
-                until: self.swept,
-                waits: self.whole.figures(self.window_start, self.swept).waits,
-            };
+    pub fn new(start: Nanos) -> Self {
+        Self(StallTimeline::with_horizon(start, LOOKED_AT_HORIZON_NS))
+    }
+
+    /// As [`StallTimeline::wait`].
+    pub fn wait(&mut self, wait: super::Wait) {
+        self.0.wait(wait);
+    }
+
+    /// What is known at `now`.
+    pub fn so_far(&mut self, now: Nanos) -> WaitsSoFar {
+        let timeline = &mut self.0;
+        timeline.sweep(Nanos(now.0.saturating_sub(LOOKED_AT_HORIZON_NS)));
+        if timeline.late_waits > 0 {
+            *self = Self::new(now);
         }
+        self.0.swept_so_far()
+    }
+}
+
+impl StallTimeline {
+    fn swept_so_far(&self) -> WaitsSoFar {
+        WaitsSoFar {
+            since: self.window_start,
+            until: self.swept.max(self.window_start),
+            waits: self.whole.figures(self.window_start, self.swept).waits,
+        }
+    }
+
+    /// The waits of the whole window, as [`StallTimeline::finish`] would have them if it ended at `now`: sweeps all that is
+    /// kept.
+    #[must_use]
+    pub fn until(&self, now: Nanos) -> WaitsSoFar {
         let mut ahead = Self {
             boundaries: Vec::new(),
             spans: Vec::new(),
@@ -36,10 +67,7 @@ impl StallTimeline {
             ..*self
         };
         ahead.sweep(now);
-        WaitsSoFar {
-            until: ahead.swept,
-            waits: ahead.whole.figures(self.window_start, ahead.swept).waits,
-        }
+        ahead.swept_so_far()
     }
 }
 
@@ -47,18 +75,21 @@ impl StallTimeline {
 mod tests {
     use crate::stats::{
         Nanos,
-        waits::stall::{StallTimeline, Wait, WaitKind},
+        waits::stall::{LookedAtTimeline, StallTimeline, Wait, WaitKind},
     };
 
-    #[test]
-    fn a_look_shows_what_the_end_would_and_changes_nothing() {
-        let mut timeline = StallTimeline::with_horizon(Nanos(0), 1000);
-        let wait = |thread, start, end, kind| Wait {
+    fn wait(thread: u32, start: u64, end: u64, kind: WaitKind) -> Wait {
+        Wait {
             thread,
             start: Nanos(start),
             end: Nanos(end),
             kind,
-        };
+        }
+    }
+
+    #[test]
+    fn a_look_shows_what_the_end_would_and_changes_nothing() {
+        let mut timeline = StallTimeline::with_horizon(Nanos(0), 1000);
         for wait in [
             wait(1, 0, 40, WaitKind::ModelFolio),
             wait(2, 20, 60, WaitKind::ModelFolio),
@@ -67,11 +98,27 @@ mod tests {
             timeline.wait(wait);
             timeline.boundary(wait.end);
         }
-        let so_far = timeline.so_far(Nanos(100));
-        assert_eq!(so_far.until, Nanos(100));
-        assert_eq!(so_far.waits.stall_ns, Some(60));
-        assert_eq!(so_far.waits.reclaim_ns, Some(20));
-        assert_eq!(timeline.so_far(Nanos(100)), so_far);
-        assert_eq!(timeline.finish(Nanos(100)).whole.waits, so_far.waits);
+        let until = timeline.until(Nanos(100));
+        assert_eq!((until.since, until.until), (Nanos(0), Nanos(100)));
+        assert_eq!(until.waits.stall_ns, Some(60));
+        assert_eq!(until.waits.reclaim_ns, Some(20));
+        assert_eq!(timeline.until(Nanos(100)), until);
+        assert_eq!(timeline.finish(Nanos(100)).whole.waits, until.waits);
+    }
+
+    #[test]
+    fn what_is_looked_at_is_a_second_late_and_begins_anew_after_a_late_wait() {
+        const S: u64 = 1_000_000_000;
+        let mut timeline = LookedAtTimeline::new(Nanos(S));
+        timeline.wait(wait(1, S, 2 * S, WaitKind::ModelFolio));
+        timeline.wait(wait(1, 3 * S, 5 * S, WaitKind::ModelFolio));
+        let so_far = timeline.so_far(Nanos(5 * S));
+        assert_eq!((so_far.since, so_far.until), (Nanos(S), Nanos(4 * S)));
+        assert_eq!(so_far.waits.stall_ns, Some(2 * S));
+        // Longer than that, and known only now.
+        timeline.wait(wait(2, 2 * S, 6 * S, WaitKind::OtherIo));
+        let so_far = timeline.so_far(Nanos(6 * S));
+        assert_eq!((so_far.since, so_far.until), (Nanos(6 * S), Nanos(6 * S)));
+        assert_eq!(so_far.waits.stall_ns, Some(0));
     }
 }
