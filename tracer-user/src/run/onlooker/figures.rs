@@ -111,7 +111,7 @@ pub struct PartsSoFar {
 pub struct WaitSeconds {
     /// From when on these are, seconds since the gate was opened: 0, or later where a wait became known too late.
     pub since_s: f64,
-    /// Up to when: a second ago.
+    /// Up to when: two seconds ago.
     pub until_s: f64,
     /// Time in which at least one thread waited for the model.
     pub stall_s: Option<f64>,

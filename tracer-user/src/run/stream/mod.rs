@@ -95,6 +95,8 @@ pub struct Stream {
     residency: ResidencySamples,
     /// When the latest slice began: of what is before, all is known.
     slices_until: Nanos,
+    /// Of what is before, all records have been taken.
+    taken_until: Nanos,
     last_probed: Option<Nanos>,
     recorder: Option<EventRecorder>,
 }
@@ -158,6 +160,7 @@ impl Stream {
             waits_by_process: BTreeMap::new(),
             residency: ResidencySamples::default(),
             slices_until: start,
+            taken_until: start,
             last_probed: None,
             recorder: setup.recorder,
         }
@@ -251,6 +254,7 @@ impl Stream {
 
     /// All records that were there at `now` have been taken.
     pub fn end_batch(&mut self, now: Nanos) {
+        self.taken_until = now;
         if self.counted.is_empty() && self.residency.is_due(now) {
             self.residency.take(now, self.resident_pages());
         }

@@ -69,6 +69,7 @@ impl Stream {
             waits_by_process: self.waits_by_process.clone(),
             residency: self.residency.clone(),
             slices_until: self.slices_until,
+            taken_until: self.taken_until,
             last_probed: self.last_probed,
             recorder: None,
         }
@@ -131,7 +132,7 @@ impl Stream {
         if last {
             Some(attribution.waits_until(now))
         } else {
-            attribution.waits_so_far(now)
+            attribution.waits_so_far(now.min(self.taken_until))
         }
     }
 }

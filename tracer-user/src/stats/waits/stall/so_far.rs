@@ -5,7 +5,7 @@ use crate::stats::event::Nanos;
 use super::{StallTimeline, WaitFigures};
 
 /// How far the sweep of a timeline that is looked at stays behind: so late its figures are, nanoseconds.
-const LOOKED_AT_HORIZON_NS: u64 = 1_000_000_000;
+const LOOKED_AT_HORIZON_NS: u64 = 2_000_000_000;
 
 /// Waits of a part of the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,18 +107,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_looked_at_is_a_second_late_and_begins_anew_after_a_late_wait() {
+    fn what_is_looked_at_is_two_seconds_late_and_begins_anew_after_a_late_wait() {
         const S: u64 = 1_000_000_000;
         let mut timeline = LookedAtTimeline::new(Nanos(S));
         timeline.wait(wait(1, S, 2 * S, WaitKind::ModelFolio));
-        timeline.wait(wait(1, 3 * S, 5 * S, WaitKind::ModelFolio));
-        let so_far = timeline.so_far(Nanos(5 * S));
+        timeline.wait(wait(1, 3 * S, 6 * S, WaitKind::ModelFolio));
+        let so_far = timeline.so_far(Nanos(6 * S));
         assert_eq!((so_far.since, so_far.until), (Nanos(S), Nanos(4 * S)));
         assert_eq!(so_far.waits.stall_ns, Some(2 * S));
         // Longer than that, and known only now.
-        timeline.wait(wait(2, 2 * S, 6 * S, WaitKind::OtherIo));
-        let so_far = timeline.so_far(Nanos(6 * S));
-        assert_eq!((so_far.since, so_far.until), (Nanos(6 * S), Nanos(6 * S)));
+        timeline.wait(wait(2, 2 * S, 7 * S, WaitKind::OtherIo));
+        let so_far = timeline.so_far(Nanos(7 * S));
+        assert_eq!((so_far.since, so_far.until), (Nanos(7 * S), Nanos(7 * S)));
         assert_eq!(so_far.waits.stall_ns, Some(0));
     }
 }
