@@ -66,7 +66,7 @@ fn thrashing(at_s: f64, events: bool) -> ModelFiguresSoFar {
             faults: Some(steps * 100),
         },
         resident_bytes: Some(700 << 20),
-        waits: events.then(|| WaitSeconds {
+        waits: events.then_some(WaitSeconds {
             since_s: 0.0,
             until_s: at_s,
             stall_s: Some(at_s * 0.6),

@@ -30,8 +30,11 @@ pub enum SessionRequest {
     /// Put the figures of this moment together, for whoever looks on.
     Figures(mpsc::SyncSender<RunSoFar>),
     /// Have somebody look at what there is.
-    Look(Box<dyn FnOnce(&Session, &Stream) + Send>),
+    Look(Look),
 }
+
+/// Looks at what there is.
+pub type Look = Box<dyn FnOnce(&Session, &Stream) + Send>;
 
 /// Looks into each file once.
 #[derive(Debug)]
