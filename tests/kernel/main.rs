@@ -32,6 +32,7 @@ mod golden;
 mod ground;
 mod known_order;
 mod lifecycle;
+mod live;
 mod losses;
 mod marks;
 mod models;
@@ -93,6 +94,7 @@ fn main() -> ExitCode {
         detail::cases(),
         marks::cases(),
         lifecycle::cases(),
+        live::cases(),
         plain_user::cases(),
         which_model::cases(),
         attach_target::cases(),

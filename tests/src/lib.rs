@@ -15,4 +15,5 @@ pub mod reader;
 pub mod reference;
 pub mod run_record;
 pub mod surroundings;
+pub mod terminal;
 pub mod tracer;

@@ -14,6 +14,7 @@ use crate::{
     environment::{Scratch, unavailable},
     reader::{Finished, ReaderCommand, RunningProgram},
     run_record::RunRecord,
+    terminal::Terminal,
 };
 
 /// Longest that a traced run of a test may take.
@@ -179,6 +180,14 @@ impl<'scratch> TracerCall<'scratch> {
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// Starts it on a terminal of its own.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub fn start_on_terminal(self, columns: u16, rows: u16) -> Result<Terminal> {
+        Terminal::start(self.command, columns, rows)
     }
 
     /// Starts it.

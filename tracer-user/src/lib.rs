@@ -12,6 +12,7 @@ pub mod experiment;
 pub mod export;
 pub mod figures;
 pub mod finished_run;
+pub mod live;
 pub mod markup;
 pub mod model;
 pub mod old_trace;

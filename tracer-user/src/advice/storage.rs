@@ -11,7 +11,7 @@ use super::{Facts, Unit};
 
 /// Below this share of the time, waiting for the disk is not what makes a token slow: 1 % is less than runs of the same
 /// command differ by.
-const HARDLY: f64 = 0.01;
+pub const HARDLY: f64 = 0.01;
 
 /// Whether the engine waited for storage.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -186,6 +186,11 @@ pub struct TraceArguments {
     /// Do not keep them.
     #[arg(long, overrides_with = "record")]
     pub no_record: bool,
+    /// Show what happens while the run goes on: a screen with the figures of the last seconds and of the whole run. `?` explains
+    /// it, `q` closes it; the engine runs on. The engine gets no input: one that asks for some runs in another terminal, with
+    /// `tracer attach --live` here. Without a terminal it is one line a second.
+    #[arg(long)]
+    pub live: bool,
     /// Leave paths, the command line and the host's name out of the record, and keep none of the engine's output: for a record
     /// that is shown to others.
     #[arg(long)]

@@ -3,6 +3,7 @@
 use std::{
     io::IsTerminal as _,
     path::PathBuf,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -11,6 +12,7 @@ use anyhow::Context as _;
 use crate::{
     device_bench::{DeviceTestRequest, run_device_test},
     engine::{self, EngineOptions, LoadMode, RandomModelShape},
+    live::{Screen, WhenLeft},
     output::RUNS_FOLDER,
     place::inspect,
     pressure,
@@ -20,7 +22,7 @@ use crate::{
     rights::{Kept, forbid_calls, forgo_new_privileges, reduce_this_thread},
     run::{
         AttachOptions, AttachTarget, DemoOptions, FinishedRun, LaunchOptions, TraceOptions,
-        bytes_progress, describe, run_attach, run_demo, run_launch,
+        bytes_progress, describe, onlooker::Onlooker, run_attach, run_demo, run_launch,
     },
     setting, units,
 };
@@ -115,7 +117,8 @@ fn give_up_rights(command: &Command) -> anyhow::Result<()> {
 }
 
 fn launch(arguments: LaunchArguments) -> anyhow::Result<i32> {
-    let options = LaunchOptions {
+    let live = arguments.trace.live;
+    let mut options = LaunchOptions {
         models: arguments.model,
         command: arguments.command,
         conditions: arguments.pressure.conditions(),
@@ -123,7 +126,33 @@ fn launch(arguments: LaunchArguments) -> anyhow::Result<i32> {
         trace: recorded_by_itself(arguments.trace),
     };
     let signals = signals()?;
-    show(runtime()?.block_on(run_launch(options, signals))?)
+    let screen = looked_on(&mut options.trace, live, WhenLeft::GoesOn)?;
+    let run = runtime()?.block_on(run_launch(options, signals));
+    drop(screen);
+    show(run?)
+}
+
+/// Where a live screen is asked for, has it look on. The terminal is given back when it is dropped.
+fn looked_on(
+    trace: &mut TraceOptions,
+    live: bool,
+    when_left: WhenLeft,
+) -> anyhow::Result<Option<Shown>> {
+    if !live {
+        return Ok(None);
+    }
+    let screen = Arc::new(Screen::new(when_left).context("cannot show a live screen")?);
+    trace.onlooker = Some(Onlooker(screen.clone()));
+    Ok(Some(Shown(screen)))
+}
+
+/// A live screen that is finished when the run is over, whoever else still holds it.
+struct Shown(Arc<Screen>);
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        self.0.finish();
+    }
 }
 
 fn attach(arguments: AttachArguments) -> anyhow::Result<i32> {
@@ -136,7 +165,8 @@ fn attach(arguments: AttachArguments) -> anyhow::Result<i32> {
             Chosen::OnlyListed => return Ok(WRONG_COMMAND_LINE),
         },
     };
-    let options = AttachOptions {
+    let live = arguments.trace.live;
+    let mut options = AttachOptions {
         target,
         models: arguments.model,
         log: arguments.log,
@@ -144,7 +174,10 @@ fn attach(arguments: AttachArguments) -> anyhow::Result<i32> {
         trace: trace_options(arguments.trace, "attach", Detail::Counts),
     };
     let signals = signals()?;
-    show(runtime()?.block_on(run_attach(options, signals))?)
+    let screen = looked_on(&mut options.trace, live, WhenLeft::Ends)?;
+    let run = runtime()?.block_on(run_attach(options, signals));
+    drop(screen);
+    show(run?)
 }
 
 fn demo(arguments: DemoArguments) -> anyhow::Result<i32> {
@@ -152,7 +185,8 @@ fn demo(arguments: DemoArguments) -> anyhow::Result<i32> {
     if trace.out.is_none() {
         trace.out = Some(arguments.directory.join(default_directory("demo")));
     }
-    let options = DemoOptions {
+    let live = trace.live;
+    let mut options = DemoOptions {
         directory: arguments.directory,
         model_size_bytes: arguments.model_size,
         memory_max_bytes: arguments.memory_max,
@@ -161,7 +195,10 @@ fn demo(arguments: DemoArguments) -> anyhow::Result<i32> {
         trace: trace_options(trace, "demo", Detail::Events),
     };
     let signals = signals()?;
-    show(runtime()?.block_on(run_demo(options, signals))?)
+    let screen = looked_on(&mut options.trace, live, WhenLeft::GoesOn)?;
+    let run = runtime()?.block_on(run_demo(options, signals));
+    drop(screen);
+    show(run?)
 }
 
 fn doctor(arguments: &DoctorArguments) -> anyhow::Result<i32> {
@@ -277,6 +314,7 @@ fn trace_options(arguments: TraceArguments, what: &str, usual_detail: Detail) ->
         read_list: !arguments.no_read_list,
         recording: arguments.record,
         redact: arguments.redact,
+        onlooker: None,
     }
 }
 

@@ -19,6 +19,8 @@ Examples:
                                        start with nothing of the model in memory
   tracer launch --model m.gguf --memory-max 8G -- llama-cli -m m.gguf -n 100
                                        give the engine and its cache 8 GiB
+  tracer launch --live -- llama-cli -m m.gguf -p Hello -n 100
+                                       with a screen that shows what happens; ? explains it
   tracer launch --model m.gguf --out runs/1 -- ./start-my-server.sh
                                        goes on while what the script started has the model open
   tracer launch --until-exit --model m.gguf -- ./start-my-server.sh
@@ -34,6 +36,8 @@ Examples:
   tracer attach                        which processes have models open? Choose one
   tracer attach --name llama-server --duration 30s
   tracer attach --pid 4242             until the process ends, or Ctrl-C
+  tracer attach --live --name llama-server
+                                       look on; q ends the tracing, the server runs on
   tracer attach --name ollama          the process that ollama started and that has the model
   tracer attach --container 3f9a1c52   by the id that docker ps prints
   tracer attach --pid 4242 --log /var/log/engine.log
@@ -74,6 +78,7 @@ The same without the tracer, from any script, as any user who may enter the fold
 pub const DEMO: &str = "\
 Examples:
   tracer demo                          about a minute; the model is kept in tracer-demo/
+  tracer demo --live                   with a screen that shows what happens
   tracer demo --model-size 160M --tokens 8
   tracer demo --memory-max 1G          with room for the whole model: it is read once";
 

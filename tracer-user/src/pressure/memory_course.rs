@@ -167,6 +167,12 @@ impl MemoryCourse {
         true
     }
 
+    /// The latest sample.
+    #[must_use]
+    pub fn latest(&self) -> Option<MemoryPoint> {
+        self.latest.map(|placed| placed.point)
+    }
+
     /// The points, in the order of time. The last one is the latest sample, so it may follow sooner than the others.
     #[must_use]
     pub fn points(&self) -> Vec<MemoryPoint> {

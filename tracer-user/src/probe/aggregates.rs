@@ -80,6 +80,25 @@ pub struct Aggregates {
     pub late_issues: u64,
 }
 
+/// Of what the kernel side counts, that which is cheap to read while it goes on.
+#[derive(Clone, Debug, Default)]
+pub struct CountsSoFar {
+    /// By model slot. Empty where the kernel side does not count models.
+    pub models: Vec<ReadCounts>,
+    pub files: Vec<FileAggregates>,
+}
+
+/// What was counted of a model's reads.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ReadCounts {
+    /// From `block_rq_issue`.
+    pub issues: IssueCounters,
+    /// From `block_rq_complete`.
+    pub completes: CompleteCounters,
+    /// From `block_rq_requeue`.
+    pub requeues: RequeueCounters,
+}
+
 /// How much of each kind to read.
 pub(super) struct Sizes<'a> {
     pub models: usize,
@@ -104,24 +123,9 @@ pub(super) fn read(ebpf: &Ebpf, sizes: &Sizes<'_>) -> anyhow::Result<Aggregates>
     } else {
         Vec::new()
     };
-    let mut files = Vec::with_capacity(sizes.files);
-    for file in 0..sizes.files {
-        let slot = slot_number(file)?;
-        let inserts: Option<InsertCounters> =
-            observed(sizes, Program::PageInsert, || sum_at(ebpf, "INSERTS", slot))?;
-        files.push(FileAggregates {
-            inserts,
-            reinserted_pages: inserts
-                .filter(|_| sizes.counts_models)
-                .map(|inserts| inserts.reinserted_pages),
-            evictions: observed(sizes, Program::PageEvict, || {
-                sum_at(ebpf, "EVICTIONS", slot)
-            })?,
-            faults: observed(sizes, Program::PageFault, || sum_at(ebpf, "FAULTS", slot))?,
-            map_pages: observed(sizes, Program::PageMap, || sum_at(ebpf, "MAP_PAGES", slot))?,
-            lookups: observed(sizes, Program::PageLookup, || sum_at(ebpf, "LOOKUPS", slot))?,
-        });
-    }
+    let files = (0..sizes.files)
+        .map(|file| file_counted(ebpf, sizes, file))
+        .collect::<anyhow::Result<_>>()?;
     let mut devices = Vec::with_capacity(sizes.devices);
     let mut late_issues = 0;
     for device in 0..sizes.devices {
@@ -141,8 +145,62 @@ pub(super) fn read(ebpf: &Ebpf, sizes: &Sizes<'_>) -> anyhow::Result<Aggregates>
         unseen_at_end,
         waiting: waiting_threads(ebpf)?,
         other_files: other_files(ebpf)?,
-        lost_records: LostRecords::of_cells(per_cpu_words(ebpf, "LOST_RECORDS", LOSS_CELLS)?),
+        lost_records: lost_records(ebpf)?,
         late_issues,
+    })
+}
+
+/// Reads what is cheap to read.
+pub(super) fn so_far(ebpf: &Ebpf, sizes: &Sizes<'_>) -> anyhow::Result<CountsSoFar> {
+    let models = if sizes.counts_models { sizes.models } else { 0 };
+    Ok(CountsSoFar {
+        models: (0..models)
+            .map(|model| reads_counted(ebpf, model))
+            .collect::<anyhow::Result<_>>()?,
+        files: (0..sizes.files)
+            .map(|file| file_counted(ebpf, sizes, file))
+            .collect::<anyhow::Result<_>>()?,
+    })
+}
+
+/// Records that found no room: several hundred look-ups.
+pub(super) fn lost_records(ebpf: &Ebpf) -> anyhow::Result<LostRecords> {
+    let cells = per_cpu_words(ebpf, "LOST_RECORDS", LOSS_CELLS)?;
+    Ok(LostRecords::of_cells(cells))
+}
+
+/// What was counted of a file's pages.
+fn file_counted(ebpf: &Ebpf, sizes: &Sizes<'_>, file: usize) -> anyhow::Result<FileAggregates> {
+    let slot = slot_number(file)?;
+    let inserts: Option<InsertCounters> =
+        observed(sizes, Program::PageInsert, || sum_at(ebpf, "INSERTS", slot))?;
+    Ok(FileAggregates {
+        inserts,
+        reinserted_pages: inserts
+            .filter(|_| sizes.counts_models)
+            .map(|inserts| inserts.reinserted_pages),
+        evictions: observed(sizes, Program::PageEvict, || {
+            sum_at(ebpf, "EVICTIONS", slot)
+        })?,
+        faults: observed(sizes, Program::PageFault, || sum_at(ebpf, "FAULTS", slot))?,
+        map_pages: observed(sizes, Program::PageMap, || sum_at(ebpf, "MAP_PAGES", slot))?,
+        lookups: observed(sizes, Program::PageLookup, || sum_at(ebpf, "LOOKUPS", slot))?,
+    })
+}
+
+/// What was counted of a model's reads.
+fn reads_counted(ebpf: &Ebpf, model: usize) -> anyhow::Result<ReadCounts> {
+    let slot = slot_number(model)?;
+    let mut issues: IssueCounters = sum_at(ebpf, "MODEL_ISSUES", slot)?;
+    issues.add(&sum_at(
+        ebpf,
+        "MODEL_ISSUES",
+        slot_number(MAX_MODELS + model)?,
+    )?);
+    Ok(ReadCounts {
+        issues,
+        completes: sum_at(ebpf, "MODEL_COMPLETES", slot)?,
+        requeues: sum_at(ebpf, "MODEL_REQUEUES", slot)?,
     })
 }
 
@@ -157,7 +215,11 @@ fn models_counted(
     let last_ends = array::<u64>(ebpf, "LAST_ENDS")?;
     let mut models = Vec::with_capacity(sizes.models);
     for model in 0..sizes.models {
-        let slot = slot_number(model)?;
+        let ReadCounts {
+            issues,
+            completes,
+            requeues,
+        } = reads_counted(ebpf, model)?;
         let first_bucket = model * LATENCY_BUCKETS;
         let mut ends = Vec::with_capacity(sizes.devices);
         for device in 0..sizes.devices {
@@ -166,16 +228,10 @@ fn models_counted(
                 .0;
             ends.push((end != NO_PREVIOUS_END).then_some(end));
         }
-        let mut issues: IssueCounters = sum_at(ebpf, "MODEL_ISSUES", slot)?;
-        issues.add(&sum_at(
-            ebpf,
-            "MODEL_ISSUES",
-            slot_number(MAX_MODELS + model)?,
-        )?);
         models.push(ModelAggregates {
             issues,
-            completes: sum_at(ebpf, "MODEL_COMPLETES", slot)?,
-            requeues: sum_at(ebpf, "MODEL_REQUEUES", slot)?,
+            completes,
+            requeues,
             latency_buckets: latencies
                 .get(first_bucket..first_bucket + LATENCY_BUCKETS)
                 .map(<[u64]>::to_vec)

@@ -21,7 +21,7 @@ mod tables;
 mod tracepoint_format;
 mod types;
 
-pub use aggregates::{Aggregates, FileAggregates, ModelAggregates};
+pub use aggregates::{Aggregates, CountsSoFar, FileAggregates, ModelAggregates, ReadCounts};
 pub use inspection::programs as inspect_programs;
 pub use losses::{ProgramRun, RunTimeStatistics};
 pub use options::{Detail, SessionOptions};

@@ -10,11 +10,11 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 use tokio::io::{Interest, unix::AsyncFd};
-use tracer_common::{page::FileKey, program::Program, record::Record};
+use tracer_common::{counters::LostRecords, page::FileKey, program::Program, record::Record};
 
 use super::{
     Detail, KernelTypes, SessionOptions,
-    aggregates::{self, Aggregates, FileAggregates, Sizes},
+    aggregates::{self, Aggregates, CountsSoFar, FileAggregates, Sizes},
     attach::{Attached, attach},
     losses::{self, ProgramRun},
     object::{self, Loaded},
@@ -343,7 +343,48 @@ impl Session {
     /// # Errors
     /// A map that cannot be read.
     pub fn aggregates(&self, idle_since: &[Option<u64>]) -> anyhow::Result<Aggregates> {
-        let mut aggregates = aggregates::read(
+        let mut aggregates = self.sized(idle_since, aggregates::read)?;
+        self.forget_unnamed(&mut aggregates.files);
+        Ok(aggregates)
+    }
+
+    /// Reads what is cheap to read of that, while the kernel side goes on counting: the figures are some microseconds apart.
+    ///
+    /// # Errors
+    /// A map that cannot be read.
+    pub fn counts_so_far(&self) -> anyhow::Result<CountsSoFar> {
+        let mut counts = self.sized(&[], aggregates::so_far)?;
+        self.forget_unnamed(&mut counts.files);
+        Ok(counts)
+    }
+
+    /// Slices of time that could not begin by now; none where counts are not kept so.
+    #[must_use]
+    pub fn undivided_slices(&self) -> u64 {
+        self.slices.as_ref().map_or(0, Slices::undivided)
+    }
+
+    /// Records that found no room in the ring buffer by now.
+    ///
+    /// # Errors
+    /// The map cannot be read.
+    pub fn lost_records(&self) -> anyhow::Result<LostRecords> {
+        aggregates::lost_records(&self.ebpf)
+    }
+
+    fn sized<T>(
+        &self,
+        idle_since: &[Option<u64>],
+        read: fn(&Ebpf, &Sizes<'_>) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let devices = self.tables.devices.iter();
+        let extents_by_device = devices
+            .map(|device| {
+                let first = device.first_extent as usize;
+                first..first + device.extents as usize
+            })
+            .collect();
+        read(
             &self.ebpf,
             &Sizes {
                 models: self.tables.models,
@@ -351,26 +392,21 @@ impl Session {
                 devices: self.tables.devices.len(),
                 request_slots: self.request_slots,
                 extents: &self.tables.extents,
-                extents_by_device: self
-                    .tables
-                    .devices
-                    .iter()
-                    .map(|device| {
-                        let first = device.first_extent as usize;
-                        first..first + device.extents as usize
-                    })
-                    .collect(),
+                extents_by_device,
                 idle_since,
                 attached: &|program| self.has_program(program),
                 counts_models: self.counts_models,
             },
-        )?;
+        )
+    }
+
+    /// What was counted of files that nothing names is somebody else's, if anything.
+    fn forget_unnamed(&self, files: &mut [FileAggregates]) {
         for slot in &self.unnamed_files {
-            if let Some(file) = aggregates.files.get_mut(*slot) {
+            if let Some(file) = files.get_mut(*slot) {
                 *file = FileAggregates::default();
             }
         }
-        Ok(aggregates)
     }
 
     /// Leaves a file's page-cache events unobserved, since nothing shows how the tracepoints name it.

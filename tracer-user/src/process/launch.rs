@@ -1,7 +1,7 @@
 //! Starts the traced command as the calling user.
 //!
 //! The child gives up every privilege before it runs a byte of the command, gets the caller's environment and the
-//! caller's `PATH`, and dies with the tracer (`PR_SET_PDEATHSIG`). Its standard input is ours; its outputs go through
+//! caller's `PATH`, and dies with the tracer (`PR_SET_PDEATHSIG`). Its standard input is ours, or empty; its outputs go through
 //! pipes that [`super::engine_output::output`] copies on. A program that looks whether its output is a terminal sees a pipe: no colours,
 //! and its C library buffers standard output by the block.
 //!
@@ -81,6 +81,8 @@ pub type OnLine = Arc<dyn Fn(OutputLine) + Send + Sync>;
 /// What to start, and how.
 pub struct LaunchRequest<'a> {
     pub command: &'a [OsString],
+    /// It may read our standard input; else it finds that at its end.
+    pub gives_input: bool,
     /// As whom, and in which environment.
     pub caller: &'a Caller,
     /// Where `engine.stdout` and `engine.stderr` are kept, if anywhere. The directory must exist.
@@ -100,6 +102,7 @@ impl<'a> LaunchRequest<'a> {
     pub fn new(command: &'a [OsString], caller: &'a Caller, on_line: OnLine) -> Self {
         Self {
             command,
+            gives_input: true,
             caller,
             output_directory: None,
             cgroup_procs: Vec::new(),
@@ -172,7 +175,11 @@ pub fn launch(request: LaunchRequest<'_>) -> Result<LaunchedProcess, LaunchError
             .map(|(name, value)| (name, value)),
     );
     command
-        .stdin(Stdio::inherit())
+        .stdin(if request.gives_input {
+            Stdio::inherit()
+        } else {
+            Stdio::null()
+        })
         .stdout(stdout_write)
         .stderr(stderr_write);
     let plan = ChildPlan::new(request.caller, request.cgroup_procs, failure_write);

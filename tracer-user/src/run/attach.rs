@@ -1,6 +1,6 @@
 //! `tracer attach`: trace a process that runs already, and leave it as it was.
 
-use std::{fs::File, path::PathBuf, time::Duration};
+use std::{fs::File, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use tokio::time;
@@ -16,12 +16,11 @@ use crate::{
 use super::{
     assemble::add_dead_pages,
     kernel_tables::kernel_tables,
+    onlooker::Ask,
     redaction::redacted,
     target::{self, AttachTarget, Target},
-    tracing::{
-        FinishedRun, Prepared, TraceOptions, Wake, conclude, poll_signals, require_machine,
-        watch_until,
-    },
+    tracing::{FinishedRun, Prepared, TraceOptions, conclude, poll_signals, require_machine},
+    waiting::{Wake, watch_until},
     watch::engine::EngineWatch,
 };
 
@@ -78,7 +77,7 @@ pub async fn run_attach(
         caller,
         subject,
         pieces,
-        spans,
+        spans: Arc::new(spans),
         directory,
         session,
         signals: poll_signals(signals)?,
@@ -126,6 +125,7 @@ pub async fn run_attach(
                 }
                 None => break Wake::Ended,
             },
+            Wake::Asked(Ask::Report) => opened.report_so_far(&watch, "attach", &command).await,
             other => break other,
         }
     };
@@ -172,6 +172,13 @@ pub async fn run_attach(
             )),
         ),
         Wake::TimeUp => ("The process runs on", None),
+        Wake::Asked(_) => (
+            "The process runs on",
+            Some(format!(
+                "ended at the live screen after {:.1} s{asked}",
+                record.time.wall_s
+            )),
+        ),
     };
     record.exit = ExitRecord {
         description: description.to_owned(),

@@ -21,12 +21,13 @@ use super::{
     assemble::add_dead_pages,
     conditions::{Conditions, ConditionsRequest},
     kernel_tables::kernel_tables,
+    onlooker::Ask,
     redaction::redacted,
     survivors::{self, Survivors},
     tracing::{
-        FinishedRun, Opened, Prepared, TraceOptions, Wake, conclude, poll_signals, require_machine,
-        watch_until,
+        FinishedRun, Opened, Prepared, TraceOptions, conclude, poll_signals, require_machine,
     },
+    waiting::{Wake, watch_until},
     watch::engine::EngineWatch,
 };
 
@@ -95,7 +96,7 @@ pub async fn run_launch(
         caller,
         subject,
         pieces,
-        spans,
+        spans: Arc::new(spans),
         directory,
         session,
         signals: poll_signals(signals)?,
@@ -115,6 +116,12 @@ pub async fn run_launch(
         Arc::new(move |line: OutputLine| log.line(&line)),
     );
     request.output_directory = (!redact).then(|| opened.directory.path());
+    if let Some(onlooker) = &opened.onlooker {
+        request.gives_input = false;
+        let [stdout, stderr] = onlooker.0.engine_outputs();
+        request.stdout_copy = stdout.or(request.stdout_copy);
+        request.stderr_copy = stderr.or(request.stderr_copy);
+    }
     request.cgroup_procs = conditions.cgroup_descriptors()?;
     let engine = launch(request)?;
     opened.finder.engine_has_started();
@@ -123,18 +130,18 @@ pub async fn run_launch(
     for process_id in &watch.process_ids {
         opened.shared.process(*process_id);
     }
-    let mut partial_reason = follow(&mut watch, &mut opened, &engine.signals()).await?;
+    let command: Vec<String> = options
+        .command
+        .iter()
+        .map(|argument| argument.to_string_lossy().into_owned())
+        .collect();
+    let mut partial_reason = follow(&mut watch, &mut opened, &engine.signals(), &command).await?;
     let survivors = if partial_reason.is_some() || options.until_exit {
         Survivors::left_alone(&watch)
     } else {
         survivors::follow(&mut watch, &mut opened).await?
     };
     partial_reason = partial_reason.or_else(|| survivors.stopped.clone());
-    let command = options
-        .command
-        .iter()
-        .map(|argument| argument.to_string_lossy().into_owned())
-        .collect();
     let (log, opened_nanos) = (opened.log.clone(), opened.opened_nanos());
     let (mut record, directory, caller) = opened.finish(&mut watch, "launch", command).await?;
     let exit = tokio::task::spawn_blocking(move || engine.wait())
@@ -182,6 +189,7 @@ async fn follow(
     watch: &mut EngineWatch,
     opened: &mut Opened,
     engine: &EngineSignals,
+    command: &[String],
 ) -> anyhow::Result<Option<String>> {
     let mut reason = None;
     let mut deadline = None;
@@ -190,6 +198,9 @@ async fn follow(
     loop {
         match watch_until(watch, opened, deadline).await? {
             Wake::Ended => return Ok(reason),
+            // It ends with the engine.
+            Wake::Asked(Ask::End) => {}
+            Wake::Asked(Ask::Report) => opened.report_so_far(watch, "launch", command).await,
             Wake::Signal(received) => {
                 reason = reason.or_else(|| {
                     Some(format!(

@@ -10,12 +10,14 @@ mod give_mark;
 mod kernel_tables;
 mod launch;
 mod machine;
+pub mod onlooker;
 mod recorded;
 mod redaction;
 mod stream;
 mod survivors;
 mod target;
 mod tracing;
+mod waiting;
 mod watch;
 mod window;
 

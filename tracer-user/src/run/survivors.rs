@@ -11,10 +11,7 @@ use tokio::time;
 
 use crate::process::ObservedProcess;
 
-use super::{
-    tracing::{Opened, SAMPLE_INTERVAL},
-    watch::engine::EngineWatch,
-};
+use super::{tracing::Opened, waiting::SAMPLE_INTERVAL, watch::engine::EngineWatch};
 
 /// How long nobody may have the model open before the window ends: an engine that reads a model's files one after the
 /// other has none open for a moment.

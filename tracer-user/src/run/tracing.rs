@@ -1,13 +1,12 @@
 //! What launch and attach have in common: preflight, the session, the watch, the record.
 
-use std::{
-    io,
-    path::PathBuf,
-    time::{Duration, SystemTime},
-};
+use std::{io, path::PathBuf, sync::Arc, time::SystemTime};
 
 use anyhow::{Context as _, bail};
-use tokio::{io::unix::AsyncFd, time};
+use tokio::{
+    io::unix::AsyncFd,
+    sync::mpsc::{UnboundedReceiver, UnboundedSender},
+};
 use tracer_common::program::Program;
 
 use crate::{
@@ -18,7 +17,7 @@ use crate::{
         Detail, Requirement, RequirementState, Session, SessionOptions, in_first_pid_namespace,
         kernel_release, requirements,
     },
-    process::{Caller, ReceivedSignal, SignalWatch, UserLines},
+    process::{Caller, SignalWatch, UserLines},
     report,
     schema::{MachineRecord, RunRecord, SCHEMA_VERSION},
     stats::{pages::events::TouchEvents, phases::counted::CountedAttribution},
@@ -28,6 +27,7 @@ use super::{
     assemble::{self, Observed, ResidencyCourse},
     file_keys::learn_keys,
     machine::{self, MemoryState},
+    onlooker::{Ask, Collector, EngineNow, Onlooker, RunBegun, RunHandle},
     recorded::{Facts, RecordedSetup, WindowRecording},
     redaction::redacted_header,
     stream::{
@@ -40,11 +40,11 @@ use super::{
         log::SharedLog,
         mark_pipe::MarkPipe,
         marks::{MarkedSymbols, NamedSymbol, SharedMarks},
-        probe_finder::ProbeFinder,
+        probe_finder::{ProbeFinder, SessionRequest},
         residency_moments::residency_now,
         samples::{MomentName, RunSamples},
     },
-    window::Window,
+    window::{ClosedWindow, Window},
 };
 
 #[derive(Clone, Debug)]
@@ -63,6 +63,8 @@ pub struct TraceOptions {
     pub recording: bool,
     /// Leave out of the record what would tell a stranger of this machine.
     pub redact: bool,
+    /// Who looks on.
+    pub onlooker: Option<Onlooker>,
 }
 
 /// A run that is over.
@@ -76,20 +78,6 @@ pub struct FinishedRun {
     /// Why the record could not be written, where that is so.
     pub write_error: Option<anyhow::Error>,
 }
-
-/// How often the engine's libraries are looked for at the start, while no decode call has been found.
-const LIBRARY_INTERVAL: Duration = Duration::from_millis(5);
-
-/// Each look at them is so much later than the one before, in hundredths, up to the next constant: an engine loads its own
-/// libraries first, and what comes late loads a model before it decodes.
-const LIBRARY_INTERVAL_GROWTH: u32 = 105;
-const LONGEST_LIBRARY_INTERVAL: Duration = Duration::from_millis(50);
-
-/// How long that goes on; later they are looked for with each sample.
-const LIBRARY_SEARCH: Duration = Duration::from_secs(20);
-
-/// How often the engine is looked at.
-pub(super) const SAMPLE_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Refuses to go on where something is missing, in the words of `tracer doctor`.
 ///
@@ -138,7 +126,7 @@ pub(super) struct Prepared {
     /// What the models are made of, by slot.
     pub pieces: Vec<ModelPieces>,
     /// How the files are cut for counts by place.
-    pub spans: Spans,
+    pub spans: Arc<Spans>,
     pub directory: RunDirectory,
     pub session: Session,
     pub signals: AsyncFd<SignalWatch>,
@@ -158,10 +146,15 @@ pub(super) struct Opened {
     pub log: SharedLog,
     pub shared: SharedMarks,
     pub finder: ProbeFinder,
-    window: Window,
+    /// Who looks on, and what he asks for.
+    pub onlooker: Option<Onlooker>,
+    pub asks: UnboundedReceiver<Ask>,
+    pub(super) requests: UnboundedSender<SessionRequest>,
+    pub(super) redact: bool,
+    pub(super) window: Window,
     pieces: Vec<ModelPieces>,
-    spans: Spans,
-    course: ResidencyCourse,
+    spans: Arc<Spans>,
+    pub(super) course: ResidencyCourse,
     samples: RunSamples,
     memory: MemoryState,
     machine: MachineRecord,
@@ -189,8 +182,18 @@ impl Prepared {
         let symbols = MarkedSymbols::new(&self.options.marks);
         let shared = SharedMarks::new(self.session.slice_cutter());
         let (sender, requests) = tokio::sync::mpsc::unbounded_channel();
+        let (handle, asks) = RunHandle::new(sender.clone(), shared.clone());
+        let own_requests = sender.clone();
         let finder = ProbeFinder::new(symbols.clone(), sender, self.session.can_probe());
         let detail = self.session.detail();
+        let onlooker = self.options.onlooker.clone();
+        let collector = onlooker
+            .is_some()
+            .then(|| Collector::new(&self.subject, &self.pieces, Arc::clone(&self.spans)));
+        let models = collector
+            .as_ref()
+            .map(Collector::models)
+            .unwrap_or_default();
         if detail != self.options.session.detail {
             eprintln!(
                 "tracer: this kernel cannot count a model's reads (Linux 5.17 can), so `--detail {}` becomes `{}`",
@@ -288,7 +291,17 @@ impl Prepared {
             Ok(Stream::new(setup, start))
         };
         let started_at = SystemTime::now();
-        let window = Window::open(self.session, stream, self.subject.disks.clone(), requests)?;
+        let disks = self.subject.disks.clone();
+        let window = Window::open(self.session, stream, disks, requests, collector)?;
+        if let Some(onlooker) = &onlooker {
+            let directory = self.directory.path().to_owned();
+            let begun = RunBegun {
+                directory,
+                detail,
+                models,
+            };
+            onlooker.0.begun(begun, handle);
+        }
         let marks = MarkPipe::make(self.directory.path(), &self.caller, shared.clone());
         Ok(Opened {
             marks,
@@ -299,6 +312,10 @@ impl Prepared {
             log: SharedLog::new(shared.clone(), self.options.lines),
             shared,
             finder,
+            onlooker,
+            asks,
+            requests: own_requests,
+            redact: self.options.redact,
             window,
             pieces: self.pieces,
             spans: self.spans,
@@ -330,6 +347,14 @@ impl Opened {
             self.shared.process(*process_id);
         }
         self.finder.look_at_processes(&watch.process_ids);
+        if let Some(onlooker) = &self.onlooker {
+            onlooker.0.engine(EngineNow {
+                process_id: watch.process_id(),
+                memory: watch.memory_now(),
+                memory_limit_bytes: watch.memory_limit_bytes(),
+                tokens_per_s: self.log.tokens_per_s(),
+            });
+        }
     }
 
     /// Closes the gate and makes the record of all that was observed.
@@ -341,13 +366,17 @@ impl Opened {
     ) -> anyhow::Result<(RunRecord, RunDirectory, Caller)> {
         self.sample(watch);
         let opened = self.window.opened_nanos();
-        let mark_note = match self.marks {
+        let no_pipe = io::Error::other("it is gone");
+        let mark_note = match std::mem::replace(&mut self.marks, Err(no_pipe)) {
             Ok(pipe) => pipe.end(),
             Err(error) => Some(format!(
                 "the run's folder has no pipe for marks: {error}; `tracer mark` could not be used"
             )),
         };
         let mut closed = self.window.close().await?;
+        if let (Some(onlooker), Some(last)) = (&self.onlooker, closed.last_figures.take()) {
+            onlooker.0.closed(last);
+        }
         let reads = closed
             .stream
             .take_reads()
@@ -369,32 +398,7 @@ impl Opened {
         self.course.load_end = watch.load_end.take();
         self.course.last_token = watch.last_token.take();
         self.course.others = std::mem::take(&mut watch.residency);
-        let memory_after = MemoryState::now();
-        machine::add_pressure(&mut self.machine, &self.memory, &memory_after);
-        let mut record = RunRecord {
-            schema_version: SCHEMA_VERSION,
-            tracer_version: env!("CARGO_PKG_VERSION").to_owned(),
-            started_at: humantime::format_rfc3339_millis(self.started_at).to_string(),
-            kernel: kernel_release(),
-            mode: mode.to_owned(),
-            command,
-            machine: self.machine,
-            memory: self.memory.until(&memory_after),
-            process: watch.record(),
-            memory_course: watch.memory_course(),
-            ..RunRecord::default()
-        };
-        assemble::fill(
-            &mut record,
-            closed,
-            Observed {
-                subject: &self.subject,
-                pieces: &self.pieces,
-                spans: &self.spans,
-                course: &self.course,
-                engine_process_ids: &watch.process_ids,
-            },
-        );
+        let mut record = self.record(closed, watch, &self.course, mode, command);
         window_reads::add_to(&mut record, reads);
         recording.finish(closed_ns, &self.caller, &mut record);
         record.notes.extend(watch.files.replaced(&self.subject));
@@ -404,8 +408,44 @@ impl Opened {
             .extend(files.filter_map(SubjectFile::tail_in_metadata));
         record.notes.extend(mark_note);
         record.notes.extend(self.notes);
-        assemble::add_given_marks(&mut record, &self.shared, opened);
         Ok((record, self.directory, self.caller))
+    }
+
+    /// The record of a window, without what only its end shows.
+    pub(super) fn record(
+        &self,
+        window: ClosedWindow,
+        watch: &EngineWatch,
+        course: &ResidencyCourse,
+        mode: &str,
+        command: Vec<String>,
+    ) -> RunRecord {
+        let memory_after = MemoryState::now();
+        let mut machine = self.machine.clone();
+        machine::add_pressure(&mut machine, &self.memory, &memory_after);
+        let mut record = RunRecord {
+            schema_version: SCHEMA_VERSION,
+            tracer_version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at: humantime::format_rfc3339_millis(self.started_at).to_string(),
+            kernel: kernel_release(),
+            mode: mode.to_owned(),
+            command,
+            machine,
+            memory: self.memory.until(&memory_after),
+            process: watch.record(),
+            memory_course: watch.memory_course(),
+            ..RunRecord::default()
+        };
+        let observed = Observed {
+            subject: &self.subject,
+            pieces: &self.pieces,
+            spans: &self.spans,
+            course,
+            engine_process_ids: &watch.process_ids,
+        };
+        assemble::fill(&mut record, window, observed);
+        assemble::add_given_marks(&mut record, &self.shared, self.opened_nanos());
+        record
     }
 }
 
@@ -439,62 +479,5 @@ fn touch_events(session: &Session) -> TouchEvents {
         TouchEvents::Observed
     } else {
         TouchEvents::Unobserved
-    }
-}
-
-/// What ended a wait.
-pub(super) enum Wake {
-    /// The process has ended.
-    Ended,
-    /// A signal came to the tracer.
-    Signal(ReceivedSignal),
-    /// The time is up.
-    TimeUp,
-}
-
-/// Looks at the engine again and again until something happens.
-pub(super) async fn watch_until(
-    watch: &mut EngineWatch,
-    opened: &mut Opened,
-    deadline: Option<time::Instant>,
-) -> anyhow::Result<Wake> {
-    // SAFETY: an owned descriptor, open until the registration is dropped with it.
-    let exit = unsafe { AsyncFd::register(watch.exit_descriptor()?) }?;
-    let mut interval = time::interval(SAMPLE_INTERVAL);
-    interval.set_missed_tick_behavior(time::MissedTickBehavior::Skip);
-    let time_up = async {
-        match deadline {
-            Some(deadline) => time::sleep_until(deadline).await,
-            None => std::future::pending().await,
-        }
-    };
-    tokio::pin!(time_up);
-    let mut library_interval = LIBRARY_INTERVAL;
-    let mut next_library_look = time::Instant::now();
-    let library_search_ends = time::Instant::now() + LIBRARY_SEARCH;
-    loop {
-        let searching =
-            !opened.finder.has_decode_call() && time::Instant::now() < library_search_ends;
-        tokio::select! {
-            readable = exit.readable() => {
-                readable?.retain_ready();
-                return Ok(Wake::Ended);
-            }
-            readable = opened.signals.readable() => {
-                let mut readable = readable?;
-                match readable.get_inner().next()? {
-                    Some(signal) => return Ok(Wake::Signal(signal)),
-                    None => readable.clear_ready(),
-                }
-            }
-            () = &mut time_up => return Ok(Wake::TimeUp),
-            () = time::sleep_until(next_library_look), if searching => {
-                opened.finder.look_at_processes(&watch.process_ids);
-                next_library_look = time::Instant::now() + library_interval;
-                library_interval = (library_interval * LIBRARY_INTERVAL_GROWTH / 100)
-                    .min(LONGEST_LIBRARY_INTERVAL);
-            }
-            _ = interval.tick() => opened.look_at(watch),
-        }
     }
 }

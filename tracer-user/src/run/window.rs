@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::{
-    sync::{mpsc::UnboundedReceiver, oneshot},
+    sync::{
+        mpsc::{UnboundedReceiver, UnboundedSender},
+        oneshot,
+    },
     task::JoinHandle,
     time,
 };
@@ -17,7 +20,11 @@ use crate::{
     storage::{BlockDevice, DeviceStatistics, Sysfs},
 };
 
-use super::{stream::Stream, watch::probe_finder::SessionRequest};
+use super::{
+    onlooker::{Collector, RunSoFar},
+    stream::Stream,
+    watch::probe_finder::SessionRequest,
+};
 
 /// A device's own counters around one side of the gate. The gate's true moment lies between the two.
 #[derive(Clone, Debug)]
@@ -31,7 +38,7 @@ pub struct Bracket {
 /// A window whose gate is open.
 pub struct Window {
     reader: JoinHandle<anyhow::Result<Read>>,
-    stop: oneshot::Sender<()>,
+    stop: Option<oneshot::Sender<()>>,
     disks: Vec<BlockDevice>,
     opening: Vec<Bracket>,
     opened_nanos: u64,
@@ -66,6 +73,8 @@ pub struct ClosedWindow {
     pub tracer_cpu: Duration,
     /// What could not be done while the window was open.
     pub faults: Vec<String>,
+    /// The figures that whoever looked on is shown last.
+    pub last_figures: Option<RunSoFar>,
 }
 
 /// How often the counters are read again where other traffic moves them while the gate moves.
@@ -81,6 +90,7 @@ impl Window {
         stream: impl FnOnce(Nanos) -> anyhow::Result<Stream>,
         disks: Vec<BlockDevice>,
         requests: UnboundedReceiver<SessionRequest>,
+        collector: Option<Collector>,
     ) -> anyhow::Result<Self> {
         // Opened and found moving, the gate cannot be closed again without losing the window's start, so a
         // quiet moment is waited for first; on a device that never rests the bracket stays open.
@@ -97,11 +107,22 @@ impl Window {
         let after = statistics(&disks);
         let cpu_at_open = own_cpu_time();
         let (stop, stopped) = oneshot::channel();
-        let stream = stream(Nanos(opened_nanos))?;
-        let reader = tokio::spawn(read(session, stream, stopped, requests));
+        let mut stream = stream(Nanos(opened_nanos))?;
+        let collector = collector.map(|mut collector| {
+            collector.begin(Nanos(opened_nanos), cpu_at_open);
+            stream.look_on(Nanos(opened_nanos));
+            collector
+        });
+        let read = Read {
+            session,
+            stream,
+            collector,
+            faults: Vec::new(),
+        };
+        let reader = tokio::spawn(read.until(stopped, requests));
         Ok(Self {
             reader,
-            stop,
+            stop: Some(stop),
             disks,
             opening: brackets(before, after),
             opened_nanos,
@@ -115,19 +136,21 @@ impl Window {
         self.opened_nanos
     }
 
-    /// Closes the gate, reads the rest of the ring buffer and the kernel's maps.
+    /// Closes the gate, reads the rest of the ring buffer and the kernel's maps: once.
     ///
     /// # Errors
     /// A record that is none, a map that cannot be read.
-    pub async fn close(self) -> anyhow::Result<ClosedWindow> {
-        // The reader may have stopped with an error, which comes out of the join.
-        let _ = self.stop.send(());
+    pub async fn close(&mut self) -> anyhow::Result<ClosedWindow> {
+        if let Some(stop) = self.stop.take() {
+            // The reader may have stopped with an error, which comes out of the join.
+            let _ = stop.send(());
+        }
         let Read {
             mut session,
             mut stream,
+            collector,
             faults,
-        } = self
-            .reader
+        } = (&mut self.reader)
             .await
             .context("the reader of the ring buffer panicked")??;
         let idle_since = idle_since(&self.disks);
@@ -138,49 +161,139 @@ impl Window {
         stream.begin_batch();
         session.drain_rest(|record| stream.take(record))?;
         session.take_slices(true, |slice| stream.slice(&slice))?;
+        let last_figures = collector
+            .map(|mut collector| collector.collect(&session, &mut stream, own_cpu_time(), true))
+            .transpose()?;
         let tracer_cpu = own_cpu_time().saturating_sub(self.cpu_at_open);
-        Ok(ClosedWindow {
-            kernel_counts: session.counts_models(),
-            reads_are_told: session.tells_waits_of_reads(),
-            detail: session.detail(),
-            by_place: session.span_counts(),
-            aggregates: session.aggregates(&idle_since)?,
-            programs: session.program_runs()?,
+        observed(
+            &session,
             stream,
-            opened_nanos: self.opened_nanos,
-            closed_nanos,
-            opening: self.opening,
-            closing: brackets(before, after),
-            tracer_cpu,
-            faults,
-        })
+            &idle_since,
+            Around {
+                opened_nanos: self.opened_nanos,
+                closed_nanos,
+                opening: std::mem::take(&mut self.opening),
+                closing: brackets(before, after),
+                tracer_cpu,
+                faults,
+                last_figures,
+            },
+        )
     }
+
+    /// The window as if it closed now, while it goes on: the parts of it are some milliseconds apart.
+    ///
+    /// # Errors
+    /// A map that cannot be read; the window is closing.
+    pub async fn so_far(
+        &self,
+        requests: &UnboundedSender<SessionRequest>,
+    ) -> anyhow::Result<ClosedWindow> {
+        let (sender, answer) = oneshot::channel();
+        let around = Around {
+            opened_nanos: self.opened_nanos,
+            closed_nanos: monotonic_nanos(),
+            opening: self.opening.clone(),
+            closing: brackets(statistics(&self.disks), statistics(&self.disks)),
+            tracer_cpu: own_cpu_time().saturating_sub(self.cpu_at_open),
+            faults: Vec::new(),
+            last_figures: None,
+        };
+        let idle_since = vec![None; self.disks.len()];
+        let look = move |session: &Session, stream: &Stream| {
+            // Nobody waits any more.
+            let _ = sender.send(observed(session, stream.copied(), &idle_since, around));
+        };
+        requests
+            .send(SessionRequest::Look(Box::new(look)))
+            .ok()
+            .context("the window is closing")?;
+        answer.await.context("the window is closing")?
+    }
+}
+
+/// What is known around a window.
+struct Around {
+    opened_nanos: u64,
+    closed_nanos: u64,
+    opening: Vec<Bracket>,
+    closing: Vec<Bracket>,
+    tracer_cpu: Duration,
+    faults: Vec<String>,
+    last_figures: Option<RunSoFar>,
+}
+
+/// Reads what the kernel side counted, and puts it to what was recorded.
+fn observed(
+    session: &Session,
+    stream: Stream,
+    idle_since: &[Option<u64>],
+    around: Around,
+) -> anyhow::Result<ClosedWindow> {
+    Ok(ClosedWindow {
+        kernel_counts: session.counts_models(),
+        reads_are_told: session.tells_waits_of_reads(),
+        detail: session.detail(),
+        by_place: session.span_counts(),
+        aggregates: session.aggregates(idle_since)?,
+        programs: session.program_runs()?,
+        stream,
+        opened_nanos: around.opened_nanos,
+        closed_nanos: around.closed_nanos,
+        opening: around.opening,
+        closing: around.closing,
+        tracer_cpu: around.tracer_cpu,
+        faults: around.faults,
+        last_figures: around.last_figures,
+    })
 }
 
 /// How often the reader comes while there is nothing to read. A ring that fills faster wakes it.
 const LONGEST_WAKE_INTERVAL: Duration = Duration::from_millis(160);
 
-/// Reads the ring buffer until it is told to stop.
-async fn read(
-    mut session: Session,
-    mut stream: Stream,
-    mut stopped: oneshot::Receiver<()>,
-    mut requests: UnboundedReceiver<SessionRequest>,
-) -> anyhow::Result<Read> {
-    let mut faults = Vec::new();
-    let mut interval = WAKE_INTERVAL;
-    loop {
-        tokio::select! {
-            _ = &mut stopped => return Ok(Read { session, stream, faults }),
-            Some(request) = requests.recv() => {
-                if let Err(error) = serve(&mut session, &mut stream, request) {
-                    faults.push(format!("{error:#}"));
+/// The reader of the ring buffer, and what it leaves.
+struct Read {
+    session: Session,
+    stream: Stream,
+    /// Where somebody looks on.
+    collector: Option<Collector>,
+    /// What it was asked for and could not do.
+    faults: Vec<String>,
+}
+
+impl Read {
+    /// Reads the ring buffer until it is told to stop.
+    async fn until(
+        mut self,
+        mut stopped: oneshot::Receiver<()>,
+        mut requests: UnboundedReceiver<SessionRequest>,
+    ) -> anyhow::Result<Self> {
+        let mut interval = WAKE_INTERVAL;
+        loop {
+            tokio::select! {
+                _ = &mut stopped => return Ok(self),
+                Some(request) = requests.recv() => {
+                    if let Err(error) = self.serve(request) {
+                        self.faults.push(format!("{error:#}"));
+                    }
+                    continue;
                 }
-                continue;
+                filling = self.session.filling() => filling.context("cannot wait for the ring buffer")?,
+                () = time::sleep(interval) => {}
             }
-            filling = session.filling() => filling.context("cannot wait for the ring buffer")?,
-            () = time::sleep(interval) => {}
+            interval = if self.take_in()? {
+                WAKE_INTERVAL
+            } else {
+                (interval * 2).min(LONGEST_WAKE_INTERVAL)
+            };
         }
+    }
+
+    /// Takes in what is there. False where there is no record.
+    fn take_in(&mut self) -> anyhow::Result<bool> {
+        let Self {
+            session, stream, ..
+        } = self;
         stream.begin_batch();
         let mut received = false;
         let until_ns = session.drain(|record| {
@@ -189,39 +302,42 @@ async fn read(
         })?;
         session.take_slices(false, |slice| stream.slice(&slice))?;
         stream.end_batch(Nanos(until_ns));
-        interval = if received {
-            WAKE_INTERVAL
-        } else {
-            (interval * 2).min(LONGEST_WAKE_INTERVAL)
-        };
+        Ok(received)
     }
-}
 
-/// What the reader of the ring buffer leaves.
-struct Read {
-    session: Session,
-    stream: Stream,
-    /// What it was asked for and could not do.
-    faults: Vec<String>,
-}
-
-fn serve(
-    session: &mut Session,
-    stream: &mut Stream,
-    request: SessionRequest,
-) -> anyhow::Result<()> {
-    match request {
-        SessionRequest::Probe { file, point } => {
-            session.probe(&file, point)?;
-            stream.probed(Nanos(monotonic_nanos()));
-            Ok(())
-        }
-        SessionRequest::EngineProcess(process_id) => session.add_engine_process(process_id),
-        SessionRequest::EngineStarted => session.has_started_engine(),
-        SessionRequest::Answer(sender) => {
-            // Nobody waits any more.
-            let _ = sender.send(());
-            Ok(())
+    fn serve(&mut self, request: SessionRequest) -> anyhow::Result<()> {
+        match request {
+            SessionRequest::Probe { file, point } => {
+                self.session.probe(&file, point)?;
+                self.stream.probed(Nanos(monotonic_nanos()));
+                Ok(())
+            }
+            SessionRequest::EngineProcess(process_id) => {
+                self.session.add_engine_process(process_id)
+            }
+            SessionRequest::EngineStarted => self.session.has_started_engine(),
+            SessionRequest::Answer(sender) => {
+                // Nobody waits any more.
+                let _ = sender.send(());
+                Ok(())
+            }
+            SessionRequest::Look(look) => {
+                look(&self.session, &self.stream);
+                Ok(())
+            }
+            SessionRequest::Figures(sender) => {
+                if let Some(collector) = &mut self.collector {
+                    let figures = collector.collect(
+                        &self.session,
+                        &mut self.stream,
+                        own_cpu_time(),
+                        false,
+                    )?;
+                    // The same.
+                    let _ = sender.try_send(figures);
+                }
+                Ok(())
+            }
         }
     }
 }

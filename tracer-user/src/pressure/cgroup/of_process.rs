@@ -8,7 +8,7 @@ use crate::storage::MountTable;
 use super::{
     error::CgroupError,
     hierarchy::{cgroup_path, memory_mount, visible},
-    statistics::CgroupMemory,
+    statistics::{CgroupMemory, limit_bytes},
     version::CgroupVersion,
 };
 
@@ -45,6 +45,16 @@ impl ProcessCgroup {
             path: path.to_owned(),
             directory: visible(mount, Path::new(path))?,
         })
+    }
+
+    /// Its own limit; `None` where it has none.
+    #[must_use]
+    pub fn limit_bytes(&self) -> Option<u64> {
+        let name = match self.version {
+            CgroupVersion::V1 => "memory.limit_in_bytes",
+            CgroupVersion::V2 => "memory.max",
+        };
+        limit_bytes(&self.directory.join(name)).ok().flatten()
     }
 
     /// Whether a process is in it now; `None` if that process has ended.

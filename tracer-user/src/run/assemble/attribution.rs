@@ -26,6 +26,8 @@ use crate::{
     },
 };
 
+use super::waits_told::WaitsTold;
+
 /// What the assembly knows beside the figures.
 #[derive(Clone, Copy, Debug)]
 pub struct Surroundings<'a> {
@@ -96,29 +98,14 @@ impl Surroundings<'_> {
     }
 
     fn waits(&self, waits: &WaitFigures) -> WaitRecord {
-        let seconds = |nanos: Option<u64>| nanos.filter(|_| self.waits_observed).map(seconds);
-        // Without the events of faults no wait can be tied to the model. Without those of look-ups a wait in `read()` cannot,
-        // and is among the other I/O: where there is as good as none, the stalls are whole.
-        let other = waits.other_io_thread_ns.unwrap_or(0);
-        let stalls_observed = self.faults_observed
-            && if self.engine_is_known {
-                self.reads_are_told || other <= waits.thread_sum_ns.unwrap_or(0) / 100
-            } else {
-                !self.reads_by_call
-            };
-        // Only waits for the model are looked at whoever waits.
-        let of_engine = |figure: Option<f64>| figure.filter(|_| self.engine_is_known);
-        WaitRecord {
-            stall_s: seconds(waits.stall_ns).filter(|_| stalls_observed),
-            // Of what was no stall: unknown where stalls are.
-            reclaim_s: of_engine(seconds(waits.reclaim_ns)).filter(|_| stalls_observed),
-            lock_s: of_engine(seconds(waits.lock_ns)).filter(|_| stalls_observed),
-            other_io_s: of_engine(seconds(waits.other_io_ns)).filter(|_| stalls_observed),
-            stall_threads_s: seconds(waits.thread_sum_ns).filter(|_| stalls_observed),
-            other_io_threads_s: of_engine(seconds(waits.other_io_thread_ns)),
-            reclaim_threads_s: of_engine(seconds(waits.reclaim_thread_ns)),
-            lock_threads_s: seconds(waits.lock_thread_ns).filter(|_| self.faults_observed),
-        }
+        let told = WaitsTold {
+            waits_observed: self.waits_observed,
+            faults_observed: self.faults_observed,
+            engine_is_known: self.engine_is_known,
+            reads_by_call: self.reads_by_call,
+            reads_are_told: self.reads_are_told,
+        };
+        told.record(waits)
     }
 }
 

@@ -8,10 +8,12 @@ mod given_marks;
 mod losses;
 mod model;
 mod residency;
+mod waits_told;
 mod window;
 
 pub use attribution::{Surroundings, Told, fill as fill_attribution};
 pub use dead_pages::add_dead_pages;
 pub use given_marks::add_given_marks;
 pub use residency::{ResidencyCourse, residency_course};
+pub use waits_told::WaitsTold;
 pub use window::{Observed, fill};

@@ -6,6 +6,7 @@ mod marks;
 mod pages;
 mod rare;
 mod reads;
+mod so_far;
 pub mod undivided;
 mod waits;
 pub mod window_reads;
@@ -35,6 +36,7 @@ use crate::{
 };
 
 pub use counts::RecordCounts;
+pub use so_far::{ModelStreamSoFar, StreamReadsSoFar};
 
 use super::stream::{
     live_audit::LiveAudit,
@@ -91,6 +93,10 @@ pub struct Stream {
     /// Waits for folios of the models by process, nanoseconds.
     waits_by_process: BTreeMap<u32, u64>,
     residency: ResidencySamples,
+    /// When the latest slice began: of what is before, all is known.
+    slices_until: Nanos,
+    /// Of what is before, all records have been taken.
+    taken_until: Nanos,
     last_probed: Option<Nanos>,
     recorder: Option<EventRecorder>,
 }
@@ -153,6 +159,8 @@ impl Stream {
             worker: None,
             waits_by_process: BTreeMap::new(),
             residency: ResidencySamples::default(),
+            slices_until: start,
+            taken_until: start,
             last_probed: None,
             recorder: setup.recorder,
         }
@@ -237,6 +245,7 @@ impl Stream {
     pub fn slice(&mut self, slice: &Slice) {
         let time = Nanos(slice.start_ns);
         self.reach(time);
+        self.slices_until = time;
         // Slices are taken out some time after they were: what was resident when this one began is known now.
         if self.residency.is_due(time) {
             self.residency.take(time, self.resident_pages());
@@ -248,6 +257,7 @@ impl Stream {
 
     /// All records that were there at `now` have been taken.
     pub fn end_batch(&mut self, now: Nanos) {
+        self.taken_until = now;
         if self.counted.is_empty() && self.residency.is_due(now) {
             self.keep(&RecordedEvent::ResidencyPoint(now));
             self.note_residency(now);

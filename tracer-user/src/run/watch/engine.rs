@@ -271,6 +271,23 @@ impl EngineWatch {
         self.course.points().iter().map(memory_point).collect()
     }
 
+    /// The latest sample of memory.
+    #[must_use]
+    pub fn memory_now(&self) -> Option<MemoryPoint> {
+        self.course.latest()
+    }
+
+    /// Limit of the memory cgroup that it is in, where that has one.
+    #[must_use]
+    pub fn memory_limit_bytes(&self) -> Option<u64> {
+        self.sources.as_ref()?.cgroup()?.limit_bytes()
+    }
+
+    #[must_use]
+    pub fn process_id(&self) -> u32 {
+        u32::try_from(self.pid).unwrap_or_default()
+    }
+
     fn look_at_mappings(&self) -> Option<(MappingTable, Option<MemoryUse>)> {
         let process = self.process.as_ref()?;
         let table = MappingTable::read(process, LARGEST_MAPPINGS).ok()?;
@@ -295,7 +312,7 @@ impl EngineWatch {
                 })
             });
         ProcessRecord {
-            pid: u32::try_from(self.pid).unwrap_or_default(),
+            pid: self.process_id(),
             major_faults: None,
             minor_faults: None,
             peak: self.peak.at_peak.as_ref().map(|peak| PeakMemoryRecord {

@@ -103,6 +103,15 @@ impl SharedLog {
             .said_timings
     }
 
+    /// Tokens per second that it has stated by now.
+    pub(in crate::run) fn tokens_per_s(&self) -> Option<f64> {
+        let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !log.said_timings {
+            return None;
+        }
+        log.parser.timings()?.tokens_per_second
+    }
+
     /// What the engine said of itself, with the load's end counted from the opening of the gate.
     #[must_use]
     pub fn engine(&self, opened_nanos: u64) -> (EngineRecord, Vec<String>) {

@@ -246,6 +246,8 @@ pub enum GivenBy {
     Pipe,
     /// `tracer mark`.
     Command,
+    /// A key of the live screen.
+    Screen,
 }
 
 impl GivenBy {
@@ -256,6 +258,7 @@ impl GivenBy {
             Self::LogLine => "phase_line",
             Self::Pipe => "pipe",
             Self::Command => "command",
+            Self::Screen => "screen",
         }
     }
 }

@@ -3,19 +3,21 @@
 use std::{
     collections::{BTreeSet, HashSet},
     path::{Path, PathBuf},
+    sync::mpsc,
 };
 
 use tokio::sync::{mpsc::UnboundedSender, oneshot};
 
 use crate::{
-    probe::ProbePoint,
+    probe::{ProbePoint, Session},
     process::{MappedFile, executable_mappings, exported_symbols},
 };
+
+use crate::run::{onlooker::RunSoFar, stream::Stream};
 
 use super::marks::MarkedSymbols;
 
 /// What the task that owns the session is asked to do.
-#[derive(Debug)]
 pub enum SessionRequest {
     /// Probe a place of a file.
     Probe { file: PathBuf, point: ProbePoint },
@@ -25,7 +27,14 @@ pub enum SessionRequest {
     EngineStarted,
     /// Say when everything that was asked for before has been done.
     Answer(oneshot::Sender<()>),
+    /// Put the figures of this moment together, for whoever looks on.
+    Figures(mpsc::SyncSender<RunSoFar>),
+    /// Have somebody look at what there is.
+    Look(Look),
 }
+
+/// Looks at what there is.
+pub type Look = Box<dyn FnOnce(&Session, &Stream) + Send>;
 
 /// Looks into each file once.
 #[derive(Debug)]

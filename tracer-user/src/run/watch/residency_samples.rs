@@ -4,7 +4,7 @@ use crate::stats::Nanos;
 
 /// Resident pages of the models over time. At most [`ResidencySamples::MOST`] points: when there are more, every second
 /// one goes and the interval doubles.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct ResidencySamples {
     points: Vec<(Nanos, Vec<Option<u64>>)>,
     interval_doublings: u32,

@@ -94,7 +94,8 @@ pub struct BufferRecord {
 pub struct GivenMarkRecord {
     /// Name of the phase, or `step`.
     pub phase: String,
-    /// Who said so: `phase_line` (a line of the log), `pipe` (somebody who wrote into the run's pipe), `command` (`tracer mark`).
+    /// Who said so: `phase_line` (a line of the log), `pipe` (somebody who wrote into the run's pipe), `command` (`tracer mark`), `screen` (a key of the live
+    /// screen).
     pub by: String,
     /// When the tracer had it, seconds after the opening of the gate. This time counts.
     pub at_s: f64,

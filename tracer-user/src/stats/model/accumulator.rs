@@ -31,6 +31,8 @@ use crate::stats::{
 
 use super::figures::{DeviceFigures, FileData, ModelFigures, ReadFigures, Window};
 
+mod so_far;
+
 /// Takes in the events of one model's reads and gives its figures.
 ///
 /// Events come in the order of the ring buffer, each with the read that it is of, out of the table of open reads
@@ -315,7 +317,7 @@ impl ModelAccumulator {
         let counted = ReadFigures {
             count: requests.reads,
             total_bytes: requests.total_bytes(),
-            unique_bytes: self.unique.bytes(),
+            unique_bytes: self.unique_bytes(),
             ..ReadFigures::default()
         };
         let figures = counted.of_model(FileData::sum(self.files.iter().copied()));

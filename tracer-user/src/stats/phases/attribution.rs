@@ -21,7 +21,7 @@ use crate::stats::{
         reads::{PieceReadFigures, PieceReads},
         table::PieceTable,
     },
-    waits::stall::{StallFigures, StallTimeline, Wait},
+    waits::stall::{LookedAtTimeline, StallFigures, StallTimeline, Wait},
 };
 
 use super::{
@@ -31,6 +31,8 @@ use super::{
     spans::SpanFigures,
     steps::{StepFigures, StepSeries},
 };
+
+mod so_far;
 
 /// Whether a mark of the load's end is made from the first full pass of inserts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +52,8 @@ pub struct Attribution {
     page_course: PageCourse,
     steps: StepSeries,
     stalls: StallTimeline,
+    /// Where somebody looks on.
+    stalls_looked_at: Option<LookedAtTimeline>,
     segments: Segments,
     full_pass: FullPass,
     reads_seen: bool,
@@ -81,6 +85,7 @@ impl Attribution {
             piece_reads: PieceReads::default(),
             steps: StepSeries::new(start),
             stalls: StallTimeline::new(start),
+            stalls_looked_at: None,
             segments: Segments::new(from_start),
             full_pass: FullPass::Awaited,
             reads_seen: false,
@@ -246,6 +251,9 @@ impl Attribution {
 
     pub fn wait(&mut self, wait: Wait) {
         self.stalls.wait(wait);
+        if let Some(stalls) = &mut self.stalls_looked_at {
+            stalls.wait(wait);
+        }
     }
 
     /// Bytes resident now, by the events; None where the start is not known.

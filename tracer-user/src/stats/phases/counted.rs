@@ -31,6 +31,8 @@ use super::{
     steps::{EventCounts, StepSeries},
 };
 
+mod so_far;
+
 /// What the page cache did with the bytes of a piece.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CountedPages {
@@ -201,8 +203,7 @@ impl CountedAttribution {
     /// Pages resident by now, by the slices that were taken in; None where the start is not known.
     #[must_use]
     pub fn resident_pages(&self) -> Option<u64> {
-        let bytes: u64 = self.resident_at_start.as_ref()?.iter().sum();
-        let pages = signed(bytes.div_ceil(self.table.page_bytes())) + self.entered_pages;
+        let pages = signed(self.pages_at_start()?) + self.entered_pages;
         Some(u64::try_from(pages).unwrap_or(0))
     }
 

@@ -7,5 +7,6 @@ mod passes;
 pub mod phase;
 pub mod reads;
 pub mod segments;
+pub mod so_far;
 pub mod spans;
 pub mod steps;

@@ -70,9 +70,14 @@ impl PhaseReads {
         self.stream_gaps.record(gap, bytes);
     }
 
+    /// Of another part its bytes alone, which is all that a look at a run that goes on needs.
+    pub fn merge_bytes(&mut self, other: &Self) {
+        self.change_bytes(other.bytes);
+    }
+
     pub fn merge(&mut self, other: &Self) {
         self.reads += other.reads;
-        self.bytes = self.bytes.saturating_add(other.bytes);
+        self.change_bytes(other.bytes);
         self.readahead_reads += other.readahead_reads;
         self.arrived_bytes = self.arrived_bytes.saturating_add(other.arrived_bytes);
         self.gaps.merge(&other.gaps);
@@ -81,11 +86,17 @@ impl PhaseReads {
         self.distinct.merge(&other.distinct);
     }
 
+    /// Bytes of the model in them: issued − requeued.
+    #[must_use]
+    pub fn total_bytes(&self) -> u64 {
+        u64::try_from(self.bytes).unwrap_or(0)
+    }
+
     #[must_use]
     pub fn figures(&self) -> PhaseReadFigures {
         PhaseReadFigures {
             reads: self.reads,
-            total_bytes: u64::try_from(self.bytes).unwrap_or(0),
+            total_bytes: self.total_bytes(),
             unique_bytes: self.distinct.bytes(),
             three_times_bytes: self.distinct.three_times_bytes(),
             arrived_bytes: self.arrived_bytes,

@@ -7,6 +7,7 @@ use crate::stats::Nanos;
 use super::{
     phase::{Phase, SegmentClass, TimedMark, classify},
     reads::PhaseReads,
+    so_far::{PhaseSoFar, PhasesSoFar},
 };
 
 /// Segments whose reads are kept apart before the oldest are put to their phases. A line of a log may come late by a
@@ -97,14 +98,66 @@ impl Segments {
         }
     }
 
-    /// The segments' classes and the phases' reads.
-    #[must_use]
-    pub fn finish(mut self) -> FinishedSegments {
+    fn classes(&self) -> Vec<SegmentClass> {
         let mut classes = classify(&self.marks, self.from_start);
         // What was settled was put to a phase by what was known then.
         for (class, settled) in classes.iter_mut().zip(&self.settled) {
             *class = *settled;
         }
+        classes
+    }
+
+    /// The phases of a window that began at `start`, up to `now`, by what is known of them now.
+    #[must_use]
+    pub fn so_far(&self, start: Nanos, now: Nanos) -> PhasesSoFar {
+        let classes = self.classes();
+        let mut so_far = PhasesSoFar::default();
+        let starts = std::iter::once(start).chain(self.marks.iter().map(|mark| mark.time));
+        let ends = self.marks.iter().map(|mark| mark.time).chain([now]);
+        let mut last_step = None;
+        for ((class, start), end) in classes.iter().zip(starts).zip(ends) {
+            if start > now {
+                break;
+            }
+            let end = end.min(now);
+            let phase = so_far.phases.entry(class.phase).or_insert(PhaseSoFar {
+                tokens: Some(0),
+                ..PhaseSoFar::default()
+            });
+            phase.nanos += end.since(start).unwrap_or(0);
+            if class.step.is_some() && class.step != last_step {
+                phase.steps += 1;
+                phase.tokens = phase
+                    .tokens
+                    .zip(class.tokens)
+                    .map(|(sum, tokens)| sum + u64::from(tokens));
+                last_step = class.step;
+            }
+        }
+        let settled = self.phases.iter().map(|(phase, reads)| (*phase, reads));
+        let apart = self.apart.iter().map(|(number, reads)| {
+            let class = classes.get(*number);
+            (class.map_or(Phase::Unmarked, |class| class.phase), reads)
+        });
+        let mut bytes: BTreeMap<Phase, PhaseReads> = BTreeMap::new();
+        for (phase, reads) in settled.chain(apart) {
+            bytes.entry(phase).or_default().merge_bytes(reads);
+        }
+        for (phase, reads) in bytes {
+            so_far.phases.entry(phase).or_default().read_bytes = reads.total_bytes();
+        }
+        so_far.current = classes
+            .iter()
+            .rev()
+            .map(|class| class.phase)
+            .find(|phase| *phase != Phase::UnendedStep);
+        so_far
+    }
+
+    /// The segments' classes and the phases' reads.
+    #[must_use]
+    pub fn finish(mut self) -> FinishedSegments {
+        let classes = self.classes();
         self.put_to_phases(&classes, usize::MAX);
         FinishedSegments {
             marks: self.marks,

@@ -173,6 +173,11 @@ impl PieceReads {
         self.outside.merge(&other.outside);
     }
 
+    /// Bytes read of each piece so far, by its id; empty before the first read.
+    pub fn read_bytes(&self) -> impl Iterator<Item = u64> + '_ {
+        self.pieces.iter().map(Tally::read_bytes)
+    }
+
     /// The figures of every piece of the table, by its id.
     #[must_use]
     pub fn figures(&self, table: &PieceTable) -> Vec<PieceReadFigures> {

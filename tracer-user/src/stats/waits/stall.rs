@@ -32,6 +32,10 @@ use std::{
 
 use crate::stats::event::Nanos;
 
+mod so_far;
+
+pub use so_far::{LookedAtTimeline, WaitsSoFar};
+
 /// Waits kept at most: 96 MiB of them. With more, time is swept ahead of the horizon.
 pub const MAX_KEPT_WAITS: usize = 4 << 20;
 
