@@ -8,7 +8,6 @@ mod caller_environment;
 mod cargo;
 mod dist;
 mod executable;
-mod fuzz;
 mod kept;
 mod lint;
 mod packages;
@@ -70,7 +69,7 @@ enum Command {
     /// image for containers, manual pages, completions, sums.
     Dist(dist::Options),
     /// Run libFuzzer on the parsers of headers, traces and what other programs print; needs a C++ compiler.
-    Fuzz(fuzz::Options),
+    Fuzz(test::fuzz::Options),
     /// Check licences, versions and sources of all dependencies, by deny.toml.
     Deny,
 }
@@ -89,7 +88,7 @@ fn main() -> ExitCode {
             Command::Vm(command) => vm::vm(command),
             Command::Lint(options) => report(lint::lint(&options)),
             Command::Dist(options) => report(dist::dist(&options)),
-            Command::Fuzz(options) => report(fuzz::fuzz(&options)),
+            Command::Fuzz(options) => report(test::fuzz::fuzz(&options)),
             Command::Deny => report(tools::deny::deny()),
         },
     }

@@ -16,7 +16,7 @@ use crate::{
 /// processor's cache when reads come in no order.
 #[inline(always)]
 pub fn mark_unique(from: u64, to: u64) {
-    let blocks = (from | to) % SECTORS_IN_BLOCK == 0;
+    let blocks = (from | to).is_multiple_of(SECTORS_IN_BLOCK);
     let (from, to) = if blocks {
         (from / SECTORS_IN_BLOCK, to / SECTORS_IN_BLOCK)
     } else {

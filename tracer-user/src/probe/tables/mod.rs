@@ -9,7 +9,7 @@ use aya::{
     maps::{Array, HashMap},
 };
 use tracer_common::{
-    extent::{Extent, MAX_DEVICES, MAX_EXTENTS, MAX_MODELS, SECTORS_IN_BLOCK},
+    extent::{Extent, MAX_DEVICES, MAX_EXTENTS, MAX_MODELS},
     page::{FileKey, FileSlot, MAX_FILES},
     record::NO_PREVIOUS_END,
     settings::DeviceFilter,
@@ -145,22 +145,6 @@ pub(super) fn fill<T: Copy + 'static>(
 /// 64-bit words for so many bits.
 pub(super) fn words_for(bits: u64) -> anyhow::Result<u32> {
     u32::try_from(bits.div_ceil(64)).context("the models are too large for one bitmap")
-}
-
-/// Sectors of the extents, with what lies between them in their numbers.
-pub(super) fn sectors_of(extents: &[Extent]) -> u64 {
-    extents
-        .iter()
-        .map(|extent| extent.first_bit + (extent.end_sector - extent.start_sector))
-        .max()
-        .unwrap_or_default()
-}
-
-/// Where the bits of single sectors begin in the bitmap of what was read, after those of the blocks.
-pub(super) fn first_sector_bit(extents: &[Extent]) -> u64 {
-    sectors_of(extents)
-        .div_ceil(SECTORS_IN_BLOCK)
-        .next_multiple_of(64)
 }
 
 /// Gives each file its part of the bitmap of evicted pages; returns the words of all parts together.

@@ -1,5 +1,7 @@
 //! `cargo xtask test`: unit tests as the user, the tests on the kernel as root.
 
+pub mod fuzz;
+
 use std::{
     env,
     ffi::{OsStr, OsString},
