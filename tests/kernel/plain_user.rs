@@ -405,6 +405,12 @@ fn check_rights(process: u32, rights: u64, no_new_privileges: Option<bool>) -> R
                 path.display(),
                 value("NoNewPrivs")?
             );
+            // With it goes a filter of system calls; 2 is SECCOMP_MODE_FILTER.
+            ensure!(
+                !expected || value("Seccomp")? == "2",
+                "{}: no system call is refused",
+                path.display()
+            );
         }
         threads += 1;
     }
