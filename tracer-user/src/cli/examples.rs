@@ -189,7 +189,8 @@ mod tests {
     pub fn command_lines(text: &str) -> Vec<Vec<String>> {
         text.lines()
             .map(str::trim)
-            .filter(|line| line.starts_with("tracer "))
+            // With more than a space it is a line of the screen that has the tracer's own cost.
+            .filter(|line| line.starts_with("tracer ") && !line.starts_with("tracer  "))
             .map(|line| line.split("  ").next().unwrap_or(line))
             .map(|line| line.split(" #").next().unwrap_or(line))
             .map(|line| line.split(" > ").next().unwrap_or(line))
