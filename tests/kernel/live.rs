@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use nix::sys::{signal::Signal, termios::Termios};
+use nix::sys::signal::Signal;
 use tests::{
     disk::{FileSystem, LoopDisk},
     model_file::ModelFile,
     plan::ReadPlan,
     reader::{ReadMode, ReaderCommand, ReaderReport, RunningProgram},
     run_record::RunRecord,
-    terminal::Terminal,
+    terminal::{Attributes, Terminal},
     tracer::TracerCall,
 };
 
@@ -74,7 +74,7 @@ fn shows(terminal: &mut Terminal, what: &str) -> Result<()> {
 }
 
 /// The terminal is as it was.
-fn check_given_back(terminal: &Terminal, before: &Termios) -> Result<()> {
+fn check_given_back(terminal: &Terminal, before: &Attributes) -> Result<()> {
     ensure!(
         !terminal.is_drawn_on(),
         "the screen was not left; there stands\n{}",

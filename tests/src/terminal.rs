@@ -19,13 +19,27 @@ use nix::{
     pty::{Winsize, openpty},
     sys::{
         signal::{Signal, kill, killpg},
-        termios::{Termios, tcgetattr},
+        termios::{ControlFlags, InputFlags, LocalFlags, OutputFlags, tcgetattr},
     },
     unistd::Pid,
 };
 
 /// What leaves the screen on which programs draw.
 const LEAVES: &[u8] = b"\x1b[?1049l";
+
+/// Keys that the kernel knows (`NCCS` of `include/uapi/asm-generic/termbits.h`). A C library has room for more, and musl leaves
+/// there what was in memory.
+const KERNEL_KEYS: usize = 19;
+
+/// How a terminal treats keys and output: what the kernel says of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attributes {
+    input: InputFlags,
+    output: OutputFlags,
+    control: ControlFlags,
+    local: LocalFlags,
+    keys: [libc::cc_t; KERNEL_KEYS],
+}
 
 /// A terminal with a program on it, which is killed when this is dropped.
 pub struct Terminal {
@@ -160,8 +174,19 @@ impl Terminal {
     ///
     /// # Errors
     /// It does not say.
-    pub fn attributes(&self) -> Result<Termios> {
-        tcgetattr(&self.slave).context("ask the terminal")
+    pub fn attributes(&self) -> Result<Attributes> {
+        let termios = tcgetattr(&self.slave).context("ask the terminal")?;
+        let mut keys = [0; KERNEL_KEYS];
+        for (key, own) in keys.iter_mut().zip(termios.control_chars) {
+            *key = own;
+        }
+        Ok(Attributes {
+            input: termios.input_flags,
+            output: termios.output_flags,
+            control: termios.control_flags,
+            local: termios.local_flags,
+            keys,
+        })
     }
 
     /// Changes its size, as a window manager does.
