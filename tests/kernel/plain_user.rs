@@ -452,6 +452,9 @@ fn check_private(run: &Path) -> Result<()> {
             metadata.permissions().mode(),
             metadata.uid()
         );
+        if metadata.is_dir() && path != run {
+            check_private(&path)?;
+        }
     }
     Ok(())
 }

@@ -1,8 +1,9 @@
 //! Events as they happen → a thread that writes segments. Whoever drains the ring buffer never waits for the disk.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, OpenOptions},
     io,
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     thread::JoinHandle,
@@ -289,7 +290,7 @@ impl Segments {
         let mut open = match self.open.take() {
             Some(open) => open,
             None => {
-                let file = File::create(self.partial()).and_then(|file| {
+                let file = private_file(&self.partial()).and_then(|file| {
                     (self.give)(&file)?;
                     Ok(file)
                 });
@@ -333,4 +334,14 @@ impl Segments {
         self.events += rows;
         Ok(())
     }
+}
+
+/// A new file that nobody but its owner reads.
+fn private_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
 }

@@ -23,7 +23,6 @@ const NEVER: &[libc::c_long] = &[
     libc::SYS_chroot,
     libc::SYS_setns,
     libc::SYS_unshare,
-    libc::SYS_socket,
     libc::SYS_connect,
     libc::SYS_bind,
     libc::SYS_listen,
@@ -48,6 +47,10 @@ const NEVER: &[libc::c_long] = &[
     libc::SYS_quotactl,
 ];
 
+/// Answered as by a kernel without networks: a C library that looks a user up asks a local service first, and takes anything
+/// else for a failure.
+const NO_NETWORK: &[libc::c_long] = &[libc::SYS_socket];
+
 /// What only tracing makes.
 const TRACING: &[libc::c_long] = &[libc::SYS_bpf, libc::SYS_perf_event_open];
 
@@ -60,7 +63,16 @@ const TRACING: &[libc::c_long] = &[libc::SYS_bpf, libc::SYS_perf_event_open];
 /// # Errors
 /// As of `seccomp(2)`. A kernel without filters is none: there nothing is forbidden.
 pub fn forbid_calls(kept: Kept) -> io::Result<()> {
-    let filter = filter(kept).map_err(io::Error::other)?;
+    let only_tracing = match kept {
+        Kept::FilesOnly => TRACING,
+        Kept::Tracing => &[],
+    };
+    refuse(&[NEVER, only_tracing].concat(), libc::EPERM)?;
+    refuse(NO_NETWORK, libc::EAFNOSUPPORT)
+}
+
+fn refuse(calls: &[libc::c_long], error: libc::c_int) -> io::Result<()> {
+    let filter = filter(calls, error).map_err(io::Error::other)?;
     match seccompiler::apply_filter(&filter) {
         Ok(()) => Ok(()),
         Err(seccompiler::Error::Prctl(error) | seccompiler::Error::Seccomp(error)) => {
@@ -74,21 +86,13 @@ pub fn forbid_calls(kept: Kept) -> io::Result<()> {
     }
 }
 
-fn filter(kept: Kept) -> Result<BpfProgram, BackendError> {
-    let only_tracing = match kept {
-        Kept::FilesOnly => TRACING,
-        Kept::Tracing => &[],
-    };
+fn filter(calls: &[libc::c_long], error: libc::c_int) -> Result<BpfProgram, BackendError> {
     // Without conditions a call matches whatever its arguments are.
-    let rules: BTreeMap<i64, Vec<_>> = NEVER
-        .iter()
-        .chain(only_tracing)
-        .map(|call| (*call, Vec::new()))
-        .collect();
+    let rules: BTreeMap<i64, Vec<_>> = calls.iter().map(|call| (*call, Vec::new())).collect();
     SeccompFilter::new(
         rules,
         SeccompAction::Allow,
-        SeccompAction::Errno(libc::EPERM as u32),
+        SeccompAction::Errno(error.unsigned_abs()),
         std::env::consts::ARCH.try_into()?,
     )?
     .try_into()
@@ -127,14 +131,15 @@ mod tests {
     #[test]
     fn what_is_not_needed_is_refused_and_the_rest_is_not() {
         let refused = Some(libc::EPERM);
+        let no_network = Some(libc::EAFNOSUPPORT);
         assert_eq!(
             answers(Kept::FilesOnly),
-            [refused, refused, refused, None, refused]
+            [refused, no_network, refused, None, refused]
         );
         let tracing = answers(Kept::Tracing);
         assert_eq!(
             (tracing[0], tracing[1], tracing[3], tracing[4]),
-            (refused, refused, None, refused)
+            (refused, no_network, None, refused)
         );
         // Of its own it says EINVAL; to a user without rights EPERM all the same.
         if caps::has_cap(None, caps::CapSet::Effective, caps::Capability::CAP_BPF).unwrap_or(false)

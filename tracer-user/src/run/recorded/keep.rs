@@ -1,6 +1,6 @@
 //! The recording of a window while it is open. What goes wrong with it is noted in the record: it takes no figure away.
 
-use std::{fs, path::PathBuf};
+use std::{fs, os::unix::fs::DirBuilderExt as _, path::PathBuf};
 
 use crate::{
     output::{RunDirectory, write_whole_file},
@@ -34,7 +34,10 @@ impl WindowRecording {
         require_room(directory.path())?;
         let folder = directory.path().join(RECORDING);
         let refused = |error: &dyn std::fmt::Display| RecordingError::Write(error.to_string());
-        fs::create_dir(&folder).map_err(|error| refused(&error))?;
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&folder)
+            .map_err(|error| refused(&error))?;
         caller.give_path(&folder).map_err(|error| refused(&error))?;
         let text = serde_json::to_vec(setup).map_err(|error| refused(&error))?;
         write_whole_file(&folder.join(SETUP), &text, caller).map_err(|error| refused(&error))?;
