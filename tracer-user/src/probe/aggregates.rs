@@ -19,7 +19,7 @@ use tracer_common::{
     request::{RequestSlot, state},
 };
 
-use super::read_bits::first_sector_bit;
+use super::tables::read_bits::first_sector_bit;
 
 /// A value of the contract, for aya's maps.
 #[derive(Clone, Copy)]

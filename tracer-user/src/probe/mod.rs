@@ -13,7 +13,6 @@ mod options;
 mod preflight;
 mod probes;
 mod programs;
-mod read_bits;
 mod release;
 mod rings;
 mod session;

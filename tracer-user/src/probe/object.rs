@@ -7,10 +7,13 @@ use tracer_common::{settings::Settings, slice::SLICES};
 use super::{
     Detail, KernelTypes, SessionOptions,
     aggregates::Plain,
-    read_bits::{first_sector_bit, sectors_of},
     rings,
     slices::{self, SliceSizes},
-    tables::{self, FilterTables, file_slots, fill, fill_tables, padded, words_for},
+    tables::{
+        self, FilterTables, file_slots, fill, fill_tables, padded,
+        read_bits::{first_sector_bit, sectors_of},
+        words_for,
+    },
 };
 
 /// The eBPF object that the build script made.

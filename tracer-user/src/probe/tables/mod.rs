@@ -1,6 +1,7 @@
 //! What the programs look at, and the maps that it fills.
 
 mod extent_index;
+pub(super) mod read_bits;
 mod span_index;
 
 use anyhow::{Context as _, anyhow};

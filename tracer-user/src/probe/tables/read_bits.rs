@@ -3,7 +3,7 @@
 use tracer_common::extent::{Extent, SECTORS_IN_BLOCK};
 
 /// Sectors of the extents, with what lies between them in their numbers.
-pub(super) fn sectors_of(extents: &[Extent]) -> u64 {
+pub fn sectors_of(extents: &[Extent]) -> u64 {
     extents
         .iter()
         .map(|extent| extent.first_bit + (extent.end_sector - extent.start_sector))
@@ -12,7 +12,7 @@ pub(super) fn sectors_of(extents: &[Extent]) -> u64 {
 }
 
 /// Where the bits of single sectors begin in the bitmap of what was read, after those of the blocks.
-pub(super) fn first_sector_bit(extents: &[Extent]) -> u64 {
+pub fn first_sector_bit(extents: &[Extent]) -> u64 {
     sectors_of(extents)
         .div_ceil(SECTORS_IN_BLOCK)
         .next_multiple_of(64)
