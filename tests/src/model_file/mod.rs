@@ -6,6 +6,7 @@ mod extents;
 mod gguf;
 mod gguf_writer;
 mod held_pages;
+mod mapping;
 mod residency;
 
 pub use build::{FragmentedPair, ModelFile};
@@ -14,4 +15,5 @@ pub use extents::{Extent, extents_of};
 pub use gguf::{GgufLayout, Piece};
 pub use gguf_writer::{Element, GgufWriter, write_dense_model};
 pub use held_pages::HeldPages;
+pub use mapping::Mapping;
 pub use residency::{evict, resident_pages};

@@ -4,6 +4,7 @@ use std::{fs::File, os::fd::AsRawFd as _, path::Path};
 
 use anyhow::{Context as _, Result, bail};
 
+use super::Mapping;
 use crate::environment::page_bytes;
 
 /// Number of cachestat(2), from Linux 6.5 on, on every architecture (`scripts/syscall.tbl`).
@@ -58,32 +59,10 @@ pub fn resident_pages(path: &Path) -> Result<u64> {
 }
 
 fn resident_pages_by_mincore(file: &File) -> Result<u64> {
-    let length = usize::try_from(file.metadata().context("look at the file")?.len())
-        .context("the file does not fit into the address space")?;
-    if length == 0 {
+    if file.metadata().context("look at the file")?.len() == 0 {
         return Ok(0);
     }
-    let mut pages = vec![0u8; length.div_ceil(usize::try_from(page_bytes())?)];
-    // SAFETY: a new mapping that nothing else refers to, asked about within its length, and unmapped.
-    unsafe {
-        let address = libc::mmap(
-            std::ptr::null_mut(),
-            length,
-            libc::PROT_READ,
-            libc::MAP_SHARED,
-            file.as_raw_fd(),
-            0,
-        );
-        if address == libc::MAP_FAILED {
-            return Err(std::io::Error::last_os_error()).context("map the file");
-        }
-        let result = libc::mincore(address, length, pages.as_mut_ptr());
-        let error = std::io::Error::last_os_error();
-        libc::munmap(address, length);
-        if result != 0 {
-            return Err(error).context("ask mincore what is cached");
-        }
-    }
+    let pages = Mapping::of(file)?.residency(page_bytes())?;
     Ok(pages.iter().filter(|page| **page & 1 != 0).count() as u64)
 }
 

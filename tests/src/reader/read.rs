@@ -12,7 +12,10 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::ValueEnum;
 
-use crate::{model_file::Checksum, plan::ReadPlan};
+use crate::{
+    model_file::{Checksum, Mapping},
+    plan::ReadPlan,
+};
 
 /// Alignment of buffers: enough for direct reads of every device whose logical blocks are a page at most.
 const ALIGNMENT: usize = 4096;
@@ -76,10 +79,13 @@ impl Reader {
             .with_context(|| format!("open {}", path.display()))?;
         let size_bytes = file.metadata().context("look at the file")?.len();
         let mapping = match mode {
-            ReadMode::Mmap => Some(Mapping::of(&file, size_bytes, random_advice)?),
+            ReadMode::Mmap => Some(Mapping::of(&file)?),
             ReadMode::Buffered | ReadMode::Direct => None,
         };
         if random_advice {
+            if let Some(mapping) = &mapping {
+                mapping.advise(libc::MADV_RANDOM)?;
+            }
             // SAFETY: a system call on a descriptor that is open.
             let result =
                 unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_RANDOM) };
@@ -115,14 +121,9 @@ impl Reader {
     /// # Errors
     /// Where the kernel refuses.
     pub fn unmap_pages(&self) -> Result<()> {
-        let Some(mapping) = &self.mapping else {
-            return Ok(());
-        };
-        // SAFETY: the range is the mapping's own, which is shared and only read: its pages come again.
-        if unsafe { libc::madvise(mapping.address, mapping.length, libc::MADV_DONTNEED) } != 0 {
-            return Err(std::io::Error::last_os_error()).context("MADV_DONTNEED");
-        }
-        Ok(())
+        self.mapping
+            .as_ref()
+            .map_or(Ok(()), |mapping| mapping.advise(libc::MADV_DONTNEED))
     }
 
     fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
@@ -177,55 +178,4 @@ pub fn read_plan(reader: &Reader, plan: &ReadPlan) -> Result<ReadTotals> {
         totals.checksum.add(&buffer[..length]);
     }
     Ok(totals)
-}
-
-/// A read-only mapping of a whole file.
-#[derive(Debug)]
-struct Mapping {
-    address: *mut libc::c_void,
-    length: usize,
-}
-
-// SAFETY: memory that is only read, from whatever thread.
-unsafe impl Send for Mapping {}
-// SAFETY: as above.
-unsafe impl Sync for Mapping {}
-
-impl Mapping {
-    fn of(file: &File, size_bytes: u64, random_advice: bool) -> Result<Self> {
-        let length =
-            usize::try_from(size_bytes).context("the file does not fit into the address space")?;
-        // SAFETY: a new mapping at an address of the kernel's choice.
-        let address = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                length,
-                libc::PROT_READ,
-                libc::MAP_SHARED,
-                file.as_raw_fd(),
-                0,
-            )
-        };
-        if address == libc::MAP_FAILED {
-            return Err(std::io::Error::last_os_error()).context("map the file");
-        }
-        let mapping = Self { address, length };
-        // SAFETY: the range is the mapping's own.
-        if random_advice && unsafe { libc::madvise(address, length, libc::MADV_RANDOM) } != 0 {
-            return Err(std::io::Error::last_os_error()).context("MADV_RANDOM");
-        }
-        Ok(mapping)
-    }
-
-    fn bytes(&self) -> &[u8] {
-        // SAFETY: mapped for as long as `self` lives; the tests' files do not change while they are read.
-        unsafe { std::slice::from_raw_parts(self.address.cast(), self.length) }
-    }
-}
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        // SAFETY: the range is the mapping's own, and no reference into it outlives `self`.
-        unsafe { libc::munmap(self.address, self.length) };
-    }
 }
