@@ -323,43 +323,24 @@ impl Drawing {
     }
 
     fn read_output(&mut self) {
-        let mut bytes = vec![0; 16 << 10];
-        let read = self
-            .engine_output
-            .as_ref()
-            .map(|output| nix::unistd::read(output, &mut bytes));
-        match read {
-            Some(Ok(0)) | None => self.engine_output = None,
-            Some(Ok(count)) => {
-                let bytes = bytes.get(..count).unwrap_or_default();
-                self.pane.push(bytes);
-                if self.drawn.is_none() {
-                    // As without a screen: a terminal that is gone does not end the run.
-                    let mut output = io::stdout().lock();
-                    let _ = output.write_all(bytes).and_then(|()| output.flush());
-                }
-            }
-            Some(Err(_)) => {}
+        let Some(bytes) = read_from(&mut self.engine_output) else {
+            return;
+        };
+        self.pane.push(&bytes);
+        if self.drawn.is_none() {
+            // As without a screen: a terminal that is gone does not end the run.
+            let mut output = io::stdout().lock();
+            let _ = output.write_all(&bytes).and_then(|()| output.flush());
         }
     }
 
     fn read_messages(&mut self) {
-        let mut bytes = vec![0; 4 << 10];
-        let read = self
-            .messages
-            .as_ref()
-            .map(|messages| nix::unistd::read(messages, &mut bytes));
-        match read {
-            Some(Ok(0)) | None => self.messages = None,
-            Some(Ok(count)) => {
-                let bytes = bytes.get(..count).unwrap_or_default();
-                self.pane.push(bytes);
-                let room = MOST_MESSAGES.saturating_sub(self.said.len());
-                self.said
-                    .extend_from_slice(bytes.get(..count.min(room)).unwrap_or_default());
-            }
-            Some(Err(_)) => {}
-        }
+        let Some(bytes) = read_from(&mut self.messages) else {
+            return;
+        };
+        self.pane.push(&bytes);
+        let room = MOST_MESSAGES.saturating_sub(self.said.len());
+        self.said.extend(bytes.into_iter().take(room));
     }
 
     fn draw(&mut self) {
@@ -405,5 +386,21 @@ impl Drawing {
             self.read_messages();
         }
         let _ = io::stderr().write_all(&std::mem::take(&mut self.said));
+    }
+}
+
+/// What has come on a pipe; nothing where none came. A pipe that ended is gone then.
+fn read_from(pipe: &mut Option<OwnedFd>) -> Option<Vec<u8>> {
+    let mut bytes = vec![0; 16 << 10];
+    match nix::unistd::read(pipe.as_ref()?, &mut bytes) {
+        Ok(0) => {
+            *pipe = None;
+            None
+        }
+        Ok(count) => {
+            bytes.truncate(count);
+            Some(bytes)
+        }
+        Err(_) => None,
     }
 }
