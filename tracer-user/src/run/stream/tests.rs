@@ -30,6 +30,7 @@ use crate::{
         phases::{
             attribution::Attribution,
             counted::{CountedAttribution, CountedModel, CountedPages, CountedPieces},
+            phase::{Mark, TimedMark},
         },
         pieces::{
             reads::CountedReads,
@@ -399,4 +400,90 @@ fn residency_by_counts_is_of_the_time_that_was_counted() {
             point(7_000_000_000, 38)
         ]
     );
+}
+
+/// A read that goes back to the queue in a later step, and comes again there, stays one of the step that asked for it first.
+#[test]
+fn what_goes_back_in_a_later_step_is_of_the_step_that_asked_first() {
+    let table = Arc::new(PieceTable::whole_files(&[FILE_BYTES]).expect("one file"));
+    let model = CountedModel {
+        table,
+        class_pieces: vec![0],
+        piece_classes: vec![0],
+        classes_are_told: true,
+        resident_bytes: None,
+    };
+    let slice = |start_ns: u64, bytes: u64| {
+        let mut counts = SliceCounts {
+            reads: 1,
+            bytes,
+            ..SliceCounts::ZERO
+        };
+        counts.class_bytes[0] = bytes;
+        Slice {
+            start_ns,
+            models: vec![counts],
+        }
+    };
+    let (first, later) = (50_000_000, 150_000_000);
+    let read_by = |goes_back: &dyn Fn(&mut Stream)| {
+        let mut stream = stream(locator(), Vec::new(), None, None);
+        let mut counted = CountedAttribution::new(model.clone(), Nanos(0), true);
+        counted.mark(TimedMark {
+            time: Nanos(100_000_000),
+            mark: Mark::DecodeEntered {
+                tokens: Some(1),
+                phase: None,
+            },
+        });
+        stream.counted.push(counted);
+        goes_back(&mut stream);
+        stream.slice(&slice(0, 8192));
+        stream.slice(&slice(100_000_000, 4096));
+        let pieces = CountedPieces {
+            reads: vec![CountedReads {
+                bytes: 12_288,
+                readahead_bytes: 0,
+                reads: 2,
+            }],
+            pages: vec![CountedPages::default()],
+            ..CountedPieces::default()
+        };
+        let finished = stream.finish(Nanos(200_000_000), &[], &[], &[pieces]);
+        let segments = &finished.counted[0].attribution.segments;
+        segments
+            .iter()
+            .map(|segment| segment.counts.read_bytes)
+            .collect::<Vec<_>>()
+    };
+    let requeue = Record::Requeue(RequeueRecord {
+        kind: KindByte::NEW,
+        device: 0,
+        reserved: 0,
+        bytes: 8192,
+        time_ns: later,
+        request: 7,
+        sector: sector_of(0),
+        issue_time_ns: first,
+    });
+    let reissue = Record::Issue(IssueRecord {
+        kind: KindByte::NEW,
+        device: 0,
+        model: 0,
+        flags: issue_flag::REISSUE,
+        thread_id: 1,
+        time_ns: later + 1,
+        request: 7,
+        sector: sector_of(0),
+        previous_end: NO_PREVIOUS_END,
+        bytes: 8192,
+        process_id: 1,
+    });
+    assert_eq!(read_by(&|_| {}), [8192, 4096]);
+    assert_eq!(read_by(&|stream| stream.take(requeue)), [0, 4096]);
+    let goes_and_comes = |stream: &mut Stream| {
+        stream.take(requeue);
+        stream.take(reissue);
+    };
+    assert_eq!(read_by(&goes_and_comes), [8192, 4096]);
 }
