@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use anyhow::Context as _;
 use smallvec::{SmallVec, smallvec};
 use tracer_common::{
     gap::SECTOR_BYTES,
@@ -103,7 +102,7 @@ impl Spans {
     /// The kernel side's table of sectors, and of what they have of classes. `classes`: by model, the class of each piece.
     ///
     /// # Errors
-    /// There are more sectors than the table can number.
+    /// There are more shares than the table can number.
     pub fn read_spans(
         &mut self,
         classes: &[Vec<u8>],
@@ -130,9 +129,8 @@ impl Spans {
                 }
             };
             spans.push(ReadSpan {
-                end_bit: u32::try_from(span.end_bit).context(
-                    "the models have more than 2 TiB on their devices: trace fewer of them, or with --detail events",
-                )?,
+                // Beyond, nothing is counted by span (`FilterTables::fault_of_counts`).
+                end_bit: u32::try_from(span.end_bit).unwrap_or(u32::MAX),
                 shares,
             });
         }

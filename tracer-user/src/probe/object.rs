@@ -1,6 +1,6 @@
 //! The eBPF object with its constants and maps: as large as what is traced.
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use aya::{Btf, Ebpf, EbpfLoader};
 use tracer_common::{settings::Settings, slice::SLICES};
 
@@ -68,6 +68,9 @@ pub(super) fn load(
     let (extent_indices, index_table) =
         tables::build_extent_index(&tables.devices, &tables.extents)?;
     let counts_slices = options.detail == Detail::Counts;
+    if let Some(fault) = tables.fault_of_counts().filter(|_| counts_slices) {
+        bail!(fault);
+    }
     let (read_spans, read_span_index) = tables::build_span_index(
         &tables
             .spans

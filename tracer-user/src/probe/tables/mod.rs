@@ -18,6 +18,7 @@ use tracer_common::{
 };
 
 use super::{aggregates::Plain, programs::DeviceKind};
+use read_bits::sectors_of;
 
 pub(super) use extent_index::build as build_extent_index;
 pub(super) use span_index::build as build_span_index;
@@ -98,6 +99,13 @@ impl FilterTables {
             }
         }
         None
+    }
+
+    /// What counts by span could not work with: their table numbers sectors with 32 bits.
+    pub(super) fn fault_of_counts(&self) -> Option<String> {
+        (sectors_of(&self.extents) > u64::from(u32::MAX)).then(|| {
+            "the models have more than 2 TiB on their devices, too many sectors for --detail counts; trace fewer of them together, or with --detail events".to_owned()
+        })
     }
 }
 
@@ -207,6 +215,24 @@ mod tests {
         assert_eq!(tables.fault(), None);
         tables.extents = vec![extent(0, 9), extent(8, 16)];
         assert!(tables.fault().is_some_and(|fault| fault.contains("8 – 9")));
+    }
+
+    #[test]
+    fn more_sectors_than_counts_can_number_are_refused_to_counts_alone() {
+        let mut tables = FilterTables {
+            devices: vec![DeviceFilter {
+                extents: 1,
+                ..Default::default()
+            }],
+            extents: vec![extent(0, u64::from(u32::MAX))],
+            models: 1,
+            ..Default::default()
+        };
+        assert_eq!((tables.fault(), tables.fault_of_counts()), (None, None));
+        tables.extents = vec![extent(0, u64::from(u32::MAX) + 1)];
+        assert_eq!(tables.fault(), None);
+        let fault = tables.fault_of_counts().expect("too many");
+        assert!(fault.contains("--detail events"), "{fault}");
     }
 
     #[test]
