@@ -101,7 +101,15 @@ pub fn run_charts(record: &RunRecord, sources: ChartSources<'_>) -> (Vec<Chart>,
 }
 
 fn title(record: &RunRecord) -> String {
-    format!("Run of {}", record.command.join(" "))
+    let command = record.command.join(" ");
+    if !record.partial {
+        return format!("Run of {command}");
+    }
+    // Said before any sentence that would else be taken for one about the whole run.
+    match &record.partial_reason {
+        Some(reason) => format!("Part of a run ({reason}): {command}"),
+        None => format!("Part of a run: {command}"),
+    }
 }
 
 /// What the run says of storage, and whether it can be trusted.

@@ -200,3 +200,18 @@ fn commands_in_the_verdict_are_code_on_a_page() {
     assert!(first.contains("<code>") && !first.contains('`'), "{first}");
     assert!(terminal(&record, None).contains("`tracer explain`"));
 }
+
+/// No sentence about a part comes before it is said to be one.
+#[test]
+fn a_part_of_a_run_is_said_first() {
+    let mut record = sample();
+    let first = |record: &RunRecord| {
+        let text = terminal(record, None);
+        text.lines().next().unwrap_or_default().to_owned()
+    };
+    assert!(first(&record).starts_with("Run of"), "{}", first(&record));
+    record.partial = true;
+    record.partial_reason = Some("only 3 s to 6 s are looked at".into());
+    let words = "Part of a run (only 3 s to 6 s are looked at): ";
+    assert!(first(&record).starts_with(words), "{}", first(&record));
+}
