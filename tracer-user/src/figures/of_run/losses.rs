@@ -10,10 +10,10 @@ figures! {
         "records that found no room in the ring buffer = the sum of the next seven. Counts of road K stay exact, latencies and order do not",
         |run| run.loss.ring_buffer_records;
     ISSUES, "loss.ring_buffer_issues", "lost issues", Count, Kernel, null: "",
-        "issues, re-issues and unseen ends",
+        "issues and re-issues",
         |run| run.loss.ring_buffer_issues;
     COMPLETIONS, "loss.ring_buffer_completions", "lost completions", Count, Kernel, null: "",
-        "completions",
+        "completions, and ends that no program saw",
         |run| run.loss.ring_buffer_completions;
     REQUEUES, "loss.ring_buffer_requeues", "lost requeues", Count, Kernel, null: "",
         "requeues",

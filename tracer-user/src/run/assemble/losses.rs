@@ -8,14 +8,15 @@ use crate::{
     schema::{LossRecord, OverheadRecord, ProgramOverhead},
 };
 
-/// Lost records of reads' issues, and of reads that ended unseen.
-const fn losses_of_issues(lost: &LostRecords) -> u64 {
-    lost.of(Kind::Issue) + lost.of(Kind::Unseen)
+/// Lost records of reads' ends, those that no program saw among them: the program on issues notices these, but they are no
+/// issues.
+const fn losses_of_ends(lost: &LostRecords) -> u64 {
+    lost.of(Kind::Complete) + lost.of(Kind::Unseen)
 }
 
 /// Lost records of reads.
 pub(super) const fn losses_of_reads(lost: &LostRecords) -> u64 {
-    losses_of_issues(lost) + lost.of(Kind::Complete) + lost.of(Kind::Requeue)
+    lost.of(Kind::Issue) + losses_of_ends(lost) + lost.of(Kind::Requeue)
 }
 
 pub(super) fn losses(aggregates: &Aggregates, programs: &[ProgramRun]) -> LossRecord {
@@ -29,8 +30,8 @@ pub(super) fn losses(aggregates: &Aggregates, programs: &[ProgramRun]) -> LossRe
     };
     LossRecord {
         ring_buffer_records: lost.total(),
-        ring_buffer_issues: losses_of_issues(lost),
-        ring_buffer_completions: lost.of(Kind::Complete),
+        ring_buffer_issues: lost.of(Kind::Issue),
+        ring_buffer_completions: losses_of_ends(lost),
         ring_buffer_requeues: lost.of(Kind::Requeue),
         ring_buffer_pages: lost.of(Kind::Page),
         ring_buffer_waits: lost.of(Kind::Wait),

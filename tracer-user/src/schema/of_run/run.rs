@@ -180,8 +180,9 @@ pub struct MemoryRecord {
 pub struct LossRecord {
     /// Records that found no room in the ring buffer.
     pub ring_buffer_records: u64,
-    /// Of them: issues, and reads that ended unseen.
+    /// Of them: issues and re-issues.
     pub ring_buffer_issues: u64,
+    /// Of them: completions, and ends that no program saw.
     pub ring_buffer_completions: u64,
     pub ring_buffer_requeues: u64,
     /// Of them: page-cache events.
