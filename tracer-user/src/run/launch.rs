@@ -12,7 +12,7 @@ use crate::{
     probe::Session,
     process::{
         Caller, EngineExit, EngineSignals, ExitKind, Family, LaunchRequest, OutputLine,
-        SignalWatch, launch, models_of_command, resolve_program,
+        ReceivedSignal, SignalWatch, launch, models_of_command, resolve_program,
     },
     schema::{ExitRecord, RunRecord},
 };
@@ -184,6 +184,10 @@ pub async fn run_launch(
     ))
 }
 
+fn stopped_by(received: ReceivedSignal) -> String {
+    format!("stopped by {} before the engine's end", received.signal)
+}
+
 /// Follows the engine to its end. Returns why it was stopped, where it was.
 async fn follow(
     watch: &mut EngineWatch,
@@ -197,17 +201,19 @@ async fn follow(
     let mut last_signal = None;
     loop {
         match watch_until(watch, opened, deadline).await? {
-            Wake::Ended => return Ok(reason),
+            // A Ctrl-C ends an engine at once, which is then seen before our own signal. The kernel makes ours pending
+            // before it tells of the end: both under tasklist_lock (kill_pgrp, exit_notify).
+            Wake::Ended => {
+                return Ok(match (reason, opened.signals.get_ref().next()?) {
+                    (None, Some(received)) => Some(stopped_by(received)),
+                    (reason, _) => reason,
+                });
+            }
             // It ends with the engine.
             Wake::Asked(Ask::End) => {}
             Wake::Asked(Ask::Report) => opened.report_so_far(watch, "launch", command).await,
             Wake::Signal(received) => {
-                reason = reason.or_else(|| {
-                    Some(format!(
-                        "stopped by {} before the engine's end",
-                        received.signal
-                    ))
-                });
+                reason.get_or_insert_with(|| stopped_by(received));
                 let repeated = last_signal.is_some_and(|at: time::Instant| at.elapsed() < ECHO);
                 last_signal = Some(time::Instant::now());
                 if firmness > 0 && repeated {
