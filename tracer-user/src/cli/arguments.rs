@@ -66,6 +66,8 @@ pub enum Command {
     /// Compute the figures of a run that is over again, from its recording: of a part of its time, or of one whose tracer was
     /// killed.
     Open(super::finished::OpenArguments),
+    /// Play the recording of a run that is over on the screen that `--live` shows: what happened when, at any speed.
+    Live(super::finished::LiveArguments),
     /// Read a run's recording to its end, and say whether it is whole.
     Validate(super::finished::ValidateArguments),
     /// Write a run that is over as a trace for another program: Perfetto shows it as a time line.

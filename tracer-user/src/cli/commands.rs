@@ -40,7 +40,7 @@ use super::{
     doctor_rights::how_to_get_them,
     experiment::experiment,
     explain::explain,
-    finished::{compare, export, open, validate},
+    finished::{compare, export, live, open, validate},
     mark::mark,
     plot::plot,
     tune::tune,
@@ -65,6 +65,7 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<i32> {
         Command::Plot(arguments) => plot(&arguments),
         Command::Compare(arguments) => compare(&arguments),
         Command::Open(arguments) => open(&arguments),
+        Command::Live(arguments) => live(&arguments, &signals()?),
         Command::Validate(arguments) => validate(&arguments),
         Command::Export(arguments) => export(&arguments),
         Command::Device(arguments) => device(arguments),
@@ -92,6 +93,7 @@ fn give_up_rights(command: &Command) -> anyhow::Result<()> {
         | Command::Explain(_)
         | Command::Compare(_)
         | Command::Open(_)
+        | Command::Live(_)
         | Command::Validate(_)
         | Command::Export(_)
         | Command::Device(_)

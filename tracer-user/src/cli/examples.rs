@@ -130,6 +130,14 @@ Examples:
   tracer open runs/1 --tensor 'blk.3.*' --tensor 'output*'
                                        what was read of these tensors alone";
 
+/// `tracer live --help`.
+pub const LIVE: &str = "\
+Examples:
+  tracer live runs/1                   as it was; + and - play it faster and slower, p stops it, q leaves
+  tracer live runs/1 --speed 10 --from 90s
+  tracer live runs/1 --speed max > /dev/null 2> lines.txt
+                                       without a terminal: a line a second, and one at the end";
+
 /// `tracer validate --help`.
 pub const VALIDATE: &str = "\
 Example:

@@ -2,7 +2,7 @@
 
 use crate::{
     probe::Detail,
-    run::onlooker::{ModelBegun, PartBytes, RunBegun},
+    run::onlooker::{LossesSoFar, ModelBegun, PartBytes, RunBegun},
     stats::{formulas::ratio, phases::phase::Phase},
 };
 
@@ -116,7 +116,7 @@ pub fn board(
     };
     Board {
         title,
-        state: state(latest, phase, &run, choices.paused),
+        state: state(begun, latest, phase, &run, choices),
         verdict: verdict(&Seen {
             phase,
             now: &now,
@@ -151,8 +151,20 @@ fn short(name: &str) -> &str {
     name.rsplit('/').next().unwrap_or(name)
 }
 
-fn state(latest: &Point, phase: Option<Phase>, run: &Figures, paused: bool) -> String {
+fn state(
+    begun: &RunBegun,
+    latest: &Point,
+    phase: Option<Phase>,
+    run: &Figures,
+    choices: &Choices,
+) -> String {
     let mut words = numbers::clock(latest.run.at_s);
+    if let Some(length_s) = begun.recorded_s {
+        words = format!("{words} of {}", numbers::clock(length_s));
+    }
+    if let Some(speed) = choices.speed {
+        words = format!("recording, {speed}  {words}");
+    }
     if let Some(phase) = phase {
         words = format!("{words}  {}", phase.name().replace('_', " "));
     }
@@ -163,7 +175,7 @@ fn state(latest: &Point, phase: Option<Phase>, run: &Figures, paused: bool) -> S
             numbers::count(Some(run.tokens.steps))
         );
     }
-    if paused {
+    if choices.paused {
         words = format!("PAUSED  {words}");
     }
     words
@@ -315,16 +327,22 @@ fn lines(latest: &Point, now: &Figures, run: &Figures) -> Vec<Line> {
         let [some, all] = shares.map(numbers::share);
         format!("{some} some, {all} all")
     };
-    let losses = latest.run.losses;
-    let (lost, tone) = match (
-        losses.records,
-        losses.recursion_misses,
-        losses.undivided_slices,
-    ) {
-        (0, Some(0), 0) => ("nothing lost".to_owned(), Tone::Plain),
-        (0, None, 0) => ("nothing lost that is counted".to_owned(), Tone::Plain),
-        (records, misses, slices) => {
-            let sum = records + misses.unwrap_or(0) + slices;
+    let (lost, tone) = match latest.run.losses {
+        None => ("what was lost is not known".to_owned(), Tone::Plain),
+        Some(LossesSoFar {
+            records: 0,
+            recursion_misses,
+            undivided_slices: 0,
+        }) if recursion_misses.unwrap_or(0) == 0 => {
+            let counted = if recursion_misses.is_some() {
+                ""
+            } else {
+                " that is counted"
+            };
+            (format!("nothing lost{counted}"), Tone::Plain)
+        }
+        Some(losses) => {
+            let sum = losses.sum();
             (
                 format!(
                     "{} EVENTS LOST: figures are incomplete",

@@ -106,8 +106,8 @@ pub mod tests {
             run: RunSoFar {
                 at_s,
                 models: vec![model],
-                tracer_cpu_s: at_s / 100.0,
-                losses: LossesSoFar::default(),
+                tracer_cpu_s: Some(at_s / 100.0),
+                losses: Some(LossesSoFar::default()),
                 took: Duration::ZERO,
             },
             engine: EngineNow::default(),

@@ -1,5 +1,7 @@
 //! Keys, and what they change on the screen.
 
+use crate::run::Speed;
+
 /// What a key asks for beside a change of the view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -8,6 +10,10 @@ pub enum Command {
     Report,
     /// The phase with this name begins.
     Mark(&'static str),
+    /// The screen stands still, or goes on.
+    Pause(bool),
+    /// Play the recording so fast.
+    Play(Speed),
 }
 
 /// What lies over the screen.
@@ -63,6 +69,8 @@ pub struct Choices {
     pub overlay: Overlay,
     /// Slot of the model.
     pub model: usize,
+    /// How fast a recording is played; None for a run that goes on.
+    pub speed: Option<Speed>,
 }
 
 impl Choices {
@@ -87,8 +95,10 @@ impl Choices {
         }
         match key {
             b'q' => return Some(Command::Quit),
-            b'r' => return Some(Command::Report),
-            b'p' | b' ' => self.paused = !self.paused,
+            b'p' | b' ' => {
+                self.paused = !self.paused;
+                return Some(Command::Pause(self.paused));
+            }
             b'w' => self.window = (self.window + 1) % WINDOWS.len(),
             b's' => {
                 self.sort = match self.sort {
@@ -106,11 +116,26 @@ impl Choices {
                 }
             }
             b'n' => self.model = (self.model + 1) % models.max(1),
-            b'm' => self.overlay = Overlay::Mark,
             b'?' | b'h' => self.overlay = Overlay::Help,
-            _ => {}
+            _ => return self.key_of_source(key),
         }
         None
+    }
+
+    /// Keys that mean something only while a run goes on, or only for a recording.
+    fn key_of_source(&mut self, key: u8) -> Option<Command> {
+        let speed = match (key, self.speed) {
+            (b'r', None) => return Some(Command::Report),
+            (b'm', None) => {
+                self.overlay = Overlay::Mark;
+                return None;
+            }
+            (b'+' | b'=', Some(speed)) => speed.faster(),
+            (b'-', Some(speed)) => speed.slower(),
+            _ => return None,
+        };
+        self.speed = Some(speed);
+        Some(Command::Play(speed))
     }
 }
 
@@ -147,6 +172,7 @@ impl KeyBytes {
 #[cfg(test)]
 mod tests {
     use super::{Choices, Command, KeyBytes, Lower, Overlay, PHASES};
+    use crate::run::Speed;
     use crate::stats::phases::given::GivenPhase;
 
     #[test]
@@ -169,6 +195,28 @@ mod tests {
         assert_eq!(choices.model, 1);
         choices.key(b'n', 2);
         assert_eq!(choices.model, 0);
+    }
+
+    #[test]
+    fn a_recording_has_a_speed_and_nothing_is_asked_of_it() {
+        let mut run = Choices::default();
+        assert_eq!(run.key(b'+', 1), None);
+        assert_eq!(run.key(b'r', 1), Some(Command::Report));
+        assert_eq!(run.key(b' ', 1), Some(Command::Pause(true)));
+        let mut recording = Choices {
+            speed: Some(Speed::AS_IT_WAS),
+            ..Choices::default()
+        };
+        let twice = Speed::AS_IT_WAS.faster();
+        assert_eq!(recording.key(b'+', 1), Some(Command::Play(twice)));
+        assert_eq!(recording.speed, Some(twice));
+        assert_eq!(
+            recording.key(b'-', 1),
+            Some(Command::Play(Speed::AS_IT_WAS))
+        );
+        assert_eq!(recording.key(b'r', 1), None);
+        assert_eq!(recording.key(b'm', 1), None);
+        assert_eq!(recording.overlay, Overlay::None);
     }
 
     #[test]

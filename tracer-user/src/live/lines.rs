@@ -74,8 +74,7 @@ fn words(begun: &RunBegun, before: Option<&Point>, history: &History) -> Option<
         Some(parts.join(", "))
     });
     let all: Vec<String> = of_models.collect();
-    let losses = latest.run.losses;
-    let lost = losses.records + losses.undivided_slices + losses.recursion_misses.unwrap_or(0);
+    let lost = latest.run.losses.map_or(0, |losses| losses.sum());
     let lost = if lost > 0 {
         format!(", {lost} EVENTS LOST")
     } else {

@@ -10,6 +10,7 @@ mod lines;
 mod numbers;
 mod pane;
 mod screen;
+mod source;
 mod terminal;
 mod verdict;
 mod view;

@@ -16,13 +16,17 @@ use nix::{
 };
 use ratatui::{Terminal, backend::CrosstermBackend};
 
-use crate::run::onlooker::{Ask, EngineNow, Onlook, RunBegun, RunHandle, RunSoFar};
+use crate::run::{
+    PlayHandle, Speed,
+    onlooker::{Ask, EngineNow, Onlook, RunBegun, RunHandle, RunSoFar},
+};
 
 use super::{
     board::board,
     history::History,
     keys::{Choices, Command, KeyBytes},
     pane::Pane,
+    source::Source,
     terminal::{self, Taken},
     view::{self, Palette, View},
     watched::{Shared, Watched, milliseconds},
@@ -35,6 +39,8 @@ pub enum WhenLeft {
     GoesOn,
     /// The engine runs on, and the tracing ends with its report.
     Ends,
+    /// A recording is played, and nothing runs.
+    NothingRuns,
 }
 
 impl WhenLeft {
@@ -42,6 +48,7 @@ impl WhenLeft {
         match self {
             Self::GoesOn => "close the screen",
             Self::Ends => "end tracing",
+            Self::NothingRuns => "leave",
         }
     }
 }
@@ -57,6 +64,9 @@ const MESSAGE: Duration = Duration::from_secs(4);
 
 /// The tracer's own messages that are kept for when the screen is gone, bytes.
 const MOST_MESSAGES: usize = 64 << 10;
+
+/// Stands in the place of the engine's output.
+const OUTPUT_OF_RECORDING: &str = "The engine's output is in the run's folder, in engine.stdout and engine.stderr. When each line came was not recorded.\n";
 
 /// The live screen of one run. It begins when the run says so, and is gone when this is dropped.
 pub struct Screen {
@@ -94,12 +104,37 @@ impl Screen {
         }
     }
 
-    fn start(&self, run: RunBegun, handle: RunHandle) -> io::Result<()> {
+    /// Shows a recording, which is played at a speed. What it is made of follows as for a run: [`Onlook::closed`] at its end.
+    ///
+    /// # Errors
+    /// The terminal cannot be taken over.
+    pub fn show_recording(
+        &self,
+        run: RunBegun,
+        handle: PlayHandle,
+        speed: Speed,
+    ) -> io::Result<()> {
+        self.start(run, Source::Recording(handle), Some(speed))
+    }
+
+    /// Whether it is drawn on a terminal; else lines are written.
+    pub fn is_drawn(&self) -> bool {
+        lock(&self.engine_output).is_some()
+    }
+
+    /// Whether nobody looks on any more: the screen was left, or there never was one.
+    pub fn is_left(&self) -> bool {
+        lock(&self.thread)
+            .as_ref()
+            .is_none_or(JoinHandle::is_finished)
+    }
+
+    fn start(&self, run: RunBegun, source: Source, speed: Option<Speed>) -> io::Result<()> {
         let shared = Arc::clone(&self.shared);
         let terminal = lock(&self.terminal).take();
         let watched = Watched {
             run,
-            handle,
+            source,
             history: History::default(),
             shared,
         };
@@ -111,6 +146,10 @@ impl Screen {
                 let taken = Taken::take(&terminal, &writes_messages)?;
                 drop(writes_messages);
                 *lock(&self.engine_output) = Some(engine_writes);
+                let mut pane = Pane::default();
+                if speed.is_some() {
+                    pane.push(OUTPUT_OF_RECORDING.as_bytes());
+                }
                 let screen = Drawing {
                     when_left: self.when_left,
                     watched,
@@ -119,8 +158,11 @@ impl Screen {
                     engine_output: Some(engine_output),
                     messages: Some(messages),
                     said: Vec::new(),
-                    pane: Pane::default(),
-                    choices: Choices::default(),
+                    pane,
+                    choices: Choices {
+                        speed,
+                        ..Choices::default()
+                    },
                     key_bytes: KeyBytes::default(),
                     message: None,
                     closed: false,
@@ -147,7 +189,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Onlook for Screen {
     fn begun(&self, run: RunBegun, handle: RunHandle) {
-        if let Err(error) = self.start(run, handle) {
+        if let Err(error) = self.start(run, Source::Run(handle), None) {
             eprintln!("tracer: there is no live screen: {error}");
         }
     }
@@ -223,12 +265,19 @@ impl Drawing {
                 if has_last {
                     self.closed = true;
                     self.choices.paused = false;
-                    self.say("The run is over; its report is being written.");
+                    self.say(match self.when_left {
+                        WhenLeft::NothingRuns => "The recording is over. q leaves.",
+                        _ => "The run is over; its report is being written.",
+                    });
                     draw = true;
                 }
                 if over {
                     break;
                 }
+            }
+            if self.when_left == WhenLeft::NothingRuns && self.drawn.is_none() {
+                // Nobody looks on any more.
+                return;
             }
             if Instant::now() >= due {
                 let took = if self.closed || self.choices.paused || self.drawn.is_none() {
@@ -297,7 +346,7 @@ impl Drawing {
             None => {}
             Some(Command::Quit) => match self.when_left {
                 WhenLeft::Ends => {
-                    self.watched.handle.ask(Ask::End);
+                    self.watched.source.ask(Ask::End);
                     self.say("The tracing ends; the process runs on.");
                 }
                 WhenLeft::GoesOn if !self.closed => {
@@ -308,14 +357,19 @@ impl Drawing {
                     );
                 }
                 WhenLeft::GoesOn => {}
+                WhenLeft::NothingRuns => self.leave(),
             },
+            Some(Command::Pause(paused)) => self.watched.source.set_paused(paused),
+            Some(Command::Play(speed)) => self.watched.source.set_speed(speed),
             Some(Command::Report) => {
-                self.watched.handle.ask(Ask::Report);
+                self.watched.source.ask(Ask::Report);
                 self.say("A report is being written.");
             }
             Some(Command::Mark(phase)) => {
-                if let Ok(given) = phase.parse() {
-                    self.watched.handle.mark(given);
+                if let Ok(given) = phase.parse()
+                    && let Some(run) = self.watched.source.run()
+                {
+                    run.mark(given);
                     self.say(&format!("Marked: {phase} begins."));
                 }
             }

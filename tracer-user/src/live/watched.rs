@@ -12,11 +12,12 @@ use nix::{
     sys::eventfd::{EfdFlags, EventFd},
 };
 
-use crate::run::onlooker::{EngineNow, RunBegun, RunHandle, RunSoFar};
+use crate::run::onlooker::{EngineNow, RunBegun, RunSoFar};
 
 use super::{
     history::{History, Point},
     lines,
+    source::Source,
 };
 
 /// How long the figures are waited for: while a window closes nobody answers.
@@ -72,7 +73,7 @@ impl Shared {
 /// A run and what was seen of it.
 pub struct Watched {
     pub run: RunBegun,
-    pub handle: RunHandle,
+    pub source: Source,
     pub history: History,
     pub shared: Arc<Shared>,
 }
@@ -80,9 +81,12 @@ pub struct Watched {
 impl Watched {
     /// Asks for the figures; returns what they took to make.
     pub fn look(&mut self) -> Option<Duration> {
-        let figures = self.handle.figures(ANSWER_WITHIN)?;
-        let took = figures.took;
-        self.push(figures);
+        let engine = self.shared.inbox().engine.clone();
+        let points = self.source.points(ANSWER_WITHIN, &engine);
+        let took = points.last()?.run.took;
+        for point in points {
+            self.history.push(point);
+        }
         Some(took)
     }
 

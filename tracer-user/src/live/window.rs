@@ -125,10 +125,7 @@ impl Figures {
                 pressure(|system| system.psi_io_some_us),
                 pressure(|system| system.psi_io_full_us),
             ],
-            tracer_cores: quotient(
-                to.run.tracer_cpu_s - from.map_or(0.0, |from| from.run.tracer_cpu_s),
-                seconds,
-            ),
+            tracer_cores: tracer_cpu_s(from, to).and_then(|cpu_s| quotient(cpu_s, seconds)),
         }
     }
 
@@ -136,6 +133,14 @@ impl Figures {
     pub fn refault_share(&self) -> Option<f64> {
         ratio(self.refaulted_bytes?, self.inserted_bytes?)
     }
+}
+
+fn tracer_cpu_s(from: Option<&Point>, to: &Point) -> Option<f64> {
+    let before = match from {
+        Some(from) => from.run.tracer_cpu_s?,
+        None => 0.0,
+    };
+    Some(to.run.tracer_cpu_s? - before)
 }
 
 /// A part of a time. A wait is known when it is over, so one may reach back to before the time: then all of it was waiting.

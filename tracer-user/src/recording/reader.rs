@@ -3,6 +3,7 @@
 use std::{
     fs, io,
     num::NonZero,
+    ops::ControlFlow,
     path::{Path, PathBuf},
     sync::mpsc::sync_channel,
     thread,
@@ -103,6 +104,22 @@ impl Recording {
         opened: Nanos,
         mut take: impl FnMut(TimedEvent),
     ) -> Result<u64, RecordingError> {
+        self.for_each_until(opened, |event| {
+            take(event);
+            ControlFlow::Continue(())
+        })
+    }
+
+    /// As [`Recording::for_each`], until `take` has enough.
+    ///
+    /// # Errors
+    /// As of [`Recording::for_each`].
+    pub fn for_each_until(
+        &self,
+        opened: Nanos,
+        mut take: impl FnMut(TimedEvent) -> ControlFlow<()>,
+    ) -> Result<u64, RecordingError> {
+        let mut has_enough = false;
         let count = thread::scope(|scope| {
             let mut decoded = Vec::new();
             let decoders = thread::available_parallelism().map_or(1, NonZero::get);
@@ -127,12 +144,16 @@ impl Recording {
                     break;
                 };
                 count += events.len() as u64;
-                events.into_iter().for_each(&mut take);
+                if events.into_iter().try_for_each(&mut take).is_break() {
+                    has_enough = true;
+                    break;
+                }
                 damage.map_or(Ok(()), Err)?;
             }
             Ok(count)
         })?;
         if let Some(end) = &self.end
+            && !has_enough
             && end.events != count
         {
             return Err(RecordingError::Short {

@@ -27,8 +27,8 @@ pub use demo::{DemoOptions, run_demo};
 pub use give_mark::{GiveMarkError, give_mark, only_run};
 pub use launch::{LaunchOptions, run_launch};
 pub use recorded::{
-    PhasePart, RecordedSetup, ReopenError, Reopened, Selection, TimeSpan, Validated, load_setup,
-    reads_again, reopen, validate,
+    PhasePart, PlayEnd, PlayHandle, PlayedMoment, Player, RecordedSetup, ReopenError, Reopened,
+    Selection, Speed, SpeedError, TimeSpan, Validated, load_setup, reads_again, reopen, validate,
 };
 pub use target::{AttachTarget, ListedProcess, processes_with_models};
 pub use tracing::{FinishedRun, TraceOptions, describe, require_machine};

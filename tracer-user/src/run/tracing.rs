@@ -299,6 +299,7 @@ impl Prepared {
                 directory,
                 detail,
                 models,
+                recorded_s: None,
             };
             onlooker.0.begun(begun, handle);
         }

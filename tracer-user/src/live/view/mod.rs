@@ -148,16 +148,19 @@ fn keys(view: &View<'_>, width: u16) -> Line<'static> {
     } else {
         "pause"
     };
+    let of_source = if view.choices.speed.is_some() {
+        [("+", "faster"), ("-", "slower")]
+    } else {
+        [("m", "mark"), ("r", "report")]
+    };
     let keys = [
         ("q", view.quit),
         ("p", pause),
         ("w", "window"),
         ("t", "parts"),
         ("s", "sort"),
-        ("m", "mark"),
-        ("r", "report"),
-        ("?", "help"),
     ];
+    let keys = keys.into_iter().chain(of_source).chain([("?", "help")]);
     let mut spans = Vec::new();
     let mut room = usize::from(width);
     for (key, what) in keys {

@@ -11,16 +11,27 @@ use crate::live::keys::PHASES;
 
 use super::scene::{View, wrapped_lines};
 
-const HELP: [&str; 18] = [
-    "p, space  pause; the run goes on",
+const KEYS: [&str; 4] = [
     "w         window: 10 s, 1 min, 5 min, whole run, 2 s",
     "t, tab    parts: kinds, layers, experts, output",
     "s         sort the parts",
+    "n         next model",
+];
+
+const KEYS_OF_RUN: [&str; 4] = [
+    "p, space  pause; the run goes on",
     "m         a phase begins now",
     "r         write a report of the run so far",
-    "n         next model",
     "Ctrl-C    end the run, as without the screen",
-    "",
+];
+
+const KEYS_OF_RECORDING: [&str; 3] = [
+    "p, space  pause",
+    "+, -      twice, half as fast",
+    "Ctrl-C    leave",
+];
+
+const FIGURES: [&str; 9] = [
     "from disk     bytes that came back; whole run: read, and times the model",
     "in memory     bytes of the model in the page cache",
     "waits for it  share of the time in which a thread waited for the model",
@@ -35,8 +46,16 @@ const HELP: [&str; 18] = [
 /// All keys and figures.
 pub fn help(frame: &mut Frame<'_>, view: &View<'_>) {
     let quit = format!("q         {}", view.quit);
+    let of_source = if view.choices.speed.is_some() {
+        &KEYS_OF_RECORDING[..]
+    } else {
+        &KEYS_OF_RUN[..]
+    };
+    let keys = KEYS.iter().chain(of_source);
     let lines: Vec<Line<'_>> = std::iter::once(quit.as_str())
-        .chain(HELP)
+        .chain(keys.copied())
+        .chain(std::iter::once(""))
+        .chain(FIGURES)
         .map(|line| Line::raw(line.to_owned()))
         .collect();
     over(frame, " help: any key goes back ", lines);

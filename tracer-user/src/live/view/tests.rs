@@ -26,6 +26,7 @@ use super::{Palette, View, chart_columns, draw};
 
 fn begun(detail: Detail) -> RunBegun {
     RunBegun {
+        recorded_s: None,
         directory: "/runs/1".into(),
         detail,
         models: vec![ModelBegun {

@@ -12,10 +12,7 @@ use crate::{
         assemble::WaitsTold,
         stream::{ModelStreamSoFar, Stream, StreamReadsSoFar},
     },
-    stats::{
-        FileData, Nanos,
-        formulas::{amplification, reread_factor, seconds},
-    },
+    stats::{FileData, Nanos, formulas::seconds},
 };
 
 use super::{
@@ -154,8 +151,8 @@ impl Collector {
         Ok(RunSoFar {
             at_s: self.seconds(now),
             models,
-            tracer_cpu_s: cpu.saturating_sub(self.cpu_at_start).as_secs_f64(),
-            losses: self.losses,
+            tracer_cpu_s: Some(cpu.saturating_sub(self.cpu_at_start).as_secs_f64()),
+            losses: Some(self.losses),
             took,
         })
     }
@@ -187,14 +184,7 @@ impl Collector {
             let Some(so_far) = stream.parts_so_far(slot, started, now, reads) else {
                 continue;
             };
-            let bytes = &so_far.piece_bytes;
-            model.parts = Arc::new(PartsSoFar {
-                phases: so_far.phases,
-                kinds: model.groups.kinds(bytes),
-                layers: model.groups.layers(bytes),
-                experts: model.groups.hottest_experts(bytes),
-                expert_count: model.groups.expert_count(),
-            });
+            model.parts = Arc::new(model.groups.parts(so_far));
         }
     }
 
@@ -215,15 +205,8 @@ impl Collector {
                 reads_by_call: model.lookups(files) != Some(0),
                 reads_are_told: session.tells_waits_of_reads(),
             };
-            model.waits = stream.waits_so_far(slot, now, last).map(|waits| {
-                let record = told.record(&waits.waits);
-                WaitSeconds {
-                    since_s: seconds(waits.since.since(started).unwrap_or(0)),
-                    until_s: seconds(waits.until.since(started).unwrap_or(0)),
-                    stall_s: record.stall_s,
-                    reclaim_s: record.reclaim_s,
-                }
-            });
+            let waits = stream.waits_so_far(slot, now, last);
+            model.waits = waits.map(|waits| WaitSeconds::of(&waits, &told, started));
         }
     }
 }
@@ -249,13 +232,7 @@ impl CollectedModel {
             stream.resident_pages
         };
         ModelFiguresSoFar {
-            reads: reads.map(|reads| ReadsSoFar {
-                amplification: reads
-                    .unique_bytes
-                    .and_then(|unique| amplification(reads.total_bytes, unique)),
-                reread_factor: reread_factor(reads.total_bytes, size),
-                ..reads
-            }),
+            reads: reads.map(|reads| reads.with_ratios(size)),
             pages,
             resident_bytes: resident_pages
                 .map(|pages| pages.saturating_mul(self.begun.page_bytes).min(size)),
@@ -307,7 +284,8 @@ fn counted_reads(counted: &ReadCounts, stream: &ModelStreamSoFar) -> ReadsSoFar 
     }
 }
 
-fn recorded_reads(recorded: StreamReadsSoFar) -> ReadsSoFar {
+/// Of records; the ratios are missing.
+pub(in crate::run) fn recorded_reads(recorded: StreamReadsSoFar) -> ReadsSoFar {
     ReadsSoFar {
         count: recorded.requests.reads,
         total_bytes: recorded.requests.total_bytes(),

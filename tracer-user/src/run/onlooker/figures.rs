@@ -4,7 +4,17 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tracer_common::gap::GAP_CLASSES;
 
-use crate::{pressure::MemoryPoint, probe::Detail, stats::phases::so_far::PhasesSoFar};
+use crate::{
+    pressure::MemoryPoint,
+    probe::Detail,
+    run::assemble::WaitsTold,
+    stats::{
+        Nanos,
+        formulas::{amplification, reread_factor, seconds},
+        phases::so_far::PhasesSoFar,
+        waits::stall::WaitsSoFar,
+    },
+};
 
 /// What is known of a run when its window opens.
 #[derive(Clone, Debug)]
@@ -14,6 +24,8 @@ pub struct RunBegun {
     pub detail: Detail,
     /// By slot.
     pub models: Vec<ModelBegun>,
+    /// How long the run was, seconds, where it is over and its recording is played.
+    pub recorded_s: Option<f64>,
 }
 
 #[derive(Clone, Debug)]
@@ -32,9 +44,10 @@ pub struct RunSoFar {
     pub at_s: f64,
     /// By slot.
     pub models: Vec<ModelFiguresSoFar>,
-    /// CPU time of the tracer's process since then.
-    pub tracer_cpu_s: f64,
-    pub losses: LossesSoFar,
+    /// CPU time of the tracer's process since then; None where it was not recorded.
+    pub tracer_cpu_s: Option<f64>,
+    /// None where nobody knows.
+    pub losses: Option<LossesSoFar>,
     /// What it took to read the counts: the rest is done more rarely where it takes longer.
     pub took: Duration,
 }
@@ -48,6 +61,14 @@ pub struct LossesSoFar {
     pub undivided_slices: u64,
     /// Calls of programs that the kernel skipped; None where it does not count them.
     pub recursion_misses: Option<u64>,
+}
+
+impl LossesSoFar {
+    /// All that were lost, of what is counted.
+    #[must_use]
+    pub fn sum(&self) -> u64 {
+        self.records + self.undivided_slices + self.recursion_misses.unwrap_or(0)
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -79,6 +100,20 @@ pub struct ReadsSoFar {
     pub reread_factor: Option<f64>,
     /// Gaps by [`tracer_common::gap::GapClass::slot`].
     pub gaps: [u64; GAP_CLASSES],
+}
+
+impl ReadsSoFar {
+    /// With the ratios of a model of that size.
+    #[must_use]
+    pub fn with_ratios(self, size_bytes: u64) -> Self {
+        Self {
+            amplification: self
+                .unique_bytes
+                .and_then(|unique| amplification(self.total_bytes, unique)),
+            reread_factor: reread_factor(self.total_bytes, size_bytes),
+            ..self
+        }
+    }
 }
 
 /// What the page cache did with the model's pages. None where that is not observed.
@@ -117,6 +152,20 @@ pub struct WaitSeconds {
     pub stall_s: Option<f64>,
     /// Time in which none did, and at least one freed memory.
     pub reclaim_s: Option<f64>,
+}
+
+impl WaitSeconds {
+    /// Of a window that began at `started`.
+    #[must_use]
+    pub fn of(waits: &WaitsSoFar, told: &WaitsTold, started: Nanos) -> Self {
+        let record = told.record(&waits.waits);
+        Self {
+            since_s: seconds(waits.since.since(started).unwrap_or(0)),
+            until_s: seconds(waits.until.since(started).unwrap_or(0)),
+            stall_s: record.stall_s,
+            reclaim_s: record.reclaim_s,
+        }
+    }
 }
 
 /// What was read of a part of the model.

@@ -2,9 +2,12 @@
 
 use std::{cmp::Reverse, sync::Arc};
 
-use crate::place::{ModelPieces, PieceIdentity};
+use crate::{
+    place::{ModelPieces, PieceIdentity},
+    stats::phases::so_far::ModelSoFar,
+};
 
-use super::figures::PartBytes;
+use super::figures::{PartBytes, PartsSoFar};
 
 /// Experts that are shown at most.
 const MOST_EXPERTS: usize = 64;
@@ -136,25 +139,17 @@ impl PieceGroups {
         }
     }
 
+    /// What is known of the model, in parts. Experts of which nothing was read are left out.
     #[must_use]
-    pub fn kinds(&self, piece_bytes: &[u64]) -> Vec<PartBytes> {
-        self.kinds.parts(piece_bytes)
-    }
-
-    #[must_use]
-    pub fn layers(&self, piece_bytes: &[u64]) -> Vec<PartBytes> {
-        self.layers.parts(piece_bytes)
-    }
-
-    /// Those first of which most was read; those of which nothing was read are left out.
-    #[must_use]
-    pub fn hottest_experts(&self, piece_bytes: &[u64]) -> Vec<PartBytes> {
-        self.experts.hottest(piece_bytes, MOST_EXPERTS)
-    }
-
-    #[must_use]
-    pub fn expert_count(&self) -> usize {
-        self.experts.names.len()
+    pub fn parts(&self, so_far: ModelSoFar) -> PartsSoFar {
+        let bytes = &so_far.piece_bytes;
+        PartsSoFar {
+            phases: so_far.phases,
+            kinds: self.kinds.parts(bytes),
+            layers: self.layers.parts(bytes),
+            experts: self.experts.hottest(bytes, MOST_EXPERTS),
+            expert_count: self.experts.names.len(),
+        }
     }
 }
 

@@ -14,6 +14,7 @@ pub use figures::{
     ReadsSoFar, RunBegun, RunSoFar, WaitSeconds,
 };
 pub use handle::{Ask, RunHandle};
+pub(in crate::run) use {collect::recorded_reads, groups::PieceGroups};
 
 /// Looks on while a run goes on. Each call must return soon.
 pub trait Onlook: Send + Sync {

@@ -2,6 +2,7 @@
 
 mod error;
 mod keep;
+mod play;
 mod refilled;
 mod replay;
 mod samples;
@@ -12,6 +13,7 @@ mod validated;
 
 pub use error::ReopenError;
 pub use keep::WindowRecording;
+pub use play::{PlayEnd, PlayHandle, PlayedMoment, Player, Speed, SpeedError};
 pub use replay::{PhasePart, Reopened, reads_again, reopen};
 pub use selection::{Selection, TimeSpan};
 pub use setup::{Facts, RecordedSetup, load_setup};

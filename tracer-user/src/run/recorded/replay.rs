@@ -170,7 +170,7 @@ pub fn reads_again(run: &Path, into: &Path) -> Result<PathBuf, ReopenError> {
 }
 
 /// The folder of a run that is named by it, or by the record in it.
-fn folder_of(run: &Path) -> PathBuf {
+pub(super) fn folder_of(run: &Path) -> PathBuf {
     if run.is_dir() {
         run.to_owned()
     } else {
@@ -199,7 +199,8 @@ fn phase_parts_of(figures: &AttributionFigures, opened: Nanos) -> Vec<PhasePart>
     parts
 }
 
-fn stream(
+/// The accumulators of a recording, of a part of its tensors where one is named.
+pub(super) fn stream(
     setup: &RecordedSetup,
     pieces: &[ModelPieces],
     start: Nanos,

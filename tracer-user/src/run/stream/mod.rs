@@ -267,6 +267,11 @@ impl Stream {
         }
     }
 
+    /// As [`Stream::end_batch`], of a recording: what was noted at the ends of batches is among its events.
+    pub const fn recorded_until(&mut self, now: Nanos) {
+        self.taken_until = now;
+    }
+
     fn note_residency(&mut self, now: Nanos) {
         self.residency.take(now, self.resident_pages());
     }

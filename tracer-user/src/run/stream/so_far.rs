@@ -4,6 +4,7 @@ use tracer_common::gap::GAP_CLASSES;
 
 use crate::stats::{
     Nanos,
+    pages::figures::PageCounts,
     phases::{attribution::Attribution, counted::CountedAttribution, so_far::ModelSoFar},
     pieces::reads::CountedReads,
     reads::requests::RequestCounts,
@@ -24,6 +25,8 @@ pub struct ModelStreamSoFar {
     pub reads: Option<StreamReadsSoFar>,
     /// Pages resident; None where the start is not known. Where pages are only counted: at the start.
     pub resident_pages: Option<u64>,
+    /// Pages that came and went; None where they are only counted.
+    pub pages: Option<PageCounts>,
     /// Pages are only counted.
     pub is_counted: bool,
 }
@@ -90,6 +93,11 @@ impl Stream {
                     unique_bytes: model.unique_bytes(),
                     gaps: model.gap_counts(),
                 }),
+            pages: takers
+                .attributions
+                .get(slot)
+                .filter(|_| counted.is_none())
+                .map(Attribution::page_counts),
             is_counted: counted.is_some(),
             resident_pages: counted
                 .map(CountedAttribution::pages_at_start)

@@ -89,6 +89,17 @@ pub struct PageFigures {
     pub evicted_beyond_end_pages: u64,
 }
 
+/// How many pages came and went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PageCounts {
+    /// Pages inserted, each as often as it was.
+    pub inserted: u64,
+    /// Pages evicted, each as often as it was.
+    pub evicted: u64,
+    /// Pages inserted after an eviction that was seen.
+    pub refaulted: u64,
+}
+
 /// Evicted pages by who removed them. They sum to all that were evicted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EvictionsByAgent {

@@ -41,7 +41,7 @@ use crate::stats::{event::Nanos, formulas::ratio, pieces::table::PieceTable};
 
 use super::{
     figures::{
-        Contradictions, EvictionsByAgent, PageCacheFigures, PageFigures, PieceBytes,
+        Contradictions, EvictionsByAgent, PageCacheFigures, PageCounts, PageFigures, PieceBytes,
         PiecePageFigures, UnusedEvicted,
     },
     miss_stream::MissStreamDistances,
@@ -398,6 +398,17 @@ impl PageHistory {
                 .map(|piece| piece.resident)
                 .collect()
         })
+    }
+
+    /// How many pages came and went so far, those beyond a file's end among them.
+    #[must_use]
+    pub const fn page_counts(&self) -> PageCounts {
+        let totals = &self.totals;
+        PageCounts {
+            inserted: totals.inserted.saturating_add(totals.inserted_beyond_end),
+            evicted: totals.evicted.saturating_add(totals.evicted_beyond_end),
+            refaulted: totals.refaulted,
+        }
     }
 
     /// The figures so far.

@@ -2,6 +2,7 @@
 
 use crate::stats::{
     Nanos,
+    pages::figures::PageCounts,
     phases::so_far::ModelSoFar,
     waits::stall::{LookedAtTimeline, WaitsSoFar},
 };
@@ -16,6 +17,12 @@ impl Attribution {
             phases: self.segments.so_far(start, now),
             piece_bytes: self.piece_reads.read_bytes().collect(),
         }
+    }
+
+    /// How many of its pages came and went so far.
+    #[must_use]
+    pub const fn page_counts(&self) -> PageCounts {
+        self.pages.page_counts()
     }
 
     /// Waits will be looked at while they come, from `start` on.
