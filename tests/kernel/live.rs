@@ -48,6 +48,9 @@ pub fn cases() -> Vec<Case> {
             )
         }),
         case("live::lines_of_events", |ground, _| lines(ground, "events")),
+        case("live::recording_is_played", |ground, _| {
+            recording_is_played(ground)
+        }),
         case("live::lines_of_counts", |ground, _| lines(ground, "counts")),
     ]
 }
@@ -313,6 +316,18 @@ fn lines(ground: &Ground, detail: &str) -> Result<()> {
         (wall_s - 2.0..wall_s + 1.0).contains(&(each_second as f64)),
         "{each_second} lines in {wall_s} s:\n{errors}"
     );
+    check_last_line(&record, errors)?;
+    let knows_waits = detail == "events";
+    ensure!(
+        knows_waits != record.value("phases.0.waits.stall_s")?.is_null(),
+        "{}",
+        record.value("phases")?
+    );
+    Ok(())
+}
+
+/// The line at the end has the figures of the record.
+fn check_last_line(record: &RunRecord, errors: &str) -> Result<()> {
     let last = errors
         .lines()
         .find(|line| line.contains("at the end"))
@@ -321,18 +336,63 @@ fn lines(ground: &Ground, detail: &str) -> Result<()> {
     for expected in [
         format!("{} read", bytes(record.count("reads.total_bytes")?)),
         format!("{} reads", grouped(reads)),
-        times(&record)?,
-        format!("{} in memory", resident(&record)?),
+        times(record)?,
+        format!("{} in memory", resident(record)?),
     ] {
         ensure!(last.contains(&expected), "no {expected:?} in {last:?}");
     }
     let waited = record.value("phases.0.waits.stall_s")?;
-    let dash = last.contains("waited – of the time");
     ensure!(
-        dash == waited.is_null() && dash == (detail == "counts"),
+        last.contains("waited – of the time") == waited.is_null(),
         "{last:?}, and the record has {waited}"
     );
     Ok(())
+}
+
+/// What was shown while a run went on is shown again from its recording, and the terminal is as it was, however it is left.
+fn recording_is_played(ground: &Ground) -> Result<()> {
+    let disk = ground.disk(FileSystem::Ext4)?;
+    let (file, reader) = reader(ground, &disk, 1)?;
+    let run = TracerCall::launch(&ground.scratch, file.path())?
+        .flag("--record")
+        .option("--memory-max", TIGHT_BYTES.to_string())
+        .reader(&reader)
+        .run()?;
+    run.finished.succeeded()?;
+    let record = run.record()?;
+    check_sound(&record)?;
+    let folder = run.directory.display().to_string();
+    let played = TracerCall::bare(&ground.scratch, &["live", &folder, "--speed", "max"])?
+        .run()?
+        .finished;
+    played.succeeded()?;
+    check_last_line(&record, &played.errors)?;
+
+    let call = TracerCall::bare(&ground.scratch, &["live", &folder, "--speed", "8"])?;
+    let mut terminal = call.start_on_terminal(80, 24)?;
+    let before = terminal.attributes()?;
+    shows(&mut terminal, "replay 8×")?;
+    terminal.keys("+")?;
+    shows(&mut terminal, "replay 16×")?;
+    shows(&mut terminal, "The recording is over")?;
+    terminal.keys("q")?;
+    let status = terminal.finish(LIMIT)?;
+    ensure!(status == 0, "the status is {status}");
+    check_given_back(&terminal, &before)?;
+    let last = terminal.last_frame().context("there was no screen")?;
+    let expected = totals(&record)?;
+    ensure!(
+        last.contains(&expected),
+        "there is no {expected:?} in\n{last}"
+    );
+
+    let call = TracerCall::bare(&ground.scratch, &["live", &folder, "--speed", "0.1"])?;
+    let mut terminal = call.start_on_terminal(80, 24)?;
+    shows(&mut terminal, "replay 0.1×")?;
+    terminal.keys("\x03")?;
+    let status = terminal.finish(LIMIT)?;
+    ensure!(status == 128 + 2, "the status is {status}");
+    check_given_back(&terminal, &before)
 }
 
 /// Resident at the end by the events or counts.

@@ -163,7 +163,7 @@ fn state(
         words = format!("{words} of {}", numbers::clock(length_s));
     }
     if let Some(speed) = choices.speed {
-        words = format!("recording, {speed}  {words}");
+        words = format!("replay {speed}  {words}");
     }
     if let Some(phase) = phase {
         words = format!("{words}  {}", phase.name().replace('_', " "));

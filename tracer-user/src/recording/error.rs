@@ -9,7 +9,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum RecordingError {
     #[error(
-        "{0} has no recording: `tracer launch --record` and `attach --detail events --record` make one"
+        "{0} has no recording: `tracer launch` makes one, and so do `demo --record` and `attach --detail events --record`"
     )]
     Missing(PathBuf),
     #[error("cannot read {path}: {source}")]

@@ -288,7 +288,7 @@ impl Play {
         loop {
             loop {
                 match self.requests.try_recv() {
-                    Ok(request) => self.answer(request),
+                    Ok(request) => self.answer(request, moment_ns),
                     Err(TryRecvError::Empty) => break,
                     Err(TryRecvError::Disconnected) => return ControlFlow::Break(()),
                 }
@@ -302,24 +302,23 @@ impl Play {
             }
             let wait = left.map_or(LONGEST_WAIT, |left| left.min(LONGEST_WAIT));
             match self.requests.recv_timeout(wait) {
-                Ok(request) => self.answer(request),
+                Ok(request) => self.answer(request, moment_ns),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return ControlFlow::Break(()),
             }
         }
     }
 
-    fn answer(&mut self, request: Request) {
+    /// `next_ns`: when the event is that comes next; all before it have been taken.
+    fn answer(&mut self, request: Request, next_ns: f64) {
         let now = self.now();
         match request {
             Request::Speed(speed) => self.clock.set_speed(speed, self.reached_ns, now),
             Request::Pause(paused) => self.clock.set_paused(paused, self.reached_ns, now),
             Request::Moments(answer) => {
-                // Nothing happens until the next event: the time goes on all the same.
-                let position_ns = self.clock.position_ns(now);
-                if position_ns.is_finite() && position_ns > self.reached_ns {
-                    self.reached_ns = position_ns;
-                }
+                // Nothing happens until then: the time goes on all the same.
+                let position_ns = self.clock.position_ns(now).min(next_ns);
+                self.reached_ns = self.reached_ns.max(position_ns);
                 let latest = self.moment();
                 let mut moments = std::mem::take(&mut self.kept);
                 moments.push(latest);
