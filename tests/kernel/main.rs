@@ -35,6 +35,7 @@ mod lifecycle;
 mod live;
 mod losses;
 mod marks;
+mod metrics;
 mod models;
 mod odd_files;
 mod odd_storage;
@@ -95,6 +96,7 @@ fn main() -> ExitCode {
         marks::cases(),
         lifecycle::cases(),
         live::cases(),
+        metrics::cases(),
         plain_user::cases(),
         which_model::cases(),
         attach_target::cases(),

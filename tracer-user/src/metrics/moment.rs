@@ -1,5 +1,7 @@
 //! What is exported of: a run up to now, and how it is told apart.
 
+use std::{ffi::OsStr, path::Path};
+
 use crate::run::onlooker::{EngineNow, RunBegun, RunSoFar};
 
 /// A run at one moment.
@@ -19,7 +21,11 @@ pub fn names(begun: &RunBegun, redact: bool) -> Vec<String> {
         let mut name = if redact {
             format!("model {}", slot + 1)
         } else {
-            model.name.clone()
+            // Where it lies is of one host, and long.
+            let path = Path::new(&model.name);
+            path.file_name()
+                .map_or(model.name.as_str().into(), OsStr::to_string_lossy)
+                .into_owned()
         };
         while names.contains(&name) {
             name = format!("{name} #{}", slot + 1);
