@@ -38,7 +38,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::filled_in;
-    use crate::metrics::exported::{EXPORTED, Kind, PREFIX};
+    use crate::metrics::exported::{EXPORTED, Exported, Kind, PREFIX};
 
     #[test]
     fn the_document_shows_what_is_exported() {
@@ -74,6 +74,59 @@ mod tests {
             assert_eq!(name.ends_with("_total"), counts, "{name}");
             assert!(!exported.meaning().is_empty(), "{name}");
             assert!(seen.insert(name.clone()), "{name} is there twice");
+        }
+    }
+
+    /// Names of metrics in a text.
+    fn named(text: &str) -> BTreeSet<&str> {
+        let is_of_name = |letter: char| letter.is_ascii_lowercase() || letter == '_';
+        text.match_indices(PREFIX)
+            .filter(|(at, _)| !text[..*at].ends_with(is_of_name))
+            .filter_map(|(at, _)| text[at..].split(|letter| !is_of_name(letter)).next())
+            .collect()
+    }
+
+    #[test]
+    fn the_dashboard_and_the_rules_ask_for_what_there_is() {
+        let exported: BTreeSet<String> = EXPORTED
+            .iter()
+            .map(Exported::name)
+            .chain([format!("{PREFIX}build_info")])
+            .collect();
+        let dashboard = include_str!("../../../deploy/grafana/tracer.json");
+        let rules = include_str!("../../../deploy/prometheus/tracer.rules.yml");
+        for (text, at_least) in [(dashboard, 16), (rules, 6)] {
+            let named = named(text);
+            assert!(named.len() >= at_least, "{named:?}");
+            for name in named {
+                assert!(exported.contains(name), "there is no metric {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_dashboard_is_one() {
+        let text = include_str!("../../../deploy/grafana/tracer.json");
+        let dashboard: serde_json::Value = serde_json::from_str(text).expect("it is JSON");
+        let panels = dashboard["panels"].as_array().expect("it has panels");
+        let mut ids = BTreeSet::new();
+        for panel in panels {
+            assert!(ids.insert(panel["id"].as_u64()), "{panel}");
+            let targets = panel["targets"].as_array().expect("targets");
+            let asks = |target: &serde_json::Value| {
+                let expression = target["expr"].as_str().unwrap_or_default();
+                expression.contains(PREFIX) && expression.contains("$instance")
+            };
+            assert!(!targets.is_empty() && targets.iter().all(asks), "{panel}");
+            // Counters are shown as rates only.
+            for target in targets {
+                let expression = target["expr"].as_str().unwrap_or_default();
+                assert_eq!(
+                    expression.contains("_total"),
+                    expression.starts_with("rate(") || expression.starts_with("increase("),
+                    "{expression}"
+                );
+            }
         }
     }
 }
