@@ -26,6 +26,7 @@ mod experiment;
 mod experts;
 mod explain;
 mod fixtures;
+mod fleet;
 mod formats;
 mod fragmented;
 mod golden;
@@ -97,6 +98,7 @@ fn main() -> ExitCode {
         lifecycle::cases(),
         live::cases(),
         metrics::cases(),
+        fleet::cases(),
         plain_user::cases(),
         which_model::cases(),
         attach_target::cases(),
