@@ -81,7 +81,7 @@ impl Listening {
             }
             ServeAddress::Unix(path) => {
                 let listener = bind_unix(path)
-                    .with_context(|| format!("cannot serve metrics on {}", path.display()))?;
+                    .with_context(|| format!("cannot serve metrics on {}: name a socket in a folder that is there and that you may write", path.display()))?;
                 let file = SocketFile(path.clone());
                 listener.set_nonblocking(true)?;
                 (Socket::Unix(listener), address.clone(), Some(file))
