@@ -172,22 +172,24 @@ fn of_an_attached(ground: &Ground, detail: &str) -> Result<()> {
     // What came back with the last read is counted a moment after its issue.
     std::thread::sleep(Duration::from_millis(1500));
     last = get(port, "/metrics")?;
-    // Over more than a second: some ask the run, the others get what was said before.
-    let mut longest = Duration::ZERO;
+    // Over more than two seconds: a few ask the run, which takes as long as its maps take to read; the others get what was said
+    // before.
+    let mut times = Vec::new();
     for _ in 0..200 {
         std::thread::sleep(Duration::from_millis(10));
         let begun = Instant::now();
         get(port, "/metrics")?;
-        longest = longest.max(begun.elapsed());
+        times.push(begun.elapsed());
     }
+    times.sort();
+    let (half, longest) = (times[100], times[199]);
     eprintln!(
-        "the longest scrape of {} bytes took {longest:?}",
+        "scrapes of {} bytes: half within {half:?}, all within {longest:?}",
         last.len()
     );
-    // A scrape is to cost less than 5 ms; this one may have waited for a CPU.
     ensure!(
-        longest < Duration::from_millis(50),
-        "a scrape took {longest:?}"
+        half < Duration::from_millis(5) && longest < Duration::from_millis(500),
+        "half within {half:?}, all within {longest:?}"
     );
     let begun = Instant::now();
     tracer.signal(Signal::SIGINT)?;
