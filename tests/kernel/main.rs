@@ -26,6 +26,7 @@ mod experiment;
 mod experts;
 mod explain;
 mod fixtures;
+mod fleet;
 mod formats;
 mod fragmented;
 mod golden;
@@ -35,6 +36,7 @@ mod lifecycle;
 mod live;
 mod losses;
 mod marks;
+mod metrics;
 mod models;
 mod odd_files;
 mod odd_storage;
@@ -95,6 +97,8 @@ fn main() -> ExitCode {
         marks::cases(),
         lifecycle::cases(),
         live::cases(),
+        metrics::cases(),
+        fleet::cases(),
         plain_user::cases(),
         which_model::cases(),
         attach_target::cases(),

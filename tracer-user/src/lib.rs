@@ -14,6 +14,7 @@ pub mod figures;
 pub mod finished_run;
 pub mod live;
 pub mod markup;
+pub mod metrics;
 pub mod model;
 pub mod old_trace;
 pub mod output;

@@ -5,6 +5,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
+    metrics::ServeAddress,
     pressure::{BalloonSize, MemoryLimits},
     probe::Detail,
     process::{PhaseLine, RateLine},
@@ -193,6 +194,14 @@ pub struct TraceArguments {
     /// `tracer attach --live` here. Without a terminal it is one line a second.
     #[arg(long)]
     pub live: bool,
+    /// Serve the figures for Prometheus while the run goes on, at /metrics of this address: 127.0.0.1:9464, or a Unix socket,
+    /// unix:/run/tracer.sock. What is not observed is not there. Anything but this machine's own addresses takes a token.
+    #[arg(long, value_name = "ADDRESS")]
+    pub serve: Option<ServeAddress>,
+    /// A file with the secret that a scraper has to show as its bearer token. Nothing is encrypted: who listens on the network
+    /// can read it.
+    #[arg(long, value_name = "FILE", requires = "serve")]
+    pub serve_token_file: Option<PathBuf>,
     /// Leave paths, the command line and the host's name out of the record, and keep none of the engine's output: for a record
     /// that is shown to others.
     #[arg(long)]

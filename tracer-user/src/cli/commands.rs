@@ -13,6 +13,7 @@ use crate::{
     device_bench::{DeviceTestRequest, run_device_test},
     engine::{self, EngineOptions, LoadMode, RandomModelShape},
     live::{Screen, WhenLeft},
+    metrics::{Listening, Server},
     output::RUNS_FOLDER,
     place::inspect,
     pressure,
@@ -22,7 +23,9 @@ use crate::{
     rights::{Kept, forbid_calls, forgo_new_privileges, reduce_this_thread},
     run::{
         AttachOptions, AttachTarget, DemoOptions, FinishedRun, LaunchOptions, TraceOptions,
-        bytes_progress, describe, onlooker::Onlooker, run_attach, run_demo, run_launch,
+        bytes_progress, describe,
+        onlooker::{Onlook, Onlooker, Several},
+        run_attach, run_demo, run_launch,
     },
     setting, units,
 };
@@ -55,10 +58,12 @@ const WRONG_COMMAND_LINE: i32 = 2;
 /// # Errors
 /// What kept the command from running.
 pub fn execute(arguments: Arguments) -> anyhow::Result<i32> {
+    // Without its rights it may not open a socket.
+    let listening = listening(&arguments.command)?;
     give_up_rights(&arguments.command)?;
     match arguments.command {
-        Command::Launch(arguments) => launch(arguments),
-        Command::Attach(arguments) => attach(arguments),
+        Command::Launch(arguments) => launch(arguments, listening),
+        Command::Attach(arguments) => attach(arguments, listening),
         Command::Model(arguments) => model(&arguments),
         Command::Blktrace(arguments) => blktrace(&arguments),
         Command::Audit(arguments) => audit(&arguments),
@@ -72,7 +77,7 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<i32> {
         Command::Doctor(arguments) => doctor(&arguments),
         Command::Explain(arguments) => explain(&arguments),
         Command::Mark(arguments) => mark(arguments),
-        Command::Demo(arguments) => demo(arguments),
+        Command::Demo(arguments) => demo(arguments, listening),
         Command::Experiment(arguments) => experiment(arguments),
         Command::Tune(arguments) => tune(arguments),
         Command::Engine(arguments) => engine(arguments),
@@ -118,7 +123,26 @@ fn give_up_rights(command: &Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn launch(arguments: LaunchArguments) -> anyhow::Result<i32> {
+/// The socket for metrics, where they are asked for.
+fn listening(command: &Command) -> anyhow::Result<Option<Listening>> {
+    let trace = match command {
+        Command::Launch(arguments) => &arguments.trace,
+        Command::Attach(arguments) => &arguments.trace,
+        Command::Demo(arguments) => &arguments.trace,
+        _ => return Ok(None),
+    };
+    let Some(address) = &trace.serve else {
+        return Ok(None);
+    };
+    let listening = Listening::open(address, trace.serve_token_file.as_deref())?;
+    eprintln!("tracer: metrics at {}", listening.address());
+    if !address.is_local() {
+        eprintln!("tracer: other machines can reach them; nothing is encrypted, the token neither");
+    }
+    Ok(Some(listening))
+}
+
+fn launch(arguments: LaunchArguments, listening: Option<Listening>) -> anyhow::Result<i32> {
     let live = arguments.trace.live;
     let mut options = LaunchOptions {
         models: arguments.model,
@@ -128,36 +152,58 @@ fn launch(arguments: LaunchArguments) -> anyhow::Result<i32> {
         trace: recorded_by_itself(arguments.trace),
     };
     let signals = signals()?;
-    let screen = looked_on(&mut options.trace, live, WhenLeft::GoesOn)?;
+    let shown = looked_on(&mut options.trace, live, WhenLeft::GoesOn, listening)?;
     let run = runtime()?.block_on(run_launch(options, signals));
-    drop(screen);
+    drop(shown);
     show(run?)
 }
 
-/// Where a live screen is asked for, has it look on. The terminal is given back when it is dropped.
+/// Has a live screen and a server of metrics look on, where they are asked for. Both are gone when this is dropped.
 fn looked_on(
     trace: &mut TraceOptions,
     live: bool,
     when_left: WhenLeft,
-) -> anyhow::Result<Option<Shown>> {
-    if !live {
-        return Ok(None);
+    listening: Option<Listening>,
+) -> anyhow::Result<Shown> {
+    let screen = live.then(|| Screen::new(when_left)).transpose();
+    let screen = screen.context("cannot show a live screen")?.map(Arc::new);
+    let server = listening
+        .as_ref()
+        .map(|listening| Server::start(listening, trace.redact));
+    let server = server.transpose()?.map(Arc::new);
+    let mut onlookers: Vec<Arc<dyn Onlook>> = Vec::new();
+    onlookers.extend(screen.clone().map(|screen| screen as Arc<dyn Onlook>));
+    onlookers.extend(server.clone().map(|server| server as Arc<dyn Onlook>));
+    if !onlookers.is_empty() {
+        trace.onlooker = Some(Onlooker(Arc::new(Several(onlookers))));
     }
-    let screen = Arc::new(Screen::new(when_left).context("cannot show a live screen")?);
-    trace.onlooker = Some(Onlooker(screen.clone()));
-    Ok(Some(Shown(screen)))
+    Ok(Shown {
+        screen,
+        server,
+        _listening: listening,
+    })
 }
 
-/// A live screen that is finished when the run is over, whoever else still holds it.
-struct Shown(Arc<Screen>);
+/// Who looks on, finished when the run is over, whoever else still holds them.
+struct Shown {
+    screen: Option<Arc<Screen>>,
+    server: Option<Arc<Server>>,
+    /// A socket's file goes with it.
+    _listening: Option<Listening>,
+}
 
 impl Drop for Shown {
     fn drop(&mut self) {
-        self.0.finish();
+        if let Some(screen) = &self.screen {
+            screen.finish();
+        }
+        if let Some(server) = &self.server {
+            server.finish();
+        }
     }
 }
 
-fn attach(arguments: AttachArguments) -> anyhow::Result<i32> {
+fn attach(arguments: AttachArguments, listening: Option<Listening>) -> anyhow::Result<i32> {
     let target = match (arguments.pid, arguments.name, arguments.container) {
         (Some(pid), _, _) => AttachTarget::Pid(pid),
         (_, Some(name), _) => AttachTarget::Name(name),
@@ -176,13 +222,13 @@ fn attach(arguments: AttachArguments) -> anyhow::Result<i32> {
         trace: trace_options(arguments.trace, "attach", Detail::Counts),
     };
     let signals = signals()?;
-    let screen = looked_on(&mut options.trace, live, WhenLeft::Ends)?;
+    let shown = looked_on(&mut options.trace, live, WhenLeft::Ends, listening)?;
     let run = runtime()?.block_on(run_attach(options, signals));
-    drop(screen);
+    drop(shown);
     show(run?)
 }
 
-fn demo(arguments: DemoArguments) -> anyhow::Result<i32> {
+fn demo(arguments: DemoArguments, listening: Option<Listening>) -> anyhow::Result<i32> {
     let mut trace = arguments.trace;
     if trace.out.is_none() {
         trace.out = Some(arguments.directory.join(default_directory("demo")));
@@ -197,9 +243,9 @@ fn demo(arguments: DemoArguments) -> anyhow::Result<i32> {
         trace: trace_options(trace, "demo", Detail::Events),
     };
     let signals = signals()?;
-    let screen = looked_on(&mut options.trace, live, WhenLeft::GoesOn)?;
+    let shown = looked_on(&mut options.trace, live, WhenLeft::GoesOn, listening)?;
     let run = runtime()?.block_on(run_demo(options, signals));
-    drop(screen);
+    drop(shown);
     show(run?)
 }
 

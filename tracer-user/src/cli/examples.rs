@@ -38,6 +38,8 @@ Examples:
   tracer attach --pid 4242             until the process ends, or Ctrl-C
   tracer attach --live --name llama-server
                                        look on; q ends the tracing, the server runs on
+  tracer attach --name llama-server --serve 127.0.0.1:9464
+                                       with metrics for Prometheus at http://127.0.0.1:9464/metrics
   tracer attach --name ollama          the process that ollama started and that has the model
   tracer attach --container 3f9a1c52   by the id that docker ps prints
   tracer attach --pid 4242 --log /var/log/engine.log

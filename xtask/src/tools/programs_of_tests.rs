@@ -15,7 +15,7 @@ use crate::{
 use super::starter::write_starter;
 
 /// The programs, with the package that has each.
-const PROGRAMS: [(&str, &str); 19] = [
+const PROGRAMS: [(&str, &str); 21] = [
     ("addpart", "util-linux"),
     ("btrfs", "btrfs-progs"),
     ("chromium-headless-shell", "chromium-headless-shell"),
@@ -32,6 +32,8 @@ const PROGRAMS: [(&str, &str); 19] = [
     ("mkfs.ext4", "e2fsprogs"),
     ("mkfs.xfs", "xfsprogs"),
     ("mount", "mount"),
+    ("prometheus", "prometheus"),
+    ("promtool", "prometheus"),
     ("runc", "runc"),
     ("umount", "mount"),
     ("unshare", "util-linux"),

@@ -5,6 +5,7 @@ mod figures;
 mod groups;
 mod handle;
 mod report;
+mod several;
 
 use std::{os::fd::OwnedFd, path::PathBuf, sync::Arc};
 
@@ -14,6 +15,7 @@ pub use figures::{
     ReadsSoFar, RunBegun, RunSoFar, WaitSeconds,
 };
 pub use handle::{Ask, RunHandle};
+pub use several::Several;
 pub(in crate::run) use {collect::recorded_reads, groups::PieceGroups};
 
 /// Looks on while a run goes on. Each call must return soon.

@@ -1,0 +1,300 @@
+//! A moment of a run → the text format of Prometheus.
+
+use std::collections::HashMap;
+
+use prometheus::{
+    Encoder as _, TextEncoder,
+    proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType},
+};
+
+use super::{
+    exported::{EXPORTED, Exported, Kind, Of, PREFIX},
+    moment::Moment,
+};
+
+/// What the text is, for whoever asked.
+pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
+
+/// One number with the values of its labels.
+struct Sample {
+    labels: Vec<String>,
+    value: f64,
+}
+
+/// Writes one run's figures, again and again.
+#[derive(Default)]
+pub struct Encoding {
+    /// The highest value of each series of a counter: a scraper takes anything lower for a restart, and would count all of it
+    /// again.
+    highest: HashMap<(usize, Vec<String>), f64>,
+}
+
+impl Encoding {
+    /// The text of a moment; before the run begins, that the tracer is there.
+    ///
+    /// # Errors
+    /// A figure that the format cannot carry, which would be a mistake of [`EXPORTED`].
+    pub fn text(&mut self, moment: Option<&Moment<'_>>) -> anyhow::Result<String> {
+        let mut families = vec![build()];
+        if let Some(moment) = moment {
+            for (number, exported) in EXPORTED.iter().enumerate() {
+                let mut samples = samples(exported, moment);
+                if exported.kind == Kind::Counter {
+                    for sample in &mut samples {
+                        let key = (number, sample.labels.clone());
+                        let highest = self.highest.entry(key).or_insert(sample.value);
+                        *highest = highest.max(sample.value);
+                        sample.value = *highest;
+                    }
+                }
+                if !samples.is_empty() {
+                    families.push(family(exported, samples));
+                }
+            }
+        }
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&families, &mut text)?;
+        Ok(String::from_utf8(text)?)
+    }
+}
+
+fn samples(exported: &Exported, moment: &Moment<'_>) -> Vec<Sample> {
+    let models = || {
+        let begun = moment.begun.models.iter();
+        let named = begun.zip(moment.names);
+        named.zip(&moment.so_far.models)
+    };
+    let sample = |labels: Vec<String>, value: Option<f64>| {
+        // A ratio that is none is not known.
+        let value = value.filter(|value| value.is_finite())?;
+        Some(Sample { labels, value })
+    };
+    match &exported.of {
+        Of::Run(_, now) => sample(Vec::new(), now(moment)).into_iter().collect(),
+        Of::Model(_, now) => models()
+            .filter_map(|((begun, name), model)| sample(vec![name.clone()], now(begun, model)))
+            .collect(),
+        Of::AllPhases(_, now) => models()
+            .filter_map(|((begun, name), model)| sample(vec![name.clone()], now(begun, model)))
+            .collect(),
+        Of::Phase(_, now) => models()
+            .flat_map(|((begun, name), model)| {
+                let phases = model.parts.phases.phases.iter();
+                phases.filter_map(move |(phase, so_far)| {
+                    let labels = vec![name.clone(), phase.name().to_owned()];
+                    sample(labels, now(begun, so_far))
+                })
+            })
+            .collect(),
+        Of::Class(_, now) => models()
+            .flat_map(|((begun, name), model)| {
+                let classes = model.parts.kinds.iter();
+                classes.filter_map(move |class| {
+                    let labels = vec![name.clone(), class.name.to_string()];
+                    sample(labels, now(begun, class))
+                })
+            })
+            .collect(),
+    }
+}
+
+fn family(exported: &Exported, samples: Vec<Sample>) -> MetricFamily {
+    let mut family = MetricFamily::default();
+    family.set_name(exported.name());
+    family.set_help(exported.meaning());
+    family.set_field_type(match exported.kind {
+        Kind::Counter => MetricType::COUNTER,
+        Kind::Gauge => MetricType::GAUGE,
+    });
+    let metrics = samples.into_iter().map(|sample| {
+        let names = exported.labels().iter();
+        let labels = names
+            .zip(sample.labels)
+            .map(|(name, value)| label(name, value));
+        metric(exported.kind, labels.collect(), sample.value)
+    });
+    family.set_metric(metrics.collect());
+    family
+}
+
+fn label(name: &str, value: String) -> LabelPair {
+    let mut label = LabelPair::default();
+    label.set_name(name.to_owned());
+    label.set_value(value);
+    label
+}
+
+fn metric(kind: Kind, labels: Vec<LabelPair>, value: f64) -> Metric {
+    let mut metric = Metric::from_label(labels);
+    match kind {
+        Kind::Counter => {
+            let mut counter = Counter::default();
+            counter.set_value(value);
+            metric.set_counter(counter);
+        }
+        Kind::Gauge => {
+            let mut gauge = Gauge::default();
+            gauge.set_value(value);
+            metric.set_gauge(gauge);
+        }
+    }
+    metric
+}
+
+/// That the tracer is there, and which.
+fn build() -> MetricFamily {
+    let mut family = MetricFamily::default();
+    family.set_name(format!("{PREFIX}build_info"));
+    family.set_help("1; the version of the tracer is the label".to_owned());
+    family.set_field_type(MetricType::GAUGE);
+    let labels = vec![label("version", env!("CARGO_PKG_VERSION").to_owned())];
+    family.set_metric(vec![metric(Kind::Gauge, labels, 1.0)]);
+    family
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{path::PathBuf, time::Duration};
+
+    use super::Encoding;
+    use crate::{
+        metrics::moment::{Moment, names},
+        probe::Detail,
+        run::onlooker::{
+            EngineNow, LossesSoFar, ModelBegun, ModelFiguresSoFar, PagesSoFar, ReadsSoFar,
+            RunBegun, RunSoFar, WaitSeconds,
+        },
+    };
+
+    fn begun(models: &[&str], has_sectors: bool) -> RunBegun {
+        RunBegun {
+            directory: PathBuf::new(),
+            detail: Detail::Counts,
+            recorded_s: None,
+            models: models
+                .iter()
+                .map(|name| ModelBegun {
+                    name: (*name).to_owned(),
+                    size_bytes: 1000,
+                    page_bytes: 4096,
+                    has_sectors,
+                })
+                .collect(),
+        }
+    }
+
+    fn so_far(models: Vec<ModelFiguresSoFar>) -> RunSoFar {
+        RunSoFar {
+            at_s: 2.5,
+            models,
+            tracer_cpu_s: Some(0.25),
+            losses: Some(LossesSoFar::default()),
+            took: Duration::ZERO,
+        }
+    }
+
+    fn read(total_bytes: u64) -> ModelFiguresSoFar {
+        ModelFiguresSoFar {
+            reads: Some(ReadsSoFar {
+                count: 3,
+                total_bytes,
+                ..ReadsSoFar::default()
+            }),
+            ..ModelFiguresSoFar::default()
+        }
+    }
+
+    fn text(encoding: &mut Encoding, begun: &RunBegun, so_far: &RunSoFar) -> String {
+        let moment = Moment {
+            begun,
+            names: &names(begun, false),
+            so_far,
+            engine: &EngineNow::default(),
+        };
+        encoding.text(Some(&moment)).expect("it is encoded")
+    }
+
+    #[test]
+    fn what_is_not_observed_is_absent_and_what_is_zero_is_zero() {
+        let begun = begun(&["m.gguf"], true);
+        let nothing = ModelFiguresSoFar {
+            pages: PagesSoFar {
+                refaults: Some(0),
+                ..PagesSoFar::default()
+            },
+            ..ModelFiguresSoFar::default()
+        };
+        let shown = text(&mut Encoding::default(), &begun, &so_far(vec![nothing]));
+        assert!(
+            shown.contains("tracer_refaulted_pages_total{model=\"m.gguf\"} 0\n"),
+            "{shown}"
+        );
+        for absent in [
+            "tracer_reads_total",
+            "tracer_read_bytes_total",
+            "tracer_inserted",
+            "tracer_resident",
+            "tracer_stalled",
+            "tracer_recursion",
+            "tracer_engine_tokens",
+        ] {
+            assert!(!shown.contains(absent), "{absent} in\n{shown}");
+        }
+    }
+
+    #[test]
+    fn a_counter_never_goes_down_and_large_counts_stay_exact() {
+        let begun = begun(&["m.gguf"], true);
+        let mut encoding = Encoding::default();
+        for (now, shown) in [
+            (10, 10),
+            (7, 10),
+            (12, 12),
+            ((1 << 53) - 1, 9_007_199_254_740_991u64),
+        ] {
+            let text = text(&mut encoding, &begun, &so_far(vec![read(now)]));
+            let line = format!("tracer_read_bytes_total{{model=\"m.gguf\"}} {shown}\n");
+            assert!(text.contains(&line), "no {line} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn models_of_one_name_are_told_apart_and_odd_names_escaped() {
+        let begun = begun(&["a\"\\\nb", "same", "same", "same"], true);
+        let models = (0..4).map(read).collect();
+        let shown = text(&mut Encoding::default(), &begun, &so_far(models));
+        for line in [
+            r#"tracer_read_bytes_total{model="a\"\\\nb"} 0"#,
+            r#"tracer_read_bytes_total{model="same"} 1"#,
+            r#"tracer_read_bytes_total{model="same #3"} 2"#,
+            r#"tracer_read_bytes_total{model="same #4"} 3"#,
+        ] {
+            assert!(
+                shown.lines().any(|own| own == line),
+                "no {line} in\n{shown}"
+            );
+        }
+        assert_eq!(names(&begun, true)[1], "model 2");
+    }
+
+    #[test]
+    fn waits_of_a_part_of_the_run_are_no_waits_of_the_run() {
+        let begun = begun(&["m"], true);
+        let waits = |since_s| ModelFiguresSoFar {
+            waits: Some(WaitSeconds {
+                since_s,
+                until_s: 3.0,
+                stall_s: Some(1.5),
+                reclaim_s: None,
+            }),
+            ..ModelFiguresSoFar::default()
+        };
+        let whole = text(&mut Encoding::default(), &begun, &so_far(vec![waits(0.0)]));
+        assert!(
+            whole.contains("tracer_stalled_seconds_total{model=\"m\"} 1.5\n"),
+            "{whole}"
+        );
+        let part = text(&mut Encoding::default(), &begun, &so_far(vec![waits(1.0)]));
+        assert!(!part.contains("tracer_stalled"), "{part}");
+    }
+}
