@@ -28,16 +28,29 @@ impl Check {
     /// A count within bounds, both included.
     #[must_use]
     pub fn within(name: impl Into<String>, left: (&str, u64), right: (&str, u64, u64)) -> Self {
-        let (road, low, high) = right;
-        Self {
-            name: name.into(),
-            holds: Some(low <= left.1 && left.1 <= high),
-            left: format!("{}: {}", left.0, left.1),
-            right: if low == high {
+        let (road, count) = left;
+        Self::intervals_meet(name, (road, count, count), right)
+    }
+
+    /// Two counts of the same, each known within bounds, both included.
+    #[must_use]
+    pub fn intervals_meet(
+        name: impl Into<String>,
+        left: (&str, u64, u64),
+        right: (&str, u64, u64),
+    ) -> Self {
+        let words = |(road, low, high): (&str, u64, u64)| {
+            if low == high {
                 format!("{road}: {low}")
             } else {
                 format!("{road}: {low} to {high}")
-            },
+            }
+        };
+        Self {
+            name: name.into(),
+            holds: Some(left.1 <= right.2 && right.1 <= left.2),
+            left: words(left),
+            right: words(right),
         }
     }
 

@@ -1,6 +1,6 @@
 //! One device against its own counter.
 
-use tracer_common::{counters::Operation, gap::SECTOR_BYTES};
+use tracer_common::{counters::Operation, gap::SECTOR_BYTES, request::state};
 
 use crate::{probe::Aggregates, run::window::Bracket, schema::Check};
 
@@ -35,9 +35,10 @@ pub fn of_device(
             format!("/sys/block/{name}/queue/iostats is 0: the device does not count"),
         )),
         Some((low, high)) => {
-            checks.push(Check::within(
+            let unknown = sectors_not_seen_to_end(aggregates, slot);
+            checks.push(Check::intervals_meet(
                 title,
-                (road, sectors),
+                (road, sectors, sectors + unknown),
                 (&format!("/sys/block/{name}/stat"), low, high),
             ));
             if low > 0 {
@@ -102,6 +103,17 @@ pub fn of_device(
     checks
 }
 
+/// Sectors of reads that were with the driver by all that was seen, of a device that was not idle after they began: each may
+/// be in flight, or have ended without any program seeing it.
+fn sectors_not_seen_to_end(aggregates: &Aggregates, slot: usize) -> u64 {
+    aggregates
+        .unfinished
+        .iter()
+        .filter(|request| request.device as usize == slot && request.state == state::ISSUED)
+        .map(|request| request.end_sector - request.next_sector)
+        .sum()
+}
+
 /// Sectors that the device's counter says were read in the window: the smallest and the largest number,
 /// which are the same where nothing was read while the gate moved.
 #[must_use]
@@ -112,4 +124,49 @@ pub fn statistics_window(opening: &Bracket, closing: &Bracket) -> Option<(u64, u
     let low = sectors(&closing.before)?.checked_sub(sectors(&opening.after)?)?;
     let high = sectors(&closing.after)?.checked_sub(sectors(&opening.before)?)?;
     Some((low, high))
+}
+
+#[cfg(test)]
+mod tests {
+    use tracer_common::request::{RequestSlot, state};
+
+    use crate::{probe::Aggregates, run::window::Bracket, storage::DeviceStatistics};
+
+    use super::of_device;
+
+    fn bracket(sectors_read: u64) -> Bracket {
+        let line = format!("1 0 {sectors_read} 0 0 0 0 0 0 0 0");
+        let at: Option<DeviceStatistics> = line.parse().ok();
+        Bracket {
+            before: at,
+            after: at,
+        }
+    }
+
+    #[test]
+    fn a_read_that_was_not_seen_to_end_may_be_in_the_devices_counter_and_no_more() {
+        let request = |state| RequestSlot {
+            state,
+            next_sector: 100,
+            end_sector: 132,
+            ..RequestSlot::default()
+        };
+        let holds = |requests: &[RequestSlot], counter| {
+            let aggregates = Aggregates {
+                devices: vec![Default::default()],
+                unfinished: requests.to_vec(),
+                ..Aggregates::default()
+            };
+            let checks = of_device("sda", 0, &aggregates, &bracket(0), &bracket(counter), true);
+            checks[0].holds
+        };
+        assert_eq!(holds(&[], 0), Some(true));
+        assert_eq!(holds(&[], 32), Some(false));
+        let issued = request(state::ISSUED);
+        assert_eq!(holds(&[issued], 0), Some(true));
+        assert_eq!(holds(&[issued], 32), Some(true));
+        assert_eq!(holds(&[issued], 33), Some(false));
+        // What is back in the queue has not been read.
+        assert_eq!(holds(&[request(state::REQUEUED)], 32), Some(false));
+    }
 }
