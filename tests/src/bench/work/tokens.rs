@@ -129,7 +129,8 @@ fn one_turn(
             let folder = RunFolder::new(ground);
             let mut command = Command::new(tracer_program(tracer, turn.variants));
             command
-                .args(["launch", "--model"])
+                // What a recording costs is no cost of tracing.
+                .args(["launch", "--no-record", "--model"])
                 .arg(model)
                 .arg("--out")
                 .arg(folder.path())
