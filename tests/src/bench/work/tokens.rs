@@ -129,8 +129,7 @@ fn one_turn(
             let folder = RunFolder::new(ground);
             let mut command = Command::new(tracer_program(tracer, turn.variants));
             command
-                // What a recording costs is no cost of tracing.
-                .args(["launch", "--no-record", "--model"])
+                .args(["launch", "--model"])
                 .arg(model)
                 .arg("--out")
                 .arg(folder.path())
