@@ -81,7 +81,7 @@ fn check_structure(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-fn checks(ready: &Ready) -> [(&'static str, Command); 6] {
+fn checks(ready: &Ready) -> [(&'static str, Command); 7] {
     let cargo = |arguments: &[&str]| {
         let mut command = cargo::cargo(&ready.workspace, &ready.toolchain);
         command.args(arguments);
@@ -113,6 +113,12 @@ fn checks(ready: &Ready) -> [(&'static str, Command); 6] {
     ebpf.env("CARGO_TARGET_DIR", ready.workspace.target.join("ebpf"))
         // `-Z` on the stable compiler: the target has no prebuilt `core`.
         .env("RUSTC_BOOTSTRAP", "1");
+    // A workspace of its own, with a lock file of its own, that nothing else builds.
+    let mut fuzz_targets = cargo(&["check", "--locked", "--manifest-path", "fuzz/Cargo.toml"]);
+    fuzz_targets.env(
+        "CARGO_TARGET_DIR",
+        ready.workspace.target.join("fuzz-check"),
+    );
     let mut documentation = cargo(&[
         "doc",
         "--workspace",
@@ -127,6 +133,7 @@ fn checks(ready: &Ready) -> [(&'static str, Command); 6] {
         ("formatting", cargo(&["fmt", "--all", "--check"])),
         ("clippy, user side", user),
         ("clippy, eBPF side", ebpf),
+        ("fuzz targets", fuzz_targets),
         ("documentation", documentation),
         ("docs/METRICS.md", figures::command(ready, false)),
         ("docs/PERFORMANCE.md", performance),
