@@ -49,10 +49,10 @@ pub fn check_trace(name: &str, bytes: &[u8]) {
     match answer {
         Ok(analysis) => {
             let laws = &analysis.device.figures.laws;
-            assert!(laws.iter().all(|law| law.holds), "{laws:?}");
+            assert!(laws.iter().all(|law| law.holds != Some(false)), "{laws:?}");
             for figures in &analysis.device.accountings {
                 assert!(figures.unique_bytes <= figures.total_bytes);
-                assert_eq!(figures.gaps.count, figures.records.saturating_sub(1));
+                assert_eq!(figures.gaps.count(), figures.records.saturating_sub(1));
             }
         }
         Err(error) => assert!(!error.to_string().is_empty()),

@@ -10,7 +10,7 @@ use tests::{
     plan::ReadPlan,
     reader::{ReadMode, ReaderCommand, ReaderReport, RunningProgram},
     run_record::RunRecord,
-    terminal::{Attributes, Terminal},
+    terminal::Terminal,
     tracer::TracerCall,
 };
 
@@ -77,14 +77,14 @@ fn shows(terminal: &mut Terminal, what: &str) -> Result<()> {
 }
 
 /// The terminal is as it was.
-fn check_given_back(terminal: &Terminal, before: &Attributes) -> Result<()> {
+fn check_given_back(terminal: &Terminal) -> Result<()> {
     ensure!(
         !terminal.is_drawn_on(),
         "the screen was not left; there stands\n{}",
         terminal.text()
     );
     ensure!(!terminal.cursor_is_hidden(), "there is no cursor");
-    let after = terminal.attributes()?;
+    let (before, after) = (terminal.attributes_before(), terminal.attributes()?);
     ensure!(
         after == *before,
         "the terminal was {before:?}\nand is {after:?}"
@@ -129,11 +129,10 @@ fn screen(ground: &Ground) -> Result<()> {
     let call = launch(ground, &file)?.reader(&reader);
     let directory = call.directory().to_owned();
     let mut terminal = call.start_on_terminal(80, 24)?;
-    let before = terminal.attributes()?;
     shows(&mut terminal, "waits for it")?;
     ensure!(terminal.is_drawn_on(), "the screen is not of its own");
     ensure!(
-        terminal.attributes()? != before,
+        terminal.attributes()? != *terminal.attributes_before(),
         "keys do not come one by one"
     );
     terminal.wait_for("something is read", LIMIT, |terminal| {
@@ -169,7 +168,7 @@ fn screen(ground: &Ground) -> Result<()> {
     terminal.keys("p")?;
     let status = terminal.finish(LIMIT)?;
     ensure!(status == 0, "the status is {status}");
-    check_given_back(&terminal, &before)?;
+    check_given_back(&terminal)?;
     let record = RunRecord::load(&directory)?;
     check_sound(&record)?;
     let by_screen = record
@@ -204,11 +203,10 @@ fn screen_is_closed(ground: &Ground) -> Result<()> {
     let call = launch(ground, &file)?.reader(&reader);
     let directory = call.directory().to_owned();
     let mut terminal = call.start_on_terminal(100, 30)?;
-    let before = terminal.attributes()?;
     shows(&mut terminal, "waits for it")?;
     terminal.keys("q")?;
     shows(&mut terminal, "the screen is closed")?;
-    check_given_back(&terminal, &before)?;
+    check_given_back(&terminal)?;
     let status = terminal.finish(LIMIT)?;
     ensure!(status == 0, "the status is {status}");
     let written = String::from_utf8_lossy(&terminal.bytes()).into_owned();
@@ -226,7 +224,7 @@ fn screen_is_closed(ground: &Ground) -> Result<()> {
         "{}",
         record.value("reads")?
     );
-    check_given_back(&terminal, &before)
+    check_given_back(&terminal)
 }
 
 /// Ctrl-C reaches the engine as without a screen, and the run ends with its record.
@@ -236,13 +234,12 @@ fn interrupted_at_the_terminal(ground: &Ground) -> Result<()> {
     let call = launch(ground, &file)?.reader(&reader);
     let directory = call.directory().to_owned();
     let mut terminal = call.start_on_terminal(80, 24)?;
-    let before = terminal.attributes()?;
     // The engine is there, and gets it too.
     shows(&mut terminal, "It reads again")?;
     terminal.keys("\x03")?;
     let status = terminal.finish(LIMIT)?;
     ensure!(status == 128 + 2, "the status is {status}");
-    check_given_back(&terminal, &before)?;
+    check_given_back(&terminal)?;
     let record = RunRecord::load(&directory)?;
     check_no_violation(&record)?;
     ensure!(record.flag("partial")?, "it does not call itself partial");
@@ -262,7 +259,6 @@ fn attach_ends(ground: &Ground, end: impl Fn(&Terminal) -> Result<()>, reason: &
         .flag("--live");
     let directory = call.directory().to_owned();
     let mut terminal = call.start_on_terminal(80, 24)?;
-    let before = terminal.attributes()?;
     shows(&mut terminal, "from disk")?;
     // Waits are not observed by counts: a dash.
     terminal.wait_for("what is not known is a dash", LIMIT, |terminal| {
@@ -275,7 +271,7 @@ fn attach_ends(ground: &Ground, end: impl Fn(&Terminal) -> Result<()>, reason: &
     end(&terminal)?;
     let status = terminal.finish(LIMIT)?;
     ensure!(status == 0, "the status is {status}:\n{}", terminal.text());
-    check_given_back(&terminal, &before)?;
+    check_given_back(&terminal)?;
     // What the tracer said while the screen was there stands below it.
     ensure!(
         String::from_utf8_lossy(&terminal.bytes()).contains("tracing process"),
@@ -370,7 +366,6 @@ fn recording_is_played(ground: &Ground) -> Result<()> {
 
     let call = TracerCall::bare(&ground.scratch, &["live", &folder, "--speed", "8"])?;
     let mut terminal = call.start_on_terminal(80, 24)?;
-    let before = terminal.attributes()?;
     shows(&mut terminal, "replay 8×")?;
     terminal.keys("+")?;
     shows(&mut terminal, "replay 16×")?;
@@ -378,7 +373,7 @@ fn recording_is_played(ground: &Ground) -> Result<()> {
     terminal.keys("q")?;
     let status = terminal.finish(LIMIT)?;
     ensure!(status == 0, "the status is {status}");
-    check_given_back(&terminal, &before)?;
+    check_given_back(&terminal)?;
     let last = terminal.last_frame().context("there was no screen")?;
     let expected = totals(&record)?;
     ensure!(
@@ -392,7 +387,7 @@ fn recording_is_played(ground: &Ground) -> Result<()> {
     terminal.keys("\x03")?;
     let status = terminal.finish(LIMIT)?;
     ensure!(status == 128 + 2, "the status is {status}");
-    check_given_back(&terminal, &before)
+    check_given_back(&terminal)
 }
 
 /// Resident at the end by the events or counts.

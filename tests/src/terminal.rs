@@ -41,6 +41,21 @@ pub struct Attributes {
     keys: [libc::cc_t; KERNEL_KEYS],
 }
 
+fn attributes_of(terminal: &OwnedFd) -> Result<Attributes> {
+    let termios = tcgetattr(terminal).context("ask the terminal")?;
+    let mut keys = [0; KERNEL_KEYS];
+    for (key, own) in keys.iter_mut().zip(termios.control_chars) {
+        *key = own;
+    }
+    Ok(Attributes {
+        input: termios.input_flags,
+        output: termios.output_flags,
+        control: termios.control_flags,
+        local: termios.local_flags,
+        keys,
+    })
+}
+
 /// A terminal with a program on it, which is killed when this is dropped.
 pub struct Terminal {
     child: Child,
@@ -48,6 +63,7 @@ pub struct Terminal {
     master: File,
     /// The program's side.
     slave: OwnedFd,
+    before: Attributes,
     shown: Arc<Mutex<Shown>>,
 }
 
@@ -112,6 +128,7 @@ impl Terminal {
                 Ok(())
             })
         };
+        let before = attributes_of(&pty.slave)?;
         let child = command.spawn().context("start a program on a terminal")?;
         let shown = Arc::new(Mutex::new(Shown {
             parser: vt100::Parser::new(number(rows), number(columns), 2000),
@@ -132,8 +149,15 @@ impl Terminal {
             child,
             master,
             slave: pty.slave,
+            before,
             shown,
         })
+    }
+
+    /// How the terminal treated keys and output before the program began.
+    #[must_use]
+    pub const fn attributes_before(&self) -> &Attributes {
+        &self.before
     }
 
     #[must_use]
@@ -175,18 +199,7 @@ impl Terminal {
     /// # Errors
     /// It does not say.
     pub fn attributes(&self) -> Result<Attributes> {
-        let termios = tcgetattr(&self.slave).context("ask the terminal")?;
-        let mut keys = [0; KERNEL_KEYS];
-        for (key, own) in keys.iter_mut().zip(termios.control_chars) {
-            *key = own;
-        }
-        Ok(Attributes {
-            input: termios.input_flags,
-            output: termios.output_flags,
-            control: termios.control_flags,
-            local: termios.local_flags,
-            keys,
-        })
+        attributes_of(&self.slave)
     }
 
     /// Changes its size, as a window manager does.

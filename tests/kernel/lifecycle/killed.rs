@@ -1,7 +1,7 @@
 //! SIGKILL at any moment: the tracer can clean up nothing, and all the same nothing is left behind.
 
 use std::{
-    thread,
+    env, thread,
     time::{Duration, Instant},
 };
 
@@ -26,8 +26,17 @@ const KILLS: u32 = 25;
 const KILLS_EMULATED: u32 = 3;
 const SEED: u64 = 16;
 
-fn kills() -> u32 {
-    if is_emulated() { KILLS_EMULATED } else { KILLS }
+/// Says how often instead: in a night there is time for hundreds.
+const KILLS_VARIABLE: &str = "TRACER_TESTS_KILLS";
+
+fn kills() -> Result<u32> {
+    match env::var(KILLS_VARIABLE) {
+        Ok(kills) => kills
+            .parse()
+            .with_context(|| format!("{KILLS_VARIABLE} is {kills}: not a number")),
+        Err(_) if is_emulated() => Ok(KILLS_EMULATED),
+        Err(_) => Ok(KILLS),
+    }
 }
 
 /// With everything in force that a run can change: a cgroup, locked memory, the disk's read-ahead.
@@ -105,7 +114,8 @@ fn kill_at_random(
 ) -> Result<()> {
     let mut random = fastrand::Rng::with_seed(SEED);
     let (mut killed, mut too_late) = (0, 0);
-    while killed < kills() {
+    let kills = kills()?;
+    while killed < kills {
         let moment = whole_run.mul_f64(random.f64() * 1.1);
         let tracer = start()?;
         thread::sleep(moment);
@@ -118,7 +128,7 @@ fn kill_at_random(
         tracer.ended(LIMIT)?;
         nothing_but_groups_left(before)
             .with_context(|| format!("after kill {killed}, {moment:?} after the start"))?;
-        ensure!(too_late < 10 * kills(), "the run is always over before");
+        ensure!(too_late < 10 * kills, "the run is always over before");
     }
     eprintln!(
         "killed {killed} times within {whole_run:?}, seed {SEED}; {too_late} runs were over before"

@@ -199,6 +199,7 @@ fn run_kernel_tests(
     // The tests add lines, as root to the user's file.
     fs::write(&results, "").with_context(|| format!("cannot write {}", results.display()))?;
     let mut variables = variables(tracer, directory, pythons, options.strict);
+    variables.extend(env::var_os(KILLS).map(|kills| (KILLS, kills)));
     variables.push((RESULTS, results.clone().into()));
     // Without it sudo would give the tests a search path of its own.
     variables.push(("PATH", search_path));
@@ -226,6 +227,9 @@ fn run_kernel_tests(
 
 /// Names the file that gets a line for each test on the kernel.
 pub const RESULTS: &str = "TRACER_TESTS_RESULTS";
+
+/// How often the tests kill the tracer at random moments, where they are to do it more often than by themselves.
+const KILLS: &str = "TRACER_TESTS_KILLS";
 
 /// What the tests on the kernel are told.
 fn variables(
