@@ -10,6 +10,8 @@ pub struct Summary {
     pub skipped_records: Option<u64>,
     /// Records that blktrace dropped for want of buffers, where its own summary stands in the text.
     pub dropped_records: Option<u64>,
+    /// A section's count could not be read, so that what the others sum to is not that of all.
+    lacks_dispatches: bool,
     section: Section,
 }
 
@@ -62,11 +64,10 @@ impl Summary {
         if let Some(rest) = text.strip_prefix("Read Dispatches:") {
             // The sections of the CPUs sum to that of the device, which is printed only where there are several.
             if self.section == Section::Cpu {
-                let so_far = self.read_dispatches.or(Some(0));
-                self.read_dispatches = so_far.zip(plain_count(rest)).map(|(a, b)| a + b);
-                if self.read_dispatches.is_none() {
-                    self.section = Section::Other;
-                }
+                let so_far = self.read_dispatches.unwrap_or(0);
+                let sum = plain_count(rest).and_then(|more| so_far.checked_add(more));
+                self.lacks_dispatches |= sum.is_none();
+                self.read_dispatches = sum.filter(|_| !self.lacks_dispatches);
             }
         } else if let Some(rest) = text.strip_prefix("Skips:") {
             // `Skips: 2 forward (17 -   0.1%)`: two places, 17 records.
@@ -137,6 +138,21 @@ mod tests {
         assert_eq!(summary.read_dispatches, None);
         let summary = taken("CPU0 (t):\n Read Dispatches: 12345678,65544KiB");
         assert_eq!(summary.read_dispatches, None);
+    }
+
+    #[test]
+    fn what_is_not_known_of_one_cpu_is_not_known_of_all() {
+        let of_cpus = |counts: [&str; 3]| {
+            let section = |count: &str| format!("CPU0 (t):\n Read Dispatches: {count},    4KiB\n");
+            taken(&counts.map(section).concat()).read_dispatches
+        };
+        assert_eq!(of_cpus(["16", "5", "2"]), Some(23));
+        assert_eq!(of_cpus(["199K", "5", "2"]), None);
+        assert_eq!(of_cpus(["16", "199K", "2"]), None);
+        // A sum beyond every number.
+        let most = u64::MAX.to_string();
+        assert_eq!(of_cpus([&most, "1", "2"]), None);
+        assert_eq!(of_cpus([&most, "0", "0"]), Some(u64::MAX));
     }
 
     #[test]
