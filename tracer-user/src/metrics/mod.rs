@@ -1,7 +1,7 @@
 //! Figures of a run for Prometheus, while the run goes on.
 //!
 //! [`Server`] looks on at a run and answers over HTTP with its figures of this moment, which are those of the record
-//! ([`crate::run::onlooker`]). Which ones, and as what, is said once in [`exported`]; what each means comes from the
+//! ([`crate::run::onlooker`]). Which ones, and as what, is said once in `exported`; what each means comes from the
 //! catalogue of figures. The socket is opened first ([`Listening`]), before the tracer gives up its right to do so.
 
 mod address;

@@ -47,7 +47,8 @@ pub struct Options {
     /// End a target after so many inputs.
     #[arg(long, default_value_t = 10_000_000)]
     pub inputs: u64,
-    /// Keep in fuzz/corpus what reaches code that nothing there reaches.
+    /// Keep in fuzz/kept what reaches code that nothing else does. A fault's input goes into fuzz/corpus by hand, under a name
+    /// that says what it is: the unit tests run what is there.
     #[arg(long)]
     pub keep: bool,
 }
@@ -131,9 +132,11 @@ fn run(ready: &Ready, program: &Path, target: &str, options: &Options) -> Result
     for folder in [&grown, &faults] {
         fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
     }
+    let archive = Archive::of(ready, target);
+    archive.unpack()?;
     let mut command = Command::new(program);
     command
-        .args([&grown, &seeds])
+        .args([&grown, &seeds, &archive.unpacked])
         .args(LIMITS)
         .arg(format!("-max_total_time={}", options.seconds))
         .arg(format!("-runs={}", options.inputs))
@@ -142,17 +145,69 @@ fn run(ready: &Ready, program: &Path, target: &str, options: &Options) -> Result
     cargo::succeed(&mut command)
         .with_context(|| format!("the input that ends it is in {}", faults.display()))?;
     if options.keep {
-        keep(program, &seeds, &grown)?;
+        archive.keep(program, [&seeds, &grown])?;
     }
     Ok(())
 }
 
-/// Adds to the seeds what reaches more than they do, where it is small.
-fn keep(program: &Path, seeds: &Path, grown: &Path) -> Result<()> {
-    let mut command = Command::new(program);
-    command
-        .arg("-merge=1")
-        .arg(format!("-max_len={MOST_BYTES_KEPT}"))
-        .args([seeds, grown]);
-    cargo::succeed(&mut command).context("merge what was found into the seeds")
+/// What former runs found that reaches code, as one file of the repository: thousands of small ones would be in everybody's way.
+struct Archive {
+    file: PathBuf,
+    /// The folder that it is unpacked into.
+    unpacked: PathBuf,
+}
+
+impl Archive {
+    fn of(ready: &Ready, target: &str) -> Self {
+        let kept = ready.workspace.root.join("fuzz/kept");
+        Self {
+            file: kept.join(format!("{target}.tar.gz")),
+            unpacked: ready.workspace.target.join("fuzz/kept").join(target),
+        }
+    }
+
+    fn unpack(&self) -> Result<()> {
+        empty(&self.unpacked)?;
+        if !self.file.exists() {
+            return Ok(());
+        }
+        let mut command = Command::new("tar");
+        command.arg("--extract").arg("--file").arg(&self.file);
+        command.arg("--directory").arg(&self.unpacked);
+        cargo::succeed(&mut command)
+    }
+
+    /// Puts the smallest inputs together that reach what all of these and those that were kept do.
+    fn keep(&self, program: &Path, found: [&Path; 2]) -> Result<()> {
+        let merged = self.unpacked.with_extension("merged");
+        empty(&merged)?;
+        let mut command = Command::new(program);
+        command
+            .arg("-merge=1")
+            .arg(format!("-max_len={MOST_BYTES_KEPT}"))
+            .arg(&merged)
+            .args(found)
+            .arg(&self.unpacked);
+        cargo::succeed(&mut command).context("choose what is kept")?;
+        if let Some(folder) = self.file.parent() {
+            fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
+        }
+        let mut command = Command::new("tar");
+        command
+            .args(["--create", "--use-compress-program", "gzip -n9"])
+            .args(["--sort=name", "--mtime=@0", "--owner=0", "--group=0"])
+            .arg("--file")
+            .arg(&self.file)
+            .arg("--directory")
+            .arg(&merged)
+            .arg(".");
+        cargo::succeed(&mut command).context("pack what is kept")
+    }
+}
+
+fn empty(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| format!("remove {}", folder.display()))?;
+    }
+    fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))
 }
