@@ -2,6 +2,7 @@
 
 mod error;
 mod keep;
+mod opened;
 mod play;
 mod refilled;
 mod replay;

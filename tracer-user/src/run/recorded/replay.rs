@@ -3,9 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
-    output::{KeptRecordError, load_run},
     place::{Locator, ModelPieces, Owner},
-    recording::{RECORDING, RecordedEvent, Recording, SETUP, TimedEvent},
+    recording::{RecordedEvent, TimedEvent},
     run::{
         stream::{
             Stream, StreamSetup,
@@ -25,10 +24,11 @@ use crate::{
 
 use super::{
     error::ReopenError,
+    opened::OpenedRecording,
     refilled::Context,
     samples::Samples,
     selection::{Selection, TimeSpan},
-    setup::{RecordedSetup, load_setup},
+    setup::RecordedSetup,
     tensors::TensorPart,
     validated::incomplete,
 };
@@ -58,36 +58,28 @@ pub struct PhasePart {
 /// There is no recording that this tracer can read. A segment that is damaged in the middle is none: the figures up to it
 /// are given, and the record says that it is partial.
 pub fn reopen(run: &Path, selection: &Selection) -> Result<Reopened, ReopenError> {
-    let folder = folder_of(run);
-    let recording = Recording::open(&folder.join(RECORDING))?;
-    let setup = load_setup(recording.folder())?;
-    let base = match load_run(&folder) {
-        Ok(record) => Some(record),
-        // The tracer was killed: there is a recording and no record.
-        Err(KeptRecordError::Missing { .. }) => None,
-        Err(error) => return Err(error.into()),
-    };
-    let why = |error: anyhow::Error| ReopenError::Setup {
-        path: recording.folder().join(SETUP),
-        why: format!("{error:#}"),
-    };
-    let pieces = setup.pieces().map_err(why)?;
-    let opened = Nanos(setup.opened_ns);
+    let own = OpenedRecording::open(run)?;
+    let base = own.record()?;
+    let opened = own.opened();
+    let why = |error| own.refused(&error);
+    let OpenedRecording {
+        recording,
+        setup,
+        pieces,
+        ..
+    } = &own;
     let time = selection.time;
     let start = Nanos(opened.0.saturating_add(time.map_or(0, |part| part.from_ns)));
     let tensors = if selection.tensors.is_empty() {
         None
     } else {
-        Some(TensorPart::of(&selection.tensors, &setup, &pieces)?)
+        Some(TensorPart::of(&selection.tensors, setup, pieces)?)
     };
     let mut replay = Replay {
-        stream: stream(&setup, &pieces, start, tensors.as_ref(), None).map_err(why)?,
+        stream: stream(setup, pieces, start, tensors.as_ref(), None).map_err(why)?,
         time,
         tensors: match &tensors {
-            Some(part) => Some((
-                part,
-                stream(&setup, &pieces, start, None, None).map_err(why)?,
-            )),
+            Some(part) => Some((part, stream(setup, pieces, start, None, None).map_err(why)?)),
             None => None,
         },
         start,
@@ -112,7 +104,7 @@ pub fn reopen(run: &Path, selection: &Selection) -> Result<Reopened, ReopenError
         .map_or(replay.latest_ns, |end| end.closed_ns);
     let incomplete = damaged
         .or_else(|| replay.samples.damage.take())
-        .or_else(|| incomplete(&recording, replay.latest_ns));
+        .or_else(|| incomplete(recording, replay.latest_ns));
     let end_ns = time.map_or(closed_ns, |part| part.to_ns.min(closed_ns));
     let end = Nanos(opened.0.saturating_add(end_ns));
     let events = replay.events;
@@ -122,8 +114,8 @@ pub fn reopen(run: &Path, selection: &Selection) -> Result<Reopened, ReopenError
         .map(|(_, stream)| stream.finish(end, &[], &[], &[]));
     let samples = replay.samples;
     let context = Context {
-        setup: &setup,
-        pieces: &pieces,
+        setup,
+        pieces,
         figures: &figures,
         start,
         end,
@@ -151,31 +143,19 @@ pub fn reopen(run: &Path, selection: &Selection) -> Result<Reopened, ReopenError
 /// There is no recording that this tracer can read; the list cannot be written. Reads behind a damage are not in the list:
 /// [`reopen`] says so of the run.
 pub fn reads_again(run: &Path, into: &Path) -> Result<PathBuf, ReopenError> {
-    let recording = Recording::open(&folder_of(run).join(RECORDING))?;
-    let setup = load_setup(recording.folder())?;
-    let why = |error: anyhow::Error| ReopenError::Setup {
-        path: recording.folder().join(SETUP),
-        why: format!("{error:#}"),
-    };
-    let pieces = setup.pieces().map_err(why)?;
-    let opened = Nanos(setup.opened_ns);
-    let list = WindowReads::begin(into, &setup.read_list_header(), opened);
-    let mut stream = stream(&setup, &pieces, opened, None, Some(list)).map_err(why)?;
-    let _damaged = recording.for_each(opened, |event| stream.take_recorded(event.event));
+    let own = OpenedRecording::open(run)?;
+    let opened = own.opened();
+    let list = WindowReads::begin(into, &own.setup.read_list_header(), opened);
+    let mut stream = stream(&own.setup, &own.pieces, opened, None, Some(list))
+        .map_err(|error| own.refused(&error))?;
+    let _damaged = own
+        .recording
+        .for_each(opened, |event| stream.take_recorded(event.event));
     let path = into.join(READ_LIST);
     if let Some(list) = stream.take_reads() {
         list.write(&path, |_| Ok(()))?;
     }
     Ok(path)
-}
-
-/// The folder of a run that is named by it, or by the record in it.
-pub(super) fn folder_of(run: &Path) -> PathBuf {
-    if run.is_dir() {
-        run.to_owned()
-    } else {
-        run.parent().unwrap_or(Path::new(".")).to_owned()
-    }
 }
 
 fn phase_parts_of(figures: &AttributionFigures, opened: Nanos) -> Vec<PhasePart> {

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use crate::{
-    recording::{RECORDING, RecordedEvent, Recording, SETUP},
+    recording::{RecordedEvent, Recording},
     stats::{Nanos, formulas::seconds},
 };
 
-use super::{error::ReopenError, setup::load_setup};
+use super::{error::ReopenError, opened::OpenedRecording};
 
 /// A recording that can be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,12 +23,9 @@ pub struct Validated {
 /// # Errors
 /// What is wrong, with the place.
 pub fn validate(run: &Path) -> Result<Validated, ReopenError> {
-    let recording = Recording::open(&run.join(RECORDING))?;
-    let setup = load_setup(recording.folder())?;
-    setup.pieces().map_err(|error| ReopenError::Setup {
-        path: recording.folder().join(SETUP),
-        why: format!("{error:#}"),
-    })?;
+    let OpenedRecording {
+        recording, setup, ..
+    } = OpenedRecording::open(run)?;
     let mut latest_ns = 0;
     let events = recording.for_each(Nanos(setup.opened_ns), |event| {
         if !matches!(event.event, RecordedEvent::Sample(_)) {

@@ -20,19 +20,13 @@ pub use clock::{Speed, SpeedError};
 pub use moments::PlayedMoment;
 
 use crate::{
-    output::{KeptRecordError, load_run},
     probe::Detail,
-    recording::{RECORDING, RecordedEvent, Recording, SETUP, TimedEvent},
+    recording::{RecordedEvent, Recording, TimedEvent},
     run::{onlooker::RunBegun, stream::Stream},
     stats::{Nanos, formulas::seconds},
 };
 
-use super::{
-    error::ReopenError,
-    replay::{folder_of, stream},
-    setup::load_setup,
-    validated::incomplete,
-};
+use super::{error::ReopenError, opened::OpenedRecording, replay::stream, validated::incomplete};
 
 use clock::PlayClock;
 use moments::Moments;
@@ -128,24 +122,16 @@ impl Player {
         from: Duration,
         speed: Speed,
     ) -> Result<(Self, PlayHandle), ReopenError> {
-        let folder = folder_of(run);
-        let recording = Recording::open(&folder.join(RECORDING))?;
-        let setup = load_setup(recording.folder())?;
-        let record = match load_run(&folder) {
-            Ok(record) => Some(record),
-            // The tracer was killed: there is a recording and no record.
-            Err(KeptRecordError::Missing { .. }) => None,
-            Err(error) => return Err(error.into()),
-        };
-        let why = |error: anyhow::Error| ReopenError::Setup {
-            path: recording.folder().join(SETUP),
-            why: format!("{error:#}"),
-        };
-        let pieces = setup.pieces().map_err(why)?;
-        let opened = Nanos(setup.opened_ns);
-        let mut stream = stream(&setup, &pieces, opened, None, None).map_err(why)?;
+        let own = OpenedRecording::open(run)?;
+        let record = own.record()?;
+        let opened = own.opened();
+        let mut stream = stream(&own.setup, &own.pieces, opened, None, None)
+            .map_err(|error| own.refused(&error))?;
         stream.look_on(opened);
-        let moments = Moments::new(&setup, &pieces, record.as_ref());
+        let moments = Moments::new(&own.setup, &own.pieces, record.as_ref());
+        let OpenedRecording {
+            folder, recording, ..
+        } = own;
         let (sender, requests) = channel();
         let now = Instant::now();
         let begun = RunBegun {

@@ -286,6 +286,19 @@ fn a_run_without_a_record_is_opened_by_its_recording_alone() {
 }
 
 #[test]
+fn a_run_is_named_by_its_folder_or_a_file_in_it_and_an_error_names_what_was_given() {
+    let folder = tempfile::tempdir().expect("scratch");
+    recorded(folder.path(), &setup(), &many());
+    let file = folder.path().join("report.md");
+    fs::write(&file, "").expect("writable");
+    let events = |run: &Path| validate(run).expect("whole").events;
+    assert_eq!(events(&file), events(folder.path()));
+    let nothing = folder.path().join("no-such-run");
+    let error = validate(&nothing).expect_err("it is not there").to_string();
+    assert!(error.contains("no-such-run"), "{error}");
+}
+
+#[test]
 fn a_killed_tracer_leaves_a_part_that_says_so_and_damage_is_told_with_its_place() {
     let folder = tempfile::tempdir().expect("scratch");
     recorded(folder.path(), &setup(), &many());
