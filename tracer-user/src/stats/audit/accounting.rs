@@ -16,7 +16,7 @@ use tracer_common::gap::{GapClass, SECTOR_BYTES};
 use crate::stats::{
     formulas::{amplification, ratio},
     order::gaps::{ByGapClass, GapCounts, GapFigure},
-    reads::unique::ByteSet,
+    reads::byte_set::ByteSet,
 };
 
 /// Threads that are counted apart while nobody says which is the main one.
@@ -160,7 +160,10 @@ impl Counted {
     fn add(&mut self, start: u64, end: u64) {
         self.records += 1;
         self.sectors = self.sectors.saturating_add(end - start);
-        self.unique.insert(start, end);
+        self.unique.insert(
+            start.saturating_mul(SECTOR_BYTES),
+            end.saturating_mul(SECTOR_BYTES),
+        );
     }
 }
 
@@ -329,7 +332,7 @@ impl AccountingAudit {
             ..figures(
                 counted.records,
                 counted.sectors,
-                counted.unique.bytes(),
+                counted.unique.bytes() / SECTOR_BYTES,
                 &counted.order,
             )
         }
@@ -358,7 +361,7 @@ impl AccountingAudit {
             actions: actions.to_vec(),
             records_per_read: ratio(sectors.saturating_mul(SECTOR_BYTES), once_bytes),
             not_recorded,
-            ..figures(records, sectors, unique.bytes(), order)
+            ..figures(records, sectors, unique.bytes() / SECTOR_BYTES, order)
         }
     }
 }

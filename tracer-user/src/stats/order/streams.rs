@@ -17,8 +17,11 @@ pub const STREAMS: usize = 32;
 /// Stream-aware gaps of one device, fed in the order of the kernel's exchange.
 #[derive(Clone, Debug, Default)]
 pub struct StreamGaps {
-    /// Ends, the latest first.
+    /// In no order, so that none has to be moved: the oldest is told by its number.
     ends: Vec<u64>,
+    /// By end: number of the read that left it.
+    left_by: Vec<u64>,
+    reads: u64,
     counts: GapCounts,
 }
 
@@ -26,27 +29,57 @@ impl StreamGaps {
     /// Takes in the next read: the model's sectors in it, and bytes. Returns the class of its gap; the first read
     /// has none.
     pub fn observe(&mut self, start_sector: u64, end_sector: u64, bytes: u64) -> Option<GapClass> {
-        if let Some(position) = self.ends.iter().position(|end| *end == start_sector) {
-            self.counts.record(GapClass::Sequential, bytes);
-            if let Some(up_to) = self.ends.get_mut(..=position) {
-                up_to.rotate_right(1);
-            }
-            if let Some(first) = self.ends.first_mut() {
-                *first = end_sector;
-            }
-            return Some(GapClass::Sequential);
-        }
+        self.reads += 1;
+        // One pass without a branch over all ends, of which few are near.
         let nearest = self
             .ends
             .iter()
-            .min_by_key(|end| (start_sector.abs_diff(**end), start_sector < **end));
-        let class = nearest.map(|end| GapClass::of(start_sector, *end));
+            .map(|end| start_sector.abs_diff(*end))
+            .fold(u64::MAX, u64::min);
+        let class = if self.ends.is_empty() {
+            None
+        } else {
+            Some(self.class_at(start_sector, nearest))
+        };
+        let place = if class == Some(GapClass::Sequential) {
+            self.latest_at(start_sector)
+        } else if self.ends.len() < STREAMS {
+            self.ends.push(0);
+            self.left_by.push(0);
+            self.ends.len() - 1
+        } else {
+            self.oldest()
+        };
+        if let (Some(end), Some(left_by)) = (self.ends.get_mut(place), self.left_by.get_mut(place))
+        {
+            (*end, *left_by) = (end_sector, self.reads);
+        }
         if let Some(class) = class {
             self.counts.record(class, bytes);
         }
-        self.ends.truncate(STREAMS - 1);
-        self.ends.insert(0, end_sector);
         class
+    }
+
+    /// The class of the gap to the end at a distance: the forward one, where there is an end on both sides.
+    fn class_at(&self, start_sector: u64, distance: u64) -> GapClass {
+        let before = start_sector.checked_sub(distance);
+        let end = before
+            .filter(|before| self.ends.contains(before))
+            .unwrap_or_else(|| start_sector.saturating_add(distance));
+        GapClass::of(start_sector, end)
+    }
+
+    fn latest_at(&self, end: u64) -> usize {
+        let same = self.ends.iter().zip(&self.left_by).enumerate();
+        same.filter(|(_, (own, _))| **own == end)
+            .max_by_key(|(_, (_, left_by))| **left_by)
+            .map_or(0, |(place, _)| place)
+    }
+
+    fn oldest(&self) -> usize {
+        let oldest = self.left_by.iter().copied().fold(u64::MAX, u64::min);
+        let place = self.left_by.iter().position(|left_by| *left_by == oldest);
+        place.unwrap_or(0)
     }
 
     /// The gaps so far.
@@ -116,7 +149,43 @@ mod tests {
         assert_eq!(gaps.counts().count(GapClass::Small), 2);
     }
 
+    /// The table as it is described: a list, the latest first.
+    fn by_the_list(reads: &[(u64, u64)]) -> Vec<Option<GapClass>> {
+        let mut ends: Vec<u64> = Vec::new();
+        let mut class_of = |start: u64, end: u64| {
+            let continued = ends.iter().position(|own| *own == start);
+            let nearest = ends
+                .iter()
+                .copied()
+                .min_by_key(|own| (start.abs_diff(*own), start < *own));
+            match continued {
+                Some(place) => drop(ends.remove(place)),
+                None => ends.truncate(STREAMS - 1),
+            }
+            ends.insert(0, end);
+            nearest.map(|own| GapClass::of(start, own))
+        };
+        reads
+            .iter()
+            .map(|(start, length)| class_of(*start, start + length))
+            .collect()
+    }
+
     proptest! {
+        #[test]
+        fn it_is_what_a_list_gives(
+            reads in prop::collection::vec(
+                (prop_oneof![0u64..60, (0u64..50).prop_map(|place| place * 1000)], 1u64..6), 0..300,
+            ),
+        ) {
+            let mut gaps = StreamGaps::default();
+            let classes: Vec<_> = reads
+                .iter()
+                .map(|(start, length)| gaps.observe(*start, start + length, length * 512))
+                .collect();
+            prop_assert_eq!(classes, by_the_list(&reads));
+        }
+
         #[test]
         fn never_less_sequential_than_in_device_order(
             reads in prop::collection::vec((0u64..40, 1u64..6), 2..200),

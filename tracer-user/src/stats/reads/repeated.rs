@@ -15,22 +15,7 @@ pub struct RepeatedBytes {
 impl RepeatedBytes {
     /// Takes in that `length_bytes` bytes from `offset_bytes` of a file arrived.
     pub fn insert(&mut self, file: u16, offset_bytes: u64, length_bytes: u64) {
-        let end = offset_bytes.saturating_add(length_bytes);
-        self.arrived(file, offset_bytes, end, 0);
-    }
-
-    /// What had arrived more than `times` times before it arrived now has done so once more.
-    fn arrived(&mut self, file: u16, start: u64, end: u64, times: usize) {
-        let again = self
-            .more_than
-            .get(times)
-            .map_or_else(Vec::new, |set| set.within(file, start, end));
-        for (start, end) in again {
-            self.arrived(file, start, end, times + 1);
-        }
-        if let Some(set) = self.more_than.get_mut(times) {
-            set.insert(file, start, end.saturating_sub(start));
-        }
+        arrived(&mut self.more_than, file, offset_bytes, length_bytes);
     }
 
     /// Adds another part of the stream: what arrived there, arrived once more for each time.
@@ -38,7 +23,7 @@ impl RepeatedBytes {
         for set in &other.more_than {
             for file in set.files() {
                 for (start, end) in set.file_ranges(file) {
-                    self.arrived(file, start, end, 0);
+                    self.insert(file, start, end - start);
                 }
             }
         }
@@ -59,6 +44,16 @@ impl RepeatedBytes {
     fn more_than_bytes(&self, times: usize) -> u64 {
         self.more_than.get(times).map_or(0, UniqueBytes::bytes)
     }
+}
+
+/// What arrives, and in the sets behind the first one what of it had arrived as often before.
+fn arrived(sets: &mut [UniqueBytes], file: u16, start: u64, length: u64) {
+    let Some((set, more)) = sets.split_first_mut() else {
+        return;
+    };
+    set.insert_again(file, start, length, |again_start, again_end| {
+        arrived(more, file, again_start, again_end - again_start);
+    });
 }
 
 #[cfg(test)]

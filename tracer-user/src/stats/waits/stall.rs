@@ -19,7 +19,7 @@
 //! waits until the end would be simpler, but 24 bytes each make a long run (10⁵ major faults a second) exceed
 //! any limit, and a limit takes the figures away from just those runs. So time is swept once, from start to
 //! end, `horizon` behind the latest wait: whatever begins before the sweep is known by then, and only the waits
-//! of the last `horizon` are kept (24 bytes each, at most [`MAX_KEPT_WAITS`]; with more, the sweep moves on
+//! of the last `horizon` and a sixteenth are kept (24 bytes each, at most [`MAX_KEPT_WAITS`]; with more, the sweep moves on
 //! early). What comes too late all the same is not guessed: a wait that begins before the sweep still counts
 //! exactly in the thread sums, but the spans it reaches back into lose their stall and concurrency (`None`),
 //! and a boundary behind the sweep takes away all figures of the two spans that it divides. Both are counted.
@@ -30,9 +30,14 @@ use std::{
     collections::{BinaryHeap, HashMap},
 };
 
+use foldhash::fast::RandomState;
+
 use crate::stats::event::Nanos;
 
+mod coming;
 mod so_far;
+
+use coming::ComingWaits;
 
 pub use so_far::{LookedAtTimeline, WaitsSoFar};
 
@@ -42,6 +47,9 @@ pub const MAX_KEPT_WAITS: usize = 4 << 20;
 /// How far the sweep stays behind, in nanoseconds: 10 s. Longer than a wait for a healthy device, and than
 /// the delay of any event.
 pub const DEFAULT_HORIZON_NS: u64 = 10_000_000_000;
+
+/// So many sweeps there are at most while a horizon passes: each has to look among the waits that have come since.
+const SWEEPS_IN_HORIZON: u64 = 16;
 
 /// What a thread waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,7 +85,7 @@ pub struct Wait {
     pub kind: WaitKind,
 }
 
-/// The order of the fields is that of the heap: by start first.
+/// The order of the fields is that of the waits: by start first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Kept {
     start: Nanos,
@@ -170,13 +178,13 @@ pub struct StallTimeline {
     /// moved the spans.
     current: usize,
     /// Waits that begin at or after `swept`.
-    coming: BinaryHeap<Reverse<Kept>>,
+    coming: ComingWaits,
     /// Waits that `swept` lies in, by their end.
     under_way: BinaryHeap<Reverse<(Nanos, u32, WaitKind)>>,
     /// Number of waits under way, by kind.
     by_kind: [u64; KINDS],
     /// Number of waits for a folio of the model under way, by thread: more than one only by a lost event.
-    waiting: HashMap<u32, u64>,
+    waiting: HashMap<u32, u64, RandomState>,
     late_waits: u64,
     late_boundaries: u64,
     reversed_waits: u64,
@@ -203,10 +211,10 @@ impl StallTimeline {
             spans: vec![Sums::default()],
             whole: Sums::default(),
             current: 0,
-            coming: BinaryHeap::new(),
+            coming: ComingWaits::default(),
             under_way: BinaryHeap::new(),
             by_kind: [0; KINDS],
-            waiting: HashMap::new(),
+            waiting: HashMap::default(),
             late_waits: 0,
             late_boundaries: 0,
             reversed_waits: 0,
@@ -243,14 +251,17 @@ impl StallTimeline {
         if start >= wait.end {
             return;
         }
-        self.coming.push(Reverse(Kept {
+        self.coming.push(Kept {
             start,
             end: wait.end,
             thread: wait.thread,
             kind: wait.kind,
-        }));
+        });
         self.latest = self.latest.max(wait.end);
-        self.sweep(Nanos(self.latest.0.saturating_sub(self.horizon_ns)));
+        let due = self.latest.0.saturating_sub(self.horizon_ns);
+        if due.saturating_sub(self.swept.0) >= self.horizon_ns / SWEEPS_IN_HORIZON {
+            self.sweep(Nanos(due));
+        }
         if self.kept() > self.max_kept {
             self.sweep(Nanos(self.swept.0.midpoint(self.latest.0)));
             if self.kept() > self.max_kept / 2 {
@@ -286,7 +297,7 @@ impl StallTimeline {
             return;
         }
         loop {
-            let starts = self.coming.peek().map(|Reverse(wait)| wait.start);
+            let starts = self.coming.first().map(|wait| wait.start);
             let ends = self.under_way.peek().map(|Reverse((end, ..))| *end);
             let next = match (starts, ends) {
                 (Some(start), Some(end)) => start.min(end),
@@ -307,7 +318,7 @@ impl StallTimeline {
     }
 
     fn begin_one(&mut self) {
-        let Some(Reverse(wait)) = self.coming.pop() else {
+        let Some(wait) = self.coming.pop_first() else {
             return;
         };
         self.under_way
