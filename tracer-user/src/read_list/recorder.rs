@@ -11,11 +11,11 @@ use super::{
     writer::ReadListWriter,
 };
 
-/// Rows that are handed over together.
-const BATCH_ROWS: usize = 4_096;
+/// Rows that are handed over together: so few that an allocator has room for them without asking the kernel for pages.
+const BATCH_ROWS: usize = 512;
 
 /// Batches that may wait for the disk: half a million reads, about 50 MB.
-const WAITING_BATCHES: usize = 128;
+const WAITING_BATCHES: usize = 1_024;
 
 type Batches = SyncSender<Vec<ReadRow>>;
 type Sent = Result<(), TrySendError<Vec<ReadRow>>>;

@@ -20,9 +20,6 @@ pub struct Column {
     pub kind: PhysicalType,
     /// Whether it can be null.
     pub nullable: bool,
-    /// Whether its values are mostly near the one before or all different, so that differences are stored and no
-    /// dictionary is tried.
-    pub by_difference: bool,
 }
 
 const fn column(name: &'static str, kind: PhysicalType) -> Column {
@@ -30,7 +27,6 @@ const fn column(name: &'static str, kind: PhysicalType) -> Column {
         name,
         kind,
         nullable: false,
-        by_difference: false,
     }
 }
 
@@ -38,13 +34,6 @@ impl Column {
     const fn nullable(self) -> Self {
         Self {
             nullable: true,
-            ..self
-        }
-    }
-
-    const fn by_difference(self) -> Self {
-        Self {
-            by_difference: true,
             ..self
         }
     }
@@ -59,26 +48,20 @@ pub fn describe(kind: PhysicalType, nullable: bool) -> String {
     format!("{} {kind}", if nullable { "optional" } else { "required" })
 }
 
-pub const TIME: Column = column("time_ns", PhysicalType::INT64).by_difference();
+pub const TIME: Column = column("time_ns", PhysicalType::INT64);
 pub const DEVICE: Column = column("device", PhysicalType::BYTE_ARRAY);
 pub const MODEL: Column = column("model", PhysicalType::INT32);
 pub const FILE: Column = column("file", PhysicalType::INT32).nullable();
-pub const START_SECTOR: Column = column("start_sector", PhysicalType::INT64).by_difference();
+pub const START_SECTOR: Column = column("start_sector", PhysicalType::INT64);
 pub const SECTORS: Column = column("sectors", PhysicalType::INT64);
-pub const FILE_OFFSET: Column = column("file_offset_bytes", PhysicalType::INT64)
-    .nullable()
-    .by_difference();
+pub const FILE_OFFSET: Column = column("file_offset_bytes", PhysicalType::INT64).nullable();
 pub const BYTES: Column = column("bytes", PhysicalType::INT64);
 pub const REQUEST_BYTES: Column = column("request_bytes", PhysicalType::INT64);
-pub const PREVIOUS_END: Column = column("previous_end_sector", PhysicalType::INT64)
-    .nullable()
-    .by_difference();
+pub const PREVIOUS_END: Column = column("previous_end_sector", PhysicalType::INT64).nullable();
 pub const READAHEAD: Column = column("readahead", PhysicalType::BOOLEAN);
 pub const PROCESS: Column = column("process_id", PhysicalType::INT64);
 pub const THREAD: Column = column("thread_id", PhysicalType::INT64);
-pub const LATENCY: Column = column("latency_ns", PhysicalType::INT64)
-    .nullable()
-    .by_difference();
+pub const LATENCY: Column = column("latency_ns", PhysicalType::INT64).nullable();
 
 /// In the order of the file.
 pub const COLUMNS: [Column; 14] = [
@@ -123,10 +106,20 @@ pub fn schema() -> Result<TypePtr, ParquetError> {
         .map(Arc::new)
 }
 
-/// Columns that are stored by differences, with that encoding.
+/// Columns that are stored by differences, with that encoding: all numbers. They are mostly near the one before, or always the
+/// same, or all different; a dictionary would cost a look-up a row, and little of it would be left to save.
 pub fn encodings() -> impl Iterator<Item = (ColumnPath, Encoding)> {
+    let numbers = [PhysicalType::INT32, PhysicalType::INT64];
     COLUMNS
         .iter()
-        .filter(|column| column.by_difference)
+        .filter(move |column| numbers.contains(&column.kind))
         .map(|column| (ColumnPath::from(column.name), Encoding::DELTA_BINARY_PACKED))
+}
+
+/// Columns of text: nobody asks for the first and the last device by the alphabet, and each row would be compared.
+pub fn without_statistics() -> impl Iterator<Item = ColumnPath> {
+    COLUMNS
+        .iter()
+        .filter(|column| column.kind == PhysicalType::BYTE_ARRAY)
+        .map(|column| ColumnPath::from(column.name))
 }

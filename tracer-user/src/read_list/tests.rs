@@ -239,13 +239,25 @@ fn a_value_that_no_tracer_writes_is_named() {
     assert!(matches!(writer.finish(), Err(ReadListError::Write(_))));
     // A number beyond what the columns hold.
     let mut writer = ReadListWriter::new(Vec::new(), &header()).expect("memory");
-    writer
-        .push(&[ReadRow {
-            bytes: u64::MAX,
+    let pushed = writer.push(&[ReadRow {
+        bytes: u64::MAX,
+        ..ReadRow::default()
+    }]);
+    assert!(matches!(pushed, Err(ReadListError::Write(_))));
+}
+
+/// The names of a group are those of the group before where the devices are the same.
+#[test]
+fn devices_change_between_groups() {
+    let rows: Vec<ReadRow> = (0..3 * ROW_GROUP_ROWS as u64 + 7)
+        .map(|number| ReadRow {
+            time_ns: number,
+            device: u8::from(number % 3 == number / ROW_GROUP_ROWS as u64),
             ..ReadRow::default()
-        }])
-        .expect("kept");
-    assert!(matches!(writer.finish(), Err(ReadListError::Write(_))));
+        })
+        .collect();
+    let list = open(&bytes_of(&rows)).expect("a list");
+    assert_eq!(rows_of(&list).expect("rows"), rows);
 }
 
 /// Takes so many bytes, then says that the disk is full.

@@ -60,14 +60,9 @@ pub const MARK: &str = "mark";
 /// Of a sample: what was seen, as JSON. Since version 2.
 pub const SAMPLE: &str = "sample";
 
-/// Columns whose values are mostly near the one before.
-const BY_DIFFERENCE: [&str; 5] = [
-    TIME,
-    "sector",
-    "previous_end_sector",
-    "first_page",
-    "start_ns",
-];
+/// The only column of numbers with a dictionary: requests are few addresses far apart. All others are mostly near the one
+/// before, or few and small.
+const WITH_DICTIONARY: &str = "request";
 
 /// All columns, in the order of the file.
 pub fn names() -> impl Iterator<Item = &'static str> {
@@ -117,7 +112,12 @@ pub fn schema() -> Result<TypePtr, ParquetError> {
 
 /// Columns that are stored by differences, with that encoding.
 pub fn encodings() -> impl Iterator<Item = (ColumnPath, Encoding)> {
-    BY_DIFFERENCE
-        .iter()
-        .map(|name| (ColumnPath::from(*name), Encoding::DELTA_BINARY_PACKED))
+    names()
+        .filter(|name| kind(name).0 == PhysicalType::INT64 && *name != WITH_DICTIONARY)
+        .map(|name| (ColumnPath::from(name), Encoding::DELTA_BINARY_PACKED))
+}
+
+/// Columns of text: nobody asks for the first and the last by the alphabet, and each row would be compared.
+pub fn without_statistics() -> impl Iterator<Item = ColumnPath> {
+    [EVENT, MARK, SAMPLE].into_iter().map(ColumnPath::from)
 }

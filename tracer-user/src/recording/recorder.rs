@@ -21,10 +21,10 @@ use super::{
     segment::SegmentWriter,
 };
 
-/// Rows that are handed over together.
-const BATCH_ROWS: usize = 4_096;
+/// Rows that are handed over together: so few that an allocator has room for them without asking the kernel for pages.
+const BATCH_ROWS: usize = 512;
 /// Batches that may wait for the disk: half a million events, about 80 MB.
-const WAITING_BATCHES: usize = 128;
+const WAITING_BATCHES: usize = 1_024;
 /// A segment ends with so many rows, whatever the time.
 const SEGMENT_ROWS: u64 = 1 << 20;
 /// The first segments are this long: what is lost where the tracer is killed.
@@ -287,27 +287,33 @@ impl Segments {
     }
 
     fn push(&mut self, row: Row) -> Result<(), RecordingError> {
-        let mut open = match self.open.take() {
-            Some(open) => open,
-            None => {
-                let file = private_file(&self.partial()).and_then(|file| {
-                    (self.give)(&file)?;
-                    Ok(file)
-                });
-                let file = file.map_err(|error| RecordingError::Write(error.to_string()))?;
-                Open {
-                    writer: SegmentWriter::new(file)?,
-                    since: Instant::now(),
-                }
-            }
+        if self.open.is_none() {
+            self.open = Some(self.begin()?);
+        }
+        let Some(open) = &mut self.open else {
+            return Ok(());
         };
         open.writer.push(row)?;
-        if open.writer.row_count() % ROOM_ROWS == 0 {
+        let rows = open.writer.row_count();
+        if rows % ROOM_ROWS == 0 {
             require_room(&self.folder)?;
         }
-        let full = open.writer.row_count() >= SEGMENT_ROWS;
-        self.open = Some(open);
-        if full { self.close() } else { Ok(()) }
+        if rows >= SEGMENT_ROWS {
+            self.close()?;
+        }
+        Ok(())
+    }
+
+    fn begin(&self) -> Result<Open, RecordingError> {
+        let file = private_file(&self.partial()).and_then(|file| {
+            (self.give)(&file)?;
+            Ok(file)
+        });
+        let file = file.map_err(|error| RecordingError::Write(error.to_string()))?;
+        Ok(Open {
+            writer: SegmentWriter::new(file)?,
+            since: Instant::now(),
+        })
     }
 
     fn close_in_time(&mut self) -> Result<(), RecordingError> {

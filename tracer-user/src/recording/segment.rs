@@ -2,32 +2,111 @@
 
 use std::{io::Write, sync::Arc};
 
+use bytes::Bytes;
 use parquet::{
     basic::Compression,
     data_type::{ByteArray, ByteArrayType, DataType, Int64Type},
     errors::ParquetError,
     file::{
         metadata::KeyValue,
-        properties::WriterProperties,
+        properties::{EnabledStatistics, WriterProperties},
         writer::{SerializedFileWriter, SerializedRowGroupWriter},
     },
 };
 
 use super::{
-    columns::{CELLS, RECORDING_SCHEMA_VERSION, SCHEMA_KEY, encodings, schema},
+    columns::{CELLS, RECORDING_SCHEMA_VERSION, SCHEMA_KEY, encodings, schema, without_statistics},
     error::RecordingError,
     event::{EVENTS, NULL, Row},
 };
 
-/// Rows of a group: what is in memory until it is written, about 150 bytes each.
+/// Rows of a group: what is in memory until it is written, about 80 bytes each.
 pub const GROUP_ROWS: usize = 65_536;
 
 /// A segment that is being written. One that was not finished is no Parquet file.
 pub struct SegmentWriter<W: Write + Send> {
     file: SerializedFileWriter<W>,
-    names: Vec<ByteArray>,
-    rows: Vec<Row>,
+    group: Group,
     written: u64,
+}
+
+/// Rows that are not written yet, column by column: so each row is touched once, while it is still in the processor's cache.
+#[derive(Default)]
+struct Group {
+    times: Vec<i64>,
+    events: Vec<ByteArray>,
+    cells: [Nullable<i64>; CELLS.len()],
+    marks: Nullable<ByteArray>,
+    samples: Nullable<ByteArray>,
+}
+
+/// A column that may have no value in a row.
+struct Nullable<T> {
+    values: Vec<T>,
+    /// By row: 1 where there is a value.
+    levels: Vec<i16>,
+}
+
+impl<T> Default for Nullable<T> {
+    fn default() -> Self {
+        Self {
+            values: Vec::new(),
+            levels: Vec::new(),
+        }
+    }
+}
+
+impl<T> Nullable<T> {
+    fn push(&mut self, value: Option<T>) {
+        self.levels.push(i16::from(value.is_some()));
+        self.values.extend(value);
+    }
+
+    fn clear(&mut self) {
+        self.values.clear();
+        self.levels.clear();
+    }
+}
+
+impl Group {
+    fn push(&mut self, row: Row) {
+        self.times.push(row.time_ns);
+        // Of static bytes a copy costs no count of references.
+        let name = EVENTS.get(usize::from(row.event)).copied();
+        let name = name.unwrap_or_default().as_bytes();
+        self.events.push(ByteArray::from(Bytes::from_static(name)));
+        for (column, value) in self.cells.iter_mut().zip(row.cells) {
+            column.push((value != NULL).then_some(value));
+        }
+        let text = |text: Option<Box<str>>| text.map(|text| ByteArray::from(text.as_ref()));
+        self.marks.push(text(row.mark));
+        self.samples.push(text(row.sample));
+    }
+
+    fn clear(&mut self) {
+        self.times.clear();
+        self.events.clear();
+        self.cells.iter_mut().for_each(Nullable::clear);
+        self.marks.clear();
+        self.samples.clear();
+    }
+
+    /// The columns one after another, in the order of [`super::columns::names`].
+    fn write<W: Write + Send>(
+        &self,
+        mut group: SerializedRowGroupWriter<'_, W>,
+    ) -> Result<(), ParquetError> {
+        let out = &mut group;
+        write::<Int64Type, W>(out, &self.times, None)?;
+        write::<ByteArrayType, W>(out, &self.events, None)?;
+        for cell in &self.cells {
+            write::<Int64Type, W>(out, &cell.values, Some(&cell.levels))?;
+        }
+        for texts in [&self.marks, &self.samples] {
+            write::<ByteArrayType, W>(out, &texts.values, Some(&texts.levels))?;
+        }
+        group.close().map(drop)
+    }
 }
 
 impl<W: Write + Send> SegmentWriter<W> {
@@ -42,6 +121,9 @@ impl<W: Write + Send> SegmentWriter<W> {
                 .set_column_dictionary_enabled(column.clone(), false)
                 .set_column_encoding(column, encoding);
         }
+        for column in without_statistics() {
+            properties = properties.set_column_statistics_enabled(column, EnabledStatistics::None);
+        }
         let file = schema()
             .and_then(|schema| {
                 SerializedFileWriter::new(sink, schema, Arc::new(properties.build()))
@@ -49,20 +131,19 @@ impl<W: Write + Send> SegmentWriter<W> {
             .map_err(|error| RecordingError::write(&error))?;
         Ok(Self {
             file,
-            names: EVENTS.iter().map(|name| ByteArray::from(*name)).collect(),
-            rows: Vec::new(),
+            group: Group::default(),
             written: 0,
         })
     }
 
     /// Rows so far.
     pub const fn row_count(&self) -> u64 {
-        self.written + self.rows.len() as u64
+        self.written + self.group.times.len() as u64
     }
 
     pub fn push(&mut self, row: Row) -> Result<(), RecordingError> {
-        self.rows.push(row);
-        if self.rows.len() >= GROUP_ROWS {
+        self.group.push(row);
+        if self.group.times.len() >= GROUP_ROWS {
             self.write_group()?;
         }
         Ok(())
@@ -77,62 +158,18 @@ impl<W: Write + Send> SegmentWriter<W> {
     }
 
     fn write_group(&mut self) -> Result<(), RecordingError> {
-        if self.rows.is_empty() {
+        let rows = self.group.times.len() as u64;
+        if rows == 0 {
             return Ok(());
         }
         let written = self
             .file
             .next_row_group()
-            .and_then(|group| write_columns(group, &self.rows, &self.names));
-        self.written += self.rows.len() as u64;
-        self.rows.clear();
+            .and_then(|group| self.group.write(group));
+        self.written += rows;
+        self.group.clear();
         written.map_err(|error| RecordingError::write(&error))
     }
-}
-
-/// The columns one after another, in the order of [`super::columns::names`].
-fn write_columns<W: Write + Send>(
-    mut group: SerializedRowGroupWriter<'_, W>,
-    rows: &[Row],
-    names: &[ByteArray],
-) -> Result<(), ParquetError> {
-    let out = &mut group;
-    let times: Vec<i64> = rows.iter().map(|row| row.time_ns).collect();
-    write::<Int64Type, W>(out, &times, None)?;
-    let events: Vec<ByteArray> = rows
-        .iter()
-        .filter_map(|row| names.get(usize::from(row.event)).cloned())
-        .collect();
-    write::<ByteArrayType, W>(out, &events, None)?;
-    let (mut values, mut levels) = (Vec::new(), Vec::new());
-    for (cell, _) in CELLS {
-        values.clear();
-        levels.clear();
-        for row in rows {
-            let value = row.cells[cell as usize];
-            levels.push(i16::from(value != NULL));
-            if value != NULL {
-                values.push(value);
-            }
-        }
-        write::<Int64Type, W>(out, &values, Some(&levels))?;
-    }
-    texts(out, rows, |row| row.mark.as_deref())?;
-    texts(out, rows, |row| row.sample.as_deref())?;
-    group.close().map(drop)
-}
-
-fn texts<W: Write + Send>(
-    group: &mut SerializedRowGroupWriter<'_, W>,
-    rows: &[Row],
-    text: impl Fn(&Row) -> Option<&str>,
-) -> Result<(), ParquetError> {
-    let texts: Vec<ByteArray> = rows.iter().filter_map(&text).map(ByteArray::from).collect();
-    let levels: Vec<i16> = rows
-        .iter()
-        .map(|row| i16::from(text(row).is_some()))
-        .collect();
-    write::<ByteArrayType, W>(group, &texts, Some(&levels))
 }
 
 fn write<T: DataType, W: Write + Send>(

@@ -98,12 +98,7 @@ fn bits_of(runs: &[(u16, u16)]) -> Box<[u64; WORDS]> {
     words
 }
 
-fn set_bits(
-    words: &mut [u64; WORDS],
-    from: u16,
-    to: u16,
-    was_there: &mut impl FnMut(u16, u16),
-) {
+fn set_bits(words: &mut [u64; WORDS], from: u16, to: u16, was_there: &mut impl FnMut(u16, u16)) {
     let (mut from, to) = (usize::from(from), usize::from(to));
     while from < to {
         let index = from / WORD_BLOCKS;
@@ -145,9 +140,8 @@ mod tests {
             Just(64),
             Just(CHUNK_BLOCKS - 1)
         ];
-        let run = (start, 1..200u16).prop_map(|(start, length)| {
-            (start, (start + length).min(CHUNK_BLOCKS))
-        });
+        let run = (start, 1..200u16)
+            .prop_map(|(start, length)| (start, (start + length).min(CHUNK_BLOCKS)));
         prop::collection::vec(run, 0..120)
     }
 

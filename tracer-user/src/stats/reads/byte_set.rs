@@ -53,16 +53,16 @@ impl ByteSet {
             let end = to.min(first + chunk_blocks);
             // Both are numbers of blocks within a chunk.
             let (chunk_from, chunk_to) = ((from - first) as u16, (end - first) as u16);
-            let new = self
-                .chunks
-                .entry(chunk)
-                .or_default()
-                .insert(chunk_from, chunk_to, |start, end| {
-                    again(
-                        block_start(first + u64::from(start)),
-                        block_start(first + u64::from(end)),
-                    );
-                });
+            let new =
+                self.chunks
+                    .entry(chunk)
+                    .or_default()
+                    .insert(chunk_from, chunk_to, |start, end| {
+                        again(
+                            block_start(first + u64::from(start)),
+                            block_start(first + u64::from(end)),
+                        );
+                    });
             self.bytes = self.bytes.saturating_add(new.saturating_mul(BLOCK_BYTES));
             from = end;
         }
