@@ -203,6 +203,9 @@ pub mod issue_flag {
     /// Somebody waits for it (`REQ_SYNC`; the kernel treats every read as synchronous, so it is set by
     /// the submitter's flag only).
     pub const SYNCHRONOUS: u8 = 8;
+    /// In a record of a model, where reads are counted by place: this one is not, since it lies in several extents, over which
+    /// user space divides it.
+    pub const UNDIVIDED: u8 = 16;
     /// From this bit on, in a record of [`super::ANY_MODEL`]: the number of the read's
     /// [`crate::origin::ReadOrigin`], 3 bits.
     pub const ORIGIN_SHIFT: u8 = 4;

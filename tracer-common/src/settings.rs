@@ -3,6 +3,9 @@
 
 use crate::{extent::MAX_DEVICES, slice::SpanIndex};
 
+/// Place in the map of the gate of what is not 0 once records are wanted no longer.
+pub const STEPPED_DOWN: u32 = 1;
+
 /// A device whose requests are looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
@@ -208,8 +211,8 @@ pub struct Settings {
     /// Whether a read whose issue no program saw is taken in when it completes: where the kernel gives a program a stack of its
     /// own (Linux 6.13), since the way there is too deep for the one that programs share.
     pub takes_in_late: u32,
-    /// Keeps the size a multiple of eight.
-    pub reserved: u32,
+    /// Whether records can be switched off while the programs run ([`STEPPED_DOWN`]).
+    pub steps_down: u32,
     /// CPUs that there may be, each with blocks of its own in each slice.
     pub cpus: u32,
     /// Blocks of each span that the CPUs share out among them: a power of two, or as many as CPUs.
@@ -252,7 +255,7 @@ impl Settings {
         counts_read_calls: 0,
         slices: 0,
         takes_in_late: 0,
-        reserved: 0,
+        steps_down: 0,
         cpus: 0,
         span_blocks: 0,
         read_spans: SpanIndex { spans: 0, shift: 0 },

@@ -13,7 +13,7 @@ use tracer_common::{
 
 use crate::{
     abilities::Abilities,
-    atomic,
+    atomic, gate,
     maps::{LOST_RECORDS, RECORDS, RING_ENDS, RING_SLOTS, value},
     settings::setting,
 };
@@ -21,7 +21,7 @@ use crate::{
 /// Writes a record of a program, or counts it as lost, where each event gives a record.
 #[inline(always)]
 pub fn emit<A: Abilities>(program: Program, record: impl EventRecord) {
-    if setting!(records) != 0 {
+    if setting!(records) != 0 && (setting!(steps_down) == 0 || !gate::has_stepped_down()) {
         emit_always::<A>(program, record);
     }
 }

@@ -33,7 +33,7 @@ const ISSUE_SETS: u32 = tracer_common::counters::ISSUE_SETS as u32;
 
 /// When it was opened while events count, else 0.
 #[map(name = "GATE")]
-pub static GATE: Array<u64> = Array::with_max_entries(1, 0);
+pub static GATE: Array<u64> = Array::with_max_entries(2, 0);
 
 /// The devices of the settings once more, for the search without branches: with constants the verifier would follow every
 /// step of it both ways.

@@ -243,6 +243,9 @@ fn read_issued<A: Abilities>(
                 count_in_slice(model, slice, part, &record);
             }
         }
+        if !is_divided {
+            record.flags |= issue_flag::UNDIVIDED;
+        }
         if reissue || A::LATE || !is_divided {
             emit_always::<A>(program, record);
         } else {

@@ -206,6 +206,10 @@ pub struct TraceArguments {
     /// that is shown to others.
     #[arg(long)]
     pub redact: bool,
+    /// Keep what tracing costs below this share of the CPU time of all CPUs, such as 1%. It is measured for a tenth of a second in
+    /// ten seconds. Where it is more, `events` ends and the run is one of `counts`, from its start on; the record says when and why.
+    #[arg(long, value_name = "PERCENT", value_parser = super::size::percent)]
+    pub budget: Option<f64>,
     /// Measure the run time of the eBPF programs too (costs about 50 ns a call, for every eBPF program of
     /// this machine).
     #[arg(long)]

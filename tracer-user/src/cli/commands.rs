@@ -351,6 +351,7 @@ fn trace_options(arguments: TraceArguments, what: &str, usual_detail: Detail) ->
             ring_buffer_bytes: arguments.ring_buffer,
             detail: arguments.detail.map_or(usual_detail, Into::into),
             early_programs: arguments.early_programs,
+            steps_down: arguments.budget.is_some(),
             diagnostics: arguments.diagnostics,
             measure_overhead: arguments.measure_overhead,
         },
@@ -362,6 +363,7 @@ fn trace_options(arguments: TraceArguments, what: &str, usual_detail: Detail) ->
         read_list: !arguments.no_read_list,
         recording: arguments.record,
         redact: arguments.redact,
+        budget_percent: arguments.budget,
         onlooker: None,
     }
 }

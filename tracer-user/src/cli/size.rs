@@ -17,9 +17,29 @@ pub fn ring_buffer(text: &str) -> Result<u32, String> {
         })
 }
 
+/// A share in percent, above 0 and at most 100: `1%`, or without the sign. Returns the percents.
+pub fn percent(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text);
+    number
+        .trim()
+        .parse::<f64>()
+        .ok()
+        .filter(|percent| *percent > 0.0 && *percent <= 100.0)
+        .ok_or_else(|| format!("{text:?} is no share: more than 0% and at most 100%, such as 1%"))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::ring_buffer;
+    use super::{percent, ring_buffer};
+
+    #[test]
+    fn a_share_is_in_percent() {
+        assert_eq!(percent("1%"), Ok(1.0));
+        assert_eq!(percent("0.5"), Ok(0.5));
+        for text in ["", "%", "0", "0%", "-1%", "101%", "NaN", "inf", "1%%"] {
+            assert!(percent(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn a_ring_buffer_is_a_power_of_two() {

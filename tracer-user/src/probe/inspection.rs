@@ -142,10 +142,10 @@ fn loaded(types: &KernelTypes, btf: &Btf) -> anyhow::Result<Ebpf> {
         records: 1,
         hides_from_process_1: u32::from(types.hides_from_process_1()),
         counts_read_calls: u32::from(types.counts_read_calls()),
-        // With records and counts by slice: no run has both.
+        // With records and counts by slice: only a run that may step down has both.
         slices: u32::from(types.counts_models()),
         takes_in_late: u32::from(types.has_stacks_of_programs()),
-        reserved: 0,
+        steps_down: 1,
         cpus: 64,
         span_blocks: 8,
         read_spans: SpanIndex {

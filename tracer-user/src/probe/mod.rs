@@ -4,6 +4,7 @@
 
 mod aggregates;
 mod attach;
+mod cost;
 mod engine_probes;
 mod file_keys;
 mod inspection;
@@ -22,6 +23,7 @@ mod tracepoint_format;
 mod types;
 
 pub use aggregates::{Aggregates, CountsSoFar, FileAggregates, ModelAggregates, ReadCounts};
+pub use cost::ProgramTiming;
 pub use inspection::programs as inspect_programs;
 pub use losses::{ProgramRun, RunTimeStatistics};
 pub use options::{Detail, SessionOptions};

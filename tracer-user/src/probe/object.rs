@@ -30,6 +30,8 @@ pub(super) struct Loaded {
     pub request_slots: u32,
     /// Places of each CPU's ring.
     pub ring_slots: u32,
+    /// Whether counts by slice and span are kept.
+    pub counts_slices: bool,
     /// How much is counted by slice and span.
     pub sizes: SliceSizes,
 }
@@ -67,7 +69,9 @@ pub(super) fn load(
     let ring_slots = rings::slots_for(ring_bytes, cpus);
     let (extent_indices, index_table) =
         tables::build_extent_index(&tables.devices, &tables.extents)?;
-    let counts_slices = options.detail == Detail::Counts;
+    // Who may step down counts beside the records.
+    let steps_down = options.steps_down && counts_models && options.detail == Detail::Events;
+    let counts_slices = options.detail == Detail::Counts || steps_down;
     if let Some(fault) = tables.fault_of_counts().filter(|_| counts_slices) {
         bail!(fault);
     }
@@ -101,7 +105,7 @@ pub(super) fn load(
         counts_read_calls: u32::from(types.counts_read_calls()),
         slices: u32::from(counts_slices),
         takes_in_late: u32::from(types.has_stacks_of_programs()),
-        reserved: 0,
+        steps_down: u32::from(steps_down),
         cpus,
         span_blocks,
         read_spans,
@@ -174,6 +178,7 @@ pub(super) fn load(
         ebpf,
         request_slots,
         ring_slots,
+        counts_slices,
         sizes,
     })
 }

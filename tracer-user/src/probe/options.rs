@@ -31,6 +31,8 @@ pub struct SessionOptions {
     pub detail: Detail,
     /// Use the programs for old kernels, whatever this kernel can do.
     pub early_programs: bool,
+    /// Whether records can be switched off later: [`Detail::Events`] counts as [`Detail::Counts`] does beside them then.
+    pub steps_down: bool,
     /// Whether the eBPF side's diagnostics are on.
     pub diagnostics: bool,
     /// Whether to measure the programs' run time, which costs about 50 ns a call.

@@ -84,6 +84,7 @@ impl Session {
             mut ebpf,
             request_slots,
             ring_slots,
+            counts_slices,
             sizes,
         } = object::load(&btf, &types, &tables, options, cpus)?;
         let logger = options
@@ -120,7 +121,7 @@ impl Session {
             cpus,
             ring_slots,
         )?;
-        let slices = (options.detail == Detail::Counts)
+        let slices = counts_slices
             .then(|| {
                 let maps = SliceMaps {
                     clock: map_data(&ebpf, "SLICE_CLOCK")?,
@@ -181,6 +182,38 @@ impl Session {
         self.detail
     }
 
+    /// Whether [`Session::step_down`] is possible: records are given, and counts kept beside them.
+    #[must_use]
+    pub const fn can_step_down(&self) -> bool {
+        matches!(self.detail, Detail::Events) && self.slices.is_some()
+    }
+
+    pub(super) const fn set_detail(&mut self, detail: Detail) {
+        self.detail = detail;
+    }
+
+    /// Whether the kernel times the programs all the time.
+    pub(super) const fn times_programs(&self) -> bool {
+        self.statistics.is_some()
+    }
+
+    /// The programs that are in force.
+    pub(super) fn loaded_programs(
+        &self,
+    ) -> impl Iterator<Item = (Program, &aya::programs::Program)> {
+        self.attached
+            .iter()
+            .filter_map(|attached| Some((attached.program, self.ebpf.program(attached.name)?)))
+    }
+
+    /// Takes programs out of those in force; returns their names in the object.
+    pub(super) fn take_attached(&mut self, which: impl Fn(Program) -> bool) -> Vec<&'static str> {
+        let taken = self
+            .attached
+            .extract_if(.., |attached| which(attached.program));
+        taken.map(|attached| attached.name).collect()
+    }
+
     /// Whether functions of the engine are probed: it takes the helper `bpf_get_attach_cookie` (Linux 5.15).
     #[must_use]
     pub const fn can_probe(&self) -> bool {
@@ -229,7 +262,10 @@ impl Session {
     /// What was counted by place, and how many slices could not begin. Only after [`Session::close_gate`].
     #[must_use]
     pub fn span_counts(&self) -> Option<(SpanCounts, u64)> {
-        let slices = self.slices.as_ref()?;
+        let slices = self
+            .slices
+            .as_ref()
+            .filter(|_| self.detail == Detail::Counts)?;
         Some((slices.spans(), slices.undivided()))
     }
 

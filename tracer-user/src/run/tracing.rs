@@ -36,6 +36,7 @@ use super::{
         window_reads::{self, WindowReads},
     },
     watch::{
+        budget::BudgetWatch,
         engine::EngineWatch,
         log::SharedLog,
         mark_pipe::MarkPipe,
@@ -63,6 +64,8 @@ pub struct TraceOptions {
     pub recording: bool,
     /// Leave out of the record what would tell a stranger of this machine.
     pub redact: bool,
+    /// What tracing may cost, percent of the CPU time of all CPUs.
+    pub budget_percent: Option<f64>,
     /// Who looks on.
     pub onlooker: Option<Onlooker>,
 }
@@ -208,6 +211,7 @@ impl Prepared {
             files: self.subject.file_data(),
             attributions: Vec::new(),
             counted: Vec::new(),
+            beside: Vec::new(),
             owners: self.subject.owners()?,
             symbols,
             shared: shared.clone(),
@@ -215,7 +219,8 @@ impl Prepared {
             reads: None,
             recorder: None,
         };
-        let resident_before: Vec<Option<Vec<u64>>> = if gives_records {
+        let counts_beside = self.session.can_step_down();
+        let resident_before: Vec<Option<Vec<u64>>> = if gives_records && !counts_beside {
             Vec::new()
         } else {
             let models = self.subject.models.iter().zip(&self.pieces);
@@ -262,11 +267,17 @@ impl Prepared {
                     let attribution =
                         pieces.attribution(resident, touch_events, start, from_start)?;
                     setup.attributions.push(attribution);
+                    if !counts_beside {
+                        continue;
+                    }
+                }
+                let before = resident_before.get(slot).and_then(Option::as_ref);
+                let told = spans.classes_are_told(slot);
+                let model = pieces.counted(subject, model, told, before);
+                let counted = CountedAttribution::new(model, start, from_start);
+                if gives_records {
+                    setup.beside.push(counted);
                 } else {
-                    let before = resident_before.get(slot).and_then(Option::as_ref);
-                    let told = spans.classes_are_told(slot);
-                    let model = pieces.counted(subject, model, told, before);
-                    let counted = CountedAttribution::new(model, start, from_start);
                     setup.counted.push(counted);
                 }
             }
@@ -292,7 +303,8 @@ impl Prepared {
         };
         let started_at = SystemTime::now();
         let disks = self.subject.disks.clone();
-        let window = Window::open(self.session, stream, disks, requests, collector)?;
+        let budget = self.options.budget_percent.map(BudgetWatch::new);
+        let window = Window::open(self.session, stream, disks, requests, collector, budget)?;
         if let Some(onlooker) = &onlooker {
             let directory = self.directory.path().to_owned();
             let begun = RunBegun {
@@ -383,6 +395,9 @@ impl Opened {
             .take_reads()
             .map(|reads| reads.finish(&self.directory, &self.caller));
         let recording = WindowRecording::of(&self.directory, closed.stream.take_recording());
+        if let Some(thread) = closed.left_recording.take() {
+            WindowRecording::remove(&self.directory, thread);
+        }
         let closed_ns = closed.closed_nanos.saturating_sub(opened);
         watch.files.look(&watch.process_ids, &self.subject);
         // Elsewhere a process id may be a stranger's to the kernel side.

@@ -16,6 +16,8 @@ use tokio::{
 use crate::{
     probe::{Aggregates, Detail, ProgramRun, Session, SpanCounts, WAKE_INTERVAL},
     process::monotonic_nanos,
+    recording::RecordingThread,
+    schema::BudgetRecord,
     stats::Nanos,
     storage::{BlockDevice, DeviceStatistics, Sysfs},
 };
@@ -23,6 +25,7 @@ use crate::{
 use super::{
     onlooker::{Collector, RunSoFar},
     stream::Stream,
+    watch::budget::BudgetWatch,
     watch::probe_finder::SessionRequest,
 };
 
@@ -75,6 +78,10 @@ pub struct ClosedWindow {
     pub faults: Vec<String>,
     /// The figures that whoever looked on is shown last.
     pub last_figures: Option<RunSoFar>,
+    /// What tracing cost, where there is a budget.
+    pub budget: Option<BudgetRecord>,
+    /// The recording that ended when the run stepped down.
+    pub left_recording: Option<RecordingThread>,
 }
 
 /// How often the counters are read again where other traffic moves them while the gate moves.
@@ -91,6 +98,7 @@ impl Window {
         disks: Vec<BlockDevice>,
         requests: UnboundedReceiver<SessionRequest>,
         collector: Option<Collector>,
+        budget: Option<BudgetWatch>,
     ) -> anyhow::Result<Self> {
         // Opened and found moving, the gate cannot be closed again without losing the window's start, so a
         // quiet moment is waited for first; on a device that never rests the bracket stays open.
@@ -117,6 +125,11 @@ impl Window {
             session,
             stream,
             collector,
+            budget: budget.map(|mut budget| {
+                budget.begin(cpu_at_open);
+                budget
+            }),
+            left_recording: None,
             faults: Vec::new(),
         };
         let reader = tokio::spawn(read.until(stopped, requests));
@@ -149,6 +162,8 @@ impl Window {
             mut session,
             mut stream,
             collector,
+            budget,
+            left_recording,
             faults,
         } = (&mut self.reader)
             .await
@@ -177,6 +192,8 @@ impl Window {
                 tracer_cpu,
                 faults,
                 last_figures,
+                budget: budget.map(BudgetWatch::finish),
+                left_recording,
             },
         )
     }
@@ -198,6 +215,8 @@ impl Window {
             tracer_cpu: own_cpu_time().saturating_sub(self.cpu_at_open),
             faults: Vec::new(),
             last_figures: None,
+            budget: None,
+            left_recording: None,
         };
         let idle_since = vec![None; self.disks.len()];
         let look = move |session: &Session, stream: &Stream| {
@@ -221,6 +240,8 @@ struct Around {
     tracer_cpu: Duration,
     faults: Vec<String>,
     last_figures: Option<RunSoFar>,
+    budget: Option<BudgetRecord>,
+    left_recording: Option<RecordingThread>,
 }
 
 /// Reads what the kernel side counted, and puts it to what was recorded.
@@ -245,6 +266,8 @@ fn observed(
         tracer_cpu: around.tracer_cpu,
         faults: around.faults,
         last_figures: around.last_figures,
+        budget: around.budget,
+        left_recording: around.left_recording,
     })
 }
 
@@ -257,6 +280,9 @@ struct Read {
     stream: Stream,
     /// Where somebody looks on.
     collector: Option<Collector>,
+    /// Where tracing may cost so much only.
+    budget: Option<BudgetWatch>,
+    left_recording: Option<RecordingThread>,
     /// What it was asked for and could not do.
     faults: Vec<String>,
 }
@@ -270,6 +296,7 @@ impl Read {
     ) -> anyhow::Result<Self> {
         let mut interval = WAKE_INTERVAL;
         loop {
+            let due = self.budget.as_ref().map(BudgetWatch::due);
             tokio::select! {
                 _ = &mut stopped => return Ok(self),
                 Some(request) = requests.recv() => {
@@ -280,6 +307,13 @@ impl Read {
                 }
                 filling = self.session.filling() => filling.context("cannot wait for the ring buffer")?,
                 () = time::sleep(interval) => {}
+                () = at(due), if due.is_some() => {
+                    if let Err(error) = self.look_at_cost() {
+                        self.faults.push(format!("what tracing costs could not be told: {error:#}"));
+                        self.budget = None;
+                    }
+                    continue;
+                }
             }
             interval = if self.take_in()? {
                 WAKE_INTERVAL
@@ -303,6 +337,19 @@ impl Read {
         session.take_slices(false, |slice| stream.slice(&slice))?;
         stream.end_batch(Nanos(until_ns));
         Ok(received)
+    }
+
+    fn look_at_cost(&mut self) -> anyhow::Result<()> {
+        let Some(budget) = &mut self.budget else {
+            return Ok(());
+        };
+        let events = self.stream.shown_events();
+        if budget.look(&self.session, events, own_cpu_time())? && self.session.can_step_down() {
+            self.session.step_down()?;
+            self.left_recording = self.stream.step_down();
+            budget.stepped_down();
+        }
+        Ok(())
     }
 
     fn serve(&mut self, request: SessionRequest) -> anyhow::Result<()> {
@@ -339,6 +386,14 @@ impl Read {
                 Ok(())
             }
         }
+    }
+}
+
+/// At a moment; never where there is none.
+async fn at(moment: Option<std::time::Instant>) {
+    match moment {
+        Some(moment) => time::sleep_until(moment.into()).await,
+        None => std::future::pending().await,
     }
 }
 

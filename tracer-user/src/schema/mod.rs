@@ -49,8 +49,8 @@ pub use of_run::process::{
 pub use of_run::read_list::ReadListRecord;
 pub use of_run::recording::RecordingRecord;
 pub use of_run::run::{
-    CgroupRecord, ExitRecord, LossRecord, MemoryRecord, OverheadRecord, PressureRecord,
-    ProgramOverhead, RunRecord, SCHEMA_VERSION, SetReadAheadRecord,
+    BudgetMeasurement, BudgetRecord, CgroupRecord, ExitRecord, LossRecord, MemoryRecord,
+    OverheadRecord, PressureRecord, ProgramOverhead, RunRecord, SCHEMA_VERSION, SetReadAheadRecord,
 };
 
 pub use tune::{

@@ -5,7 +5,7 @@ use crate::{
         document::{Column, Document, Table, Text},
         model_tables,
     },
-    schema::RunRecord,
+    schema::{BudgetRecord, RunRecord},
     units::{bytes, count, observed_bytes, share, unobserved},
 };
 
@@ -86,9 +86,35 @@ fn mappings(document: &mut Document, record: &RunRecord) {
     document.table(Table::new(columns).with_rows(rows));
 }
 
+fn budget_line(budget: &BudgetRecord) -> String {
+    let Some(highest) = &budget.highest else {
+        return format!(
+            "The run ended before its cost was measured against the budget of {} %.",
+            budget.percent
+        );
+    };
+    format!(
+        "Budget {} % of the CPU time of all CPUs; measured {} times, at most {:.2} % (programs {:.2} %{}, tracer {:.2} %), after {:.1} s.",
+        budget.percent,
+        budget.measurements,
+        highest.percent(),
+        highest.programs_percent,
+        if highest.estimated {
+            " by estimate"
+        } else {
+            ""
+        },
+        highest.tracer_percent,
+        highest.at_s
+    )
+}
+
 /// Run time of the programs.
 fn programs(document: &mut Document, record: &RunRecord) {
     document.heading(3, "What the programs cost");
+    if let Some(budget) = &record.overhead.budget {
+        document.paragraph(budget_line(budget));
+    }
     if record.overhead.programs.is_empty() {
         document.paragraph(
             Text::plain("The programs' own run time was not measured (")

@@ -52,6 +52,7 @@ pub(super) fn overhead(
     tracer_cpu_s: f64,
 ) -> OverheadRecord {
     OverheadRecord {
+        budget: None,
         tracer_cpu_s,
         ring_buffer_records: stream.counts.total(),
         programs: programs

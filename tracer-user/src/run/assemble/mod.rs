@@ -2,6 +2,7 @@
 //! ring buffer; order, time and sizes come from the stream.
 
 mod attribution;
+mod budget;
 mod dead_pages;
 mod device;
 mod given_marks;

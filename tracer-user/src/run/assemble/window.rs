@@ -27,6 +27,7 @@ use crate::{
 
 use super::{
     attribution::{self, Surroundings, Told},
+    budget::add_budget,
     device::device,
     losses::{losses, losses_of_reads, overhead},
     model::{ReadSides, cache, files_of, reads},
@@ -54,6 +55,7 @@ pub fn fill(record: &mut RunRecord, mut window: ClosedWindow, observed: Observed
         std::mem::take(&mut window.closing),
     );
     let tracer_cpu_s = window.tracer_cpu.as_secs_f64();
+    let budget = window.budget.clone();
     let ended = Ended::of(window, observed);
     record.time.wall_s = seconds(ended.closed.since(ended.opened).unwrap_or(0));
     record.notes.extend(ended.notes());
@@ -79,6 +81,7 @@ pub fn fill(record: &mut RunRecord, mut window: ClosedWindow, observed: Observed
     record.detail = Some(ended.detail.name().to_owned());
     record.loss = losses(&ended.aggregates, &ended.programs);
     record.overhead = overhead(&ended.programs, &ended.stream, tracer_cpu_s);
+    add_budget(record, budget);
     record.complete = ended.lost_events == 0
         && record.loss.unseen_completions == 0
         && record.loss.late_issues == 0

@@ -58,6 +58,13 @@ impl WindowRecording {
         }
     }
 
+    /// Takes away a recording that holds a part of the window only.
+    pub fn remove(directory: &RunDirectory, thread: RecordingThread) {
+        let _ = thread.finish(0);
+        // What cannot be removed has no end, and is called unfinished by who opens it.
+        let _ = fs::remove_dir_all(directory.path().join(RECORDING));
+    }
+
     /// Waits for the last segment and writes how it ended. Call it when the stream is finished.
     pub fn finish(self, closed_ns: u64, caller: &Caller, record: &mut RunRecord) {
         let Some(thread) = self.thread else {

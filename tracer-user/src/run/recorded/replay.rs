@@ -205,6 +205,7 @@ pub(super) fn stream(
             files: files.collect(),
             attributions: setup.attributions(pieces, start, part.map(TensorPart::selection))?,
             counted: Vec::new(),
+            beside: Vec::new(),
             owners: setup.owners.clone(),
             symbols: MarkedSymbols::new(&[]),
             shared: SharedMarks::default(),

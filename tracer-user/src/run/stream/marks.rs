@@ -7,7 +7,7 @@ use crate::{
     stats::{Nanos, phases::phase::TimedMark},
 };
 
-use super::Stream;
+use super::{Stream, step_down::CountsBeside};
 
 impl Stream {
     /// Time has come to `now`: marks of the log before that count first.
@@ -24,7 +24,8 @@ impl Stream {
         for attribution in &mut self.reads.takers.attributions {
             attribution.mark(mark);
         }
-        for model in &mut self.counted {
+        let beside = self.beside.iter_mut().flat_map(CountsBeside::models);
+        for model in self.counted.iter_mut().chain(beside) {
             model.mark(mark);
         }
     }

@@ -7,6 +7,7 @@ mod pages;
 mod rare;
 mod reads;
 mod so_far;
+mod step_down;
 pub mod undivided;
 mod waits;
 pub mod window_reads;
@@ -38,6 +39,9 @@ use crate::{
 pub use counts::RecordCounts;
 pub use so_far::{ModelStreamSoFar, StreamReadsSoFar};
 
+use rare::GoneBack;
+use step_down::CountsBeside;
+
 use super::stream::{
     live_audit::LiveAudit,
     reads::{ReadStream, ReadTakers},
@@ -59,6 +63,8 @@ pub struct StreamSetup {
     pub attributions: Vec<Attribution>,
     /// By model: the same where counts tell; else empty.
     pub counted: Vec<CountedAttribution>,
+    /// By model: the same where counts are kept beside the events, which may end ([`Stream::step_down`]); else empty.
+    pub beside: Vec<CountedAttribution>,
     /// By file slot of the page-cache events: whose it is.
     pub owners: Vec<Owner>,
     pub symbols: MarkedSymbols,
@@ -77,8 +83,11 @@ pub struct Stream {
     reads: ReadStream,
     /// By model, where counts tell what its reads are for.
     counted: Vec<CountedAttribution>,
-    /// When requests that went back to the queue were first issued, by device and request.
-    gone_back: HashMap<(u8, u64), Nanos>,
+    /// What takes its place when the events end; None where they do not.
+    beside: Option<CountsBeside>,
+    gone_back: GoneBack,
+    /// Reads, and pages that came, went or were missed, by the slices of time.
+    sliced_events: u64,
     /// By file slot of the page-cache events: whose it is.
     owners: Vec<Owner>,
     symbols: MarkedSymbols,
@@ -131,6 +140,7 @@ impl Stream {
     /// A stream from `start` on.
     #[must_use]
     pub fn new(setup: StreamSetup, start: Nanos) -> Self {
+        let beside = CountsBeside::new(setup.beside, &setup.files, start);
         let models = setup
             .files
             .into_iter()
@@ -149,7 +159,9 @@ impl Stream {
                 },
             },
             counted: setup.counted,
+            beside,
             gone_back: HashMap::new(),
+            sliced_events: 0,
             owners: setup.owners,
             symbols: setup.symbols,
             shared: setup.shared,
@@ -188,10 +200,15 @@ impl Stream {
             _ => {}
         }
         self.keep(&RecordedEvent::Kernel(record));
+        if !self.counted.is_empty() {
+            self.take_beside_counts(&record);
+            return;
+        }
+        if let Some(beside) = &mut self.beside {
+            beside.take(&record, &self.reads.locator, &mut self.gone_back);
+        }
         let counts = &mut self.counts;
         match record {
-            Record::Issue(issue) if !self.counted.is_empty() => self.rare_issue(&issue),
-            Record::Requeue(requeue) if !self.counted.is_empty() => self.rare_requeue(&requeue),
             Record::Issue(issue) => self.reads.issue(&issue, counts),
             Record::Complete(complete) => self.reads.complete(&complete, counts),
             Record::Unseen(unseen) => self.reads.end_unseen(&unseen, counts),
@@ -247,11 +264,14 @@ impl Stream {
         self.reach(time);
         self.slices_until = time;
         // Slices are taken out some time after they were: what was resident when this one began is known now.
-        if self.residency.is_due(time) {
+        if self.beside.is_none() && self.residency.is_due(time) {
             self.residency.take(time, self.resident_pages());
         }
-        for (model, counts) in self.counted.iter_mut().zip(&slice.models) {
+        let beside = self.beside.iter_mut().flat_map(CountsBeside::models);
+        for (model, counts) in self.counted.iter_mut().chain(beside).zip(&slice.models) {
             model.slice(time, counts);
+            self.sliced_events += counts.reads + counts.faults;
+            self.sliced_events += counts.inserted_pages + counts.evicted_pages;
         }
     }
 

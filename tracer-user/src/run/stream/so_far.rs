@@ -60,7 +60,9 @@ impl Stream {
                 },
             },
             counted: self.counted.clone(),
+            beside: None,
             gone_back: self.gone_back.clone(),
+            sliced_events: self.sliced_events,
             owners: self.owners.clone(),
             symbols: self.symbols.clone(),
             // What the log says next is the stream's own.

@@ -1,5 +1,6 @@
 //! The engine while it runs: what it does, what it says, and what of the model is in memory meanwhile.
 
+pub mod budget;
 pub mod cached_files;
 pub mod engine;
 pub mod files;

@@ -219,6 +219,45 @@ pub struct OverheadRecord {
     pub ring_buffer_records: u64,
     /// Run time of the programs, where it was measured.
     pub programs: Vec<ProgramOverhead>,
+    /// What tracing cost against what it might cost, where `--budget` was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetRecord>,
+}
+
+/// What tracing cost against its budget.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct BudgetRecord {
+    /// What it might cost: percent of the CPU time of all CPUs.
+    pub percent: f64,
+    /// How often the cost was measured.
+    pub measurements: u64,
+    /// The most that it was.
+    pub highest: Option<BudgetMeasurement>,
+    /// What it was at last.
+    pub last: Option<BudgetMeasurement>,
+    /// The measurement that exceeded the budget, and made the run one of `counts`.
+    pub stepped_down: Option<BudgetMeasurement>,
+}
+
+/// What tracing cost for a while.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct BudgetMeasurement {
+    /// When, seconds since the window opened.
+    pub at_s: f64,
+    /// Time of the eBPF programs, percent of the CPU time of all CPUs.
+    pub programs_percent: f64,
+    /// CPU time of the tracer's process since the measurement before, the same.
+    pub tracer_percent: f64,
+    /// The programs were not timed: their time is events times what one usually costs.
+    pub estimated: bool,
+}
+
+impl BudgetMeasurement {
+    /// Programs and tracer together, percent of the CPU time of all CPUs.
+    #[must_use]
+    pub fn percent(&self) -> f64 {
+        self.programs_percent + self.tracer_percent
+    }
 }
 
 /// Run time of one eBPF program.
