@@ -98,6 +98,16 @@ pub fn cases() -> Vec<Case> {
             )
             .needs_its_pages(),
         );
+        cases.push(
+            case(
+                format!(
+                    "detail::stepped_down::{}",
+                    format!("{mode:?}").to_lowercase()
+                ),
+                move |ground, _| stepped_down(ground, mode),
+            )
+            .needs_its_pages(),
+        );
     }
     for file_system in FILE_SYSTEMS {
         cases.push(case(
@@ -208,6 +218,85 @@ fn same_figures(ground: &Ground, mode: ReadMode) -> Result<()> {
             "{path} is {counted} and {recorded}"
         );
     }
+    Ok(())
+}
+
+/// A run that begins with events and may cost next to nothing, beside one that is counted: the events end in the midst of the
+/// reads, and no figure is of a part of them. One that may cost anything keeps its events.
+fn stepped_down(ground: &Ground, mode: ReadMode) -> Result<()> {
+    if !has_helper("loop")? {
+        // Without counts by model there is nothing to step down to.
+        return Ok(());
+    }
+    let disk = ground.disk(FileSystem::Ext4)?;
+    let file = ModelFile::contiguous(&disk, "model", FILE_BYTES)?;
+    let plan = ReadPlan::random(FILE_BYTES, 4096, 400, 8);
+    let run = |options: &[(&str, &str)]| -> Result<(RunRecord, bool)> {
+        file.evict()?;
+        let reader = ground
+            .reader(&file, &plan, mode)?
+            .option("--random-advice")
+            // Some seconds of reads: the cost is measured after the first one.
+            .option_with("--evicted-rounds", 40);
+        let mut call = TracerCall::launch(&ground.scratch, file.path())?.flag("--record");
+        for (option, value) in options {
+            call = call.option(option, *value);
+        }
+        let run = call.reader(&reader).run()?;
+        run.finished.succeeded()?;
+        let record = run.record()?;
+        check_no_violation(&record)?;
+        check_completed(&record, record.count("reads.total_bytes")?)?;
+        let directory = Path::new(&run.directory);
+        let is_there = |name: &str| directory.join(name).exists();
+        ensure!(
+            is_there("reads.parquet") == is_there("recording"),
+            "of reads.parquet and the recording, one is there"
+        );
+        Ok((record, is_there("recording")))
+    };
+    let (counted, _) = run(&[("--detail", "counts")])?;
+    let (stepped_down, has_lists) = run(&[("--detail", "events"), ("--budget", "0.0001%")])?;
+    ensure!(
+        stepped_down.value("detail")? == "counts" && !has_lists,
+        "the run did not step down: {}",
+        stepped_down.value("overhead.budget")?
+    );
+    let at_s = stepped_down.number("overhead.budget.stepped_down.at_s")?;
+    let wall_s = stepped_down.number("time.wall_s")?;
+    ensure!(
+        at_s > 1.0 && at_s + 0.2 < wall_s,
+        "it stepped down after {at_s} s of {wall_s} s"
+    );
+    ensure!(
+        stepped_down.count("overhead.ring_buffer_records")? > 0,
+        "there were no events before"
+    );
+    for path in RECORDED {
+        ensure!(
+            stepped_down.is_null(path)?,
+            "{path} is {}, of a part of the run",
+            stepped_down.value(path)?
+        );
+    }
+    for path in COUNTED {
+        let (left, right) = (counted.value(path)?, stepped_down.value(path)?);
+        ensure!(
+            left == right,
+            "{path} is {left} counted, and {right} after stepping down"
+        );
+    }
+    let (kept, has_lists) = run(&[("--detail", "events"), ("--budget", "100%")])?;
+    ensure!(
+        kept.value("detail")? == "events" && has_lists,
+        "events ended although they may cost anything"
+    );
+    ensure!(
+        kept.count("overhead.budget.measurements")? > 0
+            && kept.is_null("overhead.budget.stepped_down")?,
+        "the cost was not measured: {}",
+        kept.value("overhead.budget")?
+    );
     Ok(())
 }
 

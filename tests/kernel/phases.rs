@@ -7,6 +7,7 @@ use serde_json::Value;
 use tests::{
     disk::{FileSystem, LoopDisk},
     model_file::{GgufLayout, ModelFile, write_dense_model},
+    reference::has_helper,
     run_record::RunRecord,
     tracer::TracerCall,
 };
@@ -20,6 +21,9 @@ use crate::{
 
 const TOKENS: u64 = 12;
 
+const EVENTS: (&str, &str) = ("--detail", "events");
+const COUNTS: (&str, &str) = ("--detail", "counts");
+
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for kind in [Kind::Dense, Kind::Experts] {
@@ -31,11 +35,15 @@ pub fn cases() -> Vec<Case> {
         }
         cases.push(case(
             format!("phases::{}::under_a_memory_limit", kind.name()),
-            move |ground, _| sums_under_a_memory_limit(ground, kind, "events"),
+            move |ground, _| sums_under_a_memory_limit(ground, kind, &[EVENTS]).map(drop),
         ));
         cases.push(case(
             format!("phases::{}::counted", kind.name()),
-            move |ground, _| sums_under_a_memory_limit(ground, kind, "counts"),
+            move |ground, _| sums_under_a_memory_limit(ground, kind, &[COUNTS]).map(drop),
+        ));
+        cases.push(case(
+            format!("phases::{}::stepped_down", kind.name()),
+            move |ground, _| stepped_down(ground, kind),
         ));
     }
     cases
@@ -81,7 +89,7 @@ fn generate(
     kind: Kind,
     options: &[&str],
     limit: Option<&str>,
-    detail: &str,
+    tracer_options: &[(&str, &str)],
 ) -> Result<(ModelFile, GgufLayout, RunRecord)> {
     let python = python()?;
     let disk = ground.disk(FileSystem::Ext4)?;
@@ -96,7 +104,10 @@ fn generate(
         TOKENS.to_string(),
     ];
     arguments.extend(options.iter().map(ToString::to_string));
-    let mut call = TracerCall::launch(&ground.scratch, model.path())?.option("--detail", detail);
+    let mut call = TracerCall::launch(&ground.scratch, model.path())?;
+    for (option, value) in tracer_options {
+        call = call.option(option, *value);
+    }
     if let Some(limit) = limit {
         call = call.option("--memory-max", limit);
     }
@@ -132,7 +143,7 @@ fn count(value: &Value, member: &str) -> Result<u64> {
 
 /// With room in memory, loading reads all of the model once, and generating nothing.
 fn loaded_once(ground: &Ground, kind: Kind, options: &[&str]) -> Result<()> {
-    let (model, _, record) = generate(ground, kind, options, None, "events")?;
+    let (model, _, record) = generate(ground, kind, options, None, &[EVENTS])?;
     let load = phase(&record, "load")?;
     for member in ["read_bytes", "unique_bytes"] {
         ensure!(
@@ -166,9 +177,30 @@ fn loaded_once(ground: &Ground, kind: Kind, options: &[&str]) -> Result<()> {
     check_sums(&record)
 }
 
-fn sums_under_a_memory_limit(ground: &Ground, kind: Kind, detail: &str) -> Result<()> {
+/// The events end in the midst of the run, and steps and phases are whole.
+fn stepped_down(ground: &Ground, kind: Kind) -> Result<()> {
+    let record = sums_under_a_memory_limit(ground, kind, &[EVENTS, ("--budget", "0.0001%")])?;
+    if !has_helper("loop")? {
+        return Ok(());
+    }
+    let (at_s, wall_s) = (
+        record.number("overhead.budget.stepped_down.at_s")?,
+        record.number("time.wall_s")?,
+    );
+    ensure!(
+        record.value("detail")? == "counts" && at_s < wall_s,
+        "it stepped down after {at_s} s of {wall_s} s"
+    );
+    Ok(())
+}
+
+fn sums_under_a_memory_limit(
+    ground: &Ground,
+    kind: Kind,
+    tracer_options: &[(&str, &str)],
+) -> Result<RunRecord> {
     let limit = Some(kind.memory_limit());
-    let (model, _, record) = generate(ground, kind, &[], limit, detail)?;
+    let (model, _, record) = generate(ground, kind, &[], limit, tracer_options)?;
     let generation = phase(&record, "generation")?;
     ensure!(
         count(generation, "read_bytes")? > model.size_bytes() / 10
@@ -177,7 +209,8 @@ fn sums_under_a_memory_limit(ground: &Ground, kind: Kind, detail: &str) -> Resul
         "the limit of {} changed nothing: {generation}",
         kind.memory_limit()
     );
-    check_sums(&record)
+    check_sums(&record)?;
+    Ok(record)
 }
 
 /// Steps sum to their phase, and phases to the run.
