@@ -77,6 +77,14 @@ pub fn executable_mappings(
     Ok(files)
 }
 
+/// Pages that a process has mapped; None where that cannot be read. Unlike its list of mappings, this asks for no lock that the
+/// process needs itself (`proc_pid_statm` in `fs/proc/array.c`).
+#[must_use]
+pub fn mapped_pages(pid: i32) -> Option<u64> {
+    let line = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    line.split(' ').next()?.parse().ok()
+}
+
 fn openable_path(pid: i32, mapping: &Mapping, path: &Path) -> Option<PathBuf> {
     // Unlike in maps the addresses are not padded here (proc_map_files_readdir in fs/proc/base.c).
     let mapped = PathBuf::from(format!(

@@ -47,7 +47,7 @@ pub use in_use::{
 };
 pub use launch::{LINGER, LaunchError, LaunchRequest, LaunchedProcess, OnLine, launch};
 pub use libraries::{
-    ExecutableFile, MappedFile, SymbolError, executable_mappings, exported_symbols,
+    ExecutableFile, MappedFile, SymbolError, executable_mappings, exported_symbols, mapped_pages,
 };
 pub use mappings::{Mapping, MappingName, MappingRow, MappingTable, MemoryUse, NameRow};
 pub use memory::{MemorySample, PeakMemory, memory_rollup};

@@ -8,7 +8,7 @@ use tokio::time;
 use crate::{
     output::RunDirectory,
     place::{ModelPieces, Subject},
-    probe::Session,
+    probe::{Detail, Session},
     process::{Caller, Followed, ObservedProcess, SignalWatch},
     schema::ExitRecord,
 };
@@ -20,7 +20,7 @@ use super::{
     redaction::redacted,
     target::{self, AttachTarget, Target},
     tracing::{FinishedRun, Prepared, TraceOptions, conclude, poll_signals, require_machine},
-    waiting::{Wake, watch_until},
+    waiting::{Libraries, SERVING_MEMORY_INTERVAL, Wake, watch_until},
     watch::engine::EngineWatch,
 };
 
@@ -71,6 +71,7 @@ pub async fn run_attach(
     for process_id in family.members().unwrap_or_default() {
         session.add_engine_process(u32::try_from(process_id)?)?;
     }
+    let detail = session.detail();
     let faults_before = process.faults().ok();
     let command = process.identity().command_line.clone();
     let mut opened = Prepared {
@@ -97,6 +98,9 @@ pub async fn run_attach(
         .transpose()
         .context("cannot follow the log")?;
     let mut watch = EngineWatch::of_process(process, family)?;
+    if detail == Detail::Counts && opened.onlooker.is_none() {
+        watch.look_at_memory_every(SERVING_MEMORY_INTERVAL);
+    }
     for process_id in &watch.process_ids {
         opened.shared.process(*process_id);
     }
@@ -112,7 +116,7 @@ pub async fn run_attach(
         .map(|duration| time::Instant::now() + duration);
     let mut changed_process = false;
     let wake = loop {
-        match watch_until(&mut watch, &mut opened, deadline).await? {
+        match watch_until(&mut watch, &mut opened, deadline, Libraries::AreThere).await? {
             Wake::Ended => match next_holder(&mut watch, &opened.subject) {
                 Some(next) => {
                     notes.push(format!(

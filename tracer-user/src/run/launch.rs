@@ -27,7 +27,7 @@ use super::{
     tracing::{
         FinishedRun, Opened, Prepared, TraceOptions, conclude, poll_signals, require_machine,
     },
-    waiting::{Wake, watch_until},
+    waiting::{Libraries, Wake, watch_until},
     watch::engine::EngineWatch,
 };
 
@@ -200,7 +200,7 @@ async fn follow(
     let mut firmness = 0;
     let mut last_signal = None;
     loop {
-        match watch_until(watch, opened, deadline).await? {
+        match watch_until(watch, opened, deadline, Libraries::AreLoaded).await? {
             // A Ctrl-C ends an engine at once, which is then seen before our own signal. The kernel makes ours pending
             // before it tells of the end: both under tasklist_lock (kill_pgrp, exit_notify).
             Wake::Ended => {

@@ -377,6 +377,7 @@ impl Opened {
         mode: &str,
         command: Vec<String>,
     ) -> anyhow::Result<(RunRecord, RunDirectory, Caller)> {
+        watch.ends();
         self.sample(watch);
         let opened = self.window.opened_nanos();
         let no_pipe = io::Error::other("it is gone");

@@ -22,6 +22,19 @@ const LIBRARY_SEARCH: Duration = Duration::from_secs(20);
 /// How often the engine is looked at.
 pub(super) const SAMPLE_INTERVAL: Duration = Duration::from_millis(200);
 
+/// How often the memory of an engine is looked at that serves somebody and that nobody looks at meanwhile: at the level `counts`
+/// that was two thirds of what an idle tracer cost.
+pub(super) const SERVING_MEMORY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Whether the engine's libraries are looked for more often than with each sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Libraries {
+    /// The engine starts now, and loads them.
+    AreLoaded,
+    /// It has run before.
+    AreThere,
+}
+
 /// What ended a wait.
 pub(super) enum Wake {
     /// The process has ended.
@@ -39,6 +52,7 @@ pub(super) async fn watch_until(
     watch: &mut EngineWatch,
     opened: &mut Opened,
     deadline: Option<time::Instant>,
+    libraries: Libraries,
 ) -> anyhow::Result<Wake> {
     // SAFETY: an owned descriptor, open until the registration is dropped with it.
     let exit = unsafe { AsyncFd::register(watch.exit_descriptor()?) }?;
@@ -55,8 +69,9 @@ pub(super) async fn watch_until(
     let mut next_library_look = time::Instant::now();
     let library_search_ends = time::Instant::now() + LIBRARY_SEARCH;
     loop {
-        let searching =
-            !opened.finder.has_decode_call() && time::Instant::now() < library_search_ends;
+        let searching = libraries == Libraries::AreLoaded
+            && !opened.finder.has_decode_call()
+            && time::Instant::now() < library_search_ends;
         tokio::select! {
             readable = exit.readable() => {
                 readable?.retain_ready();

@@ -406,3 +406,16 @@ proptest! {
         let _ = search_bytes(&bytes, &["a"]);
     }
 }
+
+#[test]
+fn what_is_mapped_shows_in_the_pages() {
+    let before = mapped_pages(own_pid()).expect("statm");
+    let file = File::open("/proc/self/exe").expect("this program");
+    // SAFETY: nobody changes the program while it runs.
+    let mapped = unsafe { memmap2::MmapOptions::new().len(64 << 20).map(&file) };
+    let after = mapped_pages(own_pid()).expect("statm");
+    drop(mapped.expect("a mapping"));
+    // Other tests map and unmap meanwhile, but not as much.
+    assert!(after >= before + (32 << 20) / procfs::page_size());
+    assert_eq!(mapped_pages(-1), None);
+}

@@ -1,7 +1,7 @@
 //! The engine while it runs: memory samples, descendants, the log, and what is looked at when loading ends
 //! and when the last token is there.
 
-use std::{collections::BTreeSet, os::fd::OwnedFd};
+use std::{collections::BTreeSet, os::fd::OwnedFd, time::Duration};
 
 use crate::{
     place::Subject,
@@ -75,7 +75,12 @@ pub struct EngineWatch {
     peak: PeakMemory,
     at_load_end: Option<(String, MappingTable, Option<MemoryUse>)>,
     latest: Option<(MappingTable, Option<MemoryUse>)>,
-    samples: u64,
+    /// When the mappings are to be looked at again, nanoseconds.
+    next_mappings_nanos: u64,
+    /// Least time between two looks at the memory, nanoseconds.
+    memory_interval_nanos: u64,
+    /// When the memory is to be looked at again, nanoseconds.
+    next_memory_nanos: u64,
     load_end_seen: Option<u64>,
     /// Residency when loading ended.
     pub load_end: Option<ResidencyMoment>,
@@ -96,8 +101,11 @@ const RESIDENCY_COST_FACTOR: u64 = 250;
 /// Time between two points of the course of memory at the start, seconds.
 pub const COURSE_INTERVAL_SECONDS: f64 = 0.2;
 
-/// Samples between two looks at all mappings, which cost much more than a sample.
-const SAMPLES_PER_MAPPING_TABLE: u64 = 10;
+/// Least time between two looks at all mappings.
+const MAPPINGS_INTERVAL_NANOS: u64 = 2_000_000_000;
+/// And so many times what the last look took, 0.1 % of a core: of a large model that is mapped the kernel walks all page tables,
+/// and holds up who maps something meanwhile.
+const MAPPINGS_COST_FACTOR: u64 = 1_000;
 
 impl EngineWatch {
     /// Watches a process that is there, and its family.
@@ -176,7 +184,9 @@ impl EngineWatch {
             peak: PeakMemory::default(),
             at_load_end: None,
             latest: None,
-            samples: 0,
+            next_mappings_nanos: 0,
+            memory_interval_nanos: 0,
+            next_memory_nanos: 0,
             load_end_seen: None,
             load_end: None,
             last_token: None,
@@ -210,26 +220,9 @@ impl EngineWatch {
         opened_nanos: u64,
         samples: &RunSamples,
     ) {
-        let sample = self
-            .process
-            .as_ref()
-            .and_then(|process| MemorySample::read(process).ok());
-        if let Some(sample) = &sample {
-            self.peak.add(sample);
-        }
         let now = monotonic_nanos();
-        if let Some(sources) = &self.sources {
-            let at_seconds = now.saturating_sub(opened_nanos) as f64 / 1e9;
-            let process = sample.map(|sample| ProcessPoint {
-                rss_anonymous_bytes: sample.anonymous_bytes,
-                rss_file_bytes: sample.file_bytes,
-                rss_shared_memory_bytes: sample.shared_memory_bytes,
-                swap_bytes: sample.swap_bytes,
-                page_table_bytes: sample.page_table_bytes,
-            });
-            let reading = sources.read(process);
-            self.course.sample(at_seconds, &reading);
-            samples.memory(now, &reading);
+        if now >= self.next_memory_nanos {
+            self.sample_memory(now, opened_nanos, samples);
         }
         if now >= self.next_residency_nanos {
             let moment = residency_now(subject);
@@ -260,10 +253,48 @@ impl EngineWatch {
             samples.residency(MomentName::LastToken, &moment);
             self.last_token = Some(moment);
         }
-        if self.at_load_end.is_none() && self.samples.is_multiple_of(SAMPLES_PER_MAPPING_TABLE) {
+        if self.at_load_end.is_none() && now >= self.next_mappings_nanos {
+            let begun = monotonic_nanos();
             self.latest = self.look_at_mappings().or(self.latest.take());
+            let took = monotonic_nanos().saturating_sub(begun);
+            self.next_mappings_nanos =
+                now + MAPPINGS_INTERVAL_NANOS.max(took.saturating_mul(MAPPINGS_COST_FACTOR));
         }
-        self.samples += 1;
+    }
+
+    /// The memory is looked at no more often than this.
+    pub const fn look_at_memory_every(&mut self, interval: Duration) {
+        self.memory_interval_nanos = interval.as_nanos() as u64;
+    }
+
+    /// The next sample is the last one, and has the memory in it.
+    pub const fn ends(&mut self) {
+        self.next_memory_nanos = 0;
+    }
+
+    fn sample_memory(&mut self, now: u64, opened_nanos: u64, samples: &RunSamples) {
+        let sample = self
+            .process
+            .as_ref()
+            .and_then(|process| MemorySample::read(process).ok());
+        if let Some(sample) = &sample {
+            self.peak.add(sample);
+        }
+        if let Some(sources) = &self.sources {
+            let at_seconds = now.saturating_sub(opened_nanos) as f64 / 1e9;
+            let process = sample.map(|sample| ProcessPoint {
+                rss_anonymous_bytes: sample.anonymous_bytes,
+                rss_file_bytes: sample.file_bytes,
+                rss_shared_memory_bytes: sample.shared_memory_bytes,
+                swap_bytes: sample.swap_bytes,
+                page_table_bytes: sample.page_table_bytes,
+            });
+            let reading = sources.read(process);
+            self.course.sample(at_seconds, &reading);
+            samples.memory(now, &reading);
+        }
+        // A timer that is a little early is in time.
+        self.next_memory_nanos = now + self.memory_interval_nanos / 10 * 9;
     }
 
     #[must_use]

@@ -1,7 +1,7 @@
 //! Looks for the engine's functions in what its processes have mapped, and has them probed.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     path::{Path, PathBuf},
     sync::mpsc,
 };
@@ -10,7 +10,7 @@ use tokio::sync::{mpsc::UnboundedSender, oneshot};
 
 use crate::{
     probe::{ProbePoint, Session},
-    process::{MappedFile, executable_mappings, exported_symbols},
+    process::{MappedFile, executable_mappings, exported_symbols, mapped_pages},
 };
 
 use crate::run::{onlooker::RunSoFar, stream::Stream};
@@ -45,8 +45,23 @@ pub struct ProbeFinder {
     /// Functions that were found, and in which file.
     found: Vec<(String, PathBuf)>,
     processes: BTreeSet<u32>,
+    /// By process.
+    looks: HashMap<u32, LibraryLook>,
     can_probe: bool,
 }
+
+/// The last look at the mappings of a process.
+#[derive(Clone, Copy, Debug, Default)]
+struct LibraryLook {
+    /// As many pages were mapped.
+    mapped_pages: Option<u64>,
+    /// Looks since then that were left out.
+    skipped: u32,
+}
+
+/// One look in so many is at all mappings, whether or not their size has changed: what was unmapped may have made room for as
+/// much of another file.
+const LOOKS_AT_LEAST: u32 = 5;
 
 impl ProbeFinder {
     /// A finder that has found nothing.
@@ -63,6 +78,7 @@ impl ProbeFinder {
             seen: HashSet::new(),
             found: Vec::new(),
             processes: BTreeSet::new(),
+            looks: HashMap::new(),
         }
     }
 
@@ -108,6 +124,16 @@ impl ProbeFinder {
             }
             let Ok(pid) = i32::try_from(*process_id) else {
                 continue;
+            };
+            let size = mapped_pages(pid);
+            let look = self.looks.entry(*process_id).or_default();
+            look.skipped += 1;
+            if size.is_some() && size == look.mapped_pages && look.skipped < LOOKS_AT_LEAST {
+                continue;
+            }
+            *look = LibraryLook {
+                mapped_pages: size,
+                skipped: 0,
             };
             let Ok(files) = executable_mappings(pid, &self.seen) else {
                 continue;
