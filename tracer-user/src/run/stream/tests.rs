@@ -121,6 +121,7 @@ fn stream(
         }]],
         attributions,
         counted: Vec::new(),
+        beside: Vec::new(),
         owners: vec![Owner { model: 0, file: 0 }],
         symbols: MarkedSymbols::new(&[]),
         shared: SharedMarks::default(),
