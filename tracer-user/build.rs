@@ -4,12 +4,17 @@
 //! nothing is wrong. So it runs in a second process of this script, and what it prints passes through here.
 
 use std::{
-    env,
+    env, fs,
+    path::Path,
     process::{Command, ExitCode},
 };
 
 use anyhow::Context as _;
 use aya_build::{Package, Toolchain};
+use object::{
+    build::elf::{Builder, SectionData},
+    elf::SHT_STRTAB,
+};
 
 /// The compiler of `rust-toolchain.toml`: compiler and linker then share one LLVM.
 const TOOLCHAIN: &str = "1.95.0";
@@ -32,6 +37,9 @@ fn main() -> anyhow::Result<ExitCode> {
         .env(BUILDS, "1")
         // `-Z build-std=core` on the stable compiler: the target has no prebuilt `core`.
         .env("RUSTC_BOOTSTRAP", "1")
+        // The same object wherever it is built: what the kernel is told of source lines names no folder of this machine.
+        .env("CARGO_UNSTABLE_TRIM_PATHS", "true")
+        .env("CARGO_PROFILE_RELEASE_TRIM_PATHS", "all")
         .output()
         .context("the build script cannot start itself again")?;
     let printed = String::from_utf8_lossy(&output.stdout);
@@ -63,7 +71,33 @@ fn build() -> anyhow::Result<()> {
     )
     .context(
         "building the eBPF programs failed; `cargo xtask setup` installs the linker and the sources of `core`",
-    )
+    )?;
+    let folder = env::var_os("OUT_DIR").context("cargo names no folder for the object")?;
+    leave_out_debugging(&Path::new(&folder).join("tracer-ebpf"))
+        .context("cannot make the eBPF object small")
+}
+
+/// What is for debuggers goes: the linker makes the kernel's types (BTF) of it, and nobody reads it after that. It is nine
+/// tenths of the object, which every tracer carries.
+fn leave_out_debugging(object: &Path) -> anyhow::Result<()> {
+    let bytes = fs::read(object)?;
+    let mut builder = Builder::read(&bytes[..])?;
+    for section in &mut builder.sections {
+        let name = section.name.to_vec();
+        let of_debuggers = name.strip_prefix(b".rel").unwrap_or(&name);
+        section.delete = of_debuggers.starts_with(b".debug_");
+    }
+    builder.delete_orphans();
+    // The linker keeps the names of sections among those of symbols; whoever writes here wants them apart.
+    let names = builder.sections.add();
+    names.name = b".shstrtab"[..].into();
+    names.sh_type = SHT_STRTAB;
+    names.sh_addralign = 1;
+    names.data = SectionData::SectionString;
+    let mut smaller = Vec::new();
+    builder.write(&mut smaller)?;
+    fs::write(object, smaller)?;
+    Ok(())
 }
 
 /// Whether a line of cargo's says how far it is, as `   Compiling core v0.0.0` does: a word that ends at the twelfth
