@@ -25,6 +25,7 @@ mod early_programs;
 mod experiment;
 mod experts;
 mod explain;
+mod faults;
 mod fixtures;
 mod fleet;
 mod formats;
@@ -96,6 +97,7 @@ fn main() -> ExitCode {
         detail::cases(),
         marks::cases(),
         lifecycle::cases(),
+        faults::cases(),
         live::cases(),
         metrics::cases(),
         fleet::cases(),

@@ -13,11 +13,13 @@ use tests::{
     model_file::ModelFile,
     reader::RunningProgram,
     run_record::RunRecord,
+    surroundings::Surroundings,
     tracer::{self, TracerCall},
 };
 
 use crate::{
     ground::{Case, Ground, case},
+    lifecycle::kill_often,
     models::make_expert_model,
 };
 
@@ -42,6 +44,9 @@ pub fn cases() -> Vec<Case> {
             somebody_else_sets_it(ground)
         }),
         case("tune::interrupted", |ground, _| interrupted(ground)),
+        case("tune::killed_at_random", |ground, _| {
+            killed_at_random(ground)
+        }),
     ]
 }
 
@@ -256,6 +261,54 @@ fn interrupted(ground: &Ground) -> Result<()> {
     );
     ensure!(directory.join("tune.json").is_file(), "no tune.json");
     put_back(&disk)
+}
+
+/// How often it is killed where nobody says otherwise, and within which time: a few of its tries.
+const KILLS: u32 = 8;
+const TRIES: Duration = Duration::from_secs(8);
+
+/// SIGKILL at any moment: what is tried at that moment ends, and the disk has its read-ahead again.
+fn killed_at_random(ground: &Ground) -> Result<()> {
+    let disk = disk(ground)?;
+    let model = ModelFile::contiguous(&disk, "model.gguf", 1 << 20)?;
+    let before = Surroundings::observe()?;
+    kill_often(KILLS, TRIES, &before, || {
+        let path = model.path().to_string_lossy().into_owned();
+        let call = TracerCall::bare(
+            &ground.scratch,
+            &[
+                "tune",
+                "--memory-max",
+                "64M",
+                "--allow=read-ahead",
+                "--budget=100s",
+                "--cool-down=0s",
+                "--rate",
+                "([0-9.]+)tok/s",
+                "--model",
+                &path,
+            ],
+        )?;
+        let directory = call.directory().to_owned();
+        let script = r#"dd if="$1" of=/dev/null bs=4096 status=none; echo 5tok/s"#;
+        call.option("--out", directory)
+            .engine(Path::new("/bin/sh"), &["-c", script, "sh", &path])
+            .start()
+    })?;
+    for _ in 0..100 {
+        if disk.read_ahead_kb()? == BEFORE_KB {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    put_back(&disk)?;
+    // Control groups go with the next run.
+    let call = TracerCall::launch(&ground.scratch, model.path())?.option("--memory-max", "64M");
+    call.engine(Path::new("/bin/true"), &[] as &[&str])
+        .run()?
+        .finished
+        .succeeded()?;
+    Surroundings::check_nothing_left_since(&before)
 }
 
 /// Processes that keep settings. Tests take turns, so they are the test's own.

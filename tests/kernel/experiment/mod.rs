@@ -1,6 +1,7 @@
 //! Experiments: many runs of a plan, stopped in every way, gone on with, and each run there once.
 
 mod failures;
+mod killed;
 mod refused;
 mod server;
 mod stopped;
@@ -38,8 +39,9 @@ const INTERRUPTED: i32 = 130;
 type Test = fn(&Ground, &LoopDisk) -> Result<()>;
 
 pub fn cases() -> Vec<Case> {
-    let tests: [(&str, Test); 12] = [
+    let tests: [(&str, Test); 13] = [
         ("killed_twice", stopped::killed_twice),
+        ("killed_at_random", killed::killed_at_random),
         ("interrupt", stopped::interrupt),
         ("interrupt_of_a_rest", stopped::interrupt_of_a_rest),
         ("full_disk", stopped::full_disk),

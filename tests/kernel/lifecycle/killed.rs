@@ -29,13 +29,13 @@ const SEED: u64 = 16;
 /// Says how often instead: in a night there is time for hundreds.
 const KILLS_VARIABLE: &str = "TRACER_TESTS_KILLS";
 
-fn kills() -> Result<u32> {
+fn kills(by_default: u32) -> Result<u32> {
     match env::var(KILLS_VARIABLE) {
         Ok(kills) => kills
             .parse()
             .with_context(|| format!("{KILLS_VARIABLE} is {kills}: not a number")),
         Err(_) if is_emulated() => Ok(KILLS_EMULATED),
-        Err(_) => Ok(KILLS),
+        Err(_) => Ok(by_default),
     }
 }
 
@@ -112,9 +112,20 @@ fn kill_at_random(
     before: &Surroundings,
     start: impl Fn() -> Result<RunningProgram>,
 ) -> Result<()> {
+    kill_often(KILLS, whole_run, before, start)
+}
+
+/// Starts it again and again, and kills it at moments spread at random over this time and a little longer: so often, where
+/// nobody says otherwise. After each kill nothing may be left.
+pub fn kill_often(
+    by_default: u32,
+    whole_run: Duration,
+    before: &Surroundings,
+    start: impl Fn() -> Result<RunningProgram>,
+) -> Result<()> {
     let mut random = fastrand::Rng::with_seed(SEED);
     let (mut killed, mut too_late) = (0, 0);
-    let kills = kills()?;
+    let kills = kills(by_default)?;
     while killed < kills {
         let moment = whole_run.mul_f64(random.f64() * 1.1);
         let tracer = start()?;

@@ -7,6 +7,8 @@ mod pressure;
 mod refused;
 mod rights;
 
+pub use killed::kill_often;
+
 use std::{path::Path, time::Duration};
 
 use anyhow::{Result, ensure};
@@ -101,7 +103,7 @@ fn direct_reader(ground: &Ground, file: &ModelFile) -> Result<ReaderCommand> {
 }
 
 /// The tracer ended with this status, and said these things on standard error.
-fn check_said(finished: &Finished, code: i32, words: &[&str]) -> Result<()> {
+pub fn check_said(finished: &Finished, code: i32, words: &[&str]) -> Result<()> {
     ensure!(
         finished.code() == code,
         "the status is {}, not {code}:\n{}\n{}",

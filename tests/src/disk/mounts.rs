@@ -26,7 +26,15 @@ impl Mount {
     /// # Errors
     /// [`crate::environment::Unavailable`] where the kernel has none.
     pub fn tmpfs(scratch: &Scratch) -> Result<Self> {
-        Self::new(scratch, "tmpfs", "size=64m")
+        Self::tmpfs_of(scratch, 64)
+    }
+
+    /// A new tmpfs of this size, MiB.
+    ///
+    /// # Errors
+    /// [`crate::environment::Unavailable`] where the kernel has none.
+    pub fn tmpfs_of(scratch: &Scratch, mebibytes: u64) -> Result<Self> {
+        Self::new(scratch, "tmpfs", &format!("size={mebibytes}m"))
     }
 
     /// An overlay of folders, the upper ones first, that nobody can write to.

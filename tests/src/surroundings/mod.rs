@@ -111,6 +111,7 @@ impl Surroundings {
         left.extend(
             self.control_groups
                 .difference(&before.control_groups)
+                .filter(|path| !is_of_somebody_else(path))
                 .map(|path| format!("control group {}", path.display())),
         );
         if self.locked_kib > before.locked_kib + LOCKED_TOLERANCE_KIB {
@@ -158,6 +159,22 @@ fn loop_devices() -> Result<BTreeSet<String>> {
         }
     }
     Ok(devices)
+}
+
+/// Whether a tracer that no test started is at work in this control group: it has that process's id in its name.
+fn is_of_somebody_else(group: &Path) -> bool {
+    let name = group.file_name().unwrap_or_default().to_string_lossy();
+    let process_id = name
+        .strip_prefix("tracer-")
+        .and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
+    let Some(environment) = process_id.and_then(|id| fs::read(format!("/proc/{id}/environ")).ok())
+    else {
+        return false;
+    };
+    let mark = format!("{ENVIRONMENT_MARK}=");
+    !environment
+        .split(|byte| *byte == 0)
+        .any(|variable| variable.starts_with(mark.as_bytes()))
 }
 
 /// All control groups of all hierarchies that are mounted here.

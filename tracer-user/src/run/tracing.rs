@@ -205,7 +205,8 @@ impl Prepared {
             );
         }
         let gives_records = detail >= Detail::Events;
-        let notes = self.session.probing_refused().map(str::to_owned);
+        let mut notes: Vec<String> =
+            Vec::from_iter(self.session.probing_refused().map(str::to_owned));
         let setup = StreamSetup {
             locator: self.subject.locator()?,
             files: self.subject.file_data(),
@@ -245,7 +246,7 @@ impl Prepared {
         let (subject, options, from_start) = (&self.subject, &self.options, self.from_start);
         let (pieces, spans, directory) = (&self.pieces, &self.spans, &self.directory);
         let (mut samples, before) = (RunSamples::default(), &course.before);
-        let intake = &mut samples;
+        let (intake, noted) = (&mut samples, &mut notes);
         let stream = move |start| {
             let mut setup = setup;
             let header = window_reads::header(subject);
@@ -296,7 +297,11 @@ impl Prepared {
                         *intake = RunSamples::begin(&recorder, before);
                         setup.recorder = Some(recorder);
                     }
-                    Err(error) => eprintln!("tracer: nothing is recorded: {error}"),
+                    Err(error) => {
+                        let note = format!("nothing is recorded: {error}");
+                        eprintln!("tracer: {note}");
+                        noted.push(note);
+                    }
                 }
             }
             Ok(Stream::new(setup, start))
@@ -337,7 +342,7 @@ impl Prepared {
             memory,
             machine,
             started_at,
-            notes: notes.into_iter().collect(),
+            notes,
         })
     }
 }
