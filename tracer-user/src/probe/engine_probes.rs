@@ -1,41 +1,18 @@
 //! What of the engine a session looks at: functions that are probed, processes whose waits count.
 
-use std::{fs::File, io, path::Path};
+use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
 use aya::{
     maps::{Array, HashMap, MapData},
     programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeScope},
 };
-use memmap2::{Mmap, MmapOptions};
 use tracer_common::{engine, mark::cookie, page::MARKS, program::Program};
 
 use super::{
     Session,
-    probes::{ProbePoint, program},
+    probes::{ProbePoint, keep_in_memory, program},
 };
-
-/// Longest instruction, bytes, on any architecture with probes: one may lie on two pages.
-const LONGEST_INSTRUCTION: u64 = 16;
-
-/// Brings an instruction's page into the page cache, from which nothing takes it while the mapping is there. It is a shared
-/// one: in a private one the kernel would put the probe itself, into a copy (`valid_vma` in kernel/events/uprobes.c).
-fn keep_in_memory(file: &Path, offset_bytes: u64) -> io::Result<Mmap> {
-    let file = File::open(file)?;
-    let end = (offset_bytes + LONGEST_INSTRUCTION).min(file.metadata()?.len());
-    let length = usize::try_from(end.saturating_sub(offset_bytes)).map_err(io::Error::other)?;
-    // SAFETY: nothing reads it: the mapping only holds the page.
-    let mapping = unsafe {
-        MmapOptions::new()
-            .offset(offset_bytes)
-            .len(length)
-            .populate()
-            .map(&file)
-    }?;
-    // Where the limit of locked memory is used up, the page is at least in use.
-    let _ = mapping.lock();
-    Ok(mapping)
-}
 
 impl Session {
     /// Probes a function in a file, for every process that maps it. The session's end removes the probe.
@@ -49,6 +26,16 @@ impl Session {
         let kept = keep_in_memory(file, point.file_offset_bytes)
             .with_context(|| format!("cannot read {}", file.display()))?;
         self.keep_while_probed(kept);
+        let refused = || {
+            format!(
+                "cannot probe {} at offset {:#x}",
+                file.display(),
+                point.file_offset_bytes
+            )
+        };
+        if let Some(linked) = self.linked_probes() {
+            return linked.probe(file, point).with_context(refused);
+        }
         let marked = if point.returns {
             Program::MarkReturn
         } else {
@@ -60,13 +47,7 @@ impl Session {
         };
         program(self.programs(), marked.name())?
             .attach(location, file, UProbeScope::AllProcesses)
-            .with_context(|| {
-                format!(
-                    "cannot probe {} at offset {:#x}",
-                    file.display(),
-                    point.file_offset_bytes
-                )
-            })?;
+            .with_context(refused)?;
         Ok(())
     }
 

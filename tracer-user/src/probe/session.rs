@@ -18,7 +18,8 @@ use super::{
     attach::{Attached, attach},
     losses::{self, ProgramRun},
     object::{self, Loaded},
-    preflight, probes,
+    preflight::{self, ProbeRoad},
+    probes::{self, LinkedProbes},
     rings::{Rings, TimeOrder},
     slices::{Slice, SliceCutter, SliceMaps, Slices, SpanCounts},
     tables::FilterTables,
@@ -37,6 +38,8 @@ pub struct Session {
     detail: Detail,
     can_probe: bool,
     probing_refused: Option<String>,
+    /// Probes of functions, where they are made by links.
+    linked: Option<LinkedProbes>,
     /// Pages of probed functions, held in the page cache.
     probed_pages: Vec<memmap2::Mmap>,
     can_skip: bool,
@@ -87,6 +90,13 @@ impl Session {
             counts_slices,
             sizes,
         } = object::load(&btf, &types, &tables, options, cpus)?;
+        let has_probes = types.has_helper("get_attach_cookie");
+        let road = has_probes.then(preflight::probe_road).transpose();
+        // Before anybody takes a map out.
+        let linked = match road {
+            Ok(Some(ProbeRoad::Link)) => Some(LinkedProbes::load(&ebpf)?),
+            _ => None,
+        };
         let logger = options
             .diagnostics
             .then(|| EbpfLogger::init(&mut ebpf))
@@ -100,10 +110,8 @@ impl Session {
             options,
             counts_models,
         )?;
-        let has_probes = types.has_helper("get_attach_cookie");
-        let probing_refused = has_probes.then(preflight::probing_refused).flatten();
-        let can_probe = has_probes && probing_refused.is_none();
-        if can_probe {
+        let can_probe = matches!(road, Ok(Some(_)));
+        if can_probe && linked.is_none() {
             probes::load(&mut ebpf)?;
         }
         let ring = ebpf
@@ -140,7 +148,8 @@ impl Session {
             attached,
             counts_models,
             can_probe,
-            probing_refused,
+            probing_refused: road.err(),
+            linked,
             probed_pages: Vec::new(),
             detail: options.detail,
             can_skip: types.can_skip(),
@@ -300,6 +309,10 @@ impl Session {
     /// Holds a page of a probed file in memory to the session's end.
     pub(super) fn keep_while_probed(&mut self, page: memmap2::Mmap) {
         self.probed_pages.push(page);
+    }
+
+    pub(super) const fn linked_probes(&mut self) -> Option<&mut LinkedProbes> {
+        self.linked.as_mut()
     }
 
     pub(super) fn programs(&mut self) -> &mut Ebpf {

@@ -13,7 +13,7 @@ use crate::rights::Held;
 
 pub use requirement::{Requirement, RequirementState};
 pub use rights::measuring_run_time;
-pub(super) use rights::probing_refused;
+pub(super) use rights::{ProbeRoad, probe_road};
 
 use super::{
     KernelTypes, TypesError,

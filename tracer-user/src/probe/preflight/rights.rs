@@ -4,7 +4,10 @@ use std::{fs, io, path::Path};
 
 use aya::programs::ProgramType;
 
-use crate::rights::{Held, Restrictions, TRACING};
+use crate::{
+    probe::probes::{keep_in_memory, own_offset_bytes, try_out},
+    rights::{Held, Restrictions, TRACING},
+};
 
 use super::requirement::Requirement;
 
@@ -62,19 +65,51 @@ fn judge(
 }
 
 /// What follows where functions of an engine may not be probed.
-const WITHOUT_PROBES: &str = "the engine's functions cannot be probed, so there are no steps (tokens), and phases come from the engine's log; the kernel asks for CAP_SYS_ADMIN here, which is nearly root";
+const WITHOUT_PROBES: &str = "the engine's functions cannot be probed, so there are no steps (tokens), and phases come from the engine's log; this kernel asks for CAP_SYS_ADMIN here, which is nearly root (Linux 6.6 and later do with CAP_BPF and CAP_PERFMON)";
+
+/// How functions of an engine are probed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::probe) enum ProbeRoad {
+    /// By an event of perf.
+    Event,
+    /// By a link of their own kind.
+    Link,
+}
 
 /// Whether functions of an engine may be probed.
 pub(super) fn probing() -> Requirement {
     const NAME: &str = "probes on functions of the engine";
-    match probing_refused() {
-        None => Requirement::present(NAME, "allowed"),
-        Some(why) => Requirement::reduced(NAME, why),
+    match probe_road() {
+        Ok(ProbeRoad::Event) => Requirement::present(NAME, "allowed"),
+        Ok(ProbeRoad::Link) => Requirement::present(NAME, "allowed, by links (uprobe_multi)"),
+        Err(why) => Requirement::reduced(NAME, why),
     }
 }
 
-/// Why functions of an engine may not be probed; None where they may.
-pub(in crate::probe) fn probing_refused() -> Option<String> {
+/// How functions of an engine may be probed.
+///
+/// # Errors
+/// Why they may not.
+pub(in crate::probe) fn probe_road() -> Result<ProbeRoad, String> {
+    let Some(why) = event_refused() else {
+        return Ok(ProbeRoad::Event);
+    };
+    let linked = || -> anyhow::Result<()> {
+        let offset_bytes = own_offset_bytes()?;
+        let _kept = keep_in_memory(Path::new("/proc/self/exe"), offset_bytes)?;
+        Ok(try_out(offset_bytes)?)
+    };
+    match linked() {
+        Ok(()) => Ok(ProbeRoad::Link),
+        Err(error) => {
+            log::debug!("no probe by a link: {error:#}");
+            Err(why)
+        }
+    }
+}
+
+/// Why functions of an engine may not be probed by an event of perf; None where they may.
+fn event_refused() -> Option<String> {
     let asked = fs::read_to_string("/sys/bus/event_source/devices/uprobe/type")
         .and_then(|kind| kind.trim().parse().map_err(io::Error::other))
         .map(ask_for_a_probe_of_no_file);
@@ -173,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_probe_is_refused_where_the_right_is_missing_and_only_there() {
-        let refused = || probing_refused();
+        let refused = || probe_road().err();
         // A kernel without probes of functions says so in either case.
         let Some(as_before) = refused().map_or(Some(None), |why| {
             (!why.contains("CONFIG_UPROBE_EVENTS")).then_some(Some(why))

@@ -1,5 +1,7 @@
 //! The tracer of a user who is not root: with the capabilities of its file, and nothing else.
 
+mod steps;
+
 use std::{
     collections::BTreeSet,
     fs,
@@ -43,6 +45,9 @@ pub fn cases() -> Vec<Case> {
     vec![
         case("plain_user::launch", |ground, _| {
             undisturbed(ground, launch)
+        }),
+        case("plain_user::steps", |ground, _| {
+            undisturbed(ground, steps::steps)
         }),
         case("plain_user::attach", |ground, _| {
             undisturbed(ground, attach)
