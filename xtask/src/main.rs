@@ -65,7 +65,7 @@ enum Command {
     /// Check the structure of the sources and their formatting, run clippy on the user's side and on the eBPF side, and
     /// build the documentation.
     Lint(lint::Options),
-    /// Make what is given to others, in target/dist/: static programs, Debian packages, an
+    /// Make what is given to others, in target/dist/: static programs, packages for Debian and rpm, an
     /// image for containers, manual pages, completions, sums.
     Dist(dist::Options),
     /// Run libFuzzer on the parsers of headers, traces and what other programs print; needs a C++ compiler.

@@ -2,14 +2,16 @@
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::documents::Documents;
+use super::{
+    documents::Documents,
+    tree::{self, TIME, files_below, run},
+};
 use crate::{packages::Architecture, progress};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -26,37 +28,23 @@ pub fn pack(
 ) -> Result<PathBuf> {
     let tree = tempfile::tempdir_in(folder).context("cannot make a folder")?;
     let root = tree.path().join("root");
-    put(program, &root.join("usr/bin/tracer"), 0o755)?;
-    for page in files(&documents.manual)? {
-        let target = root.join("usr/share/man/man1").join(name(&page));
-        put(&page, &target, 0o644)?;
-        // Without name and time, so that the same page is packed the same each time.
-        run(Command::new("gzip").arg("-9n").arg(&target))?;
-    }
-    for completion in files(&documents.completions)? {
-        let target = match completion.extension().and_then(|kind| kind.to_str()) {
-            Some("bash") => root.join("usr/share/bash-completion/completions/tracer"),
-            Some("fish") => root.join("usr/share/fish/vendor_completions.d/tracer.fish"),
-            _ => root.join("usr/share/zsh/vendor-completions/_tracer"),
-        };
-        put(&completion, &target, 0o644)?;
-    }
-    for licence in &documents.licences {
-        put(
-            licence,
-            &root.join("usr/share/doc/tracer").join(name(licence)),
-            0o644,
-        )?;
-    }
+    tree::lay_out(
+        &root,
+        program,
+        documents,
+        "usr/share/zsh/vendor-completions",
+    )?;
     let copyright = root.join("usr/share/doc/tracer/copyright");
     fs::write(&copyright, COPYRIGHT).context("cannot write the copyright file")?;
     let control = root.join("DEBIAN/control");
     fs::create_dir_all(root.join("DEBIAN")).context("cannot make a folder")?;
     fs::write(&control, control_file(architecture, installed_kib(&root)?))
         .context("cannot write the control file")?;
-    make_readable(&root)?;
+    tree::make_readable(&root)?;
+    tree::set_times(&root)?;
     let package = folder.join(format!("tracer_{VERSION}_{}.deb", architecture.debian()));
     run(Command::new("dpkg-deb")
+        .env("SOURCE_DATE_EPOCH", TIME.to_string())
         .args(["--build", "--root-owner-group", "-Zxz"])
         .arg(&root)
         .arg(&package))?;
@@ -116,77 +104,12 @@ pub fn try_out(package: &Path) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn put(from: &Path, to: &Path, mode: u32) -> Result<()> {
-    let folder = to.parent().context("a file lies in a folder")?;
-    fs::create_dir_all(folder)
-        .and_then(|()| fs::copy(from, to))
-        .and_then(|_| fs::set_permissions(to, fs::Permissions::from_mode(mode)))
-        .with_context(|| format!("cannot put {} to {}", from.display(), to.display()))
-}
-
-fn name(path: &Path) -> &std::ffi::OsStr {
-    path.file_name().unwrap_or_default()
-}
-
-/// Files of a folder, by name.
-fn files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut files: Vec<PathBuf> = fs::read_dir(folder)
-        .with_context(|| format!("cannot list {}", folder.display()))?
-        .flatten()
-        .map(|entry| entry.path())
-        .collect();
-    files.sort();
-    Ok(files)
-}
-
-/// Files of a folder and of those in it; a folder that is not there has none.
-fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    if !folder.exists() {
-        return Ok(found);
-    }
-    for path in files(folder)? {
-        if path.is_dir() {
-            found.extend(files_below(&path)?);
-        } else {
-            found.push(path);
-        }
-    }
-    Ok(found)
-}
-
 fn installed_kib(root: &Path) -> Result<u64> {
     let mut bytes = 0;
     for file in files_below(root)? {
         bytes += file.metadata().context("cannot look at a file")?.len();
     }
     Ok(bytes.div_ceil(1024))
-}
-
-/// Folders of a package are for everybody, whatever the umask here.
-pub(super) fn make_readable(folder: &Path) -> Result<()> {
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o755))
-        .with_context(|| format!("cannot open {} to all", folder.display()))?;
-    for path in files(folder)? {
-        if path.is_dir() {
-            make_readable(&path)?;
-        }
-    }
-    Ok(())
-}
-
-pub(super) fn run(command: &mut Command) -> Result<()> {
-    let line = progress::command_line(command);
-    let output = command
-        .output()
-        .with_context(|| format!("cannot run {line}"))?;
-    ensure!(
-        output.status.success(),
-        "{line} ended with {}: {}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr).trim_end()
-    );
-    Ok(())
 }
 
 #[cfg(test)]
@@ -221,6 +144,13 @@ mod tests {
         };
         let architecture = Architecture::of_machine().unwrap_or(Architecture::Amd64);
         let package = pack(folder.path(), architecture, &program, &documents).expect("a package");
+        let bytes = || fs::read(&package).expect("read");
+        let first = bytes();
+        // Later, and with files that are newer: the same bytes.
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+        fs::write(&program, format!("#!/bin/sh\necho tracer {VERSION}\n")).expect("written");
+        pack(folder.path(), architecture, &program, &documents).expect("again");
+        assert!(first == bytes(), "not the same bytes");
         let listed = Command::new("dpkg-deb")
             .arg("--contents")
             .arg(&package)

@@ -12,7 +12,10 @@ use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{debian::run, documents::Documents};
+use super::{
+    documents::Documents,
+    tree::{make_readable, put, run},
+};
 use crate::packages::Architecture;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -97,10 +100,10 @@ fn config(platform: &Value, layer: &Value) -> Value {
 /// The files of the image, as one archive.
 fn layer(folder: &Path, program: &Path, documents: &Documents) -> Result<Vec<u8>> {
     let root = tempfile::tempdir_in(folder).context("cannot make a folder")?;
-    super::debian::put(program, &root.path().join(PROGRAM), 0o755)?;
+    put(program, &root.path().join(PROGRAM), 0o755)?;
     for licence in &documents.licences {
         let name = licence.file_name().unwrap_or_default();
-        super::debian::put(
+        put(
             licence,
             &root.path().join("usr/share/doc/tracer").join(name),
             0o644,
@@ -108,7 +111,7 @@ fn layer(folder: &Path, program: &Path, documents: &Documents) -> Result<Vec<u8>
     }
     // A place for what it writes, where nothing else is mounted.
     fs::create_dir_all(root.path().join("tmp")).context("cannot make a folder")?;
-    super::debian::make_readable(root.path())?;
+    make_readable(root.path())?;
     let archive = folder.join("layer.tar");
     tar(root.path(), &["usr", "tmp"], &archive)?;
     let bytes = fs::read(&archive).context("cannot read the layer")?;

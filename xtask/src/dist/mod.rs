@@ -4,6 +4,9 @@ mod debian;
 mod documents;
 mod image;
 mod materials;
+mod reproducible;
+mod rpm;
+mod tree;
 
 use std::{
     fs,
@@ -60,6 +63,7 @@ pub fn dist(options: &Options) -> Result<()> {
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let documents = Documents::write(&ready, &folder)?;
     materials::write(&ready, &folder.join("tracer.cdx.json"))?;
+    let rpm_tools = rpm::Tools::get(&ready.workspace)?;
     let mut programs = Vec::new();
     for architecture in &options.architectures {
         let program = program(&ready, *architecture)?;
@@ -82,6 +86,10 @@ pub fn dist(options: &Options) -> Result<()> {
         let package = debian::pack(&folder, *architecture, &program, &documents)?;
         if architecture.is_of_machine() {
             debian::try_out(&package)?;
+        }
+        let package = rpm::pack(&rpm_tools, &folder, *architecture, &program, &documents)?;
+        if architecture.is_of_machine() {
+            rpm::try_out(&rpm_tools, &package)?;
         }
         programs.push((*architecture, program));
     }
@@ -106,7 +114,10 @@ fn program(ready: &Ready, architecture: Architecture) -> Result<PathBuf> {
         architecture.rust_target(),
     ]);
     command.args(["--package", "tracer-user", "--bin", "tracer"]);
-    Ok(cargo::build(&mut command, "tracer")?.executable)
+    reproducible::name_no_folder(&mut command, ready)?;
+    let program = cargo::build(&mut command, "tracer")?.executable;
+    reproducible::check_names_no_folder(&program, ready)?;
+    Ok(program)
 }
 
 /// `SHA256SUMS`, as `sha256sum --check` reads it.

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::{cargo, setup::Ready};
+use crate::setup::Ready;
 
 /// Separates flags in `CARGO_ENCODED_RUSTFLAGS`.
 const SEPARATOR: &str = "\u{1f}";
@@ -37,7 +37,10 @@ fn flags(places: &[(PathBuf, &str)]) -> Result<String> {
         .iter()
         .map(|(place, name)| {
             let place = place.to_str().with_context(|| {
-                format!("{} is no UTF-8, which the compiler's flags are", place.display())
+                format!(
+                    "{} is no UTF-8, which the compiler's flags are",
+                    place.display()
+                )
             })?;
             Ok(format!("--remap-path-prefix={place}={name}"))
         })
@@ -55,9 +58,11 @@ fn cargo_home() -> Result<PathBuf> {
 }
 
 fn sysroot(ready: &Ready) -> Result<PathBuf> {
-    let mut command = cargo::cargo(&ready.workspace, &ready.toolchain);
-    command.args(["rustc", "--quiet", "--package", "tracer-common", "--", "--print", "sysroot"]);
-    let output = command.output().context("cannot run cargo rustc")?;
+    let output = Command::new("rustc")
+        .env("RUSTUP_TOOLCHAIN", &ready.toolchain.channel)
+        .args(["--print", "sysroot"])
+        .output()
+        .context("cannot run rustc")?;
     ensure!(
         output.status.success(),
         "the compiler does not say where it lies: {}",
