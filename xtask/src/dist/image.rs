@@ -178,6 +178,44 @@ mod tests {
         serde_json::from_slice(&fs::read(path).expect("read")).expect("JSON")
     }
 
+    /// What others make of the image, where they are here: skopeo hands it to Docker, umoci unpacks it as a container's root.
+    fn load_with_others(image: &Path) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let is_here = |program| crate::executable::find(program).is_some();
+        if !is_here("skopeo") {
+            eprintln!("skipped: this machine has no skopeo");
+            return;
+        }
+        let layout = folder.path().join("layout");
+        for to in [
+            format!(
+                "docker-archive:{}:tracer:{VERSION}",
+                folder.path().join("docker.tar").display()
+            ),
+            format!("oci:{}:{VERSION}", layout.display()),
+        ] {
+            run(Command::new("skopeo")
+                .args(["--insecure-policy", "copy"])
+                .arg(format!("oci-archive:{}:{VERSION}", image.display()))
+                .arg(to))
+            .expect("skopeo takes it");
+        }
+        if !is_here("umoci") {
+            eprintln!("skipped: this machine has no umoci");
+            return;
+        }
+        let bundle = folder.path().join("bundle");
+        run(Command::new("umoci")
+            .args(["unpack", "--rootless", "--image"])
+            .arg(format!("{}:{VERSION}", layout.display()))
+            .arg(&bundle))
+        .expect("umoci takes it");
+        let program = bundle.join("rootfs").join(PROGRAM);
+        assert_eq!(fs::read_to_string(program).expect("there"), "the program");
+        let config = json_of(&bundle.join("config.json").to_string_lossy());
+        assert_eq!(config["process"]["args"][0], format!("/{PROGRAM}"));
+    }
+
     /// From the index down to the program, by sums that another program made; and twice the same bytes.
     #[test]
     fn an_image_leads_to_the_program_and_is_made_the_same_again() {
@@ -210,6 +248,7 @@ mod tests {
             "not the same bytes"
         );
 
+        load_with_others(&image);
         let opened = tempfile::tempdir().expect("a folder");
         let untar = |archive: &Path, to: &Path| {
             run(Command::new("tar")
