@@ -25,6 +25,8 @@ use crate::{
 const KILLS: u32 = 25;
 const KILLS_EMULATED: u32 = 3;
 const SEED: u64 = 16;
+/// Says with which seed instead, for other moments.
+const SEED_VARIABLE: &str = "TRACER_TESTS_SEED";
 
 /// Says how often instead: in a night there is time for hundreds.
 const KILLS_VARIABLE: &str = "TRACER_TESTS_KILLS";
@@ -123,7 +125,13 @@ pub fn kill_often(
     before: &Surroundings,
     start: impl Fn() -> Result<RunningProgram>,
 ) -> Result<()> {
-    let mut random = fastrand::Rng::with_seed(SEED);
+    let seed = match env::var(SEED_VARIABLE) {
+        Ok(seed) => seed
+            .parse()
+            .with_context(|| format!("{SEED_VARIABLE} is {seed}: not a number"))?,
+        Err(_) => SEED,
+    };
+    let mut random = fastrand::Rng::with_seed(seed);
     let (mut killed, mut too_late) = (0, 0);
     let kills = kills(by_default)?;
     while killed < kills {
@@ -142,7 +150,7 @@ pub fn kill_often(
         ensure!(too_late < 10 * kills, "the run is always over before");
     }
     eprintln!(
-        "killed {killed} times within {whole_run:?}, seed {SEED}; {too_late} runs were over before"
+        "killed {killed} times within {whole_run:?}, seed {seed}; {too_late} runs were over before"
     );
     Ok(())
 }
