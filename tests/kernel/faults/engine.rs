@@ -30,7 +30,7 @@ pub(super) fn killed(scene: &Scene<'_>) -> Result<()> {
         .reader(&scene.file, &plan, ReadMode::Direct)?
         .option_with("--threads", 4);
     let server = scene.endless_reader(&reader)?;
-    let detail = if scene.attempt % 2 == 0 {
+    let detail = if scene.attempt.is_multiple_of(2) {
         "counts"
     } else {
         "events"

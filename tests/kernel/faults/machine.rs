@@ -115,7 +115,7 @@ pub(super) fn clock_set_back(scene: &Scene<'_>) -> Result<()> {
     let plan = ReadPlan::random(MODEL_BYTES, 4096, 2000, 7);
     let reader = scene.ground.reader(&scene.file, &plan, ReadMode::Direct)?;
     let server = scene.endless_reader(&reader)?;
-    let detail = if scene.attempt % 2 == 0 {
+    let detail = if scene.attempt.is_multiple_of(2) {
         "events"
     } else {
         "counts"

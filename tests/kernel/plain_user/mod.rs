@@ -1,5 +1,6 @@
 //! The tracer of a user who is not root: with the capabilities of its file, and nothing else.
 
+mod bare_root;
 mod steps;
 
 use std::{
@@ -48,6 +49,9 @@ pub fn cases() -> Vec<Case> {
         }),
         case("plain_user::steps", |ground, _| {
             undisturbed(ground, steps::steps)
+        }),
+        case("plain_user::without_a_user_database", |ground, _| {
+            undisturbed(ground, bare_root::without_a_user_database)
         }),
         case("plain_user::attach", |ground, _| {
             undisturbed(ground, attach)

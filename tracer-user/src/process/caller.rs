@@ -143,7 +143,7 @@ impl Caller {
             None
         };
         let (uid, gid) = sudo.unwrap_or((own.uid, own.gid));
-        let user = User::from_uid(uid).map_err(|source| CallerError::UserDatabase {
+        let user = entry(User::from_uid(uid)).map_err(|source| CallerError::UserDatabase {
             uid: uid.as_raw(),
             source,
         })?;
@@ -277,6 +277,15 @@ fn sudo_ids(environment: &[(OsString, OsString)]) -> Result<Option<(Uid, Gid)>, 
         (None, Some(_)) => Err(CallerError::HalfSet {
             missing: "SUDO_UID",
         }),
+    }
+}
+
+/// What was found in the user database. A container may have none (`/etc/passwd`): the C library then says so, and nobody is in it
+/// (getpwuid_r(3): ENOENT, ESRCH).
+fn entry(found: nix::Result<Option<User>>) -> nix::Result<Option<User>> {
+    match found {
+        Err(nix::errno::Errno::ENOENT | nix::errno::Errno::ESRCH) => Ok(None),
+        found => found,
     }
 }
 

@@ -201,3 +201,10 @@ fn files_are_given_to_the_caller_but_not_through_links() {
     assert_eq!((metadata.uid(), metadata.gid()), (65534, 65533));
     assert_eq!(directory.path().metadata().expect("metadata").uid(), 65534);
 }
+
+#[test]
+fn without_a_user_database_nobody_is_in_it_and_one_that_fails_is_an_error() {
+    use nix::errno::Errno;
+    assert_eq!(entry(Err(Errno::ENOENT)), Ok(None));
+    assert_eq!(entry(Err(Errno::EIO)), Err(Errno::EIO));
+}
