@@ -2,6 +2,7 @@
 
 mod evicted_program;
 mod log;
+mod stripped;
 
 use std::path::Path;
 
@@ -49,6 +50,10 @@ pub fn cases() -> Vec<Case> {
         case(
             "marks::a_program_whose_pages_leave_while_it_starts",
             |ground, _| evicted_program::a_program_whose_pages_leave_while_it_starts(ground),
+        ),
+        case(
+            "marks::a_stripped_program_and_its_own_engine",
+            |ground, _| stripped::a_stripped_program_and_its_own_engine(ground),
         ),
         case("marks::lines_that_the_user_knows", |ground, _| {
             lines_that_the_user_knows(ground)

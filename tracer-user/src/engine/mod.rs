@@ -25,6 +25,7 @@ mod weights;
 
 pub use error::EngineError;
 pub use options::{EngineOptions, LoadMode};
+pub use probe_points::offsets_in;
 pub use random_model::{RandomModelError, RandomModelShape};
 pub use run::run;
 pub use timings::EngineReport;

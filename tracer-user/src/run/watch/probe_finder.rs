@@ -9,6 +9,7 @@ use std::{
 use tokio::sync::{mpsc::UnboundedSender, oneshot};
 
 use crate::{
+    engine::offsets_in,
     probe::{ProbePoint, Session},
     process::{MappedFile, executable_mappings, exported_symbols, mapped_pages},
 };
@@ -150,7 +151,10 @@ impl ProbeFinder {
 
     fn look_into(&mut self, file: &Path, name: &Path) {
         // No ELF file, or a damaged one: there is nothing to probe.
-        let found = exported_symbols(file, &self.symbols.names()).unwrap_or_default();
+        let mut found = exported_symbols(file, &self.symbols.names()).unwrap_or_default();
+        if found.is_empty() {
+            found = offsets_in(file).unwrap_or_default();
+        }
         let mut points: Vec<ProbePoint> = found
             .iter()
             .flat_map(|(symbol, offset)| self.symbols.points(symbol, *offset))
