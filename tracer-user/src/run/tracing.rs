@@ -205,9 +205,8 @@ impl Prepared {
             );
         }
         let gives_records = detail >= Detail::Events;
-        let mut notes: Vec<String> =
-            Vec::from_iter(self.session.probing_refused().map(str::to_owned));
-        let setup = StreamSetup {
+        let mut notes = Vec::from_iter(self.session.probing_refused().map(str::to_owned));
+        let mut setup = StreamSetup {
             locator: self.subject.locator()?,
             files: self.subject.file_data(),
             attributions: Vec::new(),
@@ -242,19 +241,16 @@ impl Prepared {
             engine_is_known: in_first_pid_namespace(),
             reads_are_told: self.session.tells_waits_of_reads(),
         };
-        let caller = &self.caller;
-        let (subject, options, from_start) = (&self.subject, &self.options, self.from_start);
+        let (caller, subject, options) = (&self.caller, &self.subject, &self.options);
         let (pieces, spans, directory) = (&self.pieces, &self.spans, &self.directory);
-        let (mut samples, before) = (RunSamples::default(), &course.before);
+        let (mut samples, before, from_start) =
+            (RunSamples::default(), &course.before, self.from_start);
         let (intake, noted) = (&mut samples, &mut notes);
         let stream = move |start| {
-            let mut setup = setup;
-            let header = window_reads::header(subject);
-            let header = if options.redact {
-                redacted_header(header)
-            } else {
-                header
-            };
+            let mut header = window_reads::header(subject);
+            if options.redact {
+                header = redacted_header(header);
+            }
             setup.reads = (options.read_list && gives_records)
                 .then(|| WindowReads::begin(directory.path(), &header, start));
             let resident: Vec<_> = if gives_records {
@@ -298,9 +294,8 @@ impl Prepared {
                         setup.recorder = Some(recorder);
                     }
                     Err(error) => {
-                        let note = format!("nothing is recorded: {error}");
-                        eprintln!("tracer: {note}");
-                        noted.push(note);
+                        eprintln!("tracer: nothing is recorded: {error}");
+                        noted.push(format!("nothing is recorded: {error}"));
                     }
                 }
             }
