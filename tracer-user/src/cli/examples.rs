@@ -57,6 +57,16 @@ Examples:
   tracer explain runs/1 --markdown
   tracer explain runs/1 --json";
 
+/// `tracer size --help`.
+pub const SIZE: &str = "\
+Examples:
+  tracer size runs/1                   the whole curve, from one run
+  tracer size runs/1 --memory 4G,8G    with these amounts of memory
+  tracer size runs/1 --page sizes.html --measured experiments/1
+                                       the curve, and what runs of an experiment really read
+  tracer launch --memory-max 10G --model m.gguf --out runs/1 -- llama-cli -m m.gguf …
+                                       a run that shows which experts are used: about half of the model as memory";
+
 /// `tracer plot --help`.
 pub const PLOT: &str = "\
 Examples:
