@@ -64,8 +64,9 @@ Examples:
   tracer size runs/1 --memory 4G,8G    with these amounts of memory
   tracer size runs/1 --page sizes.html --measured experiments/1
                                        the curve, and what runs of an experiment really read
-  tracer launch --memory-max 10G --model m.gguf --out runs/1 -- llama-cli -m m.gguf …
-                                       a run that shows which experts are used: about half of the model as memory";
+  tracer size runs/1 --pin-experts 32  if the 32 most used experts were locked in memory
+  tracer size runs/1 --weights-scale 0.5
+                                       if the weights had half of their bytes";
 
 /// `tracer plot --help`.
 pub const PLOT: &str = "\

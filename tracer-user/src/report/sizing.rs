@@ -17,25 +17,20 @@ const MEASURED: &str = "measured";
 
 /// In lines of at most `columns` characters; `only` are the amounts of memory that the table shows, all where it is empty.
 #[must_use]
-pub fn sizing_terminal(
-    record: &SizingRecord,
-    measured: &[MeasuredSize],
-    only: &[u64],
-    columns: Option<u16>,
-) -> String {
+pub fn sizing_terminal(record: &SizingRecord, only: &[u64], columns: Option<u16>) -> String {
     let mut document = head(record);
-    document.table(table(record, measured, only));
+    document.table(table(record, only));
     append_rest(&mut document, record);
     document::terminal(&document, columns)
 }
 
 /// As a page of its own, with the curve.
 #[must_use]
-pub fn sizing_page(record: &SizingRecord, measured: &[MeasuredSize]) -> String {
+pub fn sizing_page(record: &SizingRecord) -> String {
     let (mut charts, mut details) = (Document::default(), Document::default());
     charts.drawing(Drawing {
-        chart: chart(record, measured),
-        table: table(record, measured, &[]),
+        chart: chart(record),
+        table: table(record, &[]),
     });
     append_rest(&mut details, record);
     page(&Page {
@@ -127,13 +122,24 @@ fn sentences(record: &SizingRecord) -> Vec<String> {
             read(more.read_bytes)
         ));
     }
-    if let Some(why) = &record.not_known {
-        says.push(why.clone());
+    if record.weights_scale != 1.0 {
+        says.push(format!(
+            "All of this is if the weights had {} of their bytes; how long computing takes then is not known.",
+            share(Some(record.weights_scale))
+        ));
+    }
+    if !record.pinned_experts.is_empty() {
+        says.push(format!(
+            "All of this is if {} experts, the most used ones, were kept in memory ({}).",
+            record.pinned_experts.len(),
+            bytes(record.pinned_bytes)
+        ));
     }
     says
 }
 
-fn table(record: &SizingRecord, measured: &[MeasuredSize], only: &[u64]) -> Table {
+fn table(record: &SizingRecord, only: &[u64]) -> Table {
+    let measured = &record.measured;
     let mut columns = vec![
         Column::right("memory"),
         Column::left("what happens"),
@@ -170,7 +176,7 @@ fn append_rest(document: &mut Document, record: &SizingRecord) {
     document.heading(2, "What this is made of");
     let mut facts = vec![
         format!(
-            "A token needs {}, of which every token uses {}. What experts have beside that is used by some.",
+            "A token needs {}, of which every token uses {}. The rest is of the experts that it picks.",
             bytes(record.need_bytes),
             bytes(record.every_token_bytes.min(record.need_bytes))
         ),
@@ -204,6 +210,17 @@ fn append_rest(document: &mut Document, record: &SizingRecord) {
             bytes(run.read_bytes.round() as u64)
         ));
     }
+    if !record.pinned_experts.is_empty() {
+        let names: Vec<String> = record
+            .pinned_experts
+            .iter()
+            .map(|[layer, expert]| format!("{layer}/{expert}"))
+            .collect();
+        facts.push(format!(
+            "Kept in memory (layer/expert): {}.",
+            names.join(", ")
+        ));
+    }
     match (record.computing_s, record.bytes_per_s, &record.rate_source) {
         (Some(computing), Some(rate), Some(source)) => facts.push(format!(
             "Times are estimates: {:.1} ms of computing, and {}/s ({source}).",
@@ -216,7 +233,8 @@ fn append_rest(document: &mut Document, record: &SizingRecord) {
     document.paragraph("The band lies between two caches: one as the kernel's two lists, and one that throws out any page. It is a forecast, not a measurement: `docs/ADVICE.md` says how often it held.");
 }
 
-fn chart(record: &SizingRecord, measured: &[MeasuredSize]) -> Chart {
+fn chart(record: &SizingRecord) -> Chart {
+    let measured = &record.measured;
     let known: Vec<(&SizePointRecord, BandRecord)> = record
         .points
         .iter()

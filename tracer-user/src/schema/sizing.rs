@@ -55,8 +55,14 @@ pub struct SizingRecord {
     pub step_bytes: u64,
     /// Ascending.
     pub points: Vec<SizePointRecord>,
-    /// Why no more can be said, where that is so.
-    pub not_known: Option<String>,
+    /// What other runs of the same model read, that were named to be shown beside it.
+    pub measured: Vec<MeasuredSize>,
+    /// Experts that are kept in memory in this what-if: layer and number, the most used first. Empty: none.
+    pub pinned_experts: Vec<[u32; 2]>,
+    /// Their bytes.
+    pub pinned_bytes: u64,
+    /// Share of their bytes that the weights have in this what-if: 1 as they are.
+    pub weights_scale: f64,
     /// What a reader should know.
     pub notes: Vec<String>,
 }
@@ -80,10 +86,12 @@ pub enum SizeRegion {
     TooSmall,
     /// Each token reads at least half of what it needs.
     Collapsed,
-    /// Small differences decide: the ends of the band are more than a factor of two apart.
+    /// Small differences decide: the ends of the band are more than a factor of two apart, and it is not little.
     Unstable,
     /// A part is read for each token.
     Partly,
+    /// At most a tenth of what a token needs is read for it.
+    Little,
     /// Nothing is read.
     Enough,
     /// Experts that the run did not use would have to be read.
@@ -99,6 +107,7 @@ impl SizeRegion {
             Self::Collapsed => "collapsed",
             Self::Unstable => "unstable",
             Self::Partly => "reads a part",
+            Self::Little => "reads little",
             Self::Enough => "enough",
             Self::NotKnown => "not known",
         }

@@ -348,3 +348,117 @@ impl SeenExperts {
         tokens
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use tracer_common::record::{KindByte, PageRecord, page_event};
+
+    use super::{ExpertWatch, FilledIn};
+    use crate::{
+        sizing::{NotKnown, Weights, weights::Part},
+        stats::reuse::Blocks,
+    };
+
+    const PAGE: u64 = 4096;
+    /// Pages of an expert.
+    const PAGES: u32 = 64;
+
+    /// Four experts in one layer, each 64 pages long, one after the other.
+    fn watch(steps: usize) -> ExpertWatch {
+        let size = 4 * u64::from(PAGES) * PAGE;
+        let experts = (0..4).map(|expert| {
+            let part = Part {
+                file: 0,
+                offset_bytes: u64::from(expert * PAGES) * PAGE,
+                bytes: u64::from(PAGES) * PAGE,
+            };
+            ((0, expert), vec![part])
+        });
+        let weights = Weights {
+            blocks: Blocks::of_files(&[size], PAGE),
+            every_token: BTreeMap::new(),
+            experts: experts.collect(),
+        };
+        let steps = (0..steps as i64).map(|step| (step * 100, step * 100 + 90));
+        ExpertWatch::new(&weights, &[size], PAGE, steps.collect())
+    }
+
+    fn event(watch: &mut ExpertWatch, time_ns: i64, event: u8, first_page: u32, pages: u32) {
+        watch.page(
+            time_ns,
+            &PageRecord {
+                kind: KindByte::NEW,
+                event,
+                file: 0,
+                process_id: 1,
+                time_ns: 0,
+                first_page,
+                pages,
+            },
+        );
+    }
+
+    #[test]
+    fn a_fault_or_a_window_within_an_expert_is_a_use_of_it() {
+        let mut watch = watch(2);
+        event(&mut watch, 10, page_event::FAULT, 5, 1);
+        event(&mut watch, 20, page_event::MAP_WINDOW, 130, 16);
+        // A window over a border may be of either, and what is only read may be read ahead.
+        event(&mut watch, 110, page_event::MAP_WINDOW, 60, 16);
+        event(&mut watch, 120, page_event::INSERT, 64, 32);
+        // Between two steps nobody knows whose it is.
+        event(&mut watch, 95, page_event::FAULT, 200, 1);
+        let seen = watch.finish(2).expect("clear");
+        assert_eq!(seen.seen(), [2, 4]);
+        assert_eq!(seen.tokens(FilledIn::Any), [vec![(0, 0), (0, 2)], vec![]]);
+    }
+
+    #[test]
+    fn a_hidden_use_is_of_an_expert_that_was_wholly_in_memory() {
+        let mut watch = watch(2);
+        event(&mut watch, 1, page_event::INSERT, 0, PAGES);
+        event(&mut watch, 2, page_event::INSERT, PAGES, PAGES);
+        event(&mut watch, 10, page_event::FAULT, 5, 1);
+        event(&mut watch, 11, page_event::FAULT, 70, 1);
+        // One page of expert 1 goes: a use of it would show.
+        event(&mut watch, 95, page_event::EVICTION, 100, 1);
+        event(&mut watch, 110, page_event::FAULT, 200, 1);
+        let seen = watch.finish(2).expect("clear");
+        for filled_in in [FilledIn::Latest, FilledIn::Any] {
+            assert_eq!(
+                seen.tokens(filled_in),
+                [vec![(0, 0), (0, 1)], vec![(0, 3), (0, 0)]]
+            );
+        }
+        assert_eq!(seen.certain_share(), Some(1.0));
+        assert_eq!(seen.shown_share(), Some(0.75));
+    }
+
+    #[test]
+    fn of_several_that_can_be_the_latest_is_one_way() {
+        let mut watch = watch(3);
+        event(&mut watch, 1, page_event::INSERT, 0, 4 * PAGES);
+        event(&mut watch, 10, page_event::FAULT, 5, 1);
+        event(&mut watch, 110, page_event::FAULT, 200, 1);
+        let seen = watch.finish(1).expect("clear");
+        assert_eq!(seen.tokens(FilledIn::Latest)[2], [(0, 3)]);
+        assert_eq!(seen.certain_share(), Some(2.0 / 3.0));
+    }
+
+    #[test]
+    fn more_than_a_token_uses_is_refused() {
+        let mut watch = watch(1);
+        event(&mut watch, 10, page_event::FAULT, 5, 1);
+        event(&mut watch, 11, page_event::FAULT, 70, 1);
+        assert!(matches!(
+            watch.finish(1),
+            Err(NotKnown::ExpertsUnclear {
+                over: 1,
+                layers: 1,
+                ..
+            })
+        ));
+    }
+}

@@ -160,8 +160,34 @@ fn beside(run: &RunRecord, steps: &[&TokenRecord]) -> Option<(u64, bool)> {
     // Only a group made for the run holds nobody else.
     let of_cgroup = run.pressure.cgroup.as_ref().and_then(|_| of_cgroup.max());
     of_cgroup
-        .map(|bytes| (bytes, true))
+        .map(|bytes| (bytes + other_files(run, from), true))
         .or_else(|| of_process.max().map(|bytes| (bytes, false)))
+}
+
+/// Page cache of the run's group that is not the model's (libraries, the engine's program), at least: what was in it at every
+/// sample since `from`.
+fn other_files(run: &RunRecord, from: f64) -> u64 {
+    let model_at = |at_s: f64| {
+        let before = run
+            .residency_course
+            .iter()
+            .rev()
+            .find(|point| point.at_s <= at_s)?;
+        *before.by_events_bytes.first()?
+    };
+    let of_points = run
+        .memory_course
+        .iter()
+        .filter(|point| point.at_s >= from)
+        .filter_map(|point| {
+            Some(
+                point
+                    .cgroup?
+                    .file_bytes?
+                    .saturating_sub(model_at(point.at_s)?),
+            )
+        });
+    of_points.min().unwrap_or(0)
 }
 
 /// What the kernel reads ahead at most. Engines that say they read in order (POSIX_FADV_SEQUENTIAL, as llama.cpp does) get

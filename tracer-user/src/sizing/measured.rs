@@ -28,7 +28,9 @@ pub fn measured(folders: &[PathBuf], like: &RunRecord) -> anyhow::Result<Vec<Mea
         for run in found {
             // One that failed or was killed has no whole record: it says nothing.
             let Ok(record) = load_run(&run) else { continue };
+            // The run itself proves nothing of what is predicted from it.
             if is_of_same_model(&record, like)
+                && record.started_at != like.started_at
                 && let Ok(facts) = Facts::of(&record, None)
             {
                 measured.extend(facts.measured);

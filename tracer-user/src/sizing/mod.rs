@@ -6,6 +6,8 @@
 //!    ([`ExpertWatch`]).
 //! 4. [`predict`]: caches of other sizes simulated on it (`stats::reuse`), as a band that holds what the run itself read.
 
+#[cfg(test)]
+mod document;
 mod experts;
 mod facts;
 mod measured;
@@ -13,6 +15,8 @@ mod not_known;
 mod opened;
 mod prediction;
 mod sizes;
+#[cfg(test)]
+mod tests;
 mod weights;
 
 pub use experts::{ExpertWatch, SeenExperts};

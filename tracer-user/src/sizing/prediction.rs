@@ -1,5 +1,7 @@
 //! What tokens read with other amounts of memory.
 
+use std::collections::BTreeMap;
+
 use crate::{
     schema::{
         BandRecord, MeasuredSize, SIZING_SCHEMA_VERSION, SizePointRecord, SizeRegion, SizingRecord,
@@ -14,7 +16,7 @@ use crate::{
     units,
 };
 
-use super::{Facts, NotKnown, SeenExperts, Weights, experts::FilledIn, sizes};
+use super::{Facts, NotKnown, SeenExperts, Weights, experts::FilledIn, sizes, weights::Expert};
 
 /// How exactly the memory that is left for the weights is known: the kernel's own share, and pages that wait in each CPU's lists.
 const MEMORY_UNSURE: f64 = 0.015;
@@ -22,6 +24,11 @@ const MEMORY_UNSURE: f64 = 0.015;
 const DENSE_STEPS: usize = 32;
 /// Pages that reclaim frees at a time (`SWAP_CLUSTER_MAX`).
 const RECLAIM_PAGES: u64 = 32;
+/// How much more than the two lists' figure was read where they keep nearly nothing, since what was read ahead was gone before its
+/// use: so many times what their read-ahead reads in vain, and at most so large a part of the figure (`docs/ADVICE.md`).
+const IN_VAIN: (f64, f64) = (1.5, 0.16);
+/// What is read for a token is little up to this share of what it needs.
+const LITTLE: f64 = 0.1;
 /// What a simulation counts of a step, below which it is nothing.
 const NOTHING: f64 = 0.5;
 
@@ -30,6 +37,12 @@ const NOTHING: f64 = 0.5;
 pub struct Asked {
     /// Amounts of memory that the curve must have, bytes.
     pub memory_bytes: Vec<u64>,
+    /// What other runs read, to be shown beside it.
+    pub measured: Vec<MeasuredSize>,
+    /// What if so many experts, the most used ones, were kept in memory?
+    pub pinned_experts: usize,
+    /// What if the weights had this share of their bytes (another quantisation)?
+    pub weights_scale: Option<f64>,
 }
 
 /// The curve of a run. `experts` is what was seen of them, of a model that has some.
@@ -42,30 +55,53 @@ pub fn predict(
     experts: Option<&SeenExperts>,
     asked: &Asked,
 ) -> Result<SizingRecord, NotKnown> {
-    let orders: Vec<OrderOfUse> = match experts {
-        None => vec![OrderOfUse {
-            steps: vec![weights.step(&[]); DENSE_STEPS],
-        }],
+    let tokens: Vec<Vec<Vec<Expert>>> = match experts {
+        None => vec![vec![Vec::new(); DENSE_STEPS]],
         Some(seen) => [FilledIn::Latest, FilledIn::Any]
-            .into_iter()
-            .map(|filled_in| OrderOfUse {
-                steps: seen
-                    .tokens(filled_in)
-                    .iter()
-                    .map(|token| weights.step(token))
-                    .collect(),
-            })
-            .collect(),
+            .map(|filled_in| seen.tokens(filled_in))
+            .into(),
     };
-    let mut simulated = Simulated::new(facts, weights, orders);
-    let used_bytes = weights.every_token_bytes() + weights.expert_bytes();
+    let orders = |but: &[Expert]| -> Vec<OrderOfUse> {
+        let of_token = |token: &Vec<Expert>| {
+            let left: Vec<Expert> = token
+                .iter()
+                .filter(|expert| !but.contains(expert))
+                .copied()
+                .collect();
+            weights.step(&left)
+        };
+        tokens
+            .iter()
+            .map(|tokens| OrderOfUse {
+                steps: tokens.iter().map(of_token).collect(),
+            })
+            .collect()
+    };
+    let scale = asked.weights_scale.unwrap_or(1.0);
+    let scaled = |bytes: u64| (bytes as f64 * scale).round() as u64;
+    let pinned = most_used(&tokens, asked.pinned_experts);
+    let pinned_bytes = scaled(weights.bytes_of(&pinned));
+    let mut simulated = Simulated::new(facts, weights, orders(&[]), WhatIf::default());
+    let stretched = facts
+        .measured
+        .and_then(|measured| simulated.stretch(measured));
+    if !pinned.is_empty() || asked.weights_scale.is_some() {
+        let stretched = simulated.stretched;
+        let what_if = WhatIf {
+            scale,
+            pinned_bytes,
+        };
+        simulated = Simulated::new(facts, weights, orders(&pinned), what_if);
+        simulated.stretched = stretched;
+    }
+    let used_bytes = scaled(weights.every_token_bytes() + weights.expert_bytes());
     let mut record = SizingRecord {
         schema_version: SIZING_SCHEMA_VERSION,
         tracer_version: facts.run.tracer_version.clone(),
         model: facts.model.model.path.clone(),
         model_bytes: facts.model.model.size_bytes,
-        need_bytes: facts.need_bytes,
-        every_token_bytes: weights.every_token_bytes(),
+        need_bytes: scaled(facts.need_bytes),
+        every_token_bytes: scaled(weights.every_token_bytes()),
         used_bytes,
         beside_bytes: facts.beside_bytes,
         beside_source: if facts.beside_of_cgroup {
@@ -89,9 +125,18 @@ pub fn predict(
         uses_certain: experts.and_then(SeenExperts::certain_share),
         read_ahead_bytes: facts.read_ahead_bytes,
         block_bytes: weights.blocks.block_bytes,
-        computing_s: facts.computing_s,
+        // With other weights computing takes another time.
+        computing_s: facts.computing_s.filter(|_| asked.weights_scale.is_none()),
         bytes_per_s: facts.rate.map(|(rate, _)| rate),
         rate_source: facts.rate.map(|(_, source)| source.to_owned()),
+        stretched,
+        measured: asked.measured.clone(),
+        pinned_experts: pinned
+            .iter()
+            .map(|(layer, expert)| [*layer, *expert])
+            .collect(),
+        pinned_bytes,
+        weights_scale: scale,
         notes: notes(facts, weights),
         ..SizingRecord::default()
     };
@@ -99,6 +144,7 @@ pub fn predict(
         .measured
         .and_then(|measured| simulated.stretch(measured));
     let mut wanted = asked.memory_bytes.clone();
+    wanted.extend(asked.measured.iter().map(|run| run.memory_bytes));
     record.step_bytes = sizes::step(used_bytes);
     if let Some(measured) = facts.measured {
         wanted.extend([
@@ -156,6 +202,39 @@ fn notes(facts: &Facts<'_>, weights: &Weights) -> Vec<String> {
     notes
 }
 
+/// The experts that are used most, as many as are asked for: a use that was filled in counts as one that was seen.
+fn most_used(tokens: &[Vec<Vec<Expert>>], count: usize) -> Vec<Expert> {
+    let mut uses: BTreeMap<Expert, u64> = BTreeMap::new();
+    for expert in tokens.iter().flatten().flatten() {
+        *uses.entry(*expert).or_default() += 1;
+    }
+    let mut experts: Vec<(Expert, u64)> = uses.into_iter().collect();
+    experts.sort_by_key(|(expert, uses)| (std::cmp::Reverse(*uses), *expert));
+    experts
+        .into_iter()
+        .take(count)
+        .map(|(expert, _)| expert)
+        .collect()
+}
+
+/// What is taken to be other than in the run.
+#[derive(Clone, Copy, Debug)]
+struct WhatIf {
+    /// Share of their bytes that the weights have.
+    scale: f64,
+    /// Bytes that are kept in memory whatever happens.
+    pinned_bytes: u64,
+}
+
+impl Default for WhatIf {
+    fn default() -> Self {
+        Self {
+            scale: 1.0,
+            pinned_bytes: 0,
+        }
+    }
+}
+
 /// The simulations of one run.
 struct Simulated<'a> {
     facts: &'a Facts<'a>,
@@ -166,13 +245,24 @@ struct Simulated<'a> {
     flat: Vec<(Vec<u32>, usize)>,
     /// The least and the most that comes along with a missing block.
     read_around: [ReadAround; 2],
+    what_if: WhatIf,
     stretched: [f64; 2],
 }
 
 impl<'a> Simulated<'a> {
-    fn new(facts: &'a Facts<'a>, weights: &'a Weights, orders: Vec<OrderOfUse>) -> Self {
+    fn new(
+        facts: &'a Facts<'a>,
+        weights: &'a Weights,
+        orders: Vec<OrderOfUse>,
+        what_if: WhatIf,
+    ) -> Self {
         let flat: Vec<(Vec<u32>, usize)> = orders.iter().map(OrderOfUse::flat).collect();
-        let ahead = |bytes| weights.blocks.nearest(bytes);
+        // Blocks are of the weights as they are: of smaller ones, more of them are read ahead at a time.
+        let ahead = |bytes: u64| {
+            weights
+                .blocks
+                .nearest((bytes as f64 / what_if.scale) as u64)
+        };
         Self {
             facts,
             weights,
@@ -190,6 +280,7 @@ impl<'a> Simulated<'a> {
                     after: ahead(after),
                 }
             }),
+            what_if,
             stretched: [1.0, 1.0],
         }
     }
@@ -203,7 +294,7 @@ impl<'a> Simulated<'a> {
     }
 
     fn bytes_a_step(&self, blocks: u64) -> f64 {
-        blocks as f64 / self.settled() * self.weights.blocks.block_bytes as f64
+        blocks as f64 / self.settled() * self.weights.blocks.block_bytes as f64 * self.what_if.scale
     }
 
     /// Bytes that a token reads where so much memory is left for the weights: the least and the most of all that is simulated.
@@ -215,14 +306,13 @@ impl<'a> Simulated<'a> {
         let [less, more] = self.read_around;
         for (unsure, read_around) in [(1.0 - MEMORY_UNSURE, more), (1.0 + MEMORY_UNSURE, less)] {
             let cache_bytes = cache_bytes * unsure;
-            for order in &self.orders {
-                for bytes in [
-                    self.by_lists(order, cache_bytes, read_around),
-                    self.by_chance(order, cache_bytes, read_around),
-                ] {
-                    band.least = band.least.min(bytes);
-                    band.most = band.most.max(bytes);
-                }
+            for (order, distances) in self.orders.iter().zip(&self.distances) {
+                let by_lists = self.by_lists(order, cache_bytes, read_around);
+                let by_chance = self.by_chance(order, cache_bytes, read_around);
+                let used = self.bytes_a_step(distances.reads(self.capacity(cache_bytes)));
+                let in_vain = (IN_VAIN.0 * (by_lists - used)).clamp(0.0, IN_VAIN.1 * by_lists);
+                band.least = band.least.min(by_lists).min(by_chance);
+                band.most = band.most.max(by_lists + in_vain).max(by_chance);
             }
         }
         band
@@ -258,11 +348,12 @@ impl<'a> Simulated<'a> {
     }
 
     fn capacity(&self, cache_bytes: f64) -> u32 {
-        (cache_bytes / self.weights.blocks.block_bytes as f64) as u32
+        (cache_bytes / self.what_if.scale / self.weights.blocks.block_bytes as f64) as u32
     }
 
     fn cache_bytes(&self, memory_bytes: u64) -> Option<f64> {
-        let cache = memory_bytes.checked_sub(self.facts.beside_bytes)?;
+        let beside = self.facts.beside_bytes + self.what_if.pinned_bytes;
+        let cache = memory_bytes.checked_sub(beside)?;
         // What is read with one fault has to have room.
         let least = self.facts.read_ahead_bytes.min(self.facts.need_bytes / 8);
         (cache > least).then_some(cache as f64)
@@ -307,8 +398,10 @@ impl<'a> Simulated<'a> {
             } else {
                 SizeRegion::Unstable
             }
-        } else if band.least >= COLLAPSED_SHARE * self.facts.need_bytes as f64 {
+        } else if band.least >= COLLAPSED_SHARE * record.need_bytes as f64 {
             SizeRegion::Collapsed
+        } else if band.most <= LITTLE * record.need_bytes as f64 {
+            SizeRegion::Little
         } else if band.most > 2.0 * band.least {
             SizeRegion::Unstable
         } else {

@@ -92,6 +92,13 @@ impl Weights {
         self.experts.values().flatten().map(|part| part.bytes).sum()
     }
 
+    /// Bytes of these experts.
+    #[must_use]
+    pub fn bytes_of(&self, experts: &[Expert]) -> u64 {
+        let parts = experts.iter().filter_map(|expert| self.experts.get(expert));
+        parts.flatten().map(|part| part.bytes).sum()
+    }
+
     fn ranges(&self, parts: &[Part]) -> impl Iterator<Item = Range<u32>> {
         parts
             .iter()
