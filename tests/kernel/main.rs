@@ -52,6 +52,7 @@ mod real_engine;
 mod recording;
 mod results;
 mod shapes;
+mod sizes;
 mod stacked;
 mod stalls;
 mod tensor_table;
@@ -112,6 +113,7 @@ fn main() -> ExitCode {
         recording::cases(),
         device::cases(),
         explain::cases(),
+        sizes::cases(),
         tune::cases(),
         bench::cases(),
     ];

@@ -100,3 +100,97 @@ pub fn held_out_table(cases: &[(String, SizingRecord)]) -> String {
         of(&[SizeRegion::Enough]).len(),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::schema::{BandRecord, MeasuredSize, SizePointRecord, SizeRegion, SizingRecord};
+
+    use super::held_out_table;
+
+    /// Tables of `docs/ADVICE.md` from what `tracer size --json` printed of real runs.
+    #[test]
+    fn the_document_shows_what_was_held_out() {
+        const BEGIN: &str = "<!-- sizes -->\n";
+        const END: &str = "<!-- sizes end -->";
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/sizing/held_out");
+        let mut cases: Vec<(String, SizingRecord)> = std::fs::read_dir(folder)
+            .expect("the folder of what was held out")
+            .map(|entry| {
+                let path = entry.expect("an entry").path();
+                let text = std::fs::read(&path).expect("a file");
+                let name = path
+                    .file_stem()
+                    .expect("a name")
+                    .to_string_lossy()
+                    .replace('_', " ");
+                (
+                    name.trim().to_owned(),
+                    serde_json::from_slice(&text).expect("what `tracer size --json` printed"),
+                )
+            })
+            .collect();
+        cases.sort_by(|left, right| left.0.cmp(&right.0));
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/ADVICE.md");
+        let document = std::fs::read_to_string(path).expect("docs/ADVICE.md is read");
+        let (before, rest) = document.split_once(BEGIN).expect("a begin");
+        let (_, after) = rest.split_once(END).expect("an end");
+        let table = held_out_table(&cases);
+        let wanted = format!("{before}{BEGIN}{table}{END}{after}");
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(path, &wanted).expect("docs/ADVICE.md is written");
+        } else {
+            assert!(
+                document == wanted,
+                "docs/ADVICE.md does not show what was held out: run `cargo xtask lint --bless`"
+            );
+        }
+    }
+
+    #[test]
+    fn a_median_outside_is_said_to_be_outside() {
+        let measured = |read_bytes: u64| MeasuredSize {
+            memory_bytes: 12 << 20,
+            read_bytes: read_bytes as f64,
+            tokens_per_s: None,
+        };
+        let mut record = SizingRecord {
+            points: vec![SizePointRecord {
+                memory_bytes: 12 << 20,
+                region: SizeRegion::Collapsed,
+                read_bytes: Some(BandRecord {
+                    least: 20e6,
+                    most: 30e6,
+                }),
+                ..SizePointRecord::default()
+            }],
+            ..SizingRecord::default()
+        };
+        record.measured = vec![measured(25_000_000)];
+        let table = |record: &SizingRecord| held_out_table(&[("x".into(), record.clone())]);
+        assert!(
+            table(&record).starts_with("1 of 1 medians"),
+            "{}",
+            table(&record)
+        );
+        record
+            .measured
+            .extend([measured(35_000_000), measured(35_000_000)]);
+        assert!(
+            table(&record).starts_with("0 of 1 medians"),
+            "{}",
+            table(&record)
+        );
+        assert!(
+            table(&record).contains("| 3 | **no** |"),
+            "{}",
+            table(&record)
+        );
+        // What the prediction was made from proves nothing.
+        record.run = Some(measured(25_000_000));
+        assert!(
+            table(&record).starts_with("0 of 0 medians"),
+            "{}",
+            table(&record)
+        );
+    }
+}

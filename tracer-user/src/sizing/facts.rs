@@ -6,10 +6,8 @@ use crate::{
     units,
 };
 
-use super::NotKnown;
+use super::not_known::{FEWEST_STEPS, NotKnown};
 
-/// Fewest tokens: the first half of them is left out, since the cache still settles.
-pub const FEWEST_STEPS: usize = 8;
 /// Less than this share of the weights that is copied changes nothing that matters.
 const MOST_COPIED: f64 = 0.02;
 /// Waits below this share of the time say nothing of how fast the device is.

@@ -40,7 +40,7 @@ pub fn measured(folders: &[PathBuf], like: &RunRecord) -> anyhow::Result<Vec<Mea
             bail!(
                 "{} has no run of the same model with a memory limit (`--memory-max`) and at least {} tokens",
                 folder.display(),
-                super::facts::FEWEST_STEPS
+                super::not_known::FEWEST_STEPS
             );
         }
     }

@@ -2,6 +2,9 @@
 
 use thiserror::Error;
 
+/// Fewest tokens: the first half of them is left out, since the cache still settles.
+pub const FEWEST_STEPS: usize = 8;
+
 /// Why nothing can be said; each with what to do.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum NotKnown {
@@ -17,7 +20,7 @@ pub enum NotKnown {
     NoSteps(String),
     #[error(
         "only {0} tokens were generated while it was traced, and {least} are needed: let it generate more",
-        least = super::facts::FEWEST_STEPS
+        least = FEWEST_STEPS
     )]
     TooFewSteps(usize),
     #[error(

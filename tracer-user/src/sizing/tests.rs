@@ -1,9 +1,9 @@
 //! What is predicted of runs that are made up.
 
 use crate::schema::{
-    CgroupRecord, DeviceRecord, ExpertsRecord, MeasuredSize, MemoryPointRecord, ModelFileRecord,
-    ModelRecord, PeakMemoryRecord, ProcessPointRecord, RunRecord, SizePointRecord, SizeRegion,
-    SizingRecord, TensorRecord, TokenRecord, WaitRecord,
+    CgroupRecord, DeviceRecord, ExpertsRecord, MemoryPointRecord, ModelFileRecord, ModelRecord,
+    PeakMemoryRecord, ProcessPointRecord, RunRecord, SizePointRecord, SizeRegion, SizingRecord,
+    TensorRecord, TokenRecord, WaitRecord,
 };
 
 use super::{Asked, Facts, NotKnown, Weights, predict};
@@ -291,74 +291,4 @@ fn experts_that_are_all_used_are_used_by_every_token() {
     assert_eq!(weights.every_token_bytes(), WEIGHTS);
     model.model.experts = Some(ExpertsRecord { count: 2, used: 1 });
     assert_eq!(Weights::of(&model, 4096).expert_bytes(), 7 * LAYER_BYTES);
-}
-
-/// Tables of `docs/ADVICE.md` from what `tracer size --json` printed of real runs.
-#[test]
-fn the_document_shows_what_was_held_out() {
-    const BEGIN: &str = "<!-- sizes -->\n";
-    const END: &str = "<!-- sizes end -->";
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/sizing/held_out");
-    let mut cases: Vec<(String, SizingRecord)> = std::fs::read_dir(folder)
-        .expect("the folder of what was held out")
-        .map(|entry| {
-            let path = entry.expect("an entry").path();
-            let text = std::fs::read(&path).expect("a file");
-            let name = path
-                .file_stem()
-                .expect("a name")
-                .to_string_lossy()
-                .replace('_', " ");
-            (
-                name,
-                serde_json::from_slice(&text).expect("what `tracer size --json` printed"),
-            )
-        })
-        .collect();
-    cases.sort_by(|left, right| left.0.cmp(&right.0));
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/ADVICE.md");
-    let document = std::fs::read_to_string(path).expect("docs/ADVICE.md is read");
-    let (before, rest) = document.split_once(BEGIN).expect("a begin");
-    let (_, after) = rest.split_once(END).expect("an end");
-    let table = super::document::held_out_table(&cases);
-    let wanted = format!("{before}{BEGIN}{table}{END}{after}");
-    if std::env::var_os("BLESS").is_some() {
-        std::fs::write(path, &wanted).expect("docs/ADVICE.md is written");
-    } else {
-        assert!(
-            document == wanted,
-            "docs/ADVICE.md does not show what was held out: run `cargo xtask lint --bless`"
-        );
-    }
-}
-
-#[test]
-fn a_median_outside_is_said_to_be_outside() {
-    let mut record = sized(&run(), &asked(&[12]));
-    let measured = |read_bytes: u64| MeasuredSize {
-        memory_bytes: 12 * MIB,
-        read_bytes: read_bytes as f64,
-        tokens_per_s: None,
-    };
-    record.measured = vec![measured(WEIGHTS)];
-    let table =
-        |record: &SizingRecord| super::document::held_out_table(&[("x".into(), record.clone())]);
-    assert!(
-        table(&record).starts_with("1 of 1 medians"),
-        "{}",
-        table(&record)
-    );
-    record
-        .measured
-        .extend([measured(2 * WEIGHTS), measured(2 * WEIGHTS)]);
-    assert!(
-        table(&record).starts_with("0 of 1 medians"),
-        "{}",
-        table(&record)
-    );
-    assert!(
-        table(&record).contains("| 3 | **no** |"),
-        "{}",
-        table(&record)
-    );
 }
