@@ -45,7 +45,7 @@ fn run(
     if let Some(log) = log {
         arguments.extend(["--expert-log".into(), log.to_string_lossy().into_owned()]);
     }
-    let mut call = TracerCall::launch(&ground.scratch, model.path())?;
+    let mut call = TracerCall::launch(&ground.scratch, model.path())?.flag("--record");
     if let Some(limit) = limit {
         call = call.option("--memory-max", limit);
     }

@@ -342,3 +342,101 @@ fn chart(record: &SizingRecord) -> Chart {
         marks,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{sizing_page, sizing_terminal};
+    use crate::schema::{BandRecord, MeasuredSize, SizePointRecord, SizeRegion, SizingRecord};
+
+    const GIB: u64 = 1 << 30;
+
+    fn point(gib: u64, region: SizeRegion, least: f64, most: f64) -> SizePointRecord {
+        SizePointRecord {
+            memory_bytes: gib * GIB,
+            region,
+            read_bytes: Some(BandRecord {
+                least: least * GIB as f64,
+                most: most * GIB as f64,
+            }),
+            best_bytes: Some(least / 2.0),
+            ..SizePointRecord::default()
+        }
+    }
+
+    fn record() -> SizingRecord {
+        SizingRecord {
+            model: "/m/<b>big</b>.gguf".into(),
+            need_bytes: 4 * GIB,
+            used_bytes: 8 * GIB,
+            beside_bytes: GIB,
+            enough_bytes: Some(9 * GIB),
+            collapsed_bytes: Some(3 * GIB),
+            step_bytes: GIB,
+            weights_scale: 1.0,
+            run: Some(MeasuredSize {
+                memory_bytes: 5 * GIB,
+                read_bytes: 1.5 * GIB as f64,
+                tokens_per_s: None,
+            }),
+            points: vec![
+                SizePointRecord {
+                    memory_bytes: GIB / 2,
+                    ..SizePointRecord::default()
+                },
+                point(3, SizeRegion::Collapsed, 3.0, 4.0),
+                point(5, SizeRegion::Partly, 1.0, 2.0),
+                point(6, SizeRegion::Partly, 0.5, 0.75),
+                point(10, SizeRegion::Enough, 0.0, 0.0),
+            ],
+            ..SizingRecord::default()
+        }
+    }
+
+    #[test]
+    fn it_says_what_is_enough_what_collapses_and_what_one_more_gib_buys() {
+        let text = sizing_terminal(&record(), &[], None);
+        for said in [
+            "With 9.00 GiB it reads nothing for a token",
+            "Up to 3.00 GiB it collapses",
+            "With 5.00 GiB a token reads 1.00 GiB – 2.00 GiB; 1.00 GiB more memory makes that 512.00 MiB – 768.00 MiB.",
+            "too small",
+            "Times are not known",
+        ] {
+            assert!(text.contains(said), "{said}\n{text}");
+        }
+        assert!(!text.contains("measured |"), "{text}");
+    }
+
+    #[test]
+    fn only_what_is_asked_for_is_shown_and_measured_runs_stand_beside_it() {
+        let mut record = record();
+        record.measured.push(MeasuredSize {
+            memory_bytes: 6 * GIB,
+            read_bytes: 0.625 * GIB as f64,
+            tokens_per_s: None,
+        });
+        let text = sizing_terminal(&record, &[6 * GIB], None);
+        assert!(text.contains("640.00 MiB"), "{text}");
+        assert!(!text.contains("too small"), "{text}");
+    }
+
+    #[test]
+    fn a_what_if_is_never_shown_as_the_run_itself() {
+        let mut record = record();
+        record.weights_scale = 0.5;
+        record.pinned_experts = vec![[3, 7]];
+        let text = sizing_terminal(&record, &[], None);
+        assert!(
+            text.contains("if the weights had 50.0 % of their bytes"),
+            "{text}"
+        );
+        assert!(text.contains("3/7"), "{text}");
+    }
+
+    #[test]
+    fn the_page_has_the_curve_and_takes_no_markup_from_names() {
+        let page = sizing_page(&record());
+        assert!(page.contains("<svg") && page.contains("this run"));
+        assert!(!page.contains("<b>big"), "the model's name is markup");
+    }
+}

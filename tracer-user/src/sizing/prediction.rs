@@ -20,6 +20,9 @@ use super::{Facts, NotKnown, SeenExperts, Weights, experts::FilledIn, sizes, wei
 
 /// How exactly the memory that is left for the weights is known: the kernel's own share, and pages that wait in each CPU's lists.
 const MEMORY_UNSURE: f64 = 0.015;
+/// How much smaller than they are the lists act at most: what is being read, or is held by a CPU, cannot be thrown out, and two
+/// threads do not use the weights in exactly one order. It moves the collapse of a model with experts (`docs/ADVICE.md`).
+const LISTS_HOLD_LESS: f64 = 0.08;
 /// Tokens that a dense model is simulated for: each is as the one before.
 const DENSE_STEPS: usize = 32;
 /// Pages that reclaim frees at a time (`SWAP_CLUSTER_MAX`).
@@ -304,12 +307,15 @@ impl<'a> Simulated<'a> {
             most: 0.0,
         };
         let [less, more] = self.read_around;
-        for (unsure, read_around) in [(1.0 - MEMORY_UNSURE, more), (1.0 + MEMORY_UNSURE, less)] {
-            let cache_bytes = cache_bytes * unsure;
+        for (lists, chance, read_around) in [
+            (1.0 - LISTS_HOLD_LESS, 1.0 - MEMORY_UNSURE, more),
+            (1.0 + MEMORY_UNSURE, 1.0 + MEMORY_UNSURE, less),
+        ] {
             for (order, distances) in self.orders.iter().zip(&self.distances) {
-                let by_lists = self.by_lists(order, cache_bytes, read_around);
-                let by_chance = self.by_chance(order, cache_bytes, read_around);
-                let used = self.bytes_a_step(distances.reads(self.capacity(cache_bytes)));
+                let by_chance = self.by_chance(order, cache_bytes * chance, read_around);
+                let for_lists = cache_bytes * lists;
+                let by_lists = self.by_lists(order, for_lists, read_around);
+                let used = self.bytes_a_step(distances.reads(self.capacity(for_lists)));
                 let in_vain = (IN_VAIN.0 * (by_lists - used)).clamp(0.0, IN_VAIN.1 * by_lists);
                 band.least = band.least.min(by_lists).min(by_chance);
                 band.most = band.most.max(by_lists + in_vain).max(by_chance);
@@ -411,6 +417,10 @@ impl<'a> Simulated<'a> {
             return SizePointRecord { region, ..point };
         }
         let of_orders = |of: &dyn Fn(usize) -> u64| {
+            // The first use of an expert reads nothing where the load has read all.
+            if fits {
+                return Some(0.0);
+            }
             let most = (0..self.orders.len()).map(of).max();
             most.map(|blocks| self.bytes_a_step(blocks))
         };
