@@ -59,6 +59,10 @@ fn seen_experts(
     if !facts.reads() {
         return Err(unseen("read nothing while tokens were generated").into());
     }
+    let budget = facts.run.overhead.budget.as_ref();
+    if budget.is_some_and(|budget| budget.stepped_down.is_some()) {
+        return Err(unseen("went over its budget, so that its events end early").into());
+    }
     let used = facts.model.model.experts.map(|experts| experts.used);
     let used = used.ok_or(NotKnown::NoNeed)?;
     let folder: PathBuf = match folder.parent() {
