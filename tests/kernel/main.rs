@@ -53,6 +53,7 @@ mod real_engine;
 mod recording;
 mod results;
 mod shapes;
+mod sizes;
 mod stacked;
 mod stalls;
 mod tensor_table;
@@ -114,6 +115,7 @@ fn main() -> ExitCode {
         recording::cases(),
         device::cases(),
         explain::cases(),
+        sizes::cases(),
         tune::cases(),
         bench::cases(),
     ];

@@ -29,6 +29,7 @@ pub mod rights;
 pub mod run;
 pub mod schema;
 pub mod setting;
+pub mod sizing;
 pub mod stats;
 pub mod storage;
 pub mod units;

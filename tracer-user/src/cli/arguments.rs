@@ -56,6 +56,9 @@ pub enum Command {
     /// Say what made a run slow and what to do about it, from its record: is it storage at all, where did the time go,
     /// which causes apply.
     Explain(super::explain::ExplainArguments),
+    /// Say how much memory is enough, from one run: what a token reads with more or less of it, where it collapses, what one
+    /// more GiB buys.
+    Size(super::finished::SizeArguments),
     /// Say which phase begins, to a run that goes on; a script can write it into the run's pipe as well.
     Mark(super::mark::MarkArguments),
     /// Make many runs and compare them: memory sizes, models, threads, each repeated in random order.
@@ -390,9 +393,15 @@ pub struct EngineArguments {
 pub struct MakeModelArguments {
     /// The file to write.
     pub path: PathBuf,
-    /// How large it is to be: what can be made goes in steps of 1.5 MiB, and the nearest is taken.
+    /// How large it is to be: what can be made goes in steps of 1.5 MiB with 16 experts, and the nearest is taken.
     #[arg(long, value_name = "SIZE", default_value = "547M", value_parser = super::size::bytes)]
     pub size: u64,
+    /// Experts in each layer. With 1 each token uses all of the model, as of a dense one.
+    #[arg(long, value_name = "COUNT", default_value_t = 16)]
+    pub experts: u32,
+    /// Experts that a token uses; never more than there are.
+    #[arg(long, value_name = "COUNT", default_value_t = 2)]
+    pub experts_used: u32,
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ use super::{
     doctor_rights::how_to_get_them,
     experiment::experiment,
     explain::explain,
-    finished::{compare, export, live, open, validate},
+    finished::{compare, export, how_much, live, open, validate},
     mark::mark,
     plot::plot,
     tune::tune,
@@ -76,6 +76,7 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<i32> {
         Command::Device(arguments) => device(arguments),
         Command::Doctor(arguments) => doctor(&arguments),
         Command::Explain(arguments) => explain(&arguments),
+        Command::Size(arguments) => how_much(&arguments),
         Command::Mark(arguments) => mark(arguments),
         Command::Demo(arguments) => demo(arguments, listening),
         Command::Experiment(arguments) => experiment(arguments),
@@ -96,6 +97,7 @@ fn give_up_rights(command: &Command) -> anyhow::Result<()> {
         | Command::Audit(_)
         | Command::Plot(_)
         | Command::Explain(_)
+        | Command::Size(_)
         | Command::Compare(_)
         | Command::Open(_)
         | Command::Live(_)
@@ -305,7 +307,12 @@ fn engine(arguments: EngineArguments) -> anyhow::Result<i32> {
 }
 
 fn make_model(arguments: &MakeModelArguments) -> anyhow::Result<i32> {
-    let shape = RandomModelShape::for_size(arguments.size)?;
+    let shape = RandomModelShape {
+        experts: arguments.experts,
+        experts_used: arguments.experts_used.min(arguments.experts),
+        ..RandomModelShape::default()
+    }
+    .of_size(arguments.size)?;
     let progress = bytes_progress(
         shape.file_size_bytes(),
         "writing a model with random weights",

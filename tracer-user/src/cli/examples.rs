@@ -57,6 +57,17 @@ Examples:
   tracer explain runs/1 --markdown
   tracer explain runs/1 --json";
 
+/// `tracer size --help`.
+pub const SIZE: &str = "\
+Examples:
+  tracer size runs/1                   the whole curve, from one run
+  tracer size runs/1 --memory 4G,8G    with these amounts of memory
+  tracer size runs/1 --page sizes.html --measured experiments/1
+                                       the curve, and what runs of an experiment really read
+  tracer size runs/1 --pin-experts 32  if the 32 most used experts were locked in memory
+  tracer size runs/1 --weights-scale 0.5
+                                       if the weights had half of their bytes";
+
 /// `tracer plot --help`.
 pub const PLOT: &str = "\
 Examples:

@@ -107,9 +107,18 @@ impl RandomModelShape {
     /// # Errors
     /// [`RandomModelError::Size`] below about 115 MiB and above about 48 GiB.
     pub fn for_size(size_bytes: u64) -> Result<Self, RandomModelError> {
+        Self::default().of_size(size_bytes)
+    }
+
+    /// The model nearest to `size_bytes` that differs from this one in the experts' width only.
+    ///
+    /// # Errors
+    /// [`RandomModelError::Shape`] where this is no shape, [`RandomModelError::Size`] where no width gives about that size.
+    pub fn of_size(self, size_bytes: u64) -> Result<Self, RandomModelError> {
+        self.validate()?;
         let with = |steps: u32| Self {
             expert_feed_forward_length: LEAST_FEED_FORWARD + steps * FEED_FORWARD_STEP,
-            ..Self::default()
+            ..self
         };
         let most_steps = (MOST_FEED_FORWARD - LEAST_FEED_FORWARD) / FEED_FORWARD_STEP;
         let (least_bytes, most_bytes) = (

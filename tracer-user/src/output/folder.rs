@@ -20,7 +20,7 @@ use super::whole_file::write_whole_file;
 pub const RUNS_FOLDER: &str = "tracer-runs";
 
 /// The record of the run.
-pub(super) const RECORD: &str = "run.json";
+pub const RECORD: &str = "run.json";
 /// The record of an old trace.
 pub const TRACE_RECORD: &str = "trace.json";
 /// The record of an audit.

@@ -4,6 +4,6 @@ mod folder;
 mod kept_record;
 mod whole_file;
 
-pub use folder::{AUDIT_RECORD, RUNS_FOLDER, RunDirectory, TRACE_RECORD};
+pub use folder::{AUDIT_RECORD, RECORD, RUNS_FOLDER, RunDirectory, TRACE_RECORD};
 pub use kept_record::{KeptRecordError, load_device_test, load_run};
 pub use whole_file::write_whole_file;

@@ -12,6 +12,7 @@ mod inspection;
 mod model_tables;
 mod page;
 mod run;
+mod sizing;
 mod verdict;
 
 pub use audit::{audit_markdown, audit_terminal};
@@ -28,6 +29,7 @@ pub use experiment::{
 };
 pub use explanation::{explanation_markdown, explanation_terminal};
 pub use inspection::inspection;
+pub use sizing::{sizing_page, sizing_terminal};
 pub use run::{
     ChartSources, TimeWindow, Verdict, markdown, run_charts, run_page, terminal, verdict,
 };

@@ -12,6 +12,7 @@ mod experiment;
 mod inspection;
 mod of_model;
 mod of_run;
+mod sizing;
 #[cfg(test)]
 mod tests;
 mod tune;
@@ -53,6 +54,9 @@ pub use of_run::run::{
     OverheadRecord, PressureRecord, ProgramOverhead, RunRecord, SCHEMA_VERSION, SetReadAheadRecord,
 };
 
+pub use sizing::{
+    BandRecord, MeasuredSize, SIZING_SCHEMA_VERSION, SizePointRecord, SizeRegion, SizingRecord,
+};
 pub use tune::{
     AS_IS, TUNE_SCHEMA_VERSION, TriedSetting, TuneGoal, TunePlanRecord, TuneRecord, TuneSetting,
     added_arguments,

@@ -19,6 +19,7 @@ pub mod pages;
 pub mod phases;
 pub mod pieces;
 pub(crate) mod random_numbers;
+pub mod reuse;
 
 pub mod reads;
 pub mod waits;
