@@ -10,7 +10,7 @@ use aya::{maps::Array, programs::Program as LoadedProgram};
 use tracer_common::settings::STEPPED_DOWN;
 
 use super::{
-    Detail, Session,
+    Detail, ProgramRun, Session, losses,
     programs::{Need, traced_event},
 };
 
@@ -48,6 +48,24 @@ impl Session {
     pub fn end_timing(&self, timing: &ProgramTiming) -> anyhow::Result<(Duration, Duration)> {
         let time = self.program_time()?.saturating_sub(timing.before);
         Ok((time, timing.begun.elapsed()))
+    }
+
+    /// What the kernel counted for each program: skipped events, and its run time where that is measured.
+    ///
+    /// # Errors
+    /// The program's information cannot be read.
+    pub fn program_runs(&self) -> anyhow::Result<Vec<ProgramRun>> {
+        self.loaded_programs()
+            .map(|(program, loaded)| {
+                losses::of_program(
+                    program,
+                    loaded,
+                    self.times_programs(),
+                    self.skips_programs(),
+                )
+                .with_context(|| format!("cannot read the counters of program {program:?}"))
+            })
+            .collect()
     }
 
     fn program_time(&self) -> anyhow::Result<Duration> {

@@ -16,7 +16,6 @@ use super::{
     Detail, KernelTypes, SessionOptions,
     aggregates::{self, Aggregates, CountsSoFar, FileAggregates, Sizes},
     attach::{Attached, attach},
-    losses::{self, ProgramRun},
     object::{self, Loaded},
     preflight::{self, ProbeRoad},
     probes::{self, LinkedProbes},
@@ -204,6 +203,11 @@ impl Session {
     /// Whether the kernel times the programs all the time.
     pub(super) const fn times_programs(&self) -> bool {
         self.statistics.is_some()
+    }
+
+    /// Whether this kernel skips programs that would interrupt themselves.
+    pub(super) const fn skips_programs(&self) -> bool {
+        self.can_skip
     }
 
     /// The programs that are in force.
@@ -461,30 +465,6 @@ impl Session {
     /// Leaves a file's page-cache events unobserved, since nothing shows how the tracepoints name it.
     pub fn leave_unobserved(&mut self, slot: usize) {
         self.unnamed_files.push(slot);
-    }
-
-    /// What the kernel counted for each program: skipped events, and its run time where that is measured.
-    ///
-    /// # Errors
-    /// The program's information cannot be read.
-    pub fn program_runs(&self) -> anyhow::Result<Vec<ProgramRun>> {
-        self.attached
-            .iter()
-            .map(|attached| {
-                let name = attached.name;
-                let loaded = self
-                    .ebpf
-                    .program(name)
-                    .ok_or_else(|| anyhow!("the eBPF object has no program {name}"))?;
-                losses::of_program(
-                    attached.program,
-                    loaded,
-                    self.statistics.is_some(),
-                    self.can_skip,
-                )
-                .with_context(|| format!("cannot read the counters of program {name}"))
-            })
-            .collect()
     }
 }
 

@@ -29,7 +29,7 @@ pub use experiment::{
 };
 pub use explanation::{explanation_markdown, explanation_terminal};
 pub use inspection::inspection;
-pub use sizing::{sizing_page, sizing_terminal};
 pub use run::{
     ChartSources, TimeWindow, Verdict, markdown, run_charts, run_page, terminal, verdict,
 };
+pub use sizing::{sizing_page, sizing_terminal};

@@ -7,7 +7,7 @@ use crate::{
     stats::{Nanos, phases::phase::TimedMark},
 };
 
-use super::{Stream, step_down::CountsBeside};
+use super::{Stream, beside::CountsBeside};
 
 impl Stream {
     /// Time has come to `now`: marks of the log before that count first.

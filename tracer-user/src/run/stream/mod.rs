@@ -1,5 +1,6 @@
 //! Records of the ring buffer → events of models → accumulators.
 
+mod beside;
 mod counts;
 pub mod live_audit;
 mod marks;
@@ -39,8 +40,8 @@ use crate::{
 pub use counts::RecordCounts;
 pub use so_far::{ModelStreamSoFar, StreamReadsSoFar};
 
+use beside::CountsBeside;
 use rare::GoneBack;
-use step_down::CountsBeside;
 
 use super::stream::{
     live_audit::LiveAudit,

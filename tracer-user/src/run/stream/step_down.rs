@@ -5,60 +5,9 @@
 
 use tracer_common::record::Record;
 
-use crate::{
-    place::Locator,
-    recording::RecordingThread,
-    stats::{
-        FileData, ModelAccumulator, Nanos, phases::counted::CountedAttribution,
-        reads::open_reads::OpenReads,
-    },
-};
+use crate::{recording::RecordingThread, stats::reads::open_reads::OpenReads};
 
-use super::{
-    Stream,
-    rare::{self, GoneBack},
-    undivided::UndividedReads,
-};
-
-/// The models as counts have them, while events tell.
-pub(super) struct CountsBeside {
-    models: Vec<CountedAttribution>,
-    files: Vec<Vec<FileData>>,
-    start: Nanos,
-}
-
-impl CountsBeside {
-    /// None where nothing is counted beside the events.
-    pub fn new(
-        models: Vec<CountedAttribution>,
-        files: &[Vec<FileData>],
-        start: Nanos,
-    ) -> Option<Self> {
-        (!models.is_empty()).then(|| Self {
-            models,
-            files: files.to_vec(),
-            start,
-        })
-    }
-
-    pub fn models(&mut self) -> impl Iterator<Item = &mut CountedAttribution> {
-        self.models.iter_mut()
-    }
-
-    /// Of the records of all reads, those that counts need.
-    pub fn take(&mut self, record: &Record, locator: &Locator, gone_back: &mut GoneBack) {
-        match record {
-            Record::Issue(issue) if rare::is_rare(issue) => {
-                // What has no place is told by the events.
-                let _ = rare::issue(issue, locator, gone_back, &mut self.models);
-            }
-            Record::Requeue(requeue) => {
-                rare::requeue(requeue, locator, gone_back, &mut self.models);
-            }
-            _ => {}
-        }
-    }
-}
+use super::{Stream, rare, undivided::UndividedReads};
 
 impl Stream {
     /// Takes in a record where counts tell. What is not rare was on its way when the events ended.
@@ -89,17 +38,14 @@ impl Stream {
     /// holds a part of the window and is of no use. Does nothing where nothing was counted beside the events.
     pub fn step_down(&mut self) -> Option<RecordingThread> {
         let beside = self.beside.take()?;
-        self.counted = beside.models;
+        let (counted, models) = beside.take_over();
+        self.counted = counted;
         self.reads.open = OpenReads::default();
         let takers = &mut self.reads.takers;
         takers.attributions.clear();
         takers.list = None;
         takers.undivided = UndividedReads::default();
-        takers.models = beside
-            .files
-            .into_iter()
-            .map(|files| ModelAccumulator::new(beside.start, files))
-            .collect();
+        takers.models = models;
         self.waits_by_process.clear();
         let thread = self.take_recording();
         self.recorder = None;

@@ -178,7 +178,7 @@ pub struct StallTimeline {
     /// moved the spans.
     current: usize,
     /// Waits that begin at or after `swept`.
-    coming: ComingWaits,
+    coming: ComingWaits<Kept>,
     /// Waits that `swept` lies in, by their end.
     under_way: BinaryHeap<Reverse<(Nanos, u32, WaitKind)>>,
     /// Number of waits under way, by kind.

@@ -6,16 +6,24 @@
 
 use std::collections::VecDeque;
 
-use super::Kept;
-
-#[derive(Clone, Debug, Default)]
-pub(super) struct ComingWaits {
-    in_order: VecDeque<Kept>,
-    put_aside: Vec<Kept>,
+/// Waits in the order of `Ord`, which is that of their beginnings.
+#[derive(Clone, Debug)]
+pub(super) struct ComingWaits<T> {
+    in_order: VecDeque<T>,
+    put_aside: Vec<T>,
 }
 
-impl ComingWaits {
-    pub fn push(&mut self, wait: Kept) {
+impl<T> Default for ComingWaits<T> {
+    fn default() -> Self {
+        Self {
+            in_order: VecDeque::new(),
+            put_aside: Vec::new(),
+        }
+    }
+}
+
+impl<T: Ord> ComingWaits<T> {
+    pub fn push(&mut self, wait: T) {
         self.put_aside.push(wait);
     }
 
@@ -24,12 +32,12 @@ impl ComingWaits {
     }
 
     /// The earliest one.
-    pub fn first(&mut self) -> Option<&Kept> {
+    pub fn first(&mut self) -> Option<&T> {
         self.put_in();
         self.in_order.front()
     }
 
-    pub fn pop_first(&mut self) -> Option<Kept> {
+    pub fn pop_first(&mut self) -> Option<T> {
         self.put_in();
         self.in_order.pop_front()
     }
@@ -49,17 +57,7 @@ impl ComingWaits {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{super::WaitKind, ComingWaits, Kept};
-    use crate::stats::Nanos;
-
-    fn wait(start: u64) -> Kept {
-        Kept {
-            start: Nanos(start),
-            end: Nanos(start + 5),
-            thread: 1,
-            kind: WaitKind::Lock,
-        }
-    }
+    use super::ComingWaits;
 
     proptest! {
         /// `Err` asks for the earliest one, `Ok` brings one.
@@ -71,12 +69,12 @@ mod tests {
             let mut naive: Vec<u64> = Vec::new();
             for step in steps {
                 if let Ok(start) = step {
-                    coming.push(wait(start));
+                    coming.push(start);
                     naive.push(start);
                 } else {
                     let earliest = naive.iter().copied().min();
-                    prop_assert_eq!(coming.first().map(|wait| wait.start.0), earliest);
-                    prop_assert_eq!(coming.pop_first().map(|wait| wait.start.0), earliest);
+                    prop_assert_eq!(coming.first().copied(), earliest);
+                    prop_assert_eq!(coming.pop_first(), earliest);
                     if let Some(place) = naive.iter().position(|start| Some(*start) == earliest) {
                         naive.swap_remove(place);
                     }
