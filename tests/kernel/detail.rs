@@ -237,7 +237,7 @@ fn stepped_down(ground: &Ground, mode: ReadMode) -> Result<()> {
             .reader(&file, &plan, mode)?
             .option("--random-advice")
             // Some seconds of reads: the cost is measured after the first one.
-            .option_with("--evicted-rounds", 40);
+            .option_with("--evicted-rounds", 120);
         let mut call = TracerCall::launch(&ground.scratch, file.path())?.flag("--record");
         for (option, value) in options {
             call = call.option(option, *value);

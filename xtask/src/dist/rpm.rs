@@ -267,18 +267,11 @@ mod tests {
 
     #[test]
     fn a_package_is_made_the_same_again_is_installed_and_leaves_nothing() {
-        let Some(tools) = Tools::of_machine() else {
-            eprintln!("skipped: this machine has no rpm");
-            return;
-        };
-        packed_and_tried_out(&tools);
-    }
-
-    #[test]
-    #[ignore = "downloads Debian's package of rpm"]
-    fn debians_package_of_rpm_does_as_well() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let tools = Tools::unpacked(&folder.path().join("rpm"), folder.path().join("apt"));
-        packed_and_tried_out(&tools.expect("rpm's tools"));
+        // Of Debian's where this machine has none: they stay with what setup brings.
+        let tools = Workspace::find().and_then(|workspace| Tools::get(&workspace));
+        match tools {
+            Ok(tools) => packed_and_tried_out(&tools),
+            Err(error) => eprintln!("skipped: {error:#}"),
+        }
     }
 }

@@ -15,7 +15,7 @@ use crate::{
 use super::starter::write_starter;
 
 /// The programs, with the package that has each.
-const PROGRAMS: [(&str, &str); 21] = [
+const PROGRAMS: [(&str, &str); 23] = [
     ("addpart", "util-linux"),
     ("btrfs", "btrfs-progs"),
     ("chromium-headless-shell", "chromium-headless-shell"),
@@ -35,6 +35,8 @@ const PROGRAMS: [(&str, &str); 21] = [
     ("prometheus", "prometheus"),
     ("promtool", "prometheus"),
     ("runc", "runc"),
+    ("skopeo", "skopeo"),
+    ("umoci", "umoci"),
     ("umount", "mount"),
     ("unshare", "util-linux"),
 ];
