@@ -18,6 +18,7 @@ pub mod metrics;
 pub mod model;
 pub mod old_trace;
 pub mod output;
+mod parquet_columns;
 pub mod place;
 pub mod pressure;
 pub mod probe;

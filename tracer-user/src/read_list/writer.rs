@@ -4,13 +4,15 @@ use std::{io::Write, sync::Arc};
 
 use parquet::{
     basic::Compression,
-    data_type::{BoolType, ByteArray, ByteArrayType, DataType, Int32Type, Int64Type},
+    data_type::{BoolType, ByteArray, ByteArrayType, Int32Type, Int64Type},
     errors::ParquetError,
     file::{
         properties::{EnabledStatistics, WriterProperties},
         writer::{SerializedFileWriter, SerializedRowGroupWriter},
     },
 };
+
+use crate::parquet_columns::{Nullable, write_column};
 
 use super::{
     error::ReadListError,
@@ -157,19 +159,19 @@ impl Group {
         mut group: SerializedRowGroupWriter<'_, W>,
     ) -> Result<(), ParquetError> {
         let out = &mut group;
-        write::<Int64Type, W>(out, &self.time, None)?;
-        write::<ByteArrayType, W>(out, self.device.names_of_rows()?, None)?;
-        write::<Int32Type, W>(out, &self.model, None)?;
+        write_column::<Int64Type, W>(out, &self.time, None)?;
+        write_column::<ByteArrayType, W>(out, self.device.names_of_rows()?, None)?;
+        write_column::<Int32Type, W>(out, &self.model, None)?;
         self.file.write::<Int32Type, W>(out)?;
-        write::<Int64Type, W>(out, &self.start_sector, None)?;
-        write::<Int64Type, W>(out, &self.sectors, None)?;
+        write_column::<Int64Type, W>(out, &self.start_sector, None)?;
+        write_column::<Int64Type, W>(out, &self.sectors, None)?;
         self.file_offset.write::<Int64Type, W>(out)?;
-        write::<Int64Type, W>(out, &self.bytes, None)?;
-        write::<Int64Type, W>(out, &self.request_bytes, None)?;
+        write_column::<Int64Type, W>(out, &self.bytes, None)?;
+        write_column::<Int64Type, W>(out, &self.request_bytes, None)?;
         self.previous_end.write::<Int64Type, W>(out)?;
-        write::<BoolType, W>(out, &self.readahead, None)?;
-        write::<Int64Type, W>(out, &self.process, None)?;
-        write::<Int64Type, W>(out, &self.thread, None)?;
+        write_column::<BoolType, W>(out, &self.readahead, None)?;
+        write_column::<Int64Type, W>(out, &self.process, None)?;
+        write_column::<Int64Type, W>(out, &self.thread, None)?;
         self.latency.write::<Int64Type, W>(out)?;
         group.close().map(drop)
     }
@@ -189,41 +191,6 @@ impl Group {
         self.process.clear();
         self.thread.clear();
         self.latency.clear();
-    }
-}
-
-/// A column that may have no value in a row.
-struct Nullable<T> {
-    values: Vec<T>,
-    /// By row: 1 where there is a value.
-    levels: Vec<i16>,
-}
-
-impl<T> Default for Nullable<T> {
-    fn default() -> Self {
-        Self {
-            values: Vec::new(),
-            levels: Vec::new(),
-        }
-    }
-}
-
-impl<T> Nullable<T> {
-    fn push(&mut self, value: Option<T>) {
-        self.levels.push(i16::from(value.is_some()));
-        self.values.extend(value);
-    }
-
-    fn clear(&mut self) {
-        self.values.clear();
-        self.levels.clear();
-    }
-
-    fn write<D: DataType<T = T>, W: Write + Send>(
-        &self,
-        group: &mut SerializedRowGroupWriter<'_, W>,
-    ) -> Result<(), ParquetError> {
-        write::<D, W>(group, &self.values, Some(&self.levels))
     }
 }
 
@@ -261,16 +228,4 @@ impl DeviceColumn {
 
 fn number(value: u64) -> Result<i64, ParquetError> {
     i64::try_from(value).map_err(|_| ParquetError::General(format!("{value} is too large")))
-}
-
-fn write<T: DataType, W: Write + Send>(
-    group: &mut SerializedRowGroupWriter<'_, W>,
-    values: &[T::T],
-    levels: Option<&[i16]>,
-) -> Result<(), ParquetError> {
-    let Some(mut column) = group.next_column()? else {
-        return Err(ParquetError::General("more columns than the schema".into()));
-    };
-    column.typed::<T>().write_batch(values, levels, None)?;
-    column.close()
 }

@@ -5,7 +5,7 @@ use std::{io::Write, sync::Arc};
 use bytes::Bytes;
 use parquet::{
     basic::Compression,
-    data_type::{ByteArray, ByteArrayType, DataType, Int64Type},
+    data_type::{ByteArray, ByteArrayType, Int64Type},
     errors::ParquetError,
     file::{
         metadata::KeyValue,
@@ -13,6 +13,8 @@ use parquet::{
         writer::{SerializedFileWriter, SerializedRowGroupWriter},
     },
 };
+
+use crate::parquet_columns::{Nullable, write_column};
 
 use super::{
     columns::{CELLS, RECORDING_SCHEMA_VERSION, SCHEMA_KEY, encodings, schema, without_statistics},
@@ -38,34 +40,6 @@ struct Group {
     cells: [Nullable<i64>; CELLS.len()],
     marks: Nullable<ByteArray>,
     samples: Nullable<ByteArray>,
-}
-
-/// A column that may have no value in a row.
-struct Nullable<T> {
-    values: Vec<T>,
-    /// By row: 1 where there is a value.
-    levels: Vec<i16>,
-}
-
-impl<T> Default for Nullable<T> {
-    fn default() -> Self {
-        Self {
-            values: Vec::new(),
-            levels: Vec::new(),
-        }
-    }
-}
-
-impl<T> Nullable<T> {
-    fn push(&mut self, value: Option<T>) {
-        self.levels.push(i16::from(value.is_some()));
-        self.values.extend(value);
-    }
-
-    fn clear(&mut self) {
-        self.values.clear();
-        self.levels.clear();
-    }
 }
 
 impl Group {
@@ -97,13 +71,13 @@ impl Group {
         mut group: SerializedRowGroupWriter<'_, W>,
     ) -> Result<(), ParquetError> {
         let out = &mut group;
-        write::<Int64Type, W>(out, &self.times, None)?;
-        write::<ByteArrayType, W>(out, &self.events, None)?;
+        write_column::<Int64Type, W>(out, &self.times, None)?;
+        write_column::<ByteArrayType, W>(out, &self.events, None)?;
         for cell in &self.cells {
-            write::<Int64Type, W>(out, &cell.values, Some(&cell.levels))?;
+            cell.write::<Int64Type, W>(out)?;
         }
         for texts in [&self.marks, &self.samples] {
-            write::<ByteArrayType, W>(out, &texts.values, Some(&texts.levels))?;
+            texts.write::<ByteArrayType, W>(out)?;
         }
         group.close().map(drop)
     }
@@ -170,16 +144,4 @@ impl<W: Write + Send> SegmentWriter<W> {
         self.group.clear();
         written.map_err(|error| RecordingError::write(&error))
     }
-}
-
-fn write<T: DataType, W: Write + Send>(
-    group: &mut SerializedRowGroupWriter<'_, W>,
-    values: &[T::T],
-    levels: Option<&[i16]>,
-) -> Result<(), ParquetError> {
-    let Some(mut column) = group.next_column()? else {
-        return Err(ParquetError::General("more columns than the schema".into()));
-    };
-    column.typed::<T>().write_batch(values, levels, None)?;
-    column.close()
 }

@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 
 use super::{
     documents::Documents,
@@ -85,16 +85,7 @@ pub fn try_out(package: &Path) -> Result<()> {
     };
     let package = package.to_str().context("the package's path is no UTF-8")?;
     run(&mut call(&["--install", package]))?;
-    let program = root.path().join("usr/bin/tracer");
-    let version = Command::new(&program)
-        .arg("--version")
-        .output()
-        .context("cannot run the installed program")?;
-    ensure!(
-        version.status.success()
-            && String::from_utf8_lossy(&version.stdout).trim() == format!("tracer {VERSION}"),
-        "the installed program says {version:?}"
-    );
+    tree::says_its_version(&root.path().join("usr/bin/tracer"))?;
     run(&mut call(&["--purge", "tracer"]))?;
     let left = files_below(&root.path().join("usr"))?;
     if !left.is_empty() {

@@ -190,16 +190,7 @@ pub fn try_out(tools: &Tools, package: &Path) -> Result<()> {
         command
     };
     run(call().arg("--install").arg(package))?;
-    let program = root.path().join("usr/bin/tracer");
-    let version = Command::new(&program)
-        .arg("--version")
-        .output()
-        .context("cannot run the installed program")?;
-    ensure!(
-        version.status.success()
-            && String::from_utf8_lossy(&version.stdout).trim() == format!("tracer {VERSION}"),
-        "the installed program says {version:?}"
-    );
+    tree::says_its_version(&root.path().join("usr/bin/tracer"))?;
     run(call().args(["--erase", "tracer"]))?;
     let left = files_below(&root.path().join("usr"))?;
     if !left.is_empty() || root.path().join("usr/share/doc/tracer").exists() {

@@ -118,6 +118,24 @@ pub fn make_readable(folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Whether an installed program runs, and is of this version.
+///
+/// # Errors
+/// It does not run, or says something else.
+pub fn says_its_version(program: &Path) -> Result<()> {
+    let version = Command::new(program)
+        .arg("--version")
+        .output()
+        .context("cannot run the installed program")?;
+    ensure!(
+        version.status.success()
+            && String::from_utf8_lossy(&version.stdout).trim()
+                == concat!("tracer ", env!("CARGO_PKG_VERSION")),
+        "the installed program says {version:?}"
+    );
+    Ok(())
+}
+
 pub fn run(command: &mut Command) -> Result<()> {
     let line = progress::command_line(command);
     let output = command
