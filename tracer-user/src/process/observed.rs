@@ -131,6 +131,18 @@ impl ObservedProcess {
         })
     }
 
+    /// CPU time of all of its threads so far, clock ticks.
+    ///
+    /// # Errors
+    /// The process has ended.
+    pub fn cpu_ticks(&self) -> Result<u64, ProcessError> {
+        let stat = self
+            .process
+            .stat()
+            .map_err(|error| classify(self.pid(), "stat", error))?;
+        Ok(stat.utime + stat.stime)
+    }
+
     /// Sends a signal; never to another process with the same pid.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ use super::{
     redaction::redacted,
     target::{self, AttachTarget, Target},
     tracing::{FinishedRun, Prepared, TraceOptions, conclude, poll_signals, require_machine},
-    waiting::{Libraries, SERVING_MEMORY_INTERVAL, Wake, watch_until},
+    waiting::{Libraries, Looks, SAMPLE_INTERVAL, SERVING_INTERVAL, Wake, watch_until},
     watch::engine::EngineWatch,
 };
 
@@ -98,8 +98,16 @@ pub async fn run_attach(
         .transpose()
         .context("cannot follow the log")?;
     let mut watch = EngineWatch::of_process(process, family)?;
+    let mut looks = Looks {
+        libraries: Libraries::AreThere,
+        interval: SAMPLE_INTERVAL,
+    };
     if detail == Detail::Counts && opened.onlooker.is_none() {
-        watch.look_at_memory_every(SERVING_MEMORY_INTERVAL);
+        watch.look_at_memory_every(SERVING_INTERVAL);
+        if followed.is_none() {
+            looks.interval = SERVING_INTERVAL;
+            watch.rests_with_engine();
+        }
     }
     for process_id in &watch.process_ids {
         opened.shared.process(*process_id);
@@ -116,7 +124,7 @@ pub async fn run_attach(
         .map(|duration| time::Instant::now() + duration);
     let mut changed_process = false;
     let wake = loop {
-        match watch_until(&mut watch, &mut opened, deadline, Libraries::AreThere).await? {
+        match watch_until(&mut watch, &mut opened, deadline, looks).await? {
             Wake::Ended => match next_holder(&mut watch, &opened.subject) {
                 Some(next) => {
                     notes.push(format!(

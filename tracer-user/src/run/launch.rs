@@ -27,7 +27,7 @@ use super::{
     tracing::{
         FinishedRun, Opened, Prepared, TraceOptions, conclude, poll_signals, require_machine,
     },
-    waiting::{Libraries, Wake, watch_until},
+    waiting::{Libraries, Looks, SAMPLE_INTERVAL, Wake, watch_until},
     watch::engine::EngineWatch,
 };
 
@@ -195,12 +195,16 @@ async fn follow(
     engine: &EngineSignals,
     command: &[String],
 ) -> anyhow::Result<Option<String>> {
+    let looks = Looks {
+        libraries: Libraries::AreLoaded,
+        interval: SAMPLE_INTERVAL,
+    };
     let mut reason = None;
     let mut deadline = None;
     let mut firmness = 0;
     let mut last_signal = None;
     loop {
-        match watch_until(watch, opened, deadline, Libraries::AreLoaded).await? {
+        match watch_until(watch, opened, deadline, looks).await? {
             // A Ctrl-C ends an engine at once, which is then seen before our own signal. The kernel makes ours pending
             // before it tells of the end: both under tasklist_lock (kill_pgrp, exit_notify).
             Wake::Ended => {

@@ -22,9 +22,9 @@ const LIBRARY_SEARCH: Duration = Duration::from_secs(20);
 /// How often the engine is looked at.
 pub(super) const SAMPLE_INTERVAL: Duration = Duration::from_millis(200);
 
-/// How often the memory of an engine is looked at that serves somebody and that nobody looks at meanwhile: at the level `counts`
-/// that was two thirds of what an idle tracer cost.
-pub(super) const SERVING_MEMORY_INTERVAL: Duration = Duration::from_secs(1);
+/// How often an engine is looked at that serves somebody, at the level `counts`, where nobody looks on and no log is read: each
+/// look costs some hundred microseconds, which is most of what an idle tracer costs.
+pub(super) const SERVING_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Whether the engine's libraries are looked for more often than with each sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,16 +47,25 @@ pub(super) enum Wake {
     Asked(Ask),
 }
 
+/// How an engine is looked at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Looks {
+    /// Whether its libraries are looked for more often.
+    pub libraries: Libraries,
+    /// Time between two looks.
+    pub interval: Duration,
+}
+
 /// Looks at the engine again and again until something happens.
 pub(super) async fn watch_until(
     watch: &mut EngineWatch,
     opened: &mut Opened,
     deadline: Option<time::Instant>,
-    libraries: Libraries,
+    looks: Looks,
 ) -> anyhow::Result<Wake> {
     // SAFETY: an owned descriptor, open until the registration is dropped with it.
     let exit = unsafe { AsyncFd::register(watch.exit_descriptor()?) }?;
-    let mut interval = time::interval(SAMPLE_INTERVAL);
+    let mut interval = time::interval(looks.interval);
     interval.set_missed_tick_behavior(time::MissedTickBehavior::Skip);
     let time_up = async {
         match deadline {
@@ -69,7 +78,7 @@ pub(super) async fn watch_until(
     let mut next_library_look = time::Instant::now();
     let library_search_ends = time::Instant::now() + LIBRARY_SEARCH;
     loop {
-        let searching = libraries == Libraries::AreLoaded
+        let searching = looks.libraries == Libraries::AreLoaded
             && !opened.finder.has_decode_call()
             && time::Instant::now() < library_search_ends;
         tokio::select! {

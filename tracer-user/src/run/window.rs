@@ -272,7 +272,9 @@ fn observed(
 }
 
 /// How often the reader comes while there is nothing to read. A ring that fills faster wakes it.
-const LONGEST_WAKE_INTERVAL: Duration = Duration::from_millis(160);
+const LONGEST_WAKE_INTERVAL: Duration = Duration::from_millis(640);
+/// The same where somebody looks on.
+const LONGEST_SHOWN_INTERVAL: Duration = Duration::from_millis(160);
 
 /// The reader of the ring buffer, and what it leaves.
 struct Read {
@@ -295,6 +297,10 @@ impl Read {
         mut requests: UnboundedReceiver<SessionRequest>,
     ) -> anyhow::Result<Self> {
         let mut interval = WAKE_INTERVAL;
+        let longest = match self.collector {
+            Some(_) => LONGEST_SHOWN_INTERVAL,
+            None => LONGEST_WAKE_INTERVAL,
+        };
         loop {
             let due = self.budget.as_ref().map(BudgetWatch::due);
             tokio::select! {
@@ -318,7 +324,7 @@ impl Read {
             interval = if self.take_in()? {
                 WAKE_INTERVAL
             } else {
-                (interval * 2).min(LONGEST_WAKE_INTERVAL)
+                (interval * 2).min(longest)
             };
         }
     }

@@ -180,7 +180,7 @@ mod tests {
         drop(followed);
         let seen = seen.lock().expect("lock");
         assert_eq!(seen.iter().map(text).collect::<Vec<_>>(), ["0", "1", "2"]);
-        // The pipe is looked at every 50 ms: without that the second and third would reach back 120.
+        // The second and third would reach back 120 ms if the reader knew only when it had read the line before.
         let late = |line: &OutputLine| line.monotonic_nanos - line.empty_nanos;
         let least = seen.iter().map(late).min().expect("three");
         assert!(least > 0 && least < 110_000_000, "{least}");

@@ -1,5 +1,6 @@
 //! What an engine says: its output line by line, its timings, its marks, its buffers.
 
+mod awake;
 pub mod bench;
 pub mod buffer_lines;
 pub mod engine_mark;

@@ -13,6 +13,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
+use super::awake::AwakeTime;
+
 /// Which of the child's outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -24,7 +26,7 @@ pub enum OutputStream {
 /// Longest piece of a line that is handed on at once, bytes; a longer line comes in several pieces.
 pub const LONGEST_PIECE_BYTES: usize = 64 << 10;
 
-/// How often an empty pipe is looked at, so that it is known how late a line was read at most.
+/// How often an empty pipe is looked at where nothing else tells how late a line was read at most.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// `/proc/sys/fs/pipe-max-size` as it is by default.
@@ -98,10 +100,11 @@ impl Drain {
         let mut empty_nanos = monotonic_nanos();
         let mut lines = Lines::new(self.stream, empty_nanos, on_line);
         let mut buffer = vec![0; LONGEST_PIECE_BYTES];
+        let awake = AwakeTime::of_this_thread();
         let mut deadline = None;
         let mut late_bytes = 0;
         loop {
-            match self.wait_readable(&mut deadline, late_bytes, &mut empty_nanos) {
+            match self.wait_readable(&mut deadline, late_bytes, awake.as_ref(), &mut empty_nanos) {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => {
@@ -148,12 +151,15 @@ impl Drain {
         &self,
         deadline: &mut Option<Instant>,
         late_bytes: usize,
+        awake: Option<&AwakeTime>,
         empty_nanos: &mut u64,
     ) -> nix::Result<bool> {
         loop {
             let looked = monotonic_nanos();
+            let awake_before = awake.and_then(AwakeTime::nanos);
             let mut pipe = [PollFd::new(self.pipe.as_fd(), PollFlags::POLLIN)];
-            if poll(&mut pipe, PollTimeout::ZERO) == Ok(0) {
+            let was_empty = poll(&mut pipe, PollTimeout::ZERO) == Ok(0);
+            if was_empty {
                 *empty_nanos = looked;
             }
             let remaining =
@@ -167,6 +173,8 @@ impl Drain {
                 Some(left) => {
                     PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::MAX)
                 }
+                // What woke this thread, and when at the earliest, is told by how long it was awake.
+                None if awake_before.is_some() => PollTimeout::NONE,
                 None => PollTimeout::try_from(LOOK_INTERVAL).unwrap_or(PollTimeout::MAX),
             };
             let mut polled = [
@@ -188,6 +196,14 @@ impl Drain {
                 polled.map(|entry| entry.revents().is_some_and(|events| !events.is_empty()));
             if deadline.is_none() && last_call {
                 *deadline = Some(Instant::now() + self.linger);
+            }
+            if pipe
+                && was_empty
+                && let Some(woken) = awake
+                    .zip(awake_before)
+                    .and_then(|(awake, before)| awake.woken_at_earliest(before, monotonic_nanos()))
+            {
+                *empty_nanos = woken.max(looked);
             }
             if pipe || over {
                 return Ok(pipe);

@@ -68,6 +68,10 @@ pub struct EngineWatch {
     family: Family,
     /// Whether there is anything new to be found.
     starts: ProcessStarts,
+    /// When they may be listed again, nanoseconds.
+    next_family_nanos: u64,
+    /// Looked at less often while it does nothing; none where it is not.
+    rest: Option<Rest>,
     /// The engine and its descendants, by process id.
     pub process_ids: BTreeSet<u32>,
     /// What they have open or mapped.
@@ -107,6 +111,37 @@ const MAPPINGS_INTERVAL_NANOS: u64 = 2_000_000_000;
 /// and holds up who maps something meanwhile.
 const MAPPINGS_COST_FACTOR: u64 = 1_000;
 
+/// The processes of a family that was there before are listed at most so seldom, as a multiple of what the last list took: 0.1 % of
+/// a core. Their waits count from the start all the same, which the kernel side sees to.
+const FAMILY_COST_FACTOR: u64 = 1_000;
+/// And so often at least, where processes are started all the time.
+const FAMILY_INTERVAL_NANOS: u64 = 5_000_000_000;
+
+/// An engine that does nothing is looked at so often.
+const REST_NANOS: u64 = 5_000_000_000;
+
+/// Whether an engine does nothing.
+#[derive(Clone, Copy, Debug, Default)]
+struct Rest {
+    /// CPU time that it had spent at the last look.
+    cpu_ticks: Option<u64>,
+    /// When it is looked at all the same, nanoseconds.
+    until_nanos: u64,
+}
+
+impl Rest {
+    /// It has spent so much CPU time now. True where that is what it had spent, and the time is not up.
+    fn goes_on(&mut self, cpu_ticks: Option<u64>, now_nanos: u64) -> bool {
+        let same = cpu_ticks.is_some() && cpu_ticks == self.cpu_ticks;
+        self.cpu_ticks = cpu_ticks;
+        if same && now_nanos < self.until_nanos {
+            return true;
+        }
+        self.until_nanos = now_nanos + REST_NANOS;
+        false
+    }
+}
+
 impl EngineWatch {
     /// Watches a process that is there, and its family.
     ///
@@ -137,11 +172,19 @@ impl EngineWatch {
     }
 
     fn take_in_family(&mut self) {
-        if !self.starts.are_new() {
+        let now = monotonic_nanos();
+        if now < self.next_family_nanos || !self.starts.are_new() {
             return;
         }
         // Without a list of processes those that are known stay.
         let members = self.family.members().unwrap_or_default();
+        if matches!(self.family, Family::Of(_)) {
+            let took = monotonic_nanos().saturating_sub(now);
+            self.next_family_nanos = now
+                + took
+                    .saturating_mul(FAMILY_COST_FACTOR)
+                    .min(FAMILY_INTERVAL_NANOS);
+        }
         self.process_ids.extend(
             members
                 .into_iter()
@@ -179,6 +222,8 @@ impl EngineWatch {
             exit,
             family,
             starts: ProcessStarts::default(),
+            next_family_nanos: 0,
+            rest: None,
             process_ids: own.into_iter().collect(),
             files: FilesWatch::default(),
             peak: PeakMemory::default(),
@@ -221,6 +266,9 @@ impl EngineWatch {
         samples: &RunSamples,
     ) {
         let now = monotonic_nanos();
+        if self.rests(now) {
+            return;
+        }
         if now >= self.next_memory_nanos {
             self.sample_memory(now, opened_nanos, samples);
         }
@@ -267,9 +315,25 @@ impl EngineWatch {
         self.memory_interval_nanos = interval.as_nanos() as u64;
     }
 
+    /// It is looked at less often while it does nothing. Not where a log says when to look.
+    pub fn rests_with_engine(&mut self) {
+        self.rest = Some(Rest::default());
+    }
+
+    fn rests(&mut self, now: u64) -> bool {
+        // Of several processes another one may work.
+        let (Some(rest), Some(process), 1) =
+            (&mut self.rest, &self.process, self.process_ids.len())
+        else {
+            return false;
+        };
+        rest.goes_on(process.cpu_ticks().ok(), now)
+    }
+
     /// The next sample is the last one, and has the memory in it.
     pub const fn ends(&mut self) {
         self.next_memory_nanos = 0;
+        self.rest = None;
     }
 
     fn sample_memory(&mut self, now: u64, opened_nanos: u64, samples: &RunSamples) {
@@ -379,5 +443,33 @@ impl EngineWatch {
                     .collect(),
             }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{REST_NANOS, Rest};
+
+    #[test]
+    fn an_engine_that_works_is_looked_at_each_time() {
+        let mut rest = Rest::default();
+        for look in 0..10 {
+            assert!(!rest.goes_on(Some(look), look * 1_000_000_000));
+        }
+        // It cannot be told.
+        assert!(!rest.goes_on(None, 0) && !rest.goes_on(None, 1));
+    }
+
+    #[test]
+    fn one_that_does_nothing_is_looked_at_now_and_then() {
+        let mut rest = Rest::default();
+        let looked: Vec<u64> = (0..12)
+            .filter(|second| !rest.goes_on(Some(7), second * 1_000_000_000))
+            .collect();
+        assert_eq!(looked, [0, 5, 10]);
+        // At once, when it works.
+        assert!(!rest.goes_on(Some(8), 11_000_000_001));
+        assert!(rest.goes_on(Some(8), 11_000_000_000 + REST_NANOS));
+        assert!(!rest.goes_on(Some(8), 11_000_000_001 + REST_NANOS));
     }
 }

@@ -7,14 +7,15 @@ use tracer_common::page::FileKey;
 use super::cached_files::CachedFiles;
 use crate::{
     place::{FileIdentity, Subject},
-    process::{LargeFiles, ObservedProcess, files_in_use, storage_read_bytes},
+    process::{LargeFiles, ObservedProcess, files_in_use, monotonic_nanos, storage_read_bytes},
     schema::{ModelRecord, RunRecord},
     units::bytes,
 };
 
-/// While the model has not been seen with anybody, so many looks come one after the other; then every fifth.
+/// While the model has not been seen with anybody, so many looks come one after the other; then one a second.
 const CLOSE_LOOKS: u64 = 50;
-const LOOKS_APART: u64 = 5;
+/// A timer that is a little early is in time.
+const LOOK_INTERVAL_NANOS: u64 = 900_000_000;
 
 /// Bytes that a process had read from storage.
 #[derive(Clone, Copy, Debug, Default)]
@@ -27,6 +28,8 @@ struct StorageReads {
 #[derive(Clone, Debug, Default)]
 pub struct FilesWatch {
     samples: u64,
+    /// When to look again, nanoseconds.
+    next_look_nanos: u64,
     looks: u64,
     /// Models that a process had open or mapped, by slot.
     models: BTreeSet<usize>,
@@ -57,7 +60,9 @@ impl FilesWatch {
     /// Looks at the processes, now and then: what is open changes seldom.
     pub fn sample(&mut self, process_ids: &BTreeSet<u32>, subject: &Subject) {
         let often = self.models.len() < subject.models.len() && self.samples < CLOSE_LOOKS;
-        if often || self.samples.is_multiple_of(LOOKS_APART) {
+        let now = monotonic_nanos();
+        if often || now >= self.next_look_nanos {
+            self.next_look_nanos = now + LOOK_INTERVAL_NANOS;
             self.look(process_ids, subject);
         }
         self.samples += 1;

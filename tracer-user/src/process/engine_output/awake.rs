@@ -1,0 +1,108 @@
+//! How long a thread was awake: what tells, after it has slept, when it was woken.
+
+use std::{fs::File, os::unix::fs::FileExt as _};
+
+use nix::time::{ClockId, clock_gettime};
+
+/// Nanoseconds that are left for what lies between what a thread waits for and its being woken, and for clocks that do not
+/// agree to the last tick.
+const MARGIN_NANOS: u64 = 1_000_000;
+
+/// How long a thread has run or was ready to run, for the thread that made it.
+pub(super) struct AwakeTime {
+    /// `/proc/thread-self/schedstat`, opened.
+    schedstat: File,
+}
+
+impl AwakeTime {
+    /// That of the calling thread. None where the kernel does not count it (`CONFIG_SCHED_INFO`).
+    pub(super) fn of_this_thread() -> Option<Self> {
+        let schedstat = File::open("/proc/thread-self/schedstat").ok()?;
+        let awake = Self { schedstat };
+        awake.nanos().map(|_| awake)
+    }
+
+    /// Nanoseconds until now.
+    pub(super) fn nanos(&self) -> Option<u64> {
+        let mut text = [0; 96];
+        let length = self.schedstat.read_at(&mut text, 0).ok()?;
+        // What it says of the time on a processor may be a tick old; the clock is not.
+        let ready = ready_nanos(text.get(..length)?)?;
+        let ran = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).ok()?;
+        let ran = ran.tv_sec().unsigned_abs() * 1_000_000_000 + ran.tv_nsec().unsigned_abs();
+        Some(ready + ran)
+    }
+
+    /// The earliest moment at which what woke the thread can have happened: it was awake for `before` nanoseconds when it
+    /// looked for the last time, and it is `now`.
+    pub(super) fn woken_at_earliest(&self, before: u64, now: u64) -> Option<u64> {
+        let awake = self.nanos()?.saturating_sub(before);
+        Some(now.saturating_sub(awake).saturating_sub(MARGIN_NANOS))
+    }
+}
+
+/// From "ran, waited for a processor, times run" (Documentation/scheduler/sched-stats.rst): the second. None where the
+/// kernel counts none of it: a thread that reads this has run.
+fn ready_nanos(text: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(text).ok()?;
+    let mut numbers = text
+        .split_whitespace()
+        .map_while(|word| word.parse::<u64>().ok());
+    let (_, ready, times) = (numbers.next()?, numbers.next()?, numbers.next()?);
+    (times > 0).then_some(ready)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::process::monotonic_nanos;
+
+    #[test]
+    fn a_thread_is_awake_while_it_works_and_not_while_it_sleeps() {
+        let awake = AwakeTime::of_this_thread().expect("this kernel counts it");
+        let before = awake.nanos().expect("nanoseconds");
+        std::thread::sleep(Duration::from_millis(300));
+        let slept = awake.nanos().expect("nanoseconds") - before;
+        // It may have had to wait for a processor when it was woken.
+        assert!(slept < 250_000_000, "{slept}");
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_millis(50) {}
+        let worked = awake.nanos().expect("nanoseconds") - before - slept;
+        assert!(worked >= 49_000_000, "{worked}");
+    }
+
+    #[test]
+    fn what_woke_a_thread_came_after_the_earliest_moment() {
+        let (reader, writer) = std::os::unix::net::UnixStream::pair().expect("a pair");
+        let waiting = std::thread::spawn(move || {
+            let awake = AwakeTime::of_this_thread().expect("this kernel counts it");
+            let before = awake.nanos().expect("nanoseconds");
+            let began = monotonic_nanos();
+            let mut byte = [0];
+            std::io::Read::read_exact(&mut &reader, &mut byte).expect("a byte");
+            let now = monotonic_nanos();
+            let earliest = awake.woken_at_earliest(before, now).expect("a moment");
+            (began, earliest, now)
+        });
+        std::thread::sleep(Duration::from_millis(400));
+        let written = monotonic_nanos();
+        std::io::Write::write_all(&mut &writer, b"x").expect("written");
+        let (began, earliest, now) = waiting.join().expect("the thread");
+        assert!(earliest <= written, "{earliest} {written}");
+        assert!(
+            began < earliest && now - earliest < 300_000_000,
+            "{began} {earliest} {now}"
+        );
+    }
+
+    #[test]
+    fn a_kernel_that_does_not_count_is_told() {
+        assert_eq!(ready_nanos(b"12 345 6\n"), Some(345));
+        assert_eq!(ready_nanos(b"0 0 0\n"), None);
+        for other in [&b""[..], b"1 2", b"a b c", b"\xff"] {
+            assert_eq!(ready_nanos(other), None);
+        }
+    }
+}
