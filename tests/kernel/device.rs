@@ -1,6 +1,6 @@
 //! `tracer device`: what it reads, what it leaves alone, and what it says of itself. Speeds are nobody's to assert.
 
-use std::{fs, path::Path, process::Command, thread, time::Duration};
+use std::{fs, path::Path, thread, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::Signal;
@@ -246,12 +246,7 @@ fn without_a_run(ground: &Ground) -> Result<()> {
 fn memory_is_no_device(ground: &Ground) -> Result<()> {
     let disk = ground.disk(FileSystem::Ext4)?;
     let file = ModelFile::contiguous(&disk, "model", FILE_BYTES)?;
-    let status = Command::new("losetup")
-        .arg("--direct-io=off")
-        .arg(disk.node())
-        .status()
-        .context("run losetup")?;
-    ensure!(status.success(), "losetup cannot switch direct I/O off");
+    disk.set_loop_direct_io(false)?;
     let record = run(call(ground, file.path(), 1)?)?;
     let doubts = record.value("doubts")?.to_string();
     ensure!(

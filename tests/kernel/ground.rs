@@ -110,10 +110,15 @@ impl Ground {
         plan: &ReadPlan,
         mode: ReadMode,
     ) -> Result<ReaderCommand> {
+        self.reader_of(file.path(), plan, mode)
+    }
+
+    /// A call of the reader on whatever lies there.
+    pub fn reader_of(&self, path: &Path, plan: &ReadPlan, mode: ReadMode) -> Result<ReaderCommand> {
         ReaderCommand::new(
             Path::new(env!("CARGO_BIN_EXE_scripted_reader")),
             &self.scratch,
-            file.path(),
+            path,
             plan,
             mode,
         )

@@ -58,6 +58,16 @@ impl LoopDisk {
         Self::make(scratch, file_system, size_bytes, Some(start_sector))
     }
 
+    /// Whether it reads its image past the page cache.
+    ///
+    /// # Errors
+    /// Where `losetup` fails.
+    pub fn set_loop_direct_io(&self, on: bool) -> Result<()> {
+        let option = format!("--direct-io={}", if on { "on" } else { "off" });
+        run("losetup", [OsStr::new(&option), self.node().as_os_str()])?;
+        Ok(())
+    }
+
     fn make(
         scratch: &Scratch,
         file_system: FileSystem,

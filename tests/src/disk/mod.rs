@@ -10,6 +10,7 @@ mod spare_disk;
 mod stacked_disk;
 mod statistics;
 mod zram_disk;
+mod zram_swap;
 
 pub use file_system::FileSystem;
 pub use loop_disk::LoopDisk;
@@ -19,3 +20,4 @@ pub use spare_disk::SpareDisk;
 pub use stacked_disk::{Stack, StackedDisk};
 pub use statistics::DeviceStatistics;
 pub use zram_disk::ZramDisk;
+pub use zram_swap::ZramSwap;

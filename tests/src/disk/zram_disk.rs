@@ -39,13 +39,7 @@ impl ZramDisk {
                 }
             }
         });
-        // Reading it makes a new device.
-        let text = fs::read_to_string(Path::new(CONTROL).join("hot_add"))
-            .map_err(|error| unavailable(format!("{CONTROL}/hot_add: {error}")))?;
-        let added = text
-            .trim()
-            .parse()
-            .with_context(|| format!("{CONTROL}/hot_add gave {text:?}"))?;
+        let added = add()?;
         if let Ok(mut number) = number.lock() {
             *number = Some(added);
         }
@@ -87,8 +81,18 @@ impl ZramDisk {
     }
 }
 
+/// A new device, which is of no size yet.
+pub(super) fn add() -> Result<u32> {
+    // Reading it makes one.
+    let text = fs::read_to_string(Path::new(CONTROL).join("hot_add"))
+        .map_err(|error| unavailable(format!("{CONTROL}/hot_add: {error}")))?;
+    text.trim()
+        .parse()
+        .with_context(|| format!("{CONTROL}/hot_add gave {text:?}"))
+}
+
 /// Gives the memory back, and the device.
-fn remove(number: u32) {
+pub(super) fn remove(number: u32) {
     // Whoever looked at the new device last may have it open for a moment.
     for _ in 0..50 {
         let _ = fs::write(format!("/sys/block/zram{number}/reset"), "1");

@@ -7,6 +7,7 @@
 mod cleanup;
 mod kernel_log;
 mod machine_lock;
+mod memory_group;
 mod namespace;
 mod page_size;
 mod paging_out;
@@ -16,6 +17,7 @@ mod unavailable;
 pub use cleanup::{Cleanup, clean_up_on_signals, on_exit};
 pub use kernel_log::{KernelLog, forget_what_was_warned_of};
 pub use machine_lock::MachineLock;
+pub use memory_group::MemoryGroup;
 pub use namespace::enter_private_mount_namespace;
 pub use page_size::page_bytes;
 pub use paging_out::paged_out_bytes;

@@ -39,7 +39,8 @@ fn scaled(value: f64) -> String {
 /// A share of 1 in per cent.
 #[must_use]
 pub fn share(of_one: Option<f64>) -> String {
-    of_one.map_or_else(unobserved, |share| format!("{:.1} %", share * 100.0))
+    // A sum of nothing is -0.
+    of_one.map_or_else(unobserved, |share| format!("{:.1} %", share * 100.0 + 0.0))
 }
 
 /// A ratio such as an amplification.

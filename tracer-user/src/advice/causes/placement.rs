@@ -6,10 +6,13 @@ use crate::{
     units::{bytes, count},
 };
 
-/// File systems that stand between the reader and a local disk.
+/// File systems that stand between the reader and a local disk. (An overlay over a local disk is not among them: it gives the
+/// lower file's own pages and reads.)
 const IN_THE_WAY: [&str; 9] = [
     "overlay", "nfs", "nfs4", "cifs", "smb3", "9p", "virtiofs", "ceph", "fuse",
 ];
+/// File systems whose files are memory.
+const MEMORY: [&str; 3] = ["tmpfs", "ramfs", "hugetlbfs"];
 /// Extents so small cut requests: two of the largest that the device takes.
 const REQUESTS_AN_EXTENT: u64 = 2;
 /// Where the device does not say its largest request, KiB: the kernel's default.
@@ -18,9 +21,9 @@ const USUAL_REQUEST_KIB: u64 = 1280;
 pub const FILE_SYSTEM: Cause = Cause {
     name: "file_system",
     title: "A file system or mount stands between the engine and the disk",
-    bounds: "the model lies on a network, shared or layered file system (overlay, NFS, CIFS, 9p, virtiofs, Ceph, FUSE), or its sectors are not known. Only likely: the record has no speed of the way without it.",
+    bounds: "the model lies on a network, shared or layered file system (NFS, CIFS, 9p, virtiofs, Ceph, FUSE), or its sectors are not known, or it lies in an image on a loop device without direct I/O: then the page cache has it twice. An overlay (a container's image) over a local disk is not in the way: the lower file is read. Only likely: the record has no speed of the way without it.",
     refuted_by: "the same speed with a copy of the model on a local file system.",
-    remedy: "Copy the model to a local ext4 or xfs and run again; in a container mount that folder as a volume.",
+    remedy: "Copy the model to a local ext4 or xfs and run again; in a container mount that folder as a volume. An image is attached with `losetup --direct-io=on`.",
     decide: file_system,
 };
 
@@ -40,7 +43,16 @@ fn file_system(facts: &Facts<'_>) -> Answer {
     }
     let kind = model.filesystem.split('.').next().unwrap_or_default();
     let in_the_way = IN_THE_WAY.contains(&kind);
-    if !in_the_way && model.without_sectors.is_none() {
+    let cached_twice = facts
+        .device
+        .filter(|device| device.loop_direct_io == Some(false));
+    if MEMORY.contains(&kind) {
+        return Answer::absent(format!(
+            "the model lies on {}, which is memory",
+            model.filesystem
+        ));
+    }
+    if !in_the_way && model.without_sectors.is_none() && cached_twice.is_none() {
         return Answer::absent(format!("the model lies on {}", model.filesystem));
     }
     let mut evidence = Vec::new();
@@ -49,6 +61,13 @@ fn file_system(facts: &Facts<'_>) -> Answer {
             "model.filesystem",
             "file system of the model",
             &model.filesystem,
+        ));
+    }
+    if let Some(device) = cached_twice {
+        evidence.push(Evidence::new(
+            "devices[].loop_direct_io",
+            format!("{} reads its file past the page cache", device.name),
+            "no: what is read from it is cached twice",
         ));
     }
     if let Some(why) = &model.without_sectors {

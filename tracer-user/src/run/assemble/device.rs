@@ -31,6 +31,7 @@ pub(super) fn device(
         read_ahead_kb: disk.queue.read_ahead_kib,
         max_sectors_kb: disk.queue.max_sectors_kib,
         rotational: disk.queue.rotational,
+        loop_direct_io: disk.loop_direct_io,
         reads,
         read_bytes,
         other_reads: reads.saturating_sub(issues.model_reads),

@@ -18,6 +18,9 @@ pub struct DeviceRecord {
     pub max_sectors_kb: Option<u64>,
     /// Whether it says it has moving parts.
     pub rotational: Option<bool>,
+    /// Of a loop device: whether it reads its file past the page cache. Where it does not, what is read from it is cached twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loop_direct_io: Option<bool>,
     /// Read requests, the models' and all others, by first issue.
     pub reads: u64,
     /// Bytes of them.

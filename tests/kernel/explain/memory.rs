@@ -1,0 +1,106 @@
+//! Causes that are in what memory is used for.
+
+use anyhow::{Result, ensure};
+use tests::{disk::ZramSwap, environment::MemoryGroup};
+
+use super::{MODEL_BYTES, TIGHT_BYTES, engine::EngineRun, passes, reading::Reading};
+use crate::ground::Ground;
+
+/// One scan, of which nothing comes back, under a limit of the group: there is room to be made, and nothing is lost.
+pub fn limit(ground: &Ground) -> Result<()> {
+    let mut reading = Reading::new(passes(1));
+    reading.read_ahead_kb = 128;
+    reading.memory_max = Some(TIGHT_BYTES);
+    let said = reading.explained(ground)?;
+    said.comes_first("reclaim")?;
+    let advice = &said.model()["causes"][0]["advice"];
+    ensure!(
+        advice
+            .as_str()
+            .is_some_and(|advice| advice.contains("limit of the engine's own control group")),
+        "{advice}"
+    );
+    reading.memory_max = None;
+    reading.explained(ground)?.does_not_come("reclaim")
+}
+
+/// The model fits, and with it the group is nearly full: it looks as if more were needed.
+pub fn limit_counts_cache(ground: &Ground) -> Result<()> {
+    let mut run = EngineRun::new(&[]);
+    run.memory_max = Some(MODEL_BYTES + (6 << 20));
+    run.explained(ground)?.comes_first("limit_counts_cache")?;
+    run.memory_max = Some(4 * MODEL_BYTES);
+    run.explained(ground)?.does_not_come("limit_counts_cache")
+}
+
+pub fn second_copy(ground: &Ground) -> Result<()> {
+    let copied = EngineRun::new(&["--load", "copy"]).explained(ground)?;
+    copied.comes_first("second_copy")?;
+    for load in ["map", "direct-copy"] {
+        EngineRun::new(&["--load", load])
+            .explained(ground)?
+            .does_not_come("second_copy")?;
+    }
+    Ok(())
+}
+
+/// The engine says that it has copied most of the weights: what stays cached of these is dead, and what was read past the page
+/// cache is not there.
+pub fn dead_weights(ground: &Ground) -> Result<()> {
+    let repacked = (MODEL_BYTES / 2).to_string();
+    let run = |load| {
+        EngineRun::new(&["--load", load, "--says-repacked-bytes", &repacked]).explained(ground)
+    };
+    run("map")?.comes_first("dead_weights")?;
+    run("direct-copy")?.does_not_come("dead_weights")?;
+    let said = EngineRun::new(&["--load", "map", "--says-repacked-bytes", "1048576"]);
+    said.explained(ground)?.does_not_come("dead_weights")
+}
+
+/// Memory that grows with each token, under a limit that the model alone fits.
+pub fn memory_growth(ground: &Ground) -> Result<()> {
+    let run = |growth: &str| {
+        let mut run = EngineRun::new(&["--steps", "8", "--growth-bytes", growth]);
+        run.memory_max = Some(MODEL_BYTES + (12 << 20));
+        run.explained(ground)
+    };
+    run("4194304")?.comes("memory_growth")?;
+    run("0")?.does_not_come("memory_growth")
+}
+
+/// Weights in the engine's own memory, under a limit that they do not fit: they go to compressed memory and come back.
+pub fn swap(ground: &Ground) -> Result<()> {
+    let _swap = ZramSwap::new(2 * MODEL_BYTES)?;
+    let said = |limit_bytes| {
+        let group = MemoryGroup::new(limit_bytes)?;
+        let procs = group.procs();
+        let procs = procs.to_string_lossy();
+        let mut run = EngineRun::new(&["--load", "direct-copy"]);
+        // As a container that may swap: the tracer's own group may not.
+        let wrapper = ["/bin/sh", "-c", r#"echo 0 > "$0"; exec "$@""#, &procs];
+        run.wrapper = &wrapper;
+        run.explained(ground)
+    };
+    let tight = said(MODEL_BYTES / 2)?;
+    let cause = tight.comes("swap")?;
+    ensure!(
+        cause["only_likely"] == false,
+        "it is the engine's own: {cause}"
+    );
+    said(4 * MODEL_BYTES)?.does_not_come("swap")
+}
+
+/// An engine that may not lock memory goes on without: nobody sees that but who looks.
+pub fn lock_without_effect(ground: &Ground) -> Result<()> {
+    let mut run = EngineRun::new(&["--mlock"]);
+    run.wrapper = &[
+        "prlimit",
+        "--memlock=65536:65536",
+        "setpriv",
+        "--bounding-set=-ipc_lock",
+        "--inh-caps=-ipc_lock",
+    ];
+    run.explained(ground)?.comes_first("lock_without_effect")?;
+    run.wrapper = &[];
+    run.explained(ground)?.does_not_come("lock_without_effect")
+}

@@ -1,0 +1,67 @@
+//! A memory cgroup that is not the tracer's: as of a container, or of a service.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+
+use super::{Cleanup, on_exit, unavailable};
+
+const VERSION_1: &str = "/sys/fs/cgroup/memory";
+const VERSION_2: &str = "/sys/fs/cgroup";
+
+/// A cgroup with a limit, which swap is not part of. It goes on drop, when nobody is in it any more.
+#[derive(Debug)]
+pub struct MemoryGroup {
+    directory: PathBuf,
+    _cleanup: Cleanup,
+}
+
+impl MemoryGroup {
+    /// Makes it.
+    ///
+    /// # Errors
+    /// [`super::Unavailable`] where this machine shows no hierarchy with the memory controller.
+    pub fn new(limit_bytes: u64) -> Result<Self> {
+        let (root, limit) = if Path::new(VERSION_1).join("memory.limit_in_bytes").exists() {
+            (Path::new(VERSION_1), "memory.limit_in_bytes")
+        } else {
+            let root = Path::new(VERSION_2);
+            fs::write(root.join("cgroup.subtree_control"), "+memory")
+                .map_err(|error| unavailable(format!("no memory cgroups: {error}")))?;
+            (root, "memory.max")
+        };
+        let directory = root.join(format!("tests-{}", std::process::id()));
+        fs::create_dir(&directory).with_context(|| format!("make {}", directory.display()))?;
+        let cleanup = on_exit({
+            let directory = directory.clone();
+            move || remove(&directory)
+        });
+        fs::write(directory.join(limit), limit_bytes.to_string()).context("set the limit")?;
+        Ok(Self {
+            directory,
+            _cleanup: cleanup,
+        })
+    }
+
+    /// Where a process writes 0 to go into it.
+    #[must_use]
+    pub fn procs(&self) -> PathBuf {
+        self.directory.join("cgroup.procs")
+    }
+}
+
+fn remove(directory: &Path) {
+    // Who was in it may be ending.
+    for _ in 0..50 {
+        if fs::remove_dir(directory).is_ok() {
+            return;
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    eprintln!("{} cannot be removed", directory.display());
+}
