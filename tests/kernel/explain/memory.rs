@@ -1,10 +1,25 @@
 //! Causes that are in what memory is used for.
 
-use anyhow::{Result, ensure};
-use tests::{disk::ZramSwap, environment::MemoryGroup};
+use std::{process::Command, time::Duration};
 
-use super::{MODEL_BYTES, TIGHT_BYTES, engine::EngineRun, passes, reading::Reading};
+use anyhow::{Result, ensure};
+use tests::{
+    disk::{FileSystem, ZramSwap},
+    environment::MemoryGroup,
+    model_file::ModelFile,
+    reader::RunningProgram,
+    tracer::{TracedRun, TracerCall},
+};
+
+use super::{
+    MODEL_BYTES, TIGHT_BYTES,
+    engine::EngineRun,
+    passes,
+    reading::{Reading, Said},
+};
 use crate::ground::Ground;
+
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// One scan, of which nothing comes back, under a limit of the group: there is room to be made, and nothing is lost.
 pub fn limit(ground: &Ground) -> Result<()> {
@@ -22,6 +37,56 @@ pub fn limit(ground: &Ground) -> Result<()> {
     );
     reading.memory_max = None;
     reading.explained(ground)?.does_not_come("reclaim")
+}
+
+/// The same limit on a group that the tracer did not make, as of a container, that it attaches to: the record says whose it is.
+pub fn limit_of_a_container(ground: &Ground) -> Result<()> {
+    let said = |limit_bytes| -> Result<Said> {
+        let disk = ground.disk(FileSystem::Ext4)?;
+        disk.set_read_ahead_kb(128)?;
+        let model = ModelFile::contiguous(&disk, "model", MODEL_BYTES)?;
+        let group = MemoryGroup::new(limit_bytes)?;
+        let mut command = Command::new("/bin/sh");
+        command
+            .args(["-c", r#"echo 0 > "$0"; read -r line; exec "$@""#])
+            .arg(group.procs())
+            .arg(env!("CARGO_BIN_EXE_plain_engine"))
+            .arg(model.path())
+            .args(["--steps", "3"]);
+        let mut engine = RunningProgram::start(&ground.scratch, command)?;
+        let call = TracerCall::attach(&ground.scratch, engine.process_id())?
+            .option("--detail", "events")
+            .option("--model", model.path());
+        let directory = call.directory().to_owned();
+        let tracer = call.start()?;
+        tracer.wait_until("it traces", LIMIT, |tracer| {
+            tracer.errors_so_far().contains("tracing process")
+        })?;
+        engine.send_line("go")?;
+        engine.finish(LIMIT)?.succeeded()?;
+        let finished = tracer.finish(LIMIT)?;
+        finished.succeeded()?;
+        Said::of(
+            ground,
+            &TracedRun {
+                finished,
+                directory,
+            },
+            None,
+        )
+    };
+    let tight = said(TIGHT_BYTES)?;
+    let cause = tight.comes("reclaim")?;
+    ensure!(
+        cause["only_likely"] == false
+            && cause["advice"]
+                .as_str()
+                .is_some_and(|advice| advice.contains("was found in")),
+        "{cause}"
+    );
+    let wide = said(4 * MODEL_BYTES)?;
+    wide.does_not_come("reclaim")?;
+    wide.does_not_come("limit_counts_cache")
 }
 
 /// The model fits, and with it the group is nearly full: it looks as if more were needed.

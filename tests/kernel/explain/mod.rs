@@ -23,7 +23,7 @@ const TIGHT_BYTES: u64 = 20 << 20;
 /// A case, and what it does.
 type Named = (&'static str, fn(&Ground) -> Result<()>);
 
-const CASES: [Named; 21] = [
+const CASES: [Named; 22] = [
     ("all_in_memory", reads::all_in_memory),
     ("working_set", reads::working_set),
     ("read_ahead_in_vain", reads::read_ahead_in_vain),
@@ -32,6 +32,7 @@ const CASES: [Named; 21] = [
     ("other_writes", reads::other_writes),
     ("thrown_out", reads::thrown_out),
     ("limit", memory::limit),
+    ("limit_of_a_container", memory::limit_of_a_container),
     ("limit_counts_cache", memory::limit_counts_cache),
     ("second_copy", memory::second_copy),
     ("dead_weights", memory::dead_weights),

@@ -115,6 +115,18 @@ impl Span {
     }
 }
 
+/// The engine's memory cgroup: one that the tracer made, or one that it found the engine in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Group {
+    pub limit_bytes: u64,
+    /// Whether the tracer made it.
+    pub own: bool,
+    /// The most that was used of it, bytes. Of one that was found by samples; null where it was not seen.
+    pub most_bytes: Option<u64>,
+    /// The member that says so.
+    pub member: &'static str,
+}
+
 impl<'a> Facts<'a> {
     #[must_use]
     pub fn new(
@@ -133,6 +145,30 @@ impl<'a> Facts<'a> {
             device_test,
             span: Span::of(model),
         }
+    }
+
+    /// The limit that the engine's memory has. None where none is known.
+    #[must_use]
+    pub fn group(&self) -> Option<Group> {
+        if let Some(group) = &self.run.pressure.cgroup {
+            return Some(Group {
+                limit_bytes: group.high_bytes.unwrap_or(group.limit_bytes),
+                own: true,
+                most_bytes: group.peak_bytes,
+                member: "pressure.cgroup.peak_bytes",
+            });
+        }
+        let used = self
+            .run
+            .memory_course
+            .iter()
+            .filter_map(|point| point.cgroup?.usage_bytes);
+        Some(Group {
+            limit_bytes: self.run.process.memory_limit_bytes?,
+            own: false,
+            most_bytes: used.max(),
+            member: "memory_course[].cgroup.usage_bytes",
+        })
     }
 
     /// Seconds a token (or in the run) in which a thread waited for the model.

@@ -22,18 +22,18 @@ pub const LIMIT_COUNTS_CACHE: Cause = Cause {
 };
 
 fn decide(facts: &Facts<'_>) -> Answer {
-    let Some(group) = &facts.run.pressure.cgroup else {
+    let Some(group) = facts.group() else {
         return if facts.run.mode == "launch" {
             Answer::absent("the run was given no limit")
         } else {
             Answer::not_decided(
-                "The limit of the engine's own control group is not in a record of `attach` (`pressure.cgroup` is null): compare memory.max with memory.current in its folder below /sys/fs/cgroup.",
+                "No limit of the engine's control group was seen (`process.memory_limit_bytes` is null): it has none, or is out of the tracer's sight. Compare memory.max with memory.current in its folder below /sys/fs/cgroup.",
             )
         };
     };
-    let limit = group.high_bytes.unwrap_or(group.limit_bytes);
-    let Some(peak) = group.peak_bytes else {
-        return facts.missing("The most that the group used", "pressure.cgroup.peak_bytes");
+    let limit = group.limit_bytes;
+    let Some(peak) = group.most_bytes else {
+        return facts.missing("The most that the group used", group.member);
     };
     if (peak as f64) < LOOKS_FULL * limit as f64 {
         return Answer::absent(format!(
@@ -74,7 +74,7 @@ fn decide(facts: &Facts<'_>) -> Answer {
     Answer::Present(Present {
         evidence: vec![
             Evidence::new(
-                "pressure.cgroup.peak_bytes",
+                group.member,
                 "most used, of the limit",
                 format!("{} of {}", bytes(peak), bytes(limit)),
             ),

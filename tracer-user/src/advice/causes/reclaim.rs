@@ -52,27 +52,29 @@ fn reclaim(facts: &Facts<'_>) -> Answer {
             bytes(agents.kswapd.saturating_mul(facts.page_bytes()))
         ),
     )];
-    let group = facts.run.pressure.cgroup.as_ref();
+    let group = facts.group();
     let at_limit = group.filter(|group| {
         group
-            .peak_bytes
-            .and_then(|peak| ratio(peak, group.high_bytes.unwrap_or(group.limit_bytes)))
+            .most_bytes
+            .and_then(|most| ratio(most, group.limit_bytes))
             .is_some_and(|used| used >= AT_LIMIT)
     });
     let (only_likely, advice) = if let Some(group) = at_limit {
         evidence.push(Evidence::new(
-            "pressure.cgroup.peak_bytes",
+            group.member,
             "most used by the engine's group, of its limit",
             format!(
                 "{} of {}",
-                bytes(group.peak_bytes.unwrap_or(0)),
-                bytes(group.high_bytes.unwrap_or(group.limit_bytes))
+                bytes(group.most_bytes.unwrap_or(0)),
+                bytes(group.limit_bytes)
             ),
         ));
-        (
-            false,
-            "It is the limit of the engine's own control group.".to_owned(),
-        )
+        let advice = if group.own {
+            "It is the limit of the engine's own control group."
+        } else {
+            "It is the limit of the control group that the engine was found in (of a container or a service)."
+        };
+        (false, advice.to_owned())
     } else if agents.kswapd > agents.direct_reclaim {
         (
             false,
@@ -84,7 +86,7 @@ fn reclaim(facts: &Facts<'_>) -> Answer {
             "It is the machine that is short of memory, as far as the record tells.".to_owned(),
         )
     } else {
-        (true, "Whether it is a limit of the engine's own group or the machine, this record does not tell: compare memory.current with memory.max of its group.".to_owned())
+        (true, "Whether it is a limit of the engine's own group or the machine, this record does not tell: no limit of its group was seen. Compare memory.current with memory.max there.".to_owned())
     };
     let came_back = facts.refault_share().is_none_or(|part| part >= CAME_BACK);
     let spent = facts.span.and_then(|span| {

@@ -33,6 +33,10 @@ figures! {
     HIGH_WATER_BYTES, "process.peak_rss_bytes", "high-water mark", Bytes, UserSpace, null: NO_SAMPLE,
         "largest `VmHWM` seen; since the program's start, not the window's",
         |run| run.process.peak_rss_bytes;
+    MEMORY_LIMIT_BYTES, "process.memory_limit_bytes", "limit of its cgroup", Bytes, UserSpace,
+        null: "no limit is in sight",
+        "the smallest limit of the memory cgroup that it is in and of those above it, whoever set it",
+        |run| run.process.memory_limit_bytes;
     ROLLUP_RSS_BYTES, "process.rollup.rss_bytes", "resident, by mappings", Bytes, UserSpace, null: NO_LOOK,
         "`smaps_rollup` at the moment of `mappings`: resident",
         |run| run.process.rollup.as_ref()?.rss_bytes;

@@ -47,14 +47,21 @@ impl ProcessCgroup {
         })
     }
 
-    /// Its own limit; `None` where it has none.
+    /// The smallest limit of it and of those above it, as far as they are in sight: a container's may stand above that of its
+    /// service. `None` where none has one.
     #[must_use]
     pub fn limit_bytes(&self) -> Option<u64> {
         let name = match self.version {
             CgroupVersion::V1 => "memory.limit_in_bytes",
             CgroupVersion::V2 => "memory.max",
         };
-        limit_bytes(&self.directory.join(name)).ok().flatten()
+        self.directory
+            .ancestors()
+            .map(|directory| directory.join(name))
+            // The top group of version 2 has no such file, and what lies above the top one is none.
+            .take_while(|path| path.exists())
+            .filter_map(|path| limit_bytes(&path).ok().flatten())
+            .min()
     }
 
     /// Whether a process is in it now; `None` if that process has ended.
@@ -152,6 +159,16 @@ mod tests {
         )
         .expect("join");
         let after = ProcessCgroup::of(pid);
+        let nested = group.path().join("service");
+        std::fs::create_dir(&nested).expect("a group below it");
+        let below = ProcessCgroup {
+            version: group.version(),
+            path: "service".into(),
+            directory: nested.clone(),
+        };
+        let limit_above = below.limit_bytes();
+        std::fs::remove_dir(nested).expect("remove it");
+        assert_eq!(limit_above, Some(64 << 20), "that of the group above it");
         let memory = after
             .as_ref()
             .ok()

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, os::fd::OwnedFd, time::Duration};
 
 use crate::{
     place::Subject,
-    pressure::{MemoryCourse, MemoryPoint, MemorySources, ProcessPoint},
+    pressure::{MemoryCourse, MemoryPoint, MemorySources, ProcessCgroup, ProcessPoint},
     process::{
         EngineSignals, Family, FaultCounts, MappingTable, MemorySample, MemoryUse, ObservedProcess,
         PeakMemory, ProcessStarts, memory_rollup, monotonic_nanos,
@@ -95,6 +95,8 @@ pub struct EngineWatch {
     /// When residency is to be looked at again, nanoseconds.
     next_residency_nanos: u64,
     sources: Option<MemorySources>,
+    /// The limit of its memory cgroup when it was last looked at: after its end the cgroup may be gone.
+    limit_seen_bytes: Option<u64>,
     course: MemoryCourse,
 }
 
@@ -238,6 +240,7 @@ impl EngineWatch {
             residency: Vec::new(),
             next_residency_nanos: monotonic_nanos() + RESIDENCY_INTERVAL_NANOS,
             sources: MemorySources::of(pid).ok(),
+            limit_seen_bytes: None,
             course: MemoryCourse::new(COURSE_INTERVAL_SECONDS),
         }
     }
@@ -354,6 +357,10 @@ impl EngineWatch {
                 page_table_bytes: sample.page_table_bytes,
             });
             let reading = sources.read(process);
+            // Where it is not in that cgroup any more, its limit is another one.
+            if reading.cgroup.is_some() {
+                self.limit_seen_bytes = sources.cgroup().and_then(ProcessCgroup::limit_bytes);
+            }
             self.course.sample(at_seconds, &reading);
             samples.memory(now, &reading);
         }
@@ -418,6 +425,7 @@ impl EngineWatch {
                 page_table_bytes: peak.page_table_bytes,
             }),
             peak_rss_bytes: self.peak.rss_high_water_bytes,
+            memory_limit_bytes: self.limit_seen_bytes,
             rollup: taken.as_ref().and_then(|(_, _, rollup)| {
                 rollup.as_ref().map(|rollup| RollupRecord {
                     rss_bytes: rollup.rss_bytes,

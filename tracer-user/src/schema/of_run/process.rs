@@ -13,6 +13,10 @@ pub struct ProcessRecord {
     pub peak: Option<PeakMemoryRecord>,
     /// The kernel's own high-water mark (`VmHWM`), bytes.
     pub peak_rss_bytes: Option<u64>,
+    /// The smallest limit of the memory cgroup that it is in and of those above it, bytes, whoever set it. Null where none is
+    /// seen.
+    #[serde(default)]
+    pub memory_limit_bytes: Option<u64>,
     /// `smaps_rollup` at the moment of [`ProcessRecord::mappings`].
     pub rollup: Option<RollupRecord>,
     pub mappings: Option<MappingsRecord>,
