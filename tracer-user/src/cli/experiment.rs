@@ -15,6 +15,7 @@ use crate::{
         ThresholdPressure, ThresholdRequest, begin, dry_run, list, load, plan_text, resume,
         tells_nothing,
     },
+    output::load_device_test,
     report,
 };
 
@@ -66,6 +67,10 @@ enum ExperimentCommand {
     Answer {
         /// Folder of the experiment.
         directory: PathBuf,
+        /// A test of a disk that the runs read from, made by `tracer device --out DIR`: with it, what part of its rate they
+        /// used can be told. Can be given several times.
+        #[arg(long, value_name = "DIR")]
+        device: Vec<PathBuf>,
     },
     /// Print the plan that answers one question, to be saved and edited.
     Template {
@@ -213,10 +218,7 @@ pub fn experiment(arguments: ExperimentArguments) -> anyhow::Result<i32> {
             ))?;
             Ok(FINISHED)
         }),
-        ExperimentCommand::Answer { directory } => load(&directory).and_then(|experiment| {
-            super::console::print_ignoring_a_closed_pipe(&report::answer(&experiment))?;
-            Ok(FINISHED)
-        }),
+        ExperimentCommand::Answer { directory, device } => answer(&directory, &device),
         ExperimentCommand::Template { question } => super::console::print_ignoring_a_closed_pipe(
             report::template(&question).unwrap_or_default(),
         )
@@ -230,6 +232,16 @@ pub fn experiment(arguments: ExperimentArguments) -> anyhow::Result<i32> {
         }
         other => other,
     }
+}
+
+fn answer(directory: &Path, device: &[PathBuf]) -> anyhow::Result<i32> {
+    let experiment = load(directory)?;
+    let tests = device
+        .iter()
+        .map(|directory| load_device_test(directory))
+        .collect::<Result<Vec<_>, _>>()?;
+    super::console::print_ignoring_a_closed_pipe(&report::answer(&experiment, &tests))?;
+    Ok(FINISHED)
 }
 
 fn run(arguments: &RunArguments) -> anyhow::Result<i32> {

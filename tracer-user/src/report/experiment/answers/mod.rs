@@ -5,8 +5,10 @@
 
 mod cache_delta;
 mod coverage;
+mod kv_cache;
 mod memory;
 mod missing;
+mod offloading;
 mod question;
 mod rereads;
 mod seeks;
@@ -14,7 +16,7 @@ mod threshold;
 
 use crate::{
     report::document::{self, Document, Table, Tone},
-    schema::ExperimentRecord,
+    schema::{DeviceTestRecord, ExperimentRecord},
 };
 
 use super::{
@@ -23,9 +25,9 @@ use super::{
 };
 use question::Answer;
 
-/// All six questions, as Markdown.
+/// All questions, as Markdown. Tests of the devices decide more of them.
 #[must_use]
-pub fn answer(experiment: &ExperimentRecord) -> String {
+pub fn answer(experiment: &ExperimentRecord, device_tests: &[DeviceTestRecord]) -> String {
     let mut document = Document::default();
     document.heading(1, format!("Answers from experiment {}", experiment.name));
     document.note(Tone::Plain, runs_made(experiment));
@@ -38,6 +40,8 @@ pub fn answer(experiment: &ExperimentRecord) -> String {
         memory::answer(&groups),
         rereads::answer(&groups),
         seeks::answer(&groups),
+        kv_cache::answer(&groups),
+        offloading::answer(&groups, device_tests),
     ];
     for (answer, number) in answers.into_iter().zip(1..) {
         document.heading(2, format!("{number}. {}", answer.question));

@@ -3,8 +3,8 @@ use crate::{
         GIB, MODEL_BYTES, experiment, finished, phase, steps, with_model, with_record,
     },
     schema::{
-        BufferRecord, ExperimentRecord, ExperimentRunRecord, LatencyFigures, PlannedPressure,
-        TensorRecord,
+        BufferRecord, DeviceTestRecord, ExperimentRecord, ExperimentRunRecord, LatencyFigures,
+        PatternRecord, PlannedPressure, SizeCount, SpreadRecord, TensorRecord, TestedDevice,
     },
 };
 
@@ -12,7 +12,11 @@ use super::answer;
 
 /// The text of one question.
 fn section(experiment: &ExperimentRecord, number: u32) -> String {
-    let text = answer(experiment);
+    section_with(experiment, &[], number)
+}
+
+fn section_with(experiment: &ExperimentRecord, tests: &[DeviceTestRecord], number: u32) -> String {
+    let text = answer(experiment, tests);
     let from = text
         .find(&format!("## {number}. "))
         .unwrap_or_else(|| panic!("no question {number}"));
@@ -42,6 +46,8 @@ fn without_runs_nothing_is_claimed_and_every_question_names_a_template() {
         (4, "memory"),
         (5, "rereads"),
         (6, "seeks"),
+        (7, "kv-cache"),
+        (8, "seeks"),
     ] {
         let text = section(&empty, number);
         has(
@@ -327,5 +333,174 @@ fn a_load_that_ends_when_the_model_is_covered_proves_nothing() {
             "Not answered by these runs.",
             "covers the model by definition",
         ],
+    );
+}
+
+/// A run with this context, whose log says how large the KV cache is, and of which so much came back over its steps.
+fn context(context: &str, kv_mib: u64, again_mib: u64) -> ExperimentRunRecord {
+    let run = with_model(
+        finished("a.gguf", PlannedPressure::MemoryMax(5 * GIB)),
+        |model| {
+            let mut generation = phase("generation", again_mib << 20);
+            generation.steps = 10;
+            generation.refaulted_bytes = Some(again_mib << 20);
+            model.phases = Some(vec![phase("load", MODEL_BYTES), generation]);
+        },
+    );
+    let mut run = with_record(run, |record| {
+        record.engine.buffers = vec![BufferRecord {
+            device: Some("CPU".into()),
+            purpose: "kv_cache".into(),
+            bytes: kv_mib << 20,
+        }];
+    });
+    run.cell.insert("context".into(), context.into());
+    run
+}
+
+#[test]
+fn a_longer_context_is_a_cause_only_where_the_ranges_lie_apart() {
+    let said = |short: [u64; 2], long: [u64; 2]| {
+        let runs = [
+            context("512", 64, short[0]),
+            context("512", 64, short[1]),
+            context("4096", 512, long[0]),
+            context("4096", 512, long[1]),
+        ];
+        section(&experiment(runs.to_vec()), 7)
+    };
+    let yes = said([10, 20], [1000, 1200]);
+    // (1100 - 15) / 10 tokens / (512 - 64).
+    has(
+        &yes,
+        &["from 64.00 MiB to 512.00 MiB of KV cache: yes.", "0.242×"],
+    );
+    assert!(!yes.contains("Missing"), "{yes}");
+    has(&said([10, 1100], [1000, 1200]), &["not shown", "overlap"]);
+    has(&said([1000, 1200], [10, 20]), &["no.", "less, not more"]);
+    has(&said([0, 0], [0, 0]), &["no. Nothing was read again"]);
+}
+
+#[test]
+fn one_context_or_one_run_of_each_decides_nothing() {
+    let once = section(
+        &experiment(vec![context("512", 64, 10), context("4096", 512, 1000)]),
+        7,
+    );
+    has(
+        &once,
+        &[
+            "not decided",
+            "each seen once",
+            "repetitions = 3",
+            "context = [",
+        ],
+    );
+    let one = section(
+        &experiment(vec![context("512", 64, 10), context("512", 64, 20)]),
+        7,
+    );
+    has(&one, &["Not answered by these runs."]);
+    // Contexts that take the same memory, as with an engine that does not listen to the option.
+    let same = section(
+        &experiment(vec![
+            context("512", 64, 10),
+            context("512", 64, 10),
+            context("4096", 64, 1000),
+            context("4096", 64, 1000),
+        ]),
+        7,
+    );
+    has(
+        &same,
+        &["not decided, since the contexts take nearly the same memory"],
+    );
+    // Another thread count beside another context: two things differ, and nothing is compared.
+    let mut threads = [context("512", 64, 10), context("4096", 512, 1000)];
+    for (run, value) in threads.iter_mut().zip(["1", "8"]) {
+        run.cell.insert("threads".into(), value.into());
+    }
+    has(
+        &section(&experiment(threads.to_vec()), 7),
+        &["Not answered by these runs."],
+    );
+}
+
+/// A run whose reads were of this size.
+fn of_size(size: u64, written: u64) -> ExperimentRunRecord {
+    let run = with_model(finished("a.gguf", PlannedPressure::None), |model| {
+        let reads = model.reads.as_mut().expect("reads");
+        reads.sizes = Some(vec![
+            SizeCount {
+                bytes: size,
+                count: 100,
+            },
+            SizeCount {
+                bytes: 4096,
+                count: 50,
+            },
+        ]);
+    });
+    with_record(run, |record| {
+        record.devices[0].read_bytes = MODEL_BYTES;
+        record.devices[0].write_bytes = written;
+    })
+}
+
+fn device_test(best: f64, doubts: &[&str]) -> DeviceTestRecord {
+    DeviceTestRecord {
+        device: TestedDevice {
+            name: "nvme0n1".into(),
+            ..Default::default()
+        },
+        doubts: doubts.iter().map(|doubt| (*doubt).to_owned()).collect(),
+        patterns: vec![PatternRecord {
+            order: "sequential".into(),
+            bytes_per_s: Some(SpreadRecord {
+                median: best,
+                least: best,
+                largest: best,
+            }),
+            ..Default::default()
+        }],
+        ..Default::default()
+    }
+}
+
+#[test]
+fn what_a_study_found_is_held_against_each_figure() {
+    let theirs = experiment(vec![of_size(128 << 10, 0)]);
+    has(
+        &section(&theirs, 8),
+        &[
+            "Here it holds: at least half of the bytes came in such reads in 1 of 1 cells",
+            "Here it is not decided: what the device can do is in no run. tracer device MODEL",
+            "Here it holds: 4.00 GiB were read and nothing was written",
+        ],
+    );
+    let other = experiment(vec![of_size(512 << 10, MODEL_BYTES)]);
+    has(
+        &section(&other, 8),
+        &[
+            "Here it does not hold: at least half of the bytes came in such reads in 0 of 1 cells",
+            "512.00 KiB",
+            "Here it does not hold: 4.00 GiB were read and 4.00 GiB written",
+        ],
+    );
+    // The runs got 2.5 GiB/s.
+    let bandwidth = |gib: f64, doubts: &[&str]| {
+        section_with(&theirs, &[device_test(gib * GIB as f64, doubts)], 8)
+    };
+    has(
+        &bandwidth(5.0, &[]),
+        &["Here it holds: while reads were in flight, 1 runs got 50.0 %"],
+    );
+    has(
+        &bandwidth(2.5, &[]),
+        &["Here it does not hold: while reads were in flight, 1 runs got 100.0 %"],
+    );
+    has(
+        &bandwidth(5.0, &["others used the device"]),
+        &["Here it is not decided", "in doubt: others used the device"],
     );
 }

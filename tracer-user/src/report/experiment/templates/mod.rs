@@ -1,14 +1,15 @@
-//! Plan templates, one for each open question. A template is a whole plan with comments; only the models' paths, and the
+//! Plan templates, one for each open question but the last, which any run that reads answers. A template is a whole plan with comments; only the models' paths, and the
 //! sizes of memory, have to be set.
 
 /// Names of the templates, in the order of the questions, each with its text.
-pub const TEMPLATES: [(&str, &str); 6] = [
+pub const TEMPLATES: [(&str, &str); 7] = [
     ("coverage", include_str!("coverage.toml")),
     ("cache-delta", include_str!("cache-delta.toml")),
     ("threshold", include_str!("threshold.toml")),
     ("memory", include_str!("memory.toml")),
     ("rereads", include_str!("rereads.toml")),
     ("seeks", include_str!("seeks.toml")),
+    ("kv-cache", include_str!("kv-cache.toml")),
 ];
 
 /// The template of this name.
