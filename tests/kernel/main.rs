@@ -52,6 +52,7 @@ mod read_list;
 mod real_engine;
 mod recording;
 mod results;
+mod run_settings;
 mod shapes;
 mod sizes;
 mod stacked;
@@ -117,6 +118,7 @@ fn main() -> ExitCode {
         explain::cases(),
         sizes::cases(),
         tune::cases(),
+        run_settings::cases(),
         bench::cases(),
     ];
     // Listing needs no privileges, and touches nothing.

@@ -30,6 +30,9 @@ const LIMIT: Duration = Duration::from_secs(60);
 pub fn cases() -> Vec<Case> {
     vec![
         case("tune::read_ahead", |ground, _| read_ahead(ground)),
+        case("tune::queue_and_pinned_tensors", |ground, _| {
+            queue_and_pinned_tensors(ground)
+        }),
         case("tune::nothing_may_be_tried", |ground, _| {
             nothing_may_be_tried(ground)
         }),
@@ -109,6 +112,62 @@ fn read_ahead(ground: &Ground) -> Result<()> {
     for name in ["report.html", "report.md", "experiment.json"] {
         ensure!(run.directory.join(name).is_file(), "no {name}");
     }
+    put_back(&disk)
+}
+
+/// Schedulers, the queue's size and tensors in memory are tried one by one, each in a run that has it.
+fn queue_and_pinned_tensors(ground: &Ground) -> Result<()> {
+    let disk = disk(ground)?;
+    let path = format!("/sys/block/{}/queue/", disk.name());
+    let before = fs::read_to_string(format!("{path}scheduler"))?;
+    let requests = fs::read_to_string(format!("{path}nr_requests"))?;
+    let model = make_expert_model(ground, &disk)?;
+    let options = [
+        "--allow=scheduler,nr-requests",
+        "--pin-budget=30M",
+        "--budget=150s",
+        "--repetitions=1",
+        "--cool-down=0s",
+    ];
+    let run = tune(ground, &model, &options)?.run()?;
+    run.finished.succeeded()?;
+    let found: Value =
+        serde_json::from_slice(&fs::read(run.directory.join("tune.json")).context("tune.json")?)?;
+    let tried = found["tried"].as_array().context("nothing tried")?;
+    let gave_a_figure = |member: &str, value: &str| {
+        tried.iter().any(|tried| {
+            let set = &tried[member];
+            (set == value || set.to_string() == value) && tried["median"].is_number()
+        })
+    };
+    let requests_now: u64 = requests.trim().parse()?;
+    for (member, value) in [
+        ("pinned", "shared"),
+        ("pinned", "hot"),
+        ("scheduler", "mq-deadline"),
+        ("nr_requests", &(requests_now / 4).to_string()),
+    ] {
+        ensure!(gave_a_figure(member, value), "{member} {value}: {found:#}");
+    }
+    let (mut pinned, mut scheduled) = (0, 0);
+    for entry in fs::read_dir(run.directory.join("runs"))? {
+        let record = RunRecord::load(&entry?.path())?;
+        pinned += usize::from(
+            record
+                .value("pressure.pinned")
+                .is_ok_and(|it| it.is_object()),
+        );
+        scheduled += usize::from(record.value("devices")?[0]["scheduler"] == "mq-deadline");
+    }
+    ensure!(
+        pinned >= 2 && scheduled >= 1,
+        "{pinned} and {scheduled} runs"
+    );
+    ensure!(
+        fs::read_to_string(format!("{path}scheduler"))? == before
+            && fs::read_to_string(format!("{path}nr_requests"))? == requests,
+        "the queue is not as it was"
+    );
     put_back(&disk)
 }
 

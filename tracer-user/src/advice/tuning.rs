@@ -7,7 +7,7 @@
 
 use crate::{
     schema::{
-        ExperimentRecord, ExperimentRunRecord, RunOutcome, RunRecord, Standing,
+        AS_IS, ExperimentRecord, ExperimentRunRecord, RunOutcome, RunRecord, Standing,
         TUNE_SCHEMA_VERSION, TriedSetting, TuneGoal, TuneRecord, TuneSetting, added_arguments,
     },
     stats::experiment::{
@@ -113,7 +113,15 @@ pub fn setting_of(run: &ExperimentRunRecord) -> TuneSetting {
             .get("added_arguments")
             .map(|text| words(text))
             .unwrap_or_default(),
+        scheduler: set_to(run, "scheduler"),
+        nr_requests: set_to(run, "nr_requests").and_then(|text| text.parse().ok()),
+        pinned: set_to(run, "pin"),
     }
+}
+
+/// The value of an axis that is not left as it is.
+fn set_to(run: &ExperimentRunRecord, axis: &str) -> Option<String> {
+    run.cell.get(axis).filter(|text| *text != AS_IS).cloned()
 }
 
 /// `as-is` is none.
@@ -218,7 +226,11 @@ pub fn next(experiment: &ExperimentRecord, repetitions: usize) -> Next {
     else {
         return Next::Over(Over::NothingToCompare);
     };
-    for more in [choices.neighbours(&best), choices.with_arguments(&best)] {
+    for more in [
+        choices.neighbours(&best),
+        choices.with_one_more(&best),
+        choices.with_arguments(&best),
+    ] {
         let new: Vec<TuneSetting> = more
             .into_iter()
             .filter(|setting| stands(setting) == Standing::NotTried)
@@ -272,6 +284,10 @@ struct Choices {
     /// Read-ahead, KiB, rising; none of them what the machine has.
     ladder_kb: Vec<u64>,
     now_kb: Option<u64>,
+    schedulers: Vec<String>,
+    nr_requests: Vec<u64>,
+    /// What can be kept in memory.
+    pins: Vec<String>,
     /// What can be added to the engine's command.
     arguments: Vec<Vec<String>>,
 }
@@ -290,9 +306,19 @@ impl Choices {
             .collect();
         ladder_kb.sort_unstable();
         ladder_kb.dedup();
+        let others = |name: &str| -> Vec<String> {
+            let others = values(name).iter().filter(|text| *text != AS_IS);
+            others.cloned().collect()
+        };
         Self {
             ladder_kb,
             now_kb,
+            schedulers: others("scheduler"),
+            nr_requests: others("nr_requests")
+                .iter()
+                .filter_map(|text| text.parse().ok())
+                .collect(),
+            pins: others("pin"),
             arguments: values("added_arguments")
                 .iter()
                 .map(|text| words(text))
@@ -330,6 +356,30 @@ impl Choices {
                 ..setting.clone()
             })
             .collect()
+    }
+
+    /// One more setting that is still as it is: of the queue, or what is kept in memory.
+    fn with_one_more(&self, setting: &TuneSetting) -> Vec<TuneSetting> {
+        let mut more = Vec::new();
+        if setting.pinned.is_none() {
+            more.extend(self.pins.iter().map(|pin| TuneSetting {
+                pinned: Some(pin.clone()),
+                ..setting.clone()
+            }));
+        }
+        if setting.scheduler.is_none() {
+            more.extend(self.schedulers.iter().map(|name| TuneSetting {
+                scheduler: Some(name.clone()),
+                ..setting.clone()
+            }));
+        }
+        if setting.nr_requests.is_none() {
+            more.extend(self.nr_requests.iter().map(|count| TuneSetting {
+                nr_requests: Some(*count),
+                ..setting.clone()
+            }));
+        }
+        more
     }
 
     fn with_arguments(&self, setting: &TuneSetting) -> Vec<TuneSetting> {

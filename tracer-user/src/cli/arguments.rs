@@ -10,11 +10,13 @@ use crate::{
     probe::Detail,
     process::{PhaseLine, RateLine},
     run::{ConditionsRequest, NamedSymbol},
+    setting::QueueSetting,
 };
 
 use super::{
     blktrace::{AuditArguments, OldTraceArguments},
     examples,
+    pin::{PinArgument, pin_request},
 };
 
 /// Shows how an LLM engine reads its weights from storage: what is read, how often, in which order, and how long
@@ -90,6 +92,9 @@ pub enum Command {
     /// Change settings of the machine and put them back; started by `launch --read-ahead`.
     #[command(hide = true, name = "settings-keeper")]
     SettingsKeeper,
+    /// Keep a part of a model in memory; started by `launch --pin`.
+    #[command(hide = true, name = "weights-keeper")]
+    WeightsKeeper,
     /// Lock memory away; started by `launch --lock`.
     #[command(hide = true, name = "balloon-helper")]
     BalloonHelper {
@@ -241,6 +246,27 @@ pub struct PressureArguments {
     /// who open files on this disk meanwhile get it too.
     #[arg(long, value_name = "SIZE", value_parser = super::size::bytes_or_off)]
     pub read_ahead: Option<u64>,
+    /// Set the scheduler of the model's disk, such as none or mq-deadline, for this run; it is put back afterwards.
+    #[arg(long, value_name = "NAME")]
+    pub scheduler: Option<String>,
+    /// Set how many requests the queue of the model's disk takes (nr_requests), for this run; it is put back afterwards.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    pub nr_requests: Option<u32>,
+    /// Keep tensors in memory for this run, by a process in the engine's cgroup: those that came back most often in an earlier
+    /// run. They go when the run ends, whatever happens.
+    #[arg(
+        long,
+        value_name = "WHICH",
+        requires = "pin_from",
+        requires = "pin_budget"
+    )]
+    pub pin: Option<PinArgument>,
+    /// The folder of that run, with the same model.
+    #[arg(long, value_name = "RUN", requires = "pin")]
+    pub pin_from: Option<PathBuf>,
+    /// What they may take at most. It is part of --memory-max.
+    #[arg(long, value_name = "SIZE", value_parser = super::size::bytes, requires = "pin")]
+    pub pin_budget: Option<u64>,
     /// Drop the whole machine's page cache before the start.
     #[arg(long)]
     pub drop_caches: bool,
@@ -251,9 +277,22 @@ pub struct PressureArguments {
 
 impl PressureArguments {
     /// What they ask for.
-    #[must_use]
-    pub fn conditions(&self) -> ConditionsRequest {
-        ConditionsRequest {
+    ///
+    /// # Errors
+    /// The earlier run does not say what to keep in memory.
+    pub fn conditions(&self) -> anyhow::Result<ConditionsRequest> {
+        let pinned = match (self.pin, &self.pin_from, self.pin_budget) {
+            (Some(choice), Some(run), Some(budget)) => Some(pin_request(choice, run, budget)?),
+            _ => None,
+        };
+        let scheduler = self
+            .scheduler
+            .clone()
+            .map(|name| (QueueSetting::Scheduler, name));
+        let requests = self
+            .nr_requests
+            .map(|count| (QueueSetting::Requests, count.to_string()));
+        Ok(ConditionsRequest {
             balloon: self
                 .lock
                 .map(BalloonSize::Lock)
@@ -265,7 +304,10 @@ impl PressureArguments {
             drop_caches: self.drop_caches,
             evict_model: self.evict_model,
             read_ahead_bytes: self.read_ahead,
-        }
+            // A new scheduler brings a number of requests of its own.
+            queues: scheduler.into_iter().chain(requests).collect(),
+            pinned,
+        })
     }
 }
 

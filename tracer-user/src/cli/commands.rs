@@ -83,6 +83,7 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<i32> {
         Command::Tune(arguments) => tune(arguments),
         Command::Engine(arguments) => engine(arguments),
         Command::MakeModel(arguments) => make_model(&arguments),
+        Command::WeightsKeeper => Ok(pressure::pin_keeper_main()),
         Command::SettingsKeeper => Ok(setting::keeper_main()),
         Command::BalloonHelper { bytes } => pressure::helper_main(bytes),
     }
@@ -114,6 +115,7 @@ fn give_up_rights(command: &Command) -> anyhow::Result<()> {
         | Command::Doctor(_)
         | Command::Tune(_)
         | Command::SettingsKeeper
+        | Command::WeightsKeeper
         | Command::BalloonHelper { .. } => return Ok(()),
     };
     reduce_this_thread(kept).context("cannot give up rights")?;
@@ -149,7 +151,7 @@ fn launch(arguments: LaunchArguments, listening: Option<Listening>) -> anyhow::R
     let mut options = LaunchOptions {
         models: arguments.model,
         command: arguments.command,
-        conditions: arguments.pressure.conditions(),
+        conditions: arguments.pressure.conditions()?,
         until_exit: arguments.until_exit,
         trace: recorded_by_itself(arguments.trace),
     };

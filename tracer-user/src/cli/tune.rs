@@ -20,6 +20,7 @@ use crate::{
     process::{Caller, help_text, models_of_command, resolve_program},
     report,
     schema::TuneGoal,
+    setting::QueueSetting,
     units,
 };
 
@@ -48,6 +49,10 @@ enum Goal {
 enum MachineSetting {
     /// How far the kernel reads ahead on the model's disk.
     ReadAhead,
+    /// Its scheduler.
+    Scheduler,
+    /// How many requests its queue takes.
+    NrRequests,
 }
 
 /// `tracer tune`.
@@ -70,6 +75,10 @@ pub struct TuneArguments {
     /// terminal is asked.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "SETTING")]
     allow: Vec<MachineSetting>,
+    /// Also try to keep tensors in memory that come back often, and give them this much of the engine's memory. They are locked
+    /// by a process in the engine's cgroup, and go with each try.
+    #[arg(long, value_name = "SIZE", value_parser = super::size::bytes, requires = "memory_max")]
+    pin_budget: Option<u64>,
     /// Also try this: words to add to the engine's command, such as '--no-mmap' or '--threads 8'. Can be given several times.
     #[arg(long = "try", value_name = "WORDS", allow_hyphen_values = true)]
     also: Vec<String>,
@@ -130,6 +139,7 @@ pub fn tune(arguments: TuneArguments) -> anyhow::Result<i32> {
             tried.push(words);
         }
     }
+    let queue = queue(&model, &arguments.allow)?;
     let request = TuneRequest {
         model: model
             .to_str()
@@ -144,6 +154,9 @@ pub fn tune(arguments: TuneArguments) -> anyhow::Result<i32> {
         budget: arguments.budget,
         memory_max: arguments.memory_max,
         read_ahead_now: read_ahead(&model, &arguments.allow)?,
+        schedulers: queue.schedulers,
+        nr_requests: queue.nr_requests,
+        pin_budget: arguments.pin_budget,
         flags: tried,
         tokens: arguments.tokens,
         prompt: arguments.prompt,
@@ -213,12 +226,75 @@ fn announce(request: &TuneRequest) {
             units::bytes(now)
         ));
     }
+    for name in &request.schedulers {
+        words.push(format!("the scheduler {name} (put back after each run)"));
+    }
+    for count in &request.nr_requests {
+        words.push(format!(
+            "a queue of {count} requests (put back after each run)"
+        ));
+    }
+    if let Some(budget) = request.pin_budget {
+        words.push(format!(
+            "up to {} of tensors kept in memory (for the run only)",
+            units::bytes(budget)
+        ));
+    }
     words.extend(request.flags.iter().map(|flag| format!("`{flag}`")));
     eprintln!(
         "tracer: tries {}, for at most {}",
         words.join(", "),
         humantime::format_duration(request.budget)
     );
+}
+
+/// Other settings of the queue of the model's disk.
+#[derive(Debug, Default)]
+struct Queue {
+    schedulers: Vec<String>,
+    nr_requests: Vec<u64>,
+}
+
+/// What may be tried of it.
+fn queue(model: &Path, allowed: &[MachineSetting]) -> anyhow::Result<Queue> {
+    let may = |setting| allowed.contains(&setting);
+    if !may(MachineSetting::Scheduler) && !may(MachineSetting::NrRequests) {
+        return Ok(Queue::default());
+    }
+    let subject = Subject::open(vec![RequestedModel::from_path(model)?])?;
+    let [disk] = &subject.disks[..] else {
+        eprintln!(
+            "tracer: settings of the queue are not tried: the model does not lie on one disk"
+        );
+        return Ok(Queue::default());
+    };
+    if !disk.lower_devices.is_empty() {
+        eprintln!(
+            "tracer: settings of the queue are not tried: {} is laid over {}, which have the queues",
+            disk.name,
+            disk.lower_devices.join(", ")
+        );
+        return Ok(Queue::default());
+    }
+    let mut found = Queue::default();
+    if may(MachineSetting::Scheduler) {
+        found.schedulers = QueueSetting::other_schedulers(disk);
+    }
+    if let Some(now) = disk
+        .queue
+        .nr_requests
+        .filter(|_| may(MachineSetting::NrRequests))
+    {
+        // More than now a queue takes only where a scheduler sorts its requests.
+        let has_scheduler = disk
+            .queue
+            .scheduler
+            .as_deref()
+            .is_some_and(|name| name != "none");
+        found.nr_requests.extend((now >= 8).then_some(now / 4));
+        found.nr_requests.extend(has_scheduler.then_some(now * 4));
+    }
+    Ok(found)
 }
 
 /// The read-ahead of the model's disk, where it may be changed.

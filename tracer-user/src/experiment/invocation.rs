@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use crate::{
     pressure::{BalloonSize, MemoryLimits},
     run::ConditionsRequest,
-    schema::{PlannedPressure, added_arguments},
+    schema::{AS_IS, PlannedPressure, added_arguments},
 };
 
 use super::{
@@ -112,9 +112,36 @@ pub fn launch_arguments(
         arguments.push("--read-ahead".into());
         arguments.push(bytes.to_string().into());
     }
+    for (axis, option) in [
+        ("scheduler", "--scheduler"),
+        ("nr_requests", "--nr-requests"),
+    ] {
+        if let Some(value) = run.cell.get(axis).filter(|value| *value != AS_IS) {
+            arguments.push(option.into());
+            arguments.push(value.into());
+        }
+    }
+    arguments.extend(pinned(plan, run, directory));
     arguments.push("--".into());
     arguments.extend_from_slice(engine);
     arguments
+}
+
+/// What is kept in memory in a search: by what came back in its first run, which has the settings as they are.
+fn pinned(plan: &Plan, run: &PlannedRun, directory: &Path) -> Vec<OsString> {
+    let pin = run.cell.get("pin").filter(|value| *value != AS_IS);
+    let budget = plan.tune.as_ref().and_then(|tune| tune.pin_budget);
+    let (Some(pin), Some(budget), Some(runs)) = (pin, budget, directory.parent()) else {
+        return Vec::new();
+    };
+    vec![
+        "--pin".into(),
+        pin.into(),
+        "--pin-from".into(),
+        runs.join("0000").into(),
+        "--pin-budget".into(),
+        budget.to_string().into(),
+    ]
 }
 
 /// How `tracer launch` is told of a pressure. With [`conditions`] the one place that knows the kinds.

@@ -60,6 +60,7 @@ pub fn planned(plan: &Plan, manifest: &Manifest) -> ExperimentRecord {
             goal: tune.goal,
             budget_s: tune.budget.as_secs_f64(),
             read_ahead_now_kb: tune.read_ahead_now.map(|bytes| bytes >> 10),
+            pin_budget_bytes: tune.pin_budget,
         }),
     }
 }

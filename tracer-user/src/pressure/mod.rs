@@ -2,6 +2,7 @@
 //!
 //! Two means, because they press differently: [`Balloon`] locks memory of the whole machine away (what the experiment
 //! did with mlock), [`MemoryCgroup`] limits the engine alone. [`drop_caches`] and [`evict_file`] make a cold start.
+//! [`Pinned`] does the opposite: it keeps a part of the model in memory, at the cost of what the engine has.
 
 mod balloon;
 mod caches;
@@ -9,6 +10,7 @@ mod cgroup;
 mod memory;
 mod memory_course;
 mod memory_sources;
+mod pinned;
 
 pub use balloon::{
     BALLOON_SUBCOMMAND, Balloon, BalloonCapacity, BalloonError, BalloonSize, helper_main,
@@ -27,3 +29,6 @@ pub use memory_course::{
     SystemPoint,
 };
 pub use memory_sources::MemorySources;
+pub use pinned::{
+    PIN_SUBCOMMAND, PinError, PinRange, PinRequest, Pinned, keeper_main as pin_keeper_main,
+};

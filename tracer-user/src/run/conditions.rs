@@ -13,11 +13,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::{
     place::Subject,
     pressure::{
-        Balloon, BalloonSize, CgroupVersion, DropCaches, MemoryCgroup, MemoryLimits, drop_caches,
-        evict_file, largest_balloon, memory_cgroup_version, remove_leftovers,
+        Balloon, BalloonSize, CgroupVersion, DropCaches, MemoryCgroup, MemoryLimits, PinRequest,
+        Pinned, drop_caches, evict_file, largest_balloon, memory_cgroup_version, remove_leftovers,
     },
-    schema::{CgroupRecord, PressureRecord, SetReadAheadRecord},
-    setting::{KeptSettings, ReadAhead, check_read_ahead, put_back_leftovers},
+    schema::{CgroupRecord, PinnedRecord, PressureRecord, SetQueueRecord, SetReadAheadRecord},
+    setting::{KeptSettings, QueueSetting, ReadAhead, check_read_ahead, put_back_leftovers},
 };
 
 /// What to do to the memory.
@@ -33,7 +33,14 @@ pub struct ConditionsRequest {
     pub evict_model: bool,
     /// Read-ahead of the models' disks, bytes.
     pub read_ahead_bytes: Option<u64>,
+    /// Settings of the queues of the models' disks, in the order in which they are set.
+    pub queues: Vec<(QueueSetting, String)>,
+    /// Parts of the model to keep in memory.
+    pub pinned: Option<PinRequest>,
 }
+
+/// What the engine is left beside what is pinned, at least: its own memory, and the weights of a step.
+const LEAST_BESIDE_PINNED_BYTES: u64 = 16 << 20;
 
 /// Below this the kernel kills a process before it has run its first instructions.
 const LEAST_CGROUP_BYTES: u64 = 4 << 20;
@@ -42,6 +49,7 @@ const LEAST_CGROUP_BYTES: u64 = 4 << 20;
 #[derive(Debug, Default)]
 pub struct Conditions {
     balloon: Option<Balloon>,
+    pinned: Option<Pinned>,
     cgroup: Option<MemoryCgroup>,
     settings: Option<KeptSettings>,
     high_bytes: Option<u64>,
@@ -82,6 +90,17 @@ impl Conditions {
         if let Some(bytes) = request.read_ahead_bytes {
             check_read_ahead(bytes)?;
         }
+        if let (Some(pinned), Some(limits)) = (&request.pinned, request.cgroup) {
+            let rest = limits.max_bytes.saturating_sub(pinned.bytes());
+            if rest < LEAST_BESIDE_PINNED_BYTES {
+                bail!(
+                    "{} are to be kept in memory, which leaves the engine {} of its limit of {}; choose a --pin-budget that leaves more",
+                    crate::units::bytes(pinned.bytes()),
+                    crate::units::bytes(rest),
+                    crate::units::bytes(limits.max_bytes)
+                );
+            }
+        }
         if let Some(size) = request.balloon {
             size.check().context("cannot take memory away")?;
         }
@@ -98,11 +117,15 @@ impl Conditions {
         if let Some(bytes) = request.read_ahead_bytes {
             conditions.read_ahead(bytes, subject)?;
         }
+        for (setting, value) in &request.queues {
+            conditions.queue(*setting, value, subject)?;
+        }
         if request.drop_caches {
             drop_caches(DropCaches::PageCache)?;
             conditions.record.dropped_caches = true;
         }
-        if request.evict_model || request.cgroup.is_some() {
+        // Pages that are cached already would count where they were read.
+        if request.evict_model || request.cgroup.is_some() || request.pinned.is_some() {
             for file in &subject.files {
                 evict_file(&file.evictable_path)?;
             }
@@ -124,7 +147,62 @@ impl Conditions {
             conditions.cgroup = Some(MemoryCgroup::create(&limits)?);
             conditions.high_bytes = limits.high_bytes;
         }
+        if let Some(request) = &request.pinned {
+            conditions.pin(request)?;
+        }
         Ok(conditions)
+    }
+
+    fn pin(&mut self, request: &PinRequest) -> anyhow::Result<()> {
+        let tracer = std::env::current_exe().context("cannot find the tracer's own program")?;
+        let procs = self
+            .cgroup
+            .as_ref()
+            .map(|cgroup| cgroup.path().join("cgroup.procs"));
+        self.pinned = Some(Pinned::hold(&tracer, procs.as_deref(), request)?);
+        self.record.pinned = Some(PinnedRecord {
+            what: request.what.clone(),
+            budget_bytes: request.budget_bytes,
+            bytes: request.bytes(),
+            ranges: request.ranges.len() as u64,
+            held: true,
+        });
+        Ok(())
+    }
+
+    /// The process that keeps settings; one for all of them.
+    fn kept_settings(&mut self) -> anyhow::Result<&mut KeptSettings> {
+        let settings = match self.settings.take() {
+            Some(settings) => settings,
+            None => {
+                let tracer =
+                    std::env::current_exe().context("cannot find the tracer's own program")?;
+                KeptSettings::begin(&tracer)?
+            }
+        };
+        Ok(self.settings.insert(settings))
+    }
+
+    fn queue(
+        &mut self,
+        setting: QueueSetting,
+        value: &str,
+        subject: &mut Subject,
+    ) -> anyhow::Result<()> {
+        for disk in &mut subject.disks {
+            let before = setting.set(self.kept_settings()?, disk, value)?;
+            match setting {
+                QueueSetting::Scheduler => disk.queue.scheduler = Some(value.to_owned()),
+                QueueSetting::Requests => disk.queue.nr_requests = value.parse().ok(),
+            }
+            self.record.queues.push(SetQueueRecord {
+                device: disk.name.clone(),
+                setting: setting.name().to_owned(),
+                set: value.to_owned(),
+                before,
+            });
+        }
+        Ok(())
     }
 
     fn read_ahead(&mut self, bytes: u64, subject: &mut Subject) -> anyhow::Result<()> {
@@ -134,10 +212,8 @@ impl Conditions {
                 file.path.display()
             );
         }
-        let tracer = std::env::current_exe().context("cannot find the tracer's own program")?;
-        let mut settings = KeptSettings::begin(&tracer)?;
         for disk in &mut subject.disks {
-            let set = ReadAhead::set(&mut settings, disk, bytes)?;
+            let set = ReadAhead::set(self.kept_settings()?, disk, bytes)?;
             disk.queue.read_ahead_kib = Some(set.set_kb);
             self.record.read_ahead.push(SetReadAheadRecord {
                 device: set.device,
@@ -145,7 +221,6 @@ impl Conditions {
                 before_kb: set.before_kb,
             });
         }
-        self.settings = Some(settings);
         Ok(())
     }
 
@@ -181,6 +256,15 @@ impl Conditions {
                 self.notes.push(format!(
                     "the memory was not locked to the end of the run: {error}"
                 ));
+            }
+        }
+        if let (Some(pinned), Some(record)) = (self.pinned.take(), &mut self.record.pinned) {
+            record.held = pinned.end();
+            if !record.held {
+                self.notes.push(
+                    "the process that kept weights in memory ended before the run did: they were not held to its end"
+                        .to_owned(),
+                );
             }
         }
         if let Some(cgroup) = self.cgroup.take() {

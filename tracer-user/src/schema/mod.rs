@@ -51,7 +51,8 @@ pub use of_run::read_list::ReadListRecord;
 pub use of_run::recording::RecordingRecord;
 pub use of_run::run::{
     BudgetMeasurement, BudgetRecord, CgroupRecord, ExitRecord, LossRecord, MemoryRecord,
-    OverheadRecord, PressureRecord, ProgramOverhead, RunRecord, SCHEMA_VERSION, SetReadAheadRecord,
+    OverheadRecord, PinnedRecord, PressureRecord, ProgramOverhead, RunRecord, SCHEMA_VERSION,
+    SetQueueRecord, SetReadAheadRecord,
 };
 
 pub use sizing::{

@@ -51,6 +51,9 @@ pub struct TunePlanRecord {
     pub budget_s: f64,
     /// Read-ahead of the model's disk when it began, KiB.
     pub read_ahead_now_kb: Option<u64>,
+    /// What tensors that are kept in memory may take, bytes. Null: none are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin_budget_bytes: Option<u64>,
 }
 
 /// What a search has found: `tune.json`.
@@ -76,6 +79,15 @@ pub struct TuneSetting {
     pub read_ahead_kb: Option<u64>,
     /// What was added to the engine's command.
     pub added_arguments: Vec<String>,
+    /// Scheduler of the model's disk that was set. Null: as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduler: Option<String>,
+    /// Requests that its queue was set to take. Null: as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nr_requests: Option<u64>,
+    /// Tensors that were kept in memory: `shared` or `hot`. Null: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<String>,
 }
 
 /// A setting and how it did.

@@ -24,6 +24,9 @@ pub(super) struct Changed {
     pub before: String,
     /// What it was set to.
     pub set: String,
+    /// It is not ours, but another setting that is moves it: it gets its value back whatever it is then.
+    #[serde(default)]
+    pub moved_along: bool,
 }
 
 /// What became of a setting at the end.
@@ -44,13 +47,32 @@ impl Changed {
             before,
             // The kernel rounds: what it says is what is ours.
             set: read(path)?,
+            moved_along: false,
         };
         Ok(changed)
     }
 
+    /// What goes with `path`, before that is set: a new scheduler gives a queue another number of requests.
+    fn moved_along_with(path: &Path) -> io::Result<Option<Self>> {
+        if !is_scheduler(path) {
+            return Ok(None);
+        }
+        let path = path.with_file_name("nr_requests");
+        let before = read(&path)?;
+        Ok(Some(Self {
+            set: before.clone(),
+            path,
+            before,
+            moved_along: true,
+        }))
+    }
+
     pub fn put_back(&self) -> io::Result<PutBack> {
         let now = read(&self.path)?;
-        if now != self.set {
+        if self.moved_along && now == self.before {
+            return Ok(PutBack::Done);
+        }
+        if now != self.set && !self.moved_along {
             return Ok(PutBack::ChangedByOthers(now));
         }
         fs::write(&self.path, &self.before)?;
@@ -58,8 +80,20 @@ impl Changed {
     }
 }
 
+fn is_scheduler(path: &Path) -> bool {
+    path.ends_with("queue/scheduler")
+}
+
+/// The value that a file of the kernel has. A scheduler's names all that there are, and the one in use in brackets.
 fn read(path: &Path) -> io::Result<String> {
-    Ok(fs::read_to_string(path)?.trim().to_owned())
+    let text = fs::read_to_string(path)?;
+    let in_use = text
+        .split_whitespace()
+        .find_map(|word| word.strip_prefix('[')?.strip_suffix(']'));
+    Ok(match in_use {
+        Some(name) if is_scheduler(path) => name.to_owned(),
+        _ => text.trim().to_owned(),
+    })
 }
 
 /// The note of a keeper.
@@ -117,10 +151,12 @@ impl Note {
         }
         // Noted first: where this process is killed in between, what it changed is known.
         let before = read(path).map_err(in_words)?;
+        changed.extend(Changed::moved_along_with(path).map_err(in_words)?);
         changed.push(Changed {
             path: path.to_owned(),
             before: before.clone(),
             set: value.to_owned(),
+            moved_along: false,
         });
         let made = self
             .write(changed)
@@ -254,6 +290,31 @@ mod tests {
         // One that is dead holds nothing.
         let taken = other.change(&setting, "64", &mut Vec::new(), |_| false);
         assert_eq!(taken, Ok("16".into()));
+    }
+
+    #[test]
+    fn a_scheduler_is_put_back_with_the_number_of_requests_that_it_moves() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let queue = folder.path().join("queue");
+        fs::create_dir(&queue).expect("made");
+        let (scheduler, requests) = (queue.join("scheduler"), queue.join("nr_requests"));
+        fs::write(&scheduler, "none [mq-deadline] bfq\n").expect("written");
+        fs::write(&requests, "64\n").expect("written");
+        let note = Note::below(&folder.path().join("notes")).expect("a note");
+        let mut own = Vec::new();
+        assert_eq!(
+            note.change(&scheduler, "bfq", &mut own, |_| true),
+            Ok("mq-deadline".into())
+        );
+        // As the kernel does it.
+        fs::write(&scheduler, "none mq-deadline [bfq]\n").expect("written");
+        own.last_mut().expect("changed").set = "bfq".into();
+        fs::write(&requests, "256\n").expect("written");
+        for changed in own.iter().rev() {
+            assert_eq!(changed.put_back().expect("looked at"), PutBack::Done);
+        }
+        assert_eq!(fs::read_to_string(&scheduler).expect("read"), "mq-deadline");
+        assert_eq!(fs::read_to_string(&requests).expect("read"), "64");
     }
 
     #[test]

@@ -5,10 +5,12 @@
 
 mod keeper;
 mod leftovers;
+mod queue;
 mod read_ahead;
 mod tracer_side;
 
 pub use keeper::keeper_main;
 pub use leftovers::put_back_leftovers;
+pub use queue::QueueSetting;
 pub use read_ahead::{ReadAhead, check_read_ahead};
 pub use tracer_side::{KeptSettings, SettingError};

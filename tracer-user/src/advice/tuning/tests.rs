@@ -32,6 +32,7 @@ fn experiment(arguments: &[&str]) -> ExperimentRecord {
             goal: TuneGoal::Generation,
             budget_s: 600.0,
             read_ahead_now_kb: Some(2560),
+            pin_budget_bytes: None,
         }),
         ..ExperimentRecord::default()
     }
@@ -235,4 +236,76 @@ fn without_a_figure_there_is_nothing_to_compare() {
         (record.best, record.factor, record.helps),
         (None, None, false)
     );
+}
+
+/// Settings of the queue and tensors in memory are tried one at a time, with the best read-ahead, and before the engine's options.
+#[test]
+fn one_more_setting_at_a_time_is_tried_with_the_best() {
+    let mut made = experiment(&[]);
+    for (name, values) in [
+        ("scheduler", ["as-is", "mq-deadline"]),
+        ("nr_requests", ["as-is", "32"]),
+        ("pin", ["as-is", "hot"]),
+    ] {
+        made.axes.push(AxisRecord {
+            name: name.into(),
+            values: values.map(str::to_owned).into(),
+        });
+    }
+    let speed = |setting: &TuneSetting| {
+        let pinned = if setting.pinned.is_some() { 2.0 } else { 1.0 };
+        let read_ahead = if setting.read_ahead_kb == Some(128) {
+            3.0
+        } else {
+            1.0
+        };
+        10.0 * pinned * read_ahead
+    };
+    let mut tried = Vec::new();
+    for block in 0..60 {
+        let Next::Block(settings) = next(&made, 3) else {
+            break;
+        };
+        for setting in settings {
+            // Runs of one setting are not all alike.
+            let noise = 1.0 + 0.001 * (block % 3) as f64;
+            let mut run = run(&setting, Some(speed(&setting) * noise), block);
+            for (name, value) in [
+                ("scheduler", setting.scheduler.clone()),
+                (
+                    "nr_requests",
+                    setting.nr_requests.map(|count| count.to_string()),
+                ),
+                ("pin", setting.pinned.clone()),
+            ] {
+                run.cell
+                    .insert(name.into(), value.unwrap_or_else(|| "as-is".into()));
+            }
+            made.runs.push(run);
+            tried.push(setting);
+        }
+    }
+    let found = tuning(&made);
+    let best = found.best.expect("a best");
+    assert_eq!(
+        (best.read_ahead_kb, best.pinned.as_deref()),
+        (Some(128), Some("hot"))
+    );
+    for setting in [
+        TuneSetting {
+            read_ahead_kb: Some(128),
+            scheduler: Some("mq-deadline".into()),
+            ..TuneSetting::default()
+        },
+        TuneSetting {
+            read_ahead_kb: Some(128),
+            nr_requests: Some(32),
+            ..TuneSetting::default()
+        },
+    ] {
+        assert!(
+            tried.contains(&setting),
+            "{setting:?} was not tried: {tried:?}"
+        );
+    }
 }

@@ -8,7 +8,10 @@ use std::{
 
 use toml::Spanned;
 
-use crate::schema::PlannedPressure;
+use crate::{
+    advice::PinChoice,
+    schema::{AS_IS, PlannedPressure},
+};
 
 use super::{
     Adapter, Axis, ColdStart, EnginePlan, Order, Plan, PlanErrors, PlanKind, Template,
@@ -27,11 +30,14 @@ const DEFAULT_REPETITIONS: i64 = 3;
 /// More runs than anybody waits for: a mistake in the plan, not a plan.
 const MOST_RUNS: u64 = 100_000;
 /// Axes that mean something to every engine.
-const KNOWN_TO_ALL: [&str; 5] = [
+const KNOWN_TO_ALL: [&str; 8] = [
     "model",
     "pressure",
     "extents",
     "read_ahead",
+    "scheduler",
+    "nr_requests",
+    "pin",
     "added_arguments",
 ];
 /// The tracer's own name as the program of a command.
@@ -115,6 +121,14 @@ fn checked(source: Source, complaints: &mut Complaints<'_>) -> Option<Plan> {
         );
     }
     let tune = tune(source.tune, kind == PlanKind::Tune, complaints);
+    if let Some(pin) = axes.iter().find(|axis| axis.axis.name == "pin")
+        && tune.as_ref().is_none_or(|tune| tune.pin_budget.is_none())
+    {
+        complaints.at(
+            Some(pin.span.clone()),
+            "the axis `pin` needs a plan of kind = \"tune\" with pin_budget = \"SIZE\" below [tune]; what is kept in memory is chosen by its first run",
+        );
+    }
     let engine_span = source.engine.span();
     let engine = engine(source.engine.into_inner(), engine_span, &axes, complaints)?;
     Some(Plan {
@@ -203,7 +217,13 @@ fn meaning(axis: &str, value: &str, cold_start: ColdStart) -> Result<(), String>
             _ => Ok(()),
         },
         "read_ahead" => parse_read_ahead(value).map(drop),
-        "tokens" | "threads" | "extents" => match value.parse::<u32>() {
+        "nr_requests" if value == AS_IS => Ok(()),
+        "pin" if value != AS_IS && !PinChoice::ALL.iter().any(|choice| choice.name() == value) => {
+            Err(format!(
+                "{value:?} is nothing to keep in memory: write {AS_IS}, shared or hot"
+            ))
+        }
+        "tokens" | "threads" | "extents" | "nr_requests" => match value.parse::<u32>() {
             Ok(1..) => Ok(()),
             _ => Err(format!("{value:?} is no number of {axis}: write 1 or more")),
         },

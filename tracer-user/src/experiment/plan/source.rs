@@ -78,6 +78,7 @@ pub(super) struct TuneSource {
     pub goal: Option<Spanned<String>>,
     pub budget: Option<Spanned<String>>,
     pub read_ahead_now: Option<Spanned<String>>,
+    pub pin_budget: Option<Spanned<String>>,
 }
 
 /// The keys of a plan's engine.

@@ -23,6 +23,8 @@ pub struct TunePlan {
     pub budget: Duration,
     /// Read-ahead of the model's disk when the search began, bytes.
     pub read_ahead_now: Option<u64>,
+    /// What tensors that are kept in memory may take, bytes.
+    pub pin_budget: Option<u64>,
 }
 
 /// Reads `[tune]`. `None` where the plan is no search for settings.
@@ -43,9 +45,20 @@ pub(super) fn tune(
         return None;
     }
     let source = source.map(Spanned::into_inner);
-    let (goal, budget, now) = source.map_or((None, None, None), |source| {
-        (source.goal, source.budget, source.read_ahead_now)
+    let (goal, budget, now, pin_budget) = source.map_or((None, None, None, None), |source| {
+        (
+            source.goal,
+            source.budget,
+            source.read_ahead_now,
+            source.pin_budget,
+        )
     });
+    let mut size = |text: Option<Spanned<String>>| {
+        let text = text?;
+        let bytes = parse_bytes(text.get_ref());
+        complaints.take(text.span(), bytes)
+    };
+    let (read_ahead_now, pin_budget) = (size(now), size(pin_budget));
     Some(TunePlan {
         goal: word(
             goal,
@@ -53,9 +66,7 @@ pub(super) fn tune(
             complaints,
         ),
         budget: time(budget, DEFAULT_BUDGET, true, complaints),
-        read_ahead_now: now.and_then(|now| {
-            let bytes = parse_bytes(now.get_ref());
-            complaints.take(now.span(), bytes)
-        }),
+        read_ahead_now,
+        pin_budget,
     })
 }

@@ -74,6 +74,17 @@ fn cell(plan: &Plan, base: &Cell, setting: &TuneSetting) -> Cell {
             text.cloned().unwrap_or_else(|| AS_IS.to_owned()),
         );
     }
+    let requests = setting.nr_requests.map(|count| count.to_string());
+    for (name, value) in [
+        ("scheduler", setting.scheduler.as_ref()),
+        ("nr_requests", requests.as_ref()),
+        ("pin", setting.pinned.as_ref()),
+    ] {
+        if plan.axis(name).is_some() {
+            let value = value.map_or(AS_IS, String::as_str);
+            cell.insert(name.to_owned(), value.to_owned());
+        }
+    }
     if let Some(axis) = plan.axis("added_arguments") {
         let means = |text: &&String| added_arguments(text).eq(setting.added_arguments.iter());
         let text = axis.values.iter().find(means);

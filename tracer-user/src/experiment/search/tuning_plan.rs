@@ -5,7 +5,10 @@ use std::{ffi::OsString, path::Path, time::Duration};
 use anyhow::{Context as _, bail};
 use toml::{Table, Value};
 
-use crate::schema::{AS_IS, TuneGoal};
+use crate::{
+    advice::PinChoice,
+    schema::{AS_IS, TuneGoal},
+};
 
 use crate::experiment::plan::Adapter;
 
@@ -27,6 +30,12 @@ pub struct TuneRequest {
     pub memory_max: Option<u64>,
     /// Read-ahead of the model's disk, bytes, where it may be changed.
     pub read_ahead_now: Option<u64>,
+    /// Other schedulers of the model's disk, where they may be tried.
+    pub schedulers: Vec<String>,
+    /// Other numbers of requests of its queue, where they may be tried.
+    pub nr_requests: Vec<u64>,
+    /// What tensors that are kept in memory may take, bytes, where that is to be tried.
+    pub pin_budget: Option<u64>,
     /// What is to be tried beside the command, each as words with blanks between them.
     pub flags: Vec<String>,
     /// Tokens and prompt for a server.
@@ -79,7 +88,12 @@ pub fn command_as_text(command: &[OsString]) -> anyhow::Result<Vec<String>> {
 /// # Errors
 /// What was asked for makes no search.
 pub fn tune_plan_text(request: &TuneRequest) -> anyhow::Result<String> {
-    if request.read_ahead_now.is_none() && request.flags.is_empty() {
+    if request.read_ahead_now.is_none()
+        && request.flags.is_empty()
+        && request.schedulers.is_empty()
+        && request.nr_requests.is_empty()
+        && request.pin_budget.is_none()
+    {
         bail!(
             "there is nothing to try: the engine's --help names no option that is known to matter, and the read-ahead may not be changed; --allow read-ahead allows it, --try 'WORDS' names an option"
         );
@@ -138,6 +152,20 @@ pub fn tune_plan_text(request: &TuneRequest) -> anyhow::Result<String> {
             with_as_is(LADDER.map(text).into_iter().collect()),
         );
     }
+    if !request.schedulers.is_empty() {
+        let names = request.schedulers.iter().map(|name| text(name)).collect();
+        axes.insert("scheduler".into(), with_as_is(names));
+    }
+    if !request.nr_requests.is_empty() {
+        let counts = request.nr_requests.iter();
+        let counts = counts.map(|count| Value::String(count.to_string()));
+        axes.insert("nr_requests".into(), with_as_is(counts.collect()));
+    }
+    if let Some(bytes) = request.pin_budget {
+        tune.insert("pin_budget".into(), Value::String(bytes.to_string()));
+        let choices = PinChoice::ALL.map(|choice| text(choice.name()));
+        axes.insert("pin".into(), with_as_is(choices.into_iter().collect()));
+    }
     if !request.flags.is_empty() {
         let flags = request.flags.iter().map(|words| text(words)).collect();
         axes.insert("added_arguments".into(), with_as_is(flags));
@@ -181,6 +209,9 @@ mod tests {
             budget: Duration::from_secs(90),
             memory_max: Some(500 << 20),
             read_ahead_now: Some(128 << 10),
+            schedulers: vec!["mq-deadline".into()],
+            nr_requests: vec![32],
+            pin_budget: Some(30 << 20),
             flags: vec!["--no-mmap".into(), "--threads 2".into()],
             tokens: 10,
             prompt: "{x}".into(),
@@ -210,7 +241,14 @@ mod tests {
             assert_eq!(tune.read_ahead_now, Some(128 << 10));
             let first = expand(&plan);
             assert_eq!(first.len(), 1);
-            for axis in ["read_ahead", "added_arguments"] {
+            assert_eq!(tune.pin_budget, Some(30 << 20));
+            for axis in [
+                "read_ahead",
+                "scheduler",
+                "nr_requests",
+                "pin",
+                "added_arguments",
+            ] {
                 assert_eq!(first[0].cell[axis], "as-is");
             }
         }
@@ -233,6 +271,9 @@ mod tests {
     fn nothing_to_try_is_no_search() {
         let nothing = TuneRequest {
             read_ahead_now: None,
+            schedulers: Vec::new(),
+            nr_requests: Vec::new(),
+            pin_budget: None,
             flags: Vec::new(),
             ..request("x")
         };

@@ -93,10 +93,25 @@ fn name(setting: &TuneSetting) -> String {
         kb => format!("a read-ahead of {} KiB", count(kb)),
     });
     let added = (!setting.added_arguments.is_empty()).then(|| setting.added_arguments.join(" "));
-    match (read_ahead, added) {
-        (Some(read_ahead), Some(added)) => format!("{read_ahead} and {added}"),
-        (Some(one), None) | (None, Some(one)) => one,
-        (None, None) => "as it is".to_owned(),
+    let pinned = setting
+        .pinned
+        .as_ref()
+        .map(|which| format!("{which} tensors kept in memory"));
+    let scheduler = setting
+        .scheduler
+        .as_ref()
+        .map(|name| format!("the scheduler {name}"));
+    let requests = setting
+        .nr_requests
+        .map(|number| format!("a queue of {} requests", count(number)));
+    let parts: Vec<String> = [read_ahead, pinned, scheduler, requests, added]
+        .into_iter()
+        .flatten()
+        .collect();
+    match parts.split_last() {
+        None => "as it is".to_owned(),
+        Some((only, [])) => only.clone(),
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
     }
 }
 
@@ -114,6 +129,38 @@ fn lasting(document: &mut Document, experiment: &ExperimentRecord, best: &TuneSe
             ));
         }
     }
+    let queue = [
+        ("scheduler", best.scheduler.clone()),
+        (
+            "nr_requests",
+            best.nr_requests.map(|count| count.to_string()),
+        ),
+    ];
+    for (file, value) in queue {
+        let Some(value) = value else {
+            continue;
+        };
+        for disk in disks(experiment) {
+            document.paragraph(format!(
+                "{file} of {disk}, from now until the next boot, as root:"
+            ));
+            document.code(format!("echo {value} > /sys/block/{disk}/queue/{file}"));
+            document.paragraph("and at each boot, as a rule in /etc/udev/rules.d/60-queue.rules:");
+            document.code(format!(
+                "ACTION==\"add|change\", SUBSYSTEM==\"block\", KERNEL==\"{disk}\", ATTR{{queue/{file}}}=\"{value}\""
+            ));
+        }
+    }
+    if let Some(which) = &best.pinned {
+        let budget = experiment
+            .tune
+            .and_then(|tune| tune.pin_budget_bytes)
+            .map_or_else(unobserved, |bytes| bytes.to_string());
+        document.paragraph("tensors in memory: start the engine with these words before its command, RUN being runs/0000 of this folder; or lock the same ranges from a process of its own in the engine's cgroup:");
+        document.code(format!(
+            "tracer launch --pin {which} --pin-from RUN --pin-budget {budget} --"
+        ));
+    }
     if !best.added_arguments.is_empty() {
         document.paragraph("on the engine's command line, or in the ExecStart= of its unit:");
         document.code(best.added_arguments.join(" "));
@@ -126,8 +173,12 @@ fn disks(experiment: &ExperimentRecord) -> Vec<String> {
         .runs
         .iter()
         .filter_map(|run| run.record.as_ref())
-        .flat_map(|record| record.pressure.read_ahead.iter())
-        .map(|set| set.device.clone())
+        .flat_map(|record| {
+            let read_ahead = record.pressure.read_ahead.iter().map(|set| &set.device);
+            let queues = record.pressure.queues.iter().map(|set| &set.device);
+            read_ahead.chain(queues)
+        })
+        .cloned()
         .collect();
     names.sort();
     names.dedup();

@@ -122,6 +122,39 @@ pub struct PressureRecord {
     /// Read-ahead that was set for this run, and put back after it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub read_ahead: Vec<SetReadAheadRecord>,
+    /// Settings of the devices' queues that were set for this run, and put back after it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub queues: Vec<SetQueueRecord>,
+    /// Parts of the model that were kept in memory for this run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<PinnedRecord>,
+}
+
+/// A setting of a device's queue that was set for a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetQueueRecord {
+    /// Name of the device.
+    pub device: String,
+    /// `scheduler` or `nr_requests`.
+    pub setting: String,
+    pub set: String,
+    /// What it was before.
+    pub before: String,
+}
+
+/// What was locked in memory by a process in the engine's cgroup.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinnedRecord {
+    /// Which tensors: `shared` or `hot`.
+    pub what: String,
+    /// What they might take at most, bytes.
+    pub budget_bytes: u64,
+    /// What they took, bytes.
+    pub bytes: u64,
+    /// Pieces of the files that this is.
+    pub ranges: u64,
+    /// Whether it was held to the end of the run.
+    pub held: bool,
 }
 
 /// Read-ahead that was set for a run.
