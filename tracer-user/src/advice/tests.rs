@@ -313,48 +313,6 @@ fn the_level_counts_is_told_to_trace_with_events() {
 }
 
 #[test]
-fn a_loop_device_is_in_the_way_only_without_direct_reads() {
-    for (direct_io, comes) in [(None, false), (Some(true), false), (Some(false), true)] {
-        let mut run = healthy();
-        run.devices[0].loop_direct_io = direct_io;
-        let found = only(explain(&run, None)).causes;
-        let found = found.iter().any(|cause| cause.name == "file_system");
-        assert_eq!(found, comes, "{direct_io:?}");
-    }
-    // What lies in memory has no sectors, and no way to go.
-    let mut run = healthy();
-    model_of(&mut run).model.filesystem = "tmpfs".into();
-    model_of(&mut run).model.without_sectors = Some("it is memory".into());
-    let found = only(explain(&run, None)).causes;
-    assert!(found.iter().all(|cause| cause.name != "file_system"));
-}
-
-#[test]
-fn a_limit_that_was_found_counts_as_one_that_was_given() {
-    let mut run = healthy();
-    thrashing(&mut run);
-    run.pressure.cgroup = None;
-    run.mode = "attach".into();
-    let advice = |run: &RunRecord| {
-        let causes = only(explain(run, None)).causes;
-        let reclaim = causes.into_iter().find(|cause| cause.name == "reclaim");
-        let reclaim = reclaim.expect("reclaim");
-        (reclaim.only_likely, reclaim.advice)
-    };
-    let (likely, unknown) = advice(&run);
-    assert!(
-        likely && unknown.contains("no limit of its group was seen"),
-        "{unknown}"
-    );
-    run.process.memory_limit_bytes = Some(1150 * MIB);
-    let (likely, found) = advice(&run);
-    assert!(!likely && found.contains("was found in"), "{found}");
-    // Far from full, it is not the limit.
-    run.process.memory_limit_bytes = Some(4000 * MIB);
-    assert!(!advice(&run).1.contains("was found in"));
-}
-
-#[test]
 fn swap_and_direct_reads_keep_storage_from_being_ruled_out() {
     let mut swapping = healthy();
     swapping.memory.swap_in_pages = Some(5000);

@@ -16,7 +16,7 @@ use crate::{
 use super::{
     blktrace::{AuditArguments, OldTraceArguments},
     examples,
-    pin::{PinArgument, pin_request},
+    tune::{PinArgument, pin_request},
 };
 
 /// Shows how an LLM engine reads its weights from storage: what is read, how often, in which order, and how long

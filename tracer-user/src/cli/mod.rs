@@ -12,7 +12,6 @@ mod experiment;
 mod explain;
 mod finished;
 mod mark;
-mod pin;
 mod plot;
 mod size;
 mod tune;

@@ -137,3 +137,28 @@ fn fragmentation(facts: &Facts<'_>) -> Answer {
         ..Present::default()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::advice::{
+        explain,
+        sample::{healthy, model_of},
+    };
+
+    #[test]
+    fn a_loop_device_is_in_the_way_only_without_direct_reads() {
+        for (direct_io, comes) in [(None, false), (Some(true), false), (Some(false), true)] {
+            let mut run = healthy();
+            run.devices[0].loop_direct_io = direct_io;
+            let found = explain(&run, None).models.remove(0).causes;
+            let found = found.iter().any(|cause| cause.name == "file_system");
+            assert_eq!(found, comes, "{direct_io:?}");
+        }
+        // What lies in memory has no sectors, and no way to go.
+        let mut run = healthy();
+        model_of(&mut run).model.filesystem = "tmpfs".into();
+        model_of(&mut run).model.without_sectors = Some("it is memory".into());
+        let found = explain(&run, None).models.remove(0).causes;
+        assert!(found.iter().all(|cause| cause.name != "file_system"));
+    }
+}

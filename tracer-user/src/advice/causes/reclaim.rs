@@ -130,3 +130,36 @@ fn thrown_out(facts: &Facts<'_>) -> Answer {
         ..Present::default()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::advice::{
+        explain,
+        sample::{MIB, healthy, thrashing},
+    };
+
+    #[test]
+    fn a_limit_that_was_found_counts_as_one_that_was_given() {
+        let mut run = healthy();
+        thrashing(&mut run);
+        run.pressure.cgroup = None;
+        run.mode = "attach".into();
+        let advice = |run: &crate::schema::RunRecord| {
+            let causes = explain(run, None).models.remove(0).causes;
+            let reclaim = causes.into_iter().find(|cause| cause.name == "reclaim");
+            let reclaim = reclaim.expect("reclaim");
+            (reclaim.only_likely, reclaim.advice)
+        };
+        let (likely, unknown) = advice(&run);
+        assert!(
+            likely && unknown.contains("no limit of its group was seen"),
+            "{unknown}"
+        );
+        run.process.memory_limit_bytes = Some(1150 * MIB);
+        let (likely, found) = advice(&run);
+        assert!(!likely && found.contains("was found in"), "{found}");
+        // Far from full, it is not the limit.
+        run.process.memory_limit_bytes = Some(4000 * MIB);
+        assert!(!advice(&run).1.contains("was found in"));
+    }
+}

@@ -272,3 +272,6 @@ fn of_writes(used: &[&Group<'_>]) -> String {
         "{there} Here {verdict}: {here}. An engine that keeps its KV cache in memory writes none of it."
     )
 }
+
+#[cfg(test)]
+mod tests;

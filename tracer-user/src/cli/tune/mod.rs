@@ -1,5 +1,7 @@
 //! `tracer tune`: arguments and calls.
 
+mod pin;
+
 use std::{
     env,
     ffi::OsString,
@@ -23,6 +25,8 @@ use crate::{
     setting::QueueSetting,
     units,
 };
+
+pub use pin::{PinArgument, pin_request};
 
 use super::console::{ask, print_ignoring_a_closed_pipe, signals, terminal_columns};
 
