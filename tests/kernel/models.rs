@@ -12,12 +12,27 @@ const EXPERT_MODEL_SIZE: &str = "115M";
 
 /// Makes a model of a mixture of experts on a disk.
 pub fn make_expert_model(ground: &Ground, disk: &MountedDisk) -> Result<PathBuf> {
-    let path = disk.mount_point().join("experts.gguf");
+    make_model(ground, disk, "experts.gguf", &[])
+}
+
+/// Makes a model on a disk of which each token uses all.
+pub fn make_dense_model(ground: &Ground, disk: &MountedDisk) -> Result<PathBuf> {
+    make_model(ground, disk, "dense.gguf", &["--experts", "1"])
+}
+
+fn make_model(
+    ground: &Ground,
+    disk: &MountedDisk,
+    name: &str,
+    options: &[&str],
+) -> Result<PathBuf> {
+    let path = disk.mount_point().join(name);
     let mut command = Command::new(tracer::binary()?);
     command
         .arg("make-model")
         .arg(&path)
-        .args(["--size", EXPERT_MODEL_SIZE]);
+        .args(["--size", EXPERT_MODEL_SIZE])
+        .args(options);
     let finished =
         RunningProgram::start(&ground.scratch, command)?.finish(Duration::from_secs(300))?;
     finished.succeeded().context("make a model")?;

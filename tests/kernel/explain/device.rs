@@ -14,7 +14,7 @@ use crate::ground::Ground;
 const SECONDS: &str = "4";
 
 /// What is said of a run without a test of the device, with it, and the test.
-fn tested(ground: &Ground, reading: &Reading) -> Result<(Said, Said, Value)> {
+pub fn tested(ground: &Ground, reading: &Reading) -> Result<(Said, Said, Value)> {
     let disk = ground.disk(FileSystem::Ext4)?;
     let model = reading.model(&disk)?;
     let run = reading.traced(ground, &disk, &model, model.path())?;

@@ -1,5 +1,7 @@
 //! Causes in models of a mixture of experts.
 
+use std::path::Path;
+
 use anyhow::{Context as _, Result, ensure};
 use tests::{
     disk::FileSystem,
@@ -90,20 +92,22 @@ pub fn dense_evicted(ground: &Ground) -> Result<()> {
     let disk = ground.disk(FileSystem::Ext4)?;
     disk.set_read_ahead_kb(128)?;
     let model = make_expert_model(ground, &disk)?;
-    let run = |memory_max: &str| -> Result<Said> {
-        let path = model.to_string_lossy();
-        let run = TracerCall::launch(&ground.scratch, &model)?
-            .option("--memory-max", memory_max)
-            .engine(
-                &tracer::binary()?,
-                &["engine", "--tokens", "6", "--model", &path],
-            )
-            .run()?;
-        run.finished.succeeded().context("the traced engine")?;
-        Said::of(ground, &run, None)
-    };
-    let said = run("75M")?;
+    let said = generated(ground, &model, "75M")?;
     said.comes("dense_evicted")?;
     said.comes_first("working_set")?;
-    run("400M")?.does_not_come("dense_evicted")
+    generated(ground, &model, "400M")?.does_not_come("dense_evicted")
+}
+
+/// What is said of a run of the built-in engine with so much memory.
+pub fn generated(ground: &Ground, model: &Path, memory_max: &str) -> Result<Said> {
+    let path = model.to_string_lossy();
+    let run = TracerCall::launch(&ground.scratch, model)?
+        .option("--memory-max", memory_max)
+        .engine(
+            &tracer::binary()?,
+            &["engine", "--tokens", "6", "--model", &path],
+        )
+        .run()?;
+    run.finished.succeeded().context("the traced engine")?;
+    Said::of(ground, &run, None)
 }

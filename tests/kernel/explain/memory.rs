@@ -92,7 +92,7 @@ pub fn limit_of_a_container(ground: &Ground) -> Result<()> {
 /// The model fits, and with it the group is nearly full: it looks as if more were needed.
 pub fn limit_counts_cache(ground: &Ground) -> Result<()> {
     let mut run = EngineRun::new(&[]);
-    run.memory_max = Some(MODEL_BYTES + (6 << 20));
+    run.memory_max = Some(MODEL_BYTES + (4 << 20));
     run.explained(ground)?.comes_first("limit_counts_cache")?;
     run.memory_max = Some(4 * MODEL_BYTES);
     run.explained(ground)?.does_not_come("limit_counts_cache")

@@ -5,6 +5,7 @@ mod engine;
 mod experts;
 mod memory;
 mod place;
+mod questions;
 mod reading;
 mod reads;
 
@@ -49,10 +50,10 @@ const CASES: [Named; 22] = [
 ];
 
 pub fn cases() -> Vec<Case> {
-    CASES
+    let causes = CASES
         .iter()
-        .map(|(name, of)| case(format!("explain::{name}"), |ground, _| of(ground)))
-        .collect()
+        .map(|(name, of)| case(format!("explain::{name}"), |ground, _| of(ground)));
+    causes.chain(questions::cases()).collect()
 }
 
 /// The whole model, some times over.

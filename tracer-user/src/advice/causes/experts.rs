@@ -45,7 +45,13 @@ fn is_weights(tensor: &TensorRecord) -> bool {
 
 /// The tensors, where the model has experts and all refaults are known.
 fn tensors<'a>(facts: &Facts<'a>) -> Result<(&'a [TensorRecord], u64), Answer> {
-    if facts.model.model.experts.is_none() {
+    let experts = facts.model.model.experts;
+    if experts.is_some_and(|experts| experts.count <= experts.used) {
+        return Err(Answer::absent(
+            "each token uses all of the model's experts: none pushes out what others need",
+        ));
+    }
+    if experts.is_none() {
         return Err(if facts.model.model.format.is_some() {
             Answer::absent("the model has no experts")
         } else {
@@ -179,4 +185,35 @@ fn hot(facts: &Facts<'_>) -> Answer {
         ],
         advice: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        advice::{
+            Answer, Facts,
+            sample::{healthy, model_of, tensors, thrashing},
+        },
+        schema::ExpertsRecord,
+    };
+
+    use super::{dense, hot};
+
+    #[test]
+    fn a_model_of_which_a_token_uses_all_experts_is_dense() {
+        let mut run = healthy();
+        thrashing(&mut run);
+        tensors(&mut run)[0].refaults_bytes = Some(1 << 30);
+        for (count, used) in [(1, 1), (4, 4)] {
+            model_of(&mut run).model.experts = Some(ExpertsRecord { count, used });
+            let model = run.single.as_ref().expect("a model");
+            let facts = Facts::new(&run, model, None);
+            for answer in [dense(&facts), hot(&facts)] {
+                assert!(
+                    matches!(&answer, Answer::Absent(why) if why.contains("all of the model's experts")),
+                    "{answer:?}"
+                );
+            }
+        }
+    }
 }
