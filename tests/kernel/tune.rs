@@ -137,7 +137,11 @@ fn queue_and_pinned_tensors(ground: &Ground) -> Result<()> {
     let gave_a_figure = |member: &str, value: &str| {
         tried.iter().any(|tried| {
             let set = &tried[member];
-            (set == value || set.to_string() == value) && tried["median"].is_number()
+            let is_set = set == value
+                || set
+                    .as_u64()
+                    .is_some_and(|number| Ok(number) == value.parse());
+            is_set && tried["median"].is_number()
         })
     };
     let requests_now: u64 = requests.trim().parse()?;

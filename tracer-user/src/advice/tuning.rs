@@ -14,7 +14,7 @@ use crate::{
         bootstrap::median,
         racing::{Entrant, leader, standings},
     },
-    units::parse_bytes_or_off,
+    units::{parse_bytes, parse_bytes_or_off},
 };
 
 use super::{Storage, explain};
@@ -115,6 +115,7 @@ pub fn setting_of(run: &ExperimentRunRecord) -> TuneSetting {
             .unwrap_or_default(),
         scheduler: set_to(run, "scheduler"),
         nr_requests: set_to(run, "nr_requests").and_then(|text| text.parse().ok()),
+        memory_high_bytes: set_to(run, "memory_high").and_then(|text| parse_bytes(&text).ok()),
         pinned: set_to(run, "pin"),
     }
 }
@@ -286,6 +287,7 @@ struct Choices {
     now_kb: Option<u64>,
     schedulers: Vec<String>,
     nr_requests: Vec<u64>,
+    memory_high: Vec<u64>,
     /// What can be kept in memory.
     pins: Vec<String>,
     /// What can be added to the engine's command.
@@ -317,6 +319,10 @@ impl Choices {
             nr_requests: others("nr_requests")
                 .iter()
                 .filter_map(|text| text.parse().ok())
+                .collect(),
+            memory_high: others("memory_high")
+                .iter()
+                .filter_map(|text| parse_bytes(text).ok())
                 .collect(),
             pins: others("pin"),
             arguments: values("added_arguments")
@@ -364,6 +370,12 @@ impl Choices {
         if setting.pinned.is_none() {
             more.extend(self.pins.iter().map(|pin| TuneSetting {
                 pinned: Some(pin.clone()),
+                ..setting.clone()
+            }));
+        }
+        if setting.memory_high_bytes.is_none() {
+            more.extend(self.memory_high.iter().map(|bytes| TuneSetting {
+                memory_high_bytes: Some(*bytes),
                 ..setting.clone()
             }));
         }

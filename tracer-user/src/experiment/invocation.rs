@@ -115,6 +115,7 @@ pub fn launch_arguments(
     for (axis, option) in [
         ("scheduler", "--scheduler"),
         ("nr_requests", "--nr-requests"),
+        ("memory_high", "--memory-high"),
     ] {
         if let Some(value) = run.cell.get(axis).filter(|value| *value != AS_IS) {
             arguments.push(option.into());
@@ -252,6 +253,41 @@ mod tests {
                 "/bin/tracer engine --model=/models/m --seed=0 --threads=2 --lazy",
             ]
         );
+    }
+
+    #[test]
+    fn settings_of_a_search_are_options_of_the_launch_and_as_is_is_none() {
+        let axes = "model = [\"m\"]\npressure = [\"memory-max=64M\"]\nscheduler = [\"as-is\", \"none\"]\nnr_requests = [\"as-is\"]\nmemory_high = [\"48M\"]\npin = [\"hot\"]";
+        let text = format!(
+            "name = \"x\"\nkind = \"tune\"\norder = \"plan\"\nrepetitions = 1\n[tune]\npin_budget = \"9M\"\n[engine]\nadapter = \"built-in\"\n[axes]\n{axes}\n"
+        );
+        let plan = Plan::parse(&text).expect(&text);
+        let said: Vec<String> = expand(&plan)
+            .iter()
+            .map(|run| {
+                let model = ModelIdentity {
+                    name: "m".into(),
+                    extents: None,
+                    path: "/m".into(),
+                    files: Vec::new(),
+                };
+                let words = launch_arguments(&plan, run, &model, Path::new("/e/runs/0007"), &[]);
+                let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+                let at = words.iter().position(|word| word == "--memory-max");
+                words[at.expect("a limit") + 2..].join(" ")
+            })
+            .collect();
+        let rest = "--memory-high 48M --pin hot --pin-from /e/runs/0000 --pin-budget 9437184 --";
+        assert!(said.contains(&rest.to_owned()), "{said:?}");
+        assert!(
+            said.contains(&format!("--scheduler none {rest}")),
+            "{said:?}"
+        );
+        let without = text.replace("pin_budget = \"9M\"\n", "");
+        let wrong = Plan::parse(&without)
+            .expect_err("nothing to keep in memory")
+            .to_string();
+        assert!(wrong.contains("pin_budget"), "{wrong}");
     }
 
     #[test]

@@ -85,6 +85,9 @@ pub struct TuneSetting {
     /// Requests that its queue was set to take. Null: as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nr_requests: Option<u64>,
+    /// `memory.high` of the engine's cgroup that was set, bytes: where throttling begins. Null: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_high_bytes: Option<u64>,
     /// Tensors that were kept in memory: `shared` or `hot`. Null: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pinned: Option<String>,

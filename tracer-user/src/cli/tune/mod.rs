@@ -19,6 +19,7 @@ use crate::{
         dry_run, flags, load, tune_plan_text,
     },
     place::{RequestedModel, Subject},
+    pressure::{CgroupVersion, memory_cgroup_version},
     process::{Caller, help_text, models_of_command, resolve_program},
     report,
     schema::TuneGoal,
@@ -161,6 +162,7 @@ pub fn tune(arguments: TuneArguments) -> anyhow::Result<i32> {
         schedulers: queue.schedulers,
         nr_requests: queue.nr_requests,
         pin_budget: arguments.pin_budget,
+        memory_high: arguments.memory_max.and_then(high_to_try),
         flags: tried,
         tokens: arguments.tokens,
         prompt: arguments.prompt,
@@ -238,6 +240,9 @@ fn announce(request: &TuneRequest) {
             "a queue of {count} requests (put back after each run)"
         ));
     }
+    if let Some(high) = request.memory_high {
+        words.push(format!("memory.high of {}", units::bytes(high)));
+    }
     if let Some(budget) = request.pin_budget {
         words.push(format!(
             "up to {} of tensors kept in memory (for the run only)",
@@ -250,6 +255,14 @@ fn announce(request: &TuneRequest) {
         words.join(", "),
         humantime::format_duration(request.budget)
     );
+}
+
+/// Where throttling may begin below a limit, where this machine's groups have that: reclaim then begins before an allocation
+/// has to wait for it.
+fn high_to_try(max_bytes: u64) -> Option<u64> {
+    let page = procfs::page_size();
+    let version = memory_cgroup_version().ok()?;
+    (version == CgroupVersion::V2).then_some(max_bytes / 10 * 9 / page * page)
 }
 
 /// Other settings of the queue of the model's disk.

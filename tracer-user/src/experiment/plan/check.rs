@@ -11,6 +11,7 @@ use toml::Spanned;
 use crate::{
     advice::PinChoice,
     schema::{AS_IS, PlannedPressure},
+    units::parse_bytes,
 };
 
 use super::{
@@ -30,7 +31,7 @@ const DEFAULT_REPETITIONS: i64 = 3;
 /// More runs than anybody waits for: a mistake in the plan, not a plan.
 const MOST_RUNS: u64 = 100_000;
 /// Axes that mean something to every engine.
-const KNOWN_TO_ALL: [&str; 8] = [
+const KNOWN_TO_ALL: [&str; 9] = [
     "model",
     "pressure",
     "extents",
@@ -38,6 +39,7 @@ const KNOWN_TO_ALL: [&str; 8] = [
     "scheduler",
     "nr_requests",
     "pin",
+    "memory_high",
     "added_arguments",
 ];
 /// The tracer's own name as the program of a command.
@@ -217,7 +219,10 @@ fn meaning(axis: &str, value: &str, cold_start: ColdStart) -> Result<(), String>
             _ => Ok(()),
         },
         "read_ahead" => parse_read_ahead(value).map(drop),
-        "nr_requests" if value == AS_IS => Ok(()),
+        "nr_requests" | "memory_high" if value == AS_IS => Ok(()),
+        "memory_high" => parse_bytes(value)
+            .map(drop)
+            .map_err(|error| error.to_string()),
         "pin" if value != AS_IS && !PinChoice::ALL.iter().any(|choice| choice.name() == value) => {
             Err(format!(
                 "{value:?} is nothing to keep in memory: write {AS_IS}, shared or hot"

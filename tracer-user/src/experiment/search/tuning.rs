@@ -75,9 +75,11 @@ fn cell(plan: &Plan, base: &Cell, setting: &TuneSetting) -> Cell {
         );
     }
     let requests = setting.nr_requests.map(|count| count.to_string());
+    let high = setting.memory_high_bytes.map(|bytes| bytes.to_string());
     for (name, value) in [
         ("scheduler", setting.scheduler.as_ref()),
         ("nr_requests", requests.as_ref()),
+        ("memory_high", high.as_ref()),
         ("pin", setting.pinned.as_ref()),
     ] {
         if plan.axis(name).is_some() {

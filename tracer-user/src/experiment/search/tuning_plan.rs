@@ -34,6 +34,8 @@ pub struct TuneRequest {
     pub schedulers: Vec<String>,
     /// Other numbers of requests of its queue, where they may be tried.
     pub nr_requests: Vec<u64>,
+    /// `memory.high` to try, bytes, where the machine has it.
+    pub memory_high: Option<u64>,
     /// What tensors that are kept in memory may take, bytes, where that is to be tried.
     pub pin_budget: Option<u64>,
     /// What is to be tried beside the command, each as words with blanks between them.
@@ -93,6 +95,7 @@ pub fn tune_plan_text(request: &TuneRequest) -> anyhow::Result<String> {
         && request.schedulers.is_empty()
         && request.nr_requests.is_empty()
         && request.pin_budget.is_none()
+        && request.memory_high.is_none()
     {
         bail!(
             "there is nothing to try: the engine's --help names no option that is known to matter, and the read-ahead may not be changed; --allow read-ahead allows it, --try 'WORDS' names an option"
@@ -161,6 +164,10 @@ pub fn tune_plan_text(request: &TuneRequest) -> anyhow::Result<String> {
         let counts = counts.map(|count| Value::String(count.to_string()));
         axes.insert("nr_requests".into(), with_as_is(counts.collect()));
     }
+    if let Some(bytes) = request.memory_high {
+        let bytes = Value::String(bytes.to_string());
+        axes.insert("memory_high".into(), with_as_is(vec![bytes]));
+    }
     if let Some(bytes) = request.pin_budget {
         tune.insert("pin_budget".into(), Value::String(bytes.to_string()));
         let choices = PinChoice::ALL.map(|choice| text(choice.name()));
@@ -212,6 +219,7 @@ mod tests {
             schedulers: vec!["mq-deadline".into()],
             nr_requests: vec![32],
             pin_budget: Some(30 << 20),
+            memory_high: Some(72 << 20),
             flags: vec!["--no-mmap".into(), "--threads 2".into()],
             tokens: 10,
             prompt: "{x}".into(),
@@ -247,6 +255,7 @@ mod tests {
                 "scheduler",
                 "nr_requests",
                 "pin",
+                "memory_high",
                 "added_arguments",
             ] {
                 assert_eq!(first[0].cell[axis], "as-is");
@@ -274,6 +283,7 @@ mod tests {
             schedulers: Vec::new(),
             nr_requests: Vec::new(),
             pin_budget: None,
+            memory_high: None,
             flags: Vec::new(),
             ..request("x")
         };

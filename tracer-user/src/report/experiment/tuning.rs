@@ -6,7 +6,7 @@ use crate::{
     report::document::{Column, Document, Table, Text},
     schema::{ExperimentRecord, Standing, TriedSetting, TuneGoal, TuneRecord, TuneSetting},
     stats::experiment::summary::FigureKind,
-    units::{count, unobserved},
+    units::{bytes, count, unobserved},
 };
 
 use super::{tables::spread, trust::runs_made};
@@ -97,6 +97,9 @@ fn name(setting: &TuneSetting) -> String {
         .pinned
         .as_ref()
         .map(|which| format!("{which} tensors kept in memory"));
+    let high = setting
+        .memory_high_bytes
+        .map(|high| format!("memory.high of {}", bytes(high)));
     let scheduler = setting
         .scheduler
         .as_ref()
@@ -104,7 +107,7 @@ fn name(setting: &TuneSetting) -> String {
     let requests = setting
         .nr_requests
         .map(|number| format!("a queue of {} requests", count(number)));
-    let parts: Vec<String> = [read_ahead, pinned, scheduler, requests, added]
+    let parts: Vec<String> = [read_ahead, pinned, high, scheduler, requests, added]
         .into_iter()
         .flatten()
         .collect();
@@ -150,6 +153,10 @@ fn lasting(document: &mut Document, experiment: &ExperimentRecord, best: &TuneSe
                 "ACTION==\"add|change\", SUBSYSTEM==\"block\", KERNEL==\"{disk}\", ATTR{{queue/{file}}}=\"{value}\""
             ));
         }
+    }
+    if let Some(high) = best.memory_high_bytes {
+        document.paragraph("in the engine's unit, or memory.high of its group:");
+        document.code(format!("MemoryHigh={high}"));
     }
     if let Some(which) = &best.pinned {
         let budget = experiment
