@@ -19,6 +19,8 @@ Examples:
                                        start with nothing of the model in memory
   tracer launch --model m.gguf --memory-max 8G -- llama-cli -m m.gguf -n 100
                                        give the engine and its cache 8 GiB
+  tracer launch --memory-max 8G --pin shared --pin-from runs/1 --pin-budget 2G -- llama-cli -m m.gguf -n 100
+                                       keep in memory what came back most in that earlier run
   tracer launch --live -- llama-cli -m m.gguf -p Hello -n 100
                                        with a screen that shows what happens; ? explains it
   tracer launch --model m.gguf --out runs/1 -- ./start-my-server.sh
@@ -177,7 +179,9 @@ Examples:
   tracer experiment run plan.toml --out exp --dry-run
   tracer experiment run plan.toml --out exp
   tracer experiment resume exp         after Ctrl-C, a crash, a full disk
-  tracer experiment answer exp";
+  tracer experiment answer exp
+  tracer experiment answer exp --device dev1
+                                       with what `tracer device m.gguf --run exp/runs/0000 --out dev1` found";
 
 /// `tracer tune --help`.
 pub const TUNE: &str = "\
@@ -185,6 +189,8 @@ Examples:
   tracer tune -- llama-cli -m m.gguf -p Hello -n 100
                                        asks whether the read-ahead of the disk may be changed
   tracer tune --allow read-ahead --memory-max 8G --budget 20m -- llama-cli -m m.gguf -p Hello -n 100
+  tracer tune --allow scheduler,nr-requests --memory-max 8G --pin-budget 2G -- llama-cli -m m.gguf -p Hello -n 100
+                                       other settings of the disk's queue, and tensors kept in memory
   tracer tune --for load --allow read-ahead -- llama-cli -m m.gguf -p Hello -n 1
   tracer tune --try=--no-repack --out tune-1 -- llama-server -m m.gguf
   tracer tune --rate '([0-9.]+)tok/s' --model m.gguf -- ./my-engine m.gguf";

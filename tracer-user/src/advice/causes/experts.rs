@@ -21,7 +21,7 @@ pub const DENSE_EVICTED: Cause = Cause {
     title: "Experts push out the tensors that every token needs",
     bounds: "the model has experts, and at least 10 % of the bytes that were read again after they had been thrown out were of tensors that every token uses (attention, norms, routers, shared experts, output). Measured: 35 % in the built-in MoE engine with two thirds of the memory. Its time is a part of that of the working set.",
     refuted_by: "`tensors[].refaults_bytes` near 0 for all kinds but the routed experts.",
-    remedy: "Keep these tensors in memory: they are small beside the experts. A process that maps and locks their ranges (`vmtouch -l -p RANGE MODEL`) does it if it runs in the engine's own cgroup, so that its pages count there; drop the model from the cache first. That is not proven until it is tried: measure tokens per second before and after.",
+    remedy: "Keep these tensors in memory, as far as they leave room for the rest. `tracer tune --memory-max SIZE --pin-budget SIZE -- COMMAND` tries it: a process in the engine's own cgroup locks them, so that they count there. `tracer launch --pin shared --pin-from RUN --pin-budget SIZE` does it for one run. It is not proven until it is tried: what they hold is missing elsewhere.",
     decide: dense,
 };
 
@@ -30,7 +30,7 @@ pub const HOT_EXPERTS: Cause = Cause {
     title: "A few experts are read again and again: keep these in memory",
     bounds: "experts whose slices were read again at least twice as often as the mean one make at least 20 % of all that experts read again, and are at most half of the experts' bytes. What is saved is an upper bound: what they hold is missing elsewhere.",
     refuted_by: "`tensors[].refaults_bytes` about the same for all experts of a layer, or other experts that are hot in a run with another prompt.",
-    remedy: "Lock the ranges of these slices (the report's table of experts has the layers and numbers, `tensors[]` the offsets), from a process in the engine's cgroup. Check with another prompt first: which experts are hot depends on the text.",
+    remedy: "Keep these slices in memory: `tracer tune --memory-max SIZE --pin-budget SIZE -- COMMAND` tries it, `tracer launch --pin hot --pin-from RUN --pin-budget SIZE` does it for one run. (The report's table of experts has the layers and numbers, `tensors[]` the offsets.) Check with another prompt first: which experts are hot depends on the text.",
     decide: hot,
 };
 
