@@ -3,6 +3,9 @@
 use anyhow::{Result, ensure};
 use tests::{
     disk::{DeviceStatistics, FileSystem, SpareDisk, Stack, StackedDisk},
+    model_file::ModelFile,
+    plan::ReadPlan,
+    reader::ReadMode,
     tracer::TracerCall,
 };
 
@@ -26,6 +29,11 @@ pub fn cases() -> Vec<Case> {
     }
     let mut cases = Vec::new();
     for stack in Stack::ALL {
+        let disks = spare.clone();
+        cases.push(case(
+            format!("stacked::{}::settings", stack.name()),
+            move |ground, _| settings(ground, stack, &disks),
+        ));
         for file_system in FILE_SYSTEMS {
             for workload in WORKLOADS {
                 let spare = spare.clone();
@@ -92,6 +100,52 @@ fn stacked(
             && traced.record.text("devices.0.name")? == disk.name(),
         "{} alone was to be traced: {devices}",
         disk.name()
+    );
+    Ok(())
+}
+
+/// A read-ahead that is set for a run is that of the device that the file system is mounted from, and is put back; requests are
+/// those of the devices below, and that is said.
+fn settings(ground: &Ground, stack: Stack, spare: &[SpareDisk]) -> Result<()> {
+    const BEFORE_KB: u64 = 512;
+    let disk = StackedDisk::new(&ground.scratch, stack, spare, FileSystem::Ext4, DISK_BYTES)?;
+    disk.set_read_ahead_kb(BEFORE_KB)?;
+    let model = ModelFile::contiguous(&disk, "model", 16 << 20)?;
+    model.evict()?;
+    let plan = ReadPlan::sequential(model.size_bytes(), 4096);
+    let reader = ground.reader(&model, &plan, ReadMode::Buffered)?;
+    let run = TracerCall::launch(&ground.scratch, model.path())?
+        .option("--read-ahead", "64K")
+        .reader(&reader)
+        .run()?;
+    let record = Traced::of(run)?.record;
+    check_sound(&record)?;
+    let (set, now) = (
+        record.count("devices.0.read_ahead_kb")?,
+        disk.read_ahead_kb()?,
+    );
+    ensure!(
+        set == 64 && now == BEFORE_KB,
+        "{set} KiB in the run, {now} KiB after it"
+    );
+    let sizes = record.value("reads.sizes")?;
+    let largest = sizes
+        .as_array()
+        .and_then(|sizes| sizes.iter().filter_map(|size| size["bytes"].as_u64()).max());
+    ensure!(
+        largest.is_some_and(|bytes| bytes > 4096 && bytes <= 64 << 10),
+        "the largest read is {largest:?}: {sizes}"
+    );
+    let refused = TracerCall::launch(&ground.scratch, model.path())?
+        .option("--nr-requests", "8")
+        .reader(&reader)
+        .run()?
+        .finished;
+    ensure!(
+        refused.code() == 125 && refused.errors.contains("laid over other devices"),
+        "{} {}",
+        refused.code(),
+        refused.errors
     );
     Ok(())
 }

@@ -10,6 +10,8 @@ use crate::{
 const AT_LIMIT: f64 = 0.8;
 /// Half of what the device can do is far below it, whatever rounds differ by.
 const BELOW: f64 = 0.5;
+/// A run that gets more than this of the device's best shows that the test did not see its best.
+const IMPOSSIBLE: f64 = 1.1;
 /// Share of the run's time with reads in flight, for a disk that is the limit.
 const BUSY: f64 = 0.5;
 
@@ -52,9 +54,17 @@ fn used(facts: &Facts<'_>) -> Result<(f64, f64, f64), Answer> {
             rate(Some(busy))
         )));
     };
-    quotient(busy, best)
-        .map(|part| (busy, best, part))
-        .ok_or_else(|| Answer::not_decided("The device test has no rate: make it again."))
+    match quotient(busy, best) {
+        None => Err(Answer::not_decided(
+            "The device test has no rate: make it again.",
+        )),
+        Some(part) if part > IMPOSSIBLE => Err(Answer::not_decided(format!(
+            "The run read {} while reads were in flight, which is more than the test calls the device's best ({}): the test did not see its best. Make it again while nothing else uses the disk.",
+            rate(Some(busy)),
+            rate(Some(best))
+        ))),
+        Some(part) => Ok((busy, best, part)),
+    }
 }
 
 fn evidence(busy: f64, best: f64) -> Vec<Evidence> {
@@ -109,4 +119,34 @@ fn at_limit(facts: &Facts<'_>) -> Answer {
         evidence,
         ..Present::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::advice::{
+        Answer, Facts,
+        sample::{device_test, healthy, model_of},
+    };
+
+    use super::{at_limit, below};
+
+    #[test]
+    fn a_test_that_saw_less_than_the_run_decides_nothing() {
+        let mut run = healthy();
+        let busy = model_of(&mut run).bandwidth.as_ref();
+        let busy = busy.and_then(|bandwidth| bandwidth.busy_bytes_per_s);
+        let busy = busy.expect("a rate");
+        let model = run.single.as_ref().expect("a model");
+        for (best, decides) in [(busy * 0.99, true), (busy / 1.75, false)] {
+            let test = device_test(best);
+            let facts = Facts::new(&run, model, Some(&test));
+            for answer in [below(&facts), at_limit(&facts)] {
+                assert_eq!(
+                    !matches!(answer, Answer::NotDecided(_)),
+                    decides,
+                    "{answer:?}"
+                );
+            }
+        }
+    }
 }

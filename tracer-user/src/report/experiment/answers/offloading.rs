@@ -25,6 +25,8 @@ const THEIR_READS_A_WRITE: f64 = 2.0 * 1024.0 / 11.0;
 const DOMINATES: f64 = 0.5;
 /// Share of the device's best rate from which it is saturated, as the cause `device_at_limit` has it.
 const SATURATED: f64 = 0.8;
+/// A run that gets more than this of a device's best shows that it is not its best: rounds of a test differ by some per cent.
+const IMPOSSIBLE: f64 = 1.1;
 
 fn sizes<'a>(run: &Traced<'a>) -> Option<&'a [SizeCount]> {
     let sizes = run.model.reads.as_ref()?.sizes.as_deref()?;
@@ -205,6 +207,12 @@ fn of_bandwidth(used: &[&Group<'_>], tests: &[DeviceTestRecord]) -> String {
         });
         return format!(
             "{there} Here it is not decided: what the device can do is in no run. tracer device MODEL --run RUN --out DIR measures it on one of these runs, and tracer experiment answer … --device DIR uses it.{why}"
+        );
+    }
+    if known.iter().any(|part| *part > IMPOSSIBLE) {
+        return format!(
+            "{there} Here it is not decided: the runs got {} of what the test calls the device's best, so the test did not see its best. Make it again while nothing else uses the disk.",
+            Unit::Share.show_range(&known)
         );
     }
     let saturated = known.iter().filter(|part| **part >= SATURATED).count();
