@@ -34,3 +34,4 @@ pub mod sizing;
 pub mod stats;
 pub mod storage;
 pub mod units;
+pub mod watch;

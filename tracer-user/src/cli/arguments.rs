@@ -1,6 +1,10 @@
 //! The command line, as clap sees it.
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -44,6 +48,8 @@ pub enum Command {
     Launch(LaunchArguments),
     /// Trace a process that runs already.
     Attach(AttachArguments),
+    /// Follow engines as they come and go, and write what each has read every hour: for machines that serve.
+    Watch(super::watch::WatchArguments),
     /// See what the tool shows: make a model with random weights, run the built-in engine on it with too little
     /// memory, and explain the figures.
     Demo(DemoArguments),
@@ -225,6 +231,14 @@ pub struct TraceArguments {
     /// Print the diagnostics of the eBPF side.
     #[arg(long)]
     pub diagnostics: bool,
+}
+
+impl TraceArguments {
+    /// Where to serve, and the file with the secret.
+    #[must_use]
+    pub fn serving(&self) -> (Option<&ServeAddress>, Option<&Path>) {
+        (self.serve.as_ref(), self.serve_token_file.as_deref())
+    }
 }
 
 /// What to do to the memory before the engine starts.

@@ -47,6 +47,7 @@ use super::{
     mark::mark,
     plot::plot,
     tune::tune,
+    watch::watch,
 };
 
 /// What clap exits with where the command line is wrong.
@@ -64,6 +65,7 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<i32> {
     match arguments.command {
         Command::Launch(arguments) => launch(arguments, listening),
         Command::Attach(arguments) => attach(arguments, listening),
+        Command::Watch(arguments) => watch(arguments, listening),
         Command::Model(arguments) => model(&arguments),
         Command::Blktrace(arguments) => blktrace(&arguments),
         Command::Audit(arguments) => audit(&arguments),
@@ -111,6 +113,10 @@ fn give_up_rights(command: &Command) -> anyhow::Result<()> {
         Command::Experiment(arguments) if arguments.makes_no_runs() => Kept::FilesOnly,
         Command::Launch(_) | Command::Attach(_) | Command::Demo(_) => Kept::Tracing,
         // They try rights out, or start what needs them.
+        Command::Watch(_) => {
+            // What it starts is the tracer itself, which gives up what it does not need.
+            return forgo_new_privileges().context("cannot give up new privileges");
+        }
         Command::Experiment(_)
         | Command::Doctor(_)
         | Command::Tune(_)
@@ -129,16 +135,17 @@ fn give_up_rights(command: &Command) -> anyhow::Result<()> {
 
 /// The socket for metrics, where they are asked for.
 fn listening(command: &Command) -> anyhow::Result<Option<Listening>> {
-    let trace = match command {
-        Command::Launch(arguments) => &arguments.trace,
-        Command::Attach(arguments) => &arguments.trace,
-        Command::Demo(arguments) => &arguments.trace,
+    let serving = match command {
+        Command::Launch(arguments) => arguments.trace.serving(),
+        Command::Attach(arguments) => arguments.trace.serving(),
+        Command::Demo(arguments) => arguments.trace.serving(),
+        Command::Watch(arguments) => arguments.serving(),
         _ => return Ok(None),
     };
-    let Some(address) = &trace.serve else {
+    let (Some(address), token_file) = serving else {
         return Ok(None);
     };
-    let listening = Listening::open(address, trace.serve_token_file.as_deref())?;
+    let listening = Listening::open(address, token_file)?;
     eprintln!("tracer: metrics at {}", listening.address());
     if !address.is_local() {
         eprintln!("tracer: other machines can reach them; nothing is encrypted, the token neither");

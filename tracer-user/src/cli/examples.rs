@@ -97,6 +97,18 @@ Examples:
   tracer demo --model-size 160M --tokens 8
   tracer demo --memory-max 1G          with room for the whole model: it is read once";
 
+/// `tracer watch --help`.
+pub const WATCH: &str = "\
+Examples:
+  tracer watch --name llama-server --out /var/lib/tracer
+                                       what each llama-server read, every hour
+  tracer watch --any-model --out /var/lib/tracer --serve 127.0.0.1:9464
+                                       whatever opens a model, with metrics for Prometheus
+  tracer watch --cgroup ollama.service --out /var/lib/tracer --record-on 'refaults/s>1000'
+                                       record it when it is thrown out of memory and read again
+
+SIGUSR1 records every engine now, one after the other. What is counted, what is not, and a unit for systemd: docs/WATCH.md.";
+
 /// `tracer doctor --help`.
 pub const DOCTOR: &str = "\
 Examples:

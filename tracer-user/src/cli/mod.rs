@@ -15,6 +15,7 @@ mod mark;
 mod plot;
 mod size;
 mod tune;
+mod watch;
 
 pub use arguments::Arguments;
 pub use commands::execute;

@@ -1,15 +1,11 @@
 //! One run, made: a `tracer launch` as a child, watched for its end, its time and our signals.
-//!
-//! A child, and not a call of [`crate::run::run_launch`]: a run that hangs can be killed, what it loaded into the kernel, its
-//! cgroup and its balloon end with it, its memory is no part of the next one's, and it has a peak, a signal mask and a
-//! terminal of its own. What it says goes to `tracer.log`.
+//! What it says goes to `tracer.log`.
 
 use std::{
     fs::File,
     io,
-    os::unix::process::{CommandExt as _, ExitStatusExt as _},
     path::Path,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::ExitStatus,
     time::{Duration, Instant},
 };
 
@@ -17,16 +13,15 @@ use anyhow::Context as _;
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::signal::{Signal, kill},
-    unistd::Pid,
+    sys::signal::Signal,
 };
 
-use crate::process::{ObservedProcess, SignalWatch};
-
-use super::{
-    disk::lock::ExperimentLock,
-    server::{Answer, Conversation, Request},
+use crate::{
+    output::FolderLock,
+    process::{OwnChild, SignalWatch},
 };
+
+use super::server::{Answer, Conversation, Request};
 
 /// What the run said of itself: the engine's standard error, and the tracer's messages.
 pub const LOG_FILE: &str = "tracer.log";
@@ -68,31 +63,17 @@ impl Attempt<'_> {
     ///
     /// # Errors
     /// No process could be made, or it could not be waited for; nothing is left running.
-    pub fn make(self, lock: &ExperimentLock, signals: &SignalWatch) -> anyhow::Result<Ended> {
+    pub fn make(self, lock: &FolderLock, signals: &SignalWatch) -> anyhow::Result<Ended> {
         let log = self.directory.join(LOG_FILE);
         let log = File::create(&log).with_context(|| format!("cannot make {}", log.display()))?;
-        // The file that this process was started from, also where another build has taken its name since.
-        let mut command = Command::new("/proc/self/exe");
-        command
-            .arg0("tracer")
-            .args(self.arguments)
-            .current_dir(self.working_directory)
-            .stdin(lock.as_input().context("no descriptor is left")?)
-            .stdout(Stdio::null())
-            .stderr(log);
-        // SAFETY: two system calls, no allocation, no lock.
-        unsafe { command.pre_exec(die_with_the_session) };
+        let input = lock.as_input().context("no descriptor is left")?;
         let started = Instant::now();
-        let child = command
-            .spawn()
-            .context("cannot start the tracer for a run")?;
-        let mut child = Running { child, over: false };
-        let launch = ObservedProcess::open(child.id()).context("cannot watch a run")?;
+        let mut child = OwnChild::start(self.arguments, self.working_directory, input, log)?;
         let conversation = self
             .request
             .map(|request| Conversation::start(request, child.id(), self.time_limit))
             .transpose()?;
-        let watched = child.watch(&launch, signals, started + self.time_limit)?;
+        let watched = watch(&mut child, signals, started + self.time_limit)?;
         Ok(Ended {
             status: watched.status,
             time_is_over: watched.time_is_over,
@@ -103,128 +84,59 @@ impl Attempt<'_> {
     }
 }
 
-/// Between fork and exec: SIGTERM, and not SIGKILL, so that a launch whose session was killed stops its engine and removes
-/// its cgroup.
-fn die_with_the_session() -> io::Result<()> {
-    // SAFETY: an option and a signal number.
-    let result = unsafe {
-        libc::prctl(
-            libc::PR_SET_PDEATHSIG,
-            libc::SIGTERM as libc::c_ulong,
-            0,
-            0,
-            0,
-        )
-    };
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
-}
-
-/// How a launch in words, where it left no record.
-#[must_use]
-pub fn describe_status(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("the tracer exited with status {code}"),
-        (None, Some(signal)) => format!(
-            "the tracer was ended by signal {signal}{}",
-            Signal::try_from(signal).map_or_else(|_| String::new(), |name| format!(" ({name})"))
-        ),
-        (None, None) => "the tracer ended in an unknown way".to_owned(),
-    }
-}
-
 struct Watched {
     status: ExitStatus,
     time_is_over: bool,
     interrupted: bool,
 }
 
-/// A child that is killed where nobody has waited for it.
-struct Running {
-    child: Child,
-    over: bool,
-}
-
-impl Running {
-    fn id(&self) -> i32 {
-        // A pid is a positive i32.
-        self.child.id() as i32
-    }
-
-    fn watch(
-        &mut self,
-        launch: &ObservedProcess,
-        signals: &SignalWatch,
-        time_limit: Instant,
-    ) -> anyhow::Result<Watched> {
-        let mut deadline = time_limit;
-        let mut asked_to_stop = false;
-        let mut time_is_over = false;
-        let mut interrupted = false;
-        loop {
-            wait_for_either(launch, signals, deadline).context("cannot wait for a run")?;
-            while let Some(received) = signals.next().context("cannot read signals")? {
-                // From the terminal the run, in the same process group, has got it as well.
-                if !received.from_terminal {
-                    self.signal(received.signal)?;
-                }
-                if !interrupted {
-                    interrupted = true;
-                    deadline = deadline.min(Instant::now() + STOP_PATIENCE);
-                }
-                asked_to_stop = true;
+fn watch(
+    child: &mut OwnChild,
+    signals: &SignalWatch,
+    time_limit: Instant,
+) -> anyhow::Result<Watched> {
+    let mut deadline = time_limit;
+    let mut asked_to_stop = false;
+    let mut time_is_over = false;
+    let mut interrupted = false;
+    loop {
+        wait_for_either(child, signals, deadline).context("cannot wait for a run")?;
+        while let Some(received) = signals.next().context("cannot read signals")? {
+            // From the terminal the run, in the same process group, has got it as well.
+            if !received.from_terminal {
+                child.signal(received.signal)?;
             }
-            if let Some(status) = self.child.try_wait().context("cannot wait for a run")? {
-                self.over = true;
-                return Ok(Watched {
-                    status,
-                    time_is_over,
-                    interrupted,
-                });
+            if !interrupted {
+                interrupted = true;
+                deadline = deadline.min(Instant::now() + STOP_PATIENCE);
             }
-            if Instant::now() >= deadline {
-                if asked_to_stop {
-                    self.signal(Signal::SIGKILL)?;
-                } else {
-                    time_is_over = true;
-                    self.signal(Signal::SIGTERM)?;
-                }
-                asked_to_stop = true;
-                deadline = Instant::now() + STOP_PATIENCE;
-            }
+            asked_to_stop = true;
         }
-    }
-
-    /// The child is not waited for yet, so that its pid is its own.
-    fn signal(&self, signal: Signal) -> anyhow::Result<()> {
-        match kill(Pid::from_raw(self.id()), signal) {
-            Ok(()) | Err(Errno::ESRCH) => Ok(()),
-            Err(error) => Err(error).context("cannot stop a run"),
+        if let Some(status) = child.try_wait()? {
+            return Ok(Watched {
+                status,
+                time_is_over,
+                interrupted,
+            });
         }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if !self.over {
-            let _ = self.signal(Signal::SIGTERM);
-            let _ = self.child.wait();
+        if Instant::now() >= deadline {
+            if asked_to_stop {
+                child.signal(Signal::SIGKILL)?;
+            } else {
+                time_is_over = true;
+                child.signal(Signal::SIGTERM)?;
+            }
+            asked_to_stop = true;
+            deadline = Instant::now() + STOP_PATIENCE;
         }
     }
 }
 
 /// Returns at the latest at the deadline.
-fn wait_for_either(
-    launch: &ObservedProcess,
-    signals: &SignalWatch,
-    deadline: Instant,
-) -> io::Result<()> {
+fn wait_for_either(child: &OwnChild, signals: &SignalWatch, deadline: Instant) -> io::Result<()> {
     use std::os::fd::AsFd as _;
     let mut descriptors = [
-        PollFd::new(launch.exit_descriptor(), PollFlags::POLLIN),
+        PollFd::new(child.exit_descriptor(), PollFlags::POLLIN),
         PollFd::new(signals.as_fd(), PollFlags::POLLIN),
     ];
     match poll(&mut descriptors, until(deadline)) {

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 
 use crate::{
     finished_run::page_of,
-    output::write_whole_file,
+    output::{FolderLock, write_whole_file},
     process::{EngineLogParser, EngineTimings, OutputStream, SignalWatch},
     report,
     schema::{EngineRecord, ExperimentRunRecord, RunRecord},
@@ -19,7 +19,6 @@ use super::{
         folder::{ExperimentFolder, Outcome, PAGE_FILE, REPORT_FILE, RUN_FILE, run_record},
         full::DiskFull,
         identity::ModelIdentity,
-        lock::ExperimentLock,
         manifest::Manifest,
     },
     invocation::{engine_command, launch_arguments},
@@ -35,7 +34,7 @@ const LEAST_FREE_BYTES: u64 = 1 << 20;
 /// What all runs of a session share.
 pub struct OneRun<'a> {
     pub folder: &'a ExperimentFolder,
-    pub lock: &'a ExperimentLock,
+    pub lock: &'a FolderLock,
     pub plan: &'a Plan,
     pub manifest: &'a Manifest,
     /// Signals to this session.

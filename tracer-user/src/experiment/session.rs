@@ -6,6 +6,7 @@ use anyhow::{Context as _, bail};
 
 use crate::{
     advice,
+    output::FolderLock,
     process::{Caller, SignalWatch},
     report,
     run::require_machine,
@@ -20,7 +21,6 @@ use super::{
         fragmented,
         full::DiskFull,
         listing::totals,
-        lock::ExperimentLock,
         manifest::{Manifest, Software},
     },
     estimate::{RunTimes, estimate},
@@ -166,7 +166,7 @@ fn of_full_disk(error: anyhow::Error, directory: &Path) -> anyhow::Error {
 
 struct Session<'a> {
     folder: ExperimentFolder,
-    lock: ExperimentLock,
+    lock: FolderLock,
     plan: Plan,
     manifest: Manifest,
     experiment: ExperimentRecord,
@@ -186,7 +186,7 @@ struct Made {
 impl<'a> Session<'a> {
     fn new(
         folder: ExperimentFolder,
-        lock: ExperimentLock,
+        lock: FolderLock,
         plan: Plan,
         manifest: Manifest,
         experiment: ExperimentRecord,

@@ -2,10 +2,13 @@
 
 use std::{io, path::Path, time::Duration};
 
-use crate::schema::{RunOutcome, RunRecord};
+use crate::{
+    process::describe_status,
+    schema::{RunOutcome, RunRecord},
+};
 
 use super::{
-    attempt::{Ended, LOG_FILE, describe_status},
+    attempt::{Ended, LOG_FILE},
     plan::Adapter,
 };
 

@@ -52,9 +52,43 @@ impl Encoding {
                 }
             }
         }
+        Self::write(&families)
+    }
+
+    /// The text of families that are put together elsewhere.
+    ///
+    /// # Errors
+    /// A family that the format cannot carry.
+    pub fn write(families: &[MetricFamily]) -> anyhow::Result<String> {
         let mut text = Vec::new();
-        TextEncoder::new().encode(&families, &mut text)?;
+        TextEncoder::new().encode(families, &mut text)?;
         Ok(String::from_utf8(text)?)
+    }
+}
+
+/// A family of numbers with the names and values of their labels.
+pub fn plain(
+    name: String,
+    help: &str,
+    kind: Kind,
+    samples: Vec<(Vec<(String, String)>, f64)>,
+) -> MetricFamily {
+    let mut family = MetricFamily::default();
+    family.set_name(name);
+    family.set_help(help.to_owned());
+    family.set_field_type(metric_type(kind));
+    let metrics = samples.into_iter().map(|(labels, value)| {
+        let labels = labels.into_iter().map(|(name, value)| label(&name, value));
+        metric(kind, labels.collect(), value)
+    });
+    family.set_metric(metrics.collect());
+    family
+}
+
+const fn metric_type(kind: Kind) -> MetricType {
+    match kind {
+        Kind::Counter => MetricType::COUNTER,
+        Kind::Gauge => MetricType::GAUGE,
     }
 }
 
@@ -99,22 +133,16 @@ fn samples(exported: &Exported, moment: &Moment<'_>) -> Vec<Sample> {
 }
 
 fn family(exported: &Exported, samples: Vec<Sample>) -> MetricFamily {
-    let mut family = MetricFamily::default();
-    family.set_name(exported.name());
-    family.set_help(exported.meaning());
-    family.set_field_type(match exported.kind {
-        Kind::Counter => MetricType::COUNTER,
-        Kind::Gauge => MetricType::GAUGE,
+    let samples = samples.into_iter().map(|sample| {
+        let names = exported.labels().iter().map(|name| (*name).to_owned());
+        (names.zip(sample.labels).collect(), sample.value)
     });
-    let metrics = samples.into_iter().map(|sample| {
-        let names = exported.labels().iter();
-        let labels = names
-            .zip(sample.labels)
-            .map(|(name, value)| label(name, value));
-        metric(exported.kind, labels.collect(), sample.value)
-    });
-    family.set_metric(metrics.collect());
-    family
+    plain(
+        exported.name(),
+        &exported.meaning(),
+        exported.kind,
+        samples.collect(),
+    )
 }
 
 fn label(name: &str, value: String) -> LabelPair {
@@ -142,7 +170,7 @@ fn metric(kind: Kind, labels: Vec<LabelPair>, value: f64) -> Metric {
 }
 
 /// That the tracer is there, and which.
-fn build() -> MetricFamily {
+pub fn build() -> MetricFamily {
     let mut family = MetricFamily::default();
     family.set_name(format!("{PREFIX}build_info"));
     family.set_help("1; the version of the tracer is the label".to_owned());

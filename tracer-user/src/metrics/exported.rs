@@ -80,6 +80,12 @@ impl Exported {
         }
     }
 
+    /// What its name has between the prefix and the unit.
+    #[must_use]
+    pub const fn stem(&self) -> &'static str {
+        self.stem
+    }
+
     /// Its name: prefix, stem, base unit, and `_total` where it is a counter.
     #[must_use]
     pub fn name(&self) -> String {

@@ -1,39 +1,18 @@
-//! The thread that answers scrapes.
+//! The figures of one run, to whoever scrapes.
 
 use std::{
-    collections::VecDeque,
-    convert::Infallible,
-    io,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    thread::{self, JoinHandle},
     time::{Duration, Instant},
-};
-
-use anyhow::Context as _;
-use hyper::{
-    Response, StatusCode,
-    header::{CONTENT_TYPE, HeaderValue},
-    server::conn::http1,
-    service::service_fn,
-};
-use hyper_util::rt::TokioIo;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, UnixListener},
-    sync::oneshot,
-    task::AbortHandle,
-    time::timeout,
 };
 
 use crate::run::onlooker::{EngineNow, Onlook, RunBegun, RunHandle, RunSoFar};
 
 use super::{
-    encoding::{self, Encoding},
-    listening::{Listening, Socket},
+    encoding::Encoding,
+    listening::Listening,
     moment::{Moment, names},
-    reply::{refusal, said},
-    token::Token,
+    serving::{Serving, SoonText, Told},
 };
 
 /// The run is asked for its figures at most so often, however many scrape.
@@ -42,29 +21,14 @@ const FRESH: Duration = Duration::from_secs(1);
 /// How long a run may take to say them. While a window closes nobody answers.
 const ANSWER_WITHIN: Duration = Duration::from_millis(500);
 
-/// A connection is over after this, whatever the client does.
-const CONNECTION: Duration = Duration::from_secs(10);
-
-/// Of more connections at once the oldest is closed: so those that do nothing never keep a scrape out.
-const MOST_CONNECTIONS: usize = 64;
-
-/// Time until connections are taken again after there was no descriptor for one.
-const BREATHER: Duration = Duration::from_millis(100);
-
-/// Longest request, bytes: its line and headers.
-const LONGEST_REQUEST: usize = 16 << 10;
-
 /// Answers scrapes while a run goes on. What the run does never waits for a client.
 pub struct Server {
     state: Arc<State>,
-    /// Dropped when it is to end.
-    stop: Mutex<Option<oneshot::Sender<()>>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    serving: Serving,
 }
 
 struct State {
     redact: bool,
-    token: Option<Token>,
     run: Mutex<Run>,
     /// Held while the figures are asked for, so that many scrapes ask once.
     said: tokio::sync::Mutex<Said>,
@@ -98,52 +62,17 @@ impl Server {
     pub fn start(listening: &Listening, redact: bool) -> anyhow::Result<Self> {
         let state = Arc::new(State {
             redact,
-            token: listening.token.clone(),
             run: Mutex::default(),
             said: tokio::sync::Mutex::default(),
         });
-        let socket = listening.socket.try_clone()?;
-        let (stop, stopped) = oneshot::channel();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .max_blocking_threads(1)
-            .build()
-            .context("cannot start the server of the metrics")?;
-        let shared = Arc::clone(&state);
-        let thread = thread::Builder::new()
-            .name("metrics".to_owned())
-            .spawn(move || {
-                runtime.block_on(async {
-                    tokio::select! {
-                        served = serve(socket, shared) => if let Err(error) = served {
-                            eprintln!("tracer: metrics are not served any more: {error}");
-                        },
-                        _ = stopped => {}
-                    }
-                });
-                // A run that is over does not answer: it is not waited for.
-                runtime.shutdown_background();
-            })?;
-        Ok(Self {
-            state,
-            stop: Mutex::new(Some(stop)),
-            thread: Mutex::new(Some(thread)),
-        })
+        let told: Arc<dyn Told> = Arc::clone(&state) as _;
+        let serving = Serving::start(listening, told, 1)?;
+        Ok(Self { state, serving })
     }
 
     /// No answers any more, and every connection closed, when this returns.
     pub fn finish(&self) {
-        drop(lock(&self.stop).take());
-        if let Some(thread) = lock(&self.thread).take() {
-            // Its panic has been printed.
-            let _ = thread.join();
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.finish();
+        self.serving.finish();
     }
 }
 
@@ -176,86 +105,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn serve(socket: Socket, state: Arc<State>) -> io::Result<()> {
-    let mut connections = Connections::default();
-    match socket {
-        Socket::Network(listener) => {
-            let listener = TcpListener::from_std(listener)?;
-            loop {
-                match listener.accept().await {
-                    Ok((stream, _)) => connections.take(stream, &state),
-                    Err(_) => tokio::time::sleep(BREATHER).await,
-                }
-            }
-        }
-        Socket::Unix(listener) => {
-            let listener = UnixListener::from_std(listener)?;
-            loop {
-                match listener.accept().await {
-                    Ok((stream, _)) => connections.take(stream, &state),
-                    Err(_) => tokio::time::sleep(BREATHER).await,
-                }
-            }
-        }
-    }
-}
-
-/// The connections there are, the oldest first.
-#[derive(Default)]
-struct Connections(VecDeque<AbortHandle>);
-
-impl Connections {
-    fn take<S>(&mut self, stream: S, state: &Arc<State>)
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        self.0.retain(|connection| !connection.is_finished());
-        if self.0.len() >= MOST_CONNECTIONS
-            && let Some(oldest) = self.0.pop_front()
-        {
-            oldest.abort();
-        }
-        let state = Arc::clone(state);
-        let connection = tokio::spawn(async move {
-            let answers = service_fn(|request| {
-                let state = Arc::clone(&state);
-                async move {
-                    let refused = refusal(&request, state.token.as_ref());
-                    // A body is never read: the connection is closed after the answer.
-                    drop(request);
-                    Ok::<_, Infallible>(match refused {
-                        Some(refused) => refused,
-                        None => state.answer().await,
-                    })
-                }
-            });
-            let mut http = http1::Builder::new();
-            http.keep_alive(false).max_buf_size(LONGEST_REQUEST);
-            let served = http.serve_connection(TokioIo::new(stream), answers);
-            // A client that went away, or sent what is no request, has had its answer, or none.
-            let _ = timeout(CONNECTION, served).await;
-        });
-        self.0.push_back(connection.abort_handle());
+impl Told for State {
+    fn text(self: Arc<Self>) -> SoonText {
+        Box::pin(async move { self.of_now().await })
     }
 }
 
 impl State {
-    async fn answer(self: Arc<Self>) -> Response<String> {
-        match self.text().await {
-            Ok(text) => {
-                let mut response = Response::new(text);
-                let kind = HeaderValue::from_static(encoding::CONTENT_TYPE);
-                response.headers_mut().insert(CONTENT_TYPE, kind);
-                response
-            }
-            Err(error) => said(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                &format!("the figures cannot be written: {error:#}\n"),
-            ),
-        }
-    }
-
-    async fn text(&self) -> anyhow::Result<String> {
+    async fn of_now(&self) -> anyhow::Result<String> {
         let mut said = self.said.lock().await;
         let (begun, names, handle, engine, last) = {
             let run = lock(&self.run);

@@ -17,6 +17,7 @@ mod libraries;
 mod mappings;
 mod memory;
 mod observed;
+mod own_child;
 mod program;
 mod signals;
 
@@ -52,7 +53,9 @@ pub use libraries::{
 pub use mappings::{Mapping, MappingName, MappingRow, MappingTable, MemoryUse, NameRow};
 pub use memory::{MemorySample, PeakMemory, memory_rollup};
 pub use observed::{
-    FaultCounts, ObservedProcess, ProcessError, ProcessIdentity, pidfd_open, storage_read_bytes,
+    FaultCounts, ObservedProcess, ProcessError, ProcessIdentity, parents, pidfd_open,
+    storage_read_bytes,
 };
+pub use own_child::{OwnChild, describe_status};
 pub use program::{ProgramError, resolve as resolve_program};
 pub use signals::{EngineSignals, ReceivedSignal, SignalWatch};

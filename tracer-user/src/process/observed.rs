@@ -216,16 +216,29 @@ pub(crate) fn pidfd_send_signal(
     }
 }
 
-/// Pids of a process's descendants, parents first.
-pub(crate) fn descendants_of(pid: i32) -> Result<Vec<i32>, ProcessError> {
-    let all = procfs::process::all_processes().map_err(|error| classify(pid, "..", error))?;
-    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
+/// The parent of each process.
+///
+/// # Errors
+/// `/proc` cannot be listed.
+pub fn parents() -> Result<HashMap<i32, i32>, ProcessError> {
+    let all = procfs::process::all_processes().map_err(|error| classify(0, "..", error))?;
     // One that ends while the list is read has no parent to tell: it is left out.
-    for stat in all
+    Ok(all
         .filter_map(Result::ok)
         .filter_map(|process| process.stat().ok())
-    {
-        children.entry(stat.ppid).or_default().push(stat.pid);
+        .map(|stat| (stat.pid, stat.ppid))
+        .collect())
+}
+
+/// Pids of a process's descendants, parents first.
+pub(crate) fn descendants_of(pid: i32) -> Result<Vec<i32>, ProcessError> {
+    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
+    for (child, parent) in parents()? {
+        children.entry(parent).or_default().push(child);
+    }
+    // As they are listed.
+    for of_one in children.values_mut() {
+        of_one.sort_unstable();
     }
     let mut found = vec![pid];
     let mut seen: HashSet<i32> = HashSet::from([pid]);

@@ -16,6 +16,7 @@ mod sizing;
 #[cfg(test)]
 mod tests;
 mod tune;
+mod watch;
 
 pub use audit::{AUDIT_SCHEMA_VERSION, AuditRecord};
 pub use block_trace::{BLOCK_TRACE_SCHEMA_VERSION, BlockTraceRecord, TraceLossRecord};
@@ -88,3 +89,4 @@ pub use crate::stats::{
         sizes::{SizeClassCount, SizeCount},
     },
 };
+pub use watch::{WATCH_SCHEMA_VERSION, WatchedEngineRecord, WatchedWindowRecord};

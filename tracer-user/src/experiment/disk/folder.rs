@@ -24,17 +24,16 @@ use nix::sys::statvfs::statvfs;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    output::write_whole_file,
+    output::{FolderLock, write_whole_file},
     process::Caller,
     schema::{ExperimentRunRecord, RunRecord},
 };
 
-use super::{
-    lock::{ExperimentLock, LOCK_FILE},
-    manifest::Manifest,
-};
+use super::manifest::Manifest;
 use crate::experiment::{cells::PlannedRun, plan::Plan};
 
+/// One session at a time.
+const LOCK_FILE: &str = "experiment.lock";
 /// The copy of the plan.
 pub const PLAN_FILE: &str = "plan.toml";
 /// What the experiment is.
@@ -87,7 +86,7 @@ impl ExperimentFolder {
     ///
     /// # Errors
     /// The folder holds an experiment or something else, another session has it, or it cannot be made.
-    pub fn create(path: &Path, caller: Caller) -> anyhow::Result<(Self, ExperimentLock)> {
+    pub fn create(path: &Path, caller: Caller) -> anyhow::Result<(Self, FolderLock)> {
         let failed = || format!("cannot make the folder {}", path.display());
         for folder in missing_ancestors(path).into_iter().rev() {
             fs::create_dir(&folder).with_context(failed)?;
@@ -114,7 +113,7 @@ impl ExperimentFolder {
                 );
             }
         }
-        let lock = ExperimentLock::take(&path, &caller)?;
+        let lock = FolderLock::take(&path, LOCK_FILE, &caller)?;
         let folder = Self { path, caller };
         folder.make_directory(RUNS)?;
         Ok((folder, lock))
@@ -145,8 +144,8 @@ impl ExperimentFolder {
     ///
     /// # Errors
     /// Another session has it.
-    pub fn lock(&self) -> anyhow::Result<ExperimentLock> {
-        ExperimentLock::take(&self.path, &self.caller)
+    pub fn lock(&self) -> anyhow::Result<FolderLock> {
+        FolderLock::take(&self.path, LOCK_FILE, &self.caller)
     }
 
     #[must_use]

@@ -5,5 +5,4 @@ pub mod fragmented;
 pub mod full;
 pub mod identity;
 pub mod listing;
-pub mod lock;
 pub mod manifest;

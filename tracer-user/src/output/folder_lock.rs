@@ -1,7 +1,7 @@
-//! One experiment folder, one session: an flock on a file in it.
+//! One folder, one session that makes runs in it: an flock on a file in it.
 //!
 //! The file stays empty, and each run gets it as its standard input. So the lock is held until the last process of the last
-//! run is gone where the session itself was killed: whoever resumes finds no engine of before at work. A session that ends
+//! run is gone where the session itself was killed: whoever goes on finds no run of before at work. A session that ends
 //! by itself unlocks, whatever its engines have left running.
 
 use std::{
@@ -22,25 +22,22 @@ use nix::{
 
 use crate::process::Caller;
 
-/// Name of the file.
-pub const LOCK_FILE: &str = "experiment.lock";
-
 /// How long the runs of a session that is dead are waited for: a stopped engine may take that long.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Held until it is dropped; where its process is killed, until the last process that has it as its input has ended.
 #[derive(Debug)]
-pub struct ExperimentLock {
+pub struct FolderLock {
     file: Flock<File>,
 }
 
-impl ExperimentLock {
-    /// Takes the lock of an experiment's folder.
+impl FolderLock {
+    /// Takes the lock of a folder: that of a file in it, which is made where there is none.
     ///
     /// # Errors
     /// Another session has it.
-    pub fn take(directory: &Path, caller: &Caller) -> anyhow::Result<Self> {
-        let path = directory.join(LOCK_FILE);
+    pub fn take(directory: &Path, file_name: &str, caller: &Caller) -> anyhow::Result<Self> {
+        let path = directory.join(file_name);
         let failed = || format!("cannot make {}", path.display());
         // Opened for reading only: a run gets it as its input.
         let open = || {
@@ -124,18 +121,18 @@ mod tests {
 
     use crate::process::Caller;
 
-    use super::ExperimentLock;
+    use super::FolderLock;
 
     #[test]
     fn two_at_once_are_refused() {
         let caller = Caller::of_this_process().expect("the test's own user");
         let scratch = tempfile::tempdir().expect("scratch");
-        let first = ExperimentLock::take(scratch.path(), &caller).expect("free");
-        let error = ExperimentLock::take(scratch.path(), &caller).expect_err("taken");
+        let first = FolderLock::take(scratch.path(), "lock", &caller).expect("free");
+        let error = FolderLock::take(scratch.path(), "lock", &caller).expect_err("taken");
         let own = format!("process {} is at work", std::process::id());
         assert!(error.to_string().contains(&own), "{error:#}");
         drop(first);
-        drop(ExperimentLock::take(scratch.path(), &caller).expect("free again"));
+        drop(FolderLock::take(scratch.path(), "lock", &caller).expect("free again"));
     }
 
     /// A run that outlives its session keeps the lock.
@@ -143,7 +140,7 @@ mod tests {
     fn a_run_holds_the_lock_of_a_session_that_was_killed() {
         let caller = Caller::of_this_process().expect("the test's own user");
         let scratch = tempfile::tempdir().expect("scratch");
-        let lock = ExperimentLock::take(scratch.path(), &caller).expect("free");
+        let lock = FolderLock::take(scratch.path(), "lock", &caller).expect("free");
         let mut run = Command::new("sleep")
             .arg("60")
             .stdin(lock.as_input().expect("input"))
@@ -154,9 +151,9 @@ mod tests {
         std::mem::forget(lock);
         // SAFETY: its owner was forgotten.
         assert_eq!(unsafe { libc::close(descriptor) }, 0);
-        assert!(ExperimentLock::take(scratch.path(), &caller).is_err());
+        assert!(FolderLock::take(scratch.path(), "lock", &caller).is_err());
         run.kill().expect("killed");
         run.wait().expect("ended");
-        drop(ExperimentLock::take(scratch.path(), &caller).expect("free again"));
+        drop(FolderLock::take(scratch.path(), "lock", &caller).expect("free again"));
     }
 }

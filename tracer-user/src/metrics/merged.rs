@@ -1,0 +1,215 @@
+//! The metrics of several runs at once, each of which another process of the tracer serves, and the service's own.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use tokio::task::JoinSet;
+
+use super::{
+    encoding::{self, Encoding},
+    exported::{Kind, PREFIX},
+    listening::Listening,
+    parsed::{ParsedFamily, parse},
+    scrape::scrape,
+    serving::{Serving, SoonText, Told},
+};
+
+/// Runs are asked at most so often, however many scrape.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// One that does not answer in this time is left out. While a window closes nobody answers.
+const ANSWER_WITHIN: Duration = Duration::from_millis(1500);
+
+/// The label that tells runs apart.
+pub const ENGINE_LABEL: &str = "engine";
+
+/// A run that is served elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Value of the label `engine`.
+    pub engine: String,
+    pub socket: PathBuf,
+}
+
+/// A figure of the service itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OwnFigure {
+    /// Its whole name without the prefix.
+    pub name: &'static str,
+    pub meaning: &'static str,
+    /// It only ever grows.
+    pub is_counter: bool,
+    pub value: f64,
+}
+
+/// What is served at this moment.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    pub runs: Vec<Source>,
+    pub own: Vec<OwnFigure>,
+}
+
+/// The same, for whoever changes it and for whoever answers.
+#[derive(Clone, Debug, Default)]
+pub struct SharedSources(Arc<Mutex<Sources>>);
+
+impl SharedSources {
+    /// From now on it is these.
+    pub fn set(&self, sources: Sources) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = sources;
+    }
+
+    fn now(&self) -> Sources {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+/// Answers scrapes with all of them.
+pub struct MergedServer {
+    _serving: Serving,
+}
+
+impl MergedServer {
+    /// Begins to answer on a socket.
+    ///
+    /// # Errors
+    /// No descriptor or thread left.
+    pub fn start(
+        listening: &Listening,
+        sources: SharedSources,
+        at_most: usize,
+    ) -> anyhow::Result<Self> {
+        let merged = Arc::new(Merged {
+            sources,
+            said: tokio::sync::Mutex::default(),
+        });
+        Ok(Self {
+            _serving: Serving::start(listening, merged, at_most.max(1))?,
+        })
+    }
+}
+
+struct Merged {
+    sources: SharedSources,
+    /// Held while runs are asked, so that many scrapes ask once.
+    said: tokio::sync::Mutex<Option<(Instant, String)>>,
+}
+
+impl Told for Merged {
+    fn text(self: Arc<Self>) -> SoonText {
+        Box::pin(async move {
+            let mut said = self.said.lock().await;
+            if let Some((at, text)) = &*said
+                && at.elapsed() < FRESH
+            {
+                return Ok(text.clone());
+            }
+            let Sources { runs, own } = self.sources.now();
+            let mut asked = JoinSet::new();
+            for (place, run) in runs.into_iter().enumerate() {
+                asked.spawn_blocking(move || {
+                    let text = scrape(&run.socket, ANSWER_WITHIN);
+                    (place, run.engine, text.and_then(|text| parse(&text)))
+                });
+            }
+            let mut answers = Vec::new();
+            while let Some(answer) = asked.join_next().await {
+                // One that begins or closes has nothing to say now.
+                if let (place, engine, Ok(families)) = answer.context("a run was not asked")? {
+                    answers.push((place, engine, families));
+                }
+            }
+            answers.sort_by_key(|(place, ..)| *place);
+            let answers = answers
+                .into_iter()
+                .map(|(_, engine, families)| (engine, families));
+            let text = text_of(answers.collect(), &own)?;
+            *said = Some((Instant::now(), text.clone()));
+            Ok(text)
+        })
+    }
+}
+
+/// All families, each once, with the label `engine` on each number of a run.
+fn text_of(runs: Vec<(String, Vec<ParsedFamily>)>, own: &[OwnFigure]) -> anyhow::Result<String> {
+    let mut merged: Vec<ParsedFamily> = Vec::new();
+    for (engine, families) in runs {
+        for mut family in families {
+            // Says which tracer it is: this one says so itself.
+            if family.name == format!("{PREFIX}build_info") {
+                continue;
+            }
+            for sample in &mut family.samples {
+                let label = (ENGINE_LABEL.to_owned(), engine.clone());
+                sample.labels.insert(0, label);
+            }
+            match merged.iter_mut().find(|known| known.name == family.name) {
+                Some(known) => known.samples.append(&mut family.samples),
+                None => merged.push(family),
+            }
+        }
+    }
+    let mut all = vec![encoding::build()];
+    for figure in own {
+        let kind = if figure.is_counter {
+            Kind::Counter
+        } else {
+            Kind::Gauge
+        };
+        let name = format!("{PREFIX}{}", figure.name);
+        let samples = vec![(Vec::new(), figure.value)];
+        all.push(encoding::plain(name, figure.meaning, kind, samples));
+    }
+    for family in merged {
+        let kind = if family.kind == Kind::Counter.name() {
+            Kind::Counter
+        } else {
+            Kind::Gauge
+        };
+        let samples: Vec<_> = family
+            .samples
+            .into_iter()
+            .map(|sample| (sample.labels, sample.value))
+            .collect();
+        if !samples.is_empty() {
+            all.push(encoding::plain(family.name, &family.help, kind, samples));
+        }
+    }
+    Encoding::write(&all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{OwnFigure, parse, text_of};
+
+    #[test]
+    fn each_family_comes_once_and_each_number_has_its_engine() {
+        let text = |reads: u64| {
+            format!(
+                "# HELP tracer_build_info 1\n# TYPE tracer_build_info gauge\ntracer_build_info{{version=\"9\"}} 1\n# HELP tracer_reads_total requests\n# TYPE tracer_reads_total counter\ntracer_reads_total{{model=\"a\\\"b\"}} {reads}\n"
+            )
+        };
+        let run = |engine: &str, reads| (engine.to_owned(), parse(&text(reads)).expect("valid"));
+        let own = OwnFigure {
+            name: "watch_engines",
+            meaning: "engines",
+            is_counter: false,
+            value: 2.0,
+        };
+        let both = text_of(vec![run("one", 3), run("two \"2\"", 4)], &[own]).expect("written");
+        let version = env!("CARGO_PKG_VERSION");
+        assert_eq!(
+            both,
+            format!(
+                "# HELP tracer_build_info 1; the version of the tracer is the label\n# TYPE tracer_build_info gauge\ntracer_build_info{{version=\"{version}\"}} 1\n# HELP tracer_watch_engines engines\n# TYPE tracer_watch_engines gauge\ntracer_watch_engines 2\n# HELP tracer_reads_total requests\n# TYPE tracer_reads_total counter\ntracer_reads_total{{engine=\"one\",model=\"a\\\"b\"}} 3\ntracer_reads_total{{engine=\"two \\\"2\\\"\",model=\"a\\\"b\"}} 4\n"
+            )
+        );
+    }
+}
