@@ -60,6 +60,7 @@ mod stalls;
 mod tensor_table;
 mod tensors;
 mod tune;
+mod watch;
 mod which_model;
 
 use std::{process::ExitCode, sync::Arc};
@@ -103,6 +104,7 @@ fn main() -> ExitCode {
         live::cases(),
         metrics::cases(),
         fleet::cases(),
+        watch::cases(),
         plain_user::cases(),
         which_model::cases(),
         attach_target::cases(),

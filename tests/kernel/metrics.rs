@@ -67,12 +67,12 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// A port that nobody has now.
-fn free_port() -> Result<u16> {
+pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 /// The body of an answer with status 200.
-fn get(port: u16, path: &str) -> Result<String> {
+pub fn get(port: u16, path: &str) -> Result<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(LIMIT))?;
     write!(
@@ -100,7 +100,7 @@ fn value(text: &str, metric: &str) -> Result<Option<f64>> {
 }
 
 /// What the tracer exports passes the checks of Prometheus's own tool.
-fn promtool(text: &str) -> Result<()> {
+pub fn promtool(text: &str) -> Result<()> {
     let started = Command::new("promtool")
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
@@ -264,7 +264,7 @@ fn prometheus(ground: &Ground) -> Result<()> {
     Ok(())
 }
 
-fn fires(answer: &str, name: &str) -> bool {
+pub fn fires(answer: &str, name: &str) -> bool {
     let answer: Value = serde_json::from_str(answer).unwrap_or_default();
     let alerts = answer["data"]["alerts"].as_array();
     alerts
@@ -273,7 +273,7 @@ fn fires(answer: &str, name: &str) -> bool {
         .any(|alert| alert["labels"]["alertname"] == name && alert["state"] == "firing")
 }
 
-fn start_prometheus(
+pub fn start_prometheus(
     ground: &Ground,
     folder: &Path,
     port: u16,

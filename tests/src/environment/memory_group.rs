@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
     thread,
     time::Duration,
 };
@@ -14,10 +15,15 @@ use super::{Cleanup, on_exit, unavailable};
 const VERSION_1: &str = "/sys/fs/cgroup/memory";
 const VERSION_2: &str = "/sys/fs/cgroup";
 
+/// Joins a group, then becomes the program: `sh -c JOIN sh GROUP PROGRAM ARGUMENTS`.
+const JOIN: &str = "echo $$ > \"$1/cgroup.procs\" && shift && exec \"$@\"";
+
 /// A cgroup with a limit, which swap is not part of. It goes on drop, when nobody is in it any more.
 #[derive(Debug)]
 pub struct MemoryGroup {
     directory: PathBuf,
+    /// The file of its limit.
+    limit: PathBuf,
     _cleanup: Cleanup,
 }
 
@@ -41,11 +47,34 @@ impl MemoryGroup {
             let directory = directory.clone();
             move || remove(&directory)
         });
-        fs::write(directory.join(limit), limit_bytes.to_string()).context("set the limit")?;
-        Ok(Self {
+        let group = Self {
+            limit: directory.join(limit),
             directory,
             _cleanup: cleanup,
-        })
+        };
+        group.set_limit(limit_bytes)?;
+        Ok(group)
+    }
+
+    /// Sets another limit; what is above it has to go now.
+    ///
+    /// # Errors
+    /// More is in use than can be taken away.
+    pub fn set_limit(&self, bytes: u64) -> Result<()> {
+        fs::write(&self.limit, bytes.to_string())
+            .with_context(|| format!("write {}", self.limit.display()))
+    }
+
+    /// The same command in the group.
+    #[must_use]
+    pub fn command(&self, inner: &Command) -> Command {
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", JOIN, "sh"])
+            .arg(&self.directory)
+            .arg(inner.get_program())
+            .args(inner.get_args());
+        command
     }
 
     /// Where a process writes 0 to go into it.

@@ -22,15 +22,16 @@ use super::{
 /// `/proc` cannot be listed.
 pub fn look(choice: &EngineChoice) -> anyhow::Result<Vec<SeenEngine>> {
     let parents = parents()?;
-    let mut named: HashSet<i32> = HashSet::new();
+    let mut named: HashMap<i32, &str> = HashMap::new();
     let mut candidates: BTreeSet<i32> = BTreeSet::new();
     for name in &choice.names {
-        named.extend(processes_named(name)?);
+        let pids = processes_named(name)?.into_iter();
+        named.extend(pids.map(|pid| (pid, name.as_str())));
     }
-    candidates.extend(&named);
+    candidates.extend(named.keys());
     candidates.extend(parents.keys().filter(|pid| {
         let mut above = ancestors(**pid, &parents);
-        above.any(|pid| named.contains(&pid))
+        above.any(|pid| named.contains_key(&pid))
     }));
     for group in &choice.cgroups {
         candidates.extend(processes_of_container(group)?);
@@ -47,13 +48,13 @@ pub fn look(choice: &EngineChoice) -> anyhow::Result<Vec<SeenEngine>> {
     let mut engines: BTreeMap<i32, Vec<ModelHolder>> = BTreeMap::new();
     for holder in holders {
         let root = root_of(holder.process.pid(), &parents, |pid| {
-            named.contains(&pid) || with_models.contains(&pid)
+            named.contains_key(&pid) || with_models.contains(&pid)
         });
         engines.entry(root).or_default().push(holder);
     }
     let mut seen: Vec<SeenEngine> = engines
         .into_iter()
-        .filter_map(|(root, holders)| engine(root, &holders))
+        .filter_map(|(root, holders)| engine(root, named.get(&root).copied(), &holders))
         .collect();
     seen.sort_by_key(|engine| engine.key);
     Ok(seen)
@@ -88,8 +89,8 @@ fn is_a_tracer(pid: i32) -> bool {
             .is_ok_and(|line| line.split(|&byte| byte == 0).nth(1) != Some(b"engine"))
 }
 
-/// An engine with all that it and those below it have open. None where it has ended.
-fn engine(root: i32, holders: &[ModelHolder]) -> Option<SeenEngine> {
+/// An engine with all that it and those below it have open, called as it was asked for. None where it has ended.
+fn engine(root: i32, name: Option<&str>, holders: &[ModelHolder]) -> Option<SeenEngine> {
     let process = ObservedProcess::open(root).ok()?;
     let identity = process.identity();
     let mut models: Vec<OpenedModel> = Vec::new();
@@ -110,7 +111,7 @@ fn engine(root: i32, holders: &[ModelHolder]) -> Option<SeenEngine> {
             start_time_ticks: identity.start_time_ticks,
             pid: root,
         },
-        name: identity.command_name.clone(),
+        name: name.unwrap_or(&identity.command_name).to_owned(),
         command_line: identity.command_line.clone(),
         found_by_attach: found.len() == models.len(),
         models,

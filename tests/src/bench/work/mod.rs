@@ -1,7 +1,6 @@
 //! Work whose cost is measured, and the turn that a variant has at it.
 
 mod idle;
-mod memory_group;
 mod page_cache;
 mod priority;
 mod processor_time;

@@ -10,13 +10,12 @@ use std::{
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use super::memory_group::MemoryGroup;
 use crate::bench::{
     compared::{Rounds, RunFolder, Turn, Variant, Variants, tracer_program},
     ground::BenchGround,
     record::{Figure, MeasurementRecord, RoundRecord, WorkRecord},
 };
-use crate::{model_file::evict, reader::RunningProgram};
+use crate::{environment::MemoryGroup, model_file::evict, reader::RunningProgram};
 
 /// llama.cpp through the package xllamacpp. It is part of this program, which may be elsewhere than its source.
 const LLAMA: &str = include_str!("../../../programs/llama_generate.py");
