@@ -71,7 +71,7 @@ pub fn condition_is_met(ground: &Ground) -> Result<()> {
     // A recording reads the model's header, which was cold.
     let headers = counted.saturating_sub(reads * MODEL_BYTES);
     ensure!(
-        counted >= reads * MODEL_BYTES && headers <= 2 * 64 << 10 && headers % 4096 == 0,
+        counted >= reads * MODEL_BYTES && headers <= 128 << 10 && headers % 4096 == 0,
         "{counted} bytes of {reads} reads"
     );
     Ok(())
