@@ -151,6 +151,8 @@ mod tests {
         let engine = |pid: i32| [20, 31, 40].contains(&pid);
         assert_eq!(root_of(31, &parents, engine), 20);
         assert_eq!(root_of(20, &parents, engine), 20);
+        let both = |pid: i32| [10, 30, 31].contains(&pid);
+        assert_eq!(root_of(31, &parents, both), 10);
         assert_eq!(root_of(40, &parents, engine), 40);
         assert_eq!(ancestors(31, &parents).collect::<Vec<_>>(), [30, 20, 10, 1]);
         let circle = HashMap::from([(2, 3), (3, 2)]);

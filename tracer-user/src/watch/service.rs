@@ -32,8 +32,13 @@ use super::{
     starts::{boot_id, started_at},
 };
 
-/// Time from look to look.
+/// Time from look to look, at least and at most.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+const LONGEST_REST: Duration = Duration::from_secs(30);
+
+/// That many times as long as it looked it rests: with many processes a look takes long, and must not cost more than a hundredth
+/// of a CPU.
+const REST_TO_LOOK: u32 = 100;
 
 /// What a run may take to write its record once it was told to end.
 const STOP_PATIENCE: Duration = Duration::from_secs(60);
@@ -140,8 +145,8 @@ impl Service {
             let some_ended = self.put_ended_away()?;
             // A window that is over is followed by the next at once.
             if some_ended || Instant::now() >= next_look {
-                self.look()?;
-                next_look = Instant::now() + LOOK_EVERY;
+                let took = self.look()?;
+                next_look = Instant::now() + rest_after(took);
             }
             self.wait(signals, next_look)?;
             while let Some(received) = signals.next().context("cannot read signals")? {
@@ -157,9 +162,11 @@ impl Service {
         }
     }
 
-    /// Looks who is there, and does what is to be done about it.
-    fn look(&mut self) -> anyhow::Result<()> {
+    /// Looks who is there, and does what is to be done about it. How long looking took.
+    fn look(&mut self) -> anyhow::Result<Duration> {
+        let begun = Instant::now();
         self.seen = look(&self.options.engines)?;
+        let took = begun.elapsed();
         let exists: BTreeSet<EngineKey> = self
             .seen
             .iter()
@@ -219,7 +226,7 @@ impl Service {
         self.look_for_recordings()?;
         self.sources
             .set(served(&self.windows, &self.counts, self.options.serves));
-        Ok(())
+        Ok(took)
     }
 
     /// Whether a window's record would find room; said once until it does again.
@@ -471,6 +478,10 @@ impl Service {
     }
 }
 
+fn rest_after(look: Duration) -> Duration {
+    (look * REST_TO_LOOK).clamp(LOOK_EVERY, LONGEST_REST)
+}
+
 fn open_window(window: &Followed) -> OpenWindow {
     OpenWindow {
         engine: window.engine,
@@ -490,4 +501,36 @@ fn free_label(name: &str, labels: &BTreeMap<EngineKey, String>) -> String {
             .find(is_free)
             .unwrap_or_default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, time::Duration};
+
+    use super::{EngineKey, free_label, rest_after};
+
+    #[test]
+    fn a_look_that_takes_long_is_followed_by_a_long_rest() {
+        for (look, rest) in [(1, 2000), (20, 2000), (50, 5000), (2000, 30_000)] {
+            let shown = rest_after(Duration::from_millis(look));
+            assert_eq!(shown, Duration::from_millis(rest), "after {look} ms");
+        }
+    }
+
+    #[test]
+    fn an_engine_that_is_started_anew_gets_the_name_of_before() {
+        let key = |pid| EngineKey {
+            start_time_ticks: 1,
+            pid,
+        };
+        let mut labels = BTreeMap::new();
+        for (pid, label) in [(1, "x"), (2, "x #2"), (3, "x #3")] {
+            let free = free_label("x", &labels);
+            assert_eq!(free, label);
+            labels.insert(key(pid), free);
+        }
+        labels.remove(&key(2));
+        assert_eq!(free_label("x", &labels), "x #2");
+        assert_eq!(free_label("y", &labels), "y");
+    }
 }

@@ -52,17 +52,17 @@ mod tests {
             pid: process.pid(),
         };
         let started = started_at(key);
-        let later = EngineKey {
-            start_time_ticks: key.start_time_ticks + 1,
+        let earlier = EngineKey {
+            start_time_ticks: key.start_time_ticks - 100,
             ..key
         };
-        let of_another = started_at(later);
+        let of_another = started_at(earlier);
         child.kill().expect("killed");
         child.wait().expect("ended");
         let started = started.expect("it ran");
         let off = started
             .duration_since(before)
-            .unwrap_or_else(|earlier| earlier.duration());
+            .unwrap_or_else(|sooner| sooner.duration());
         assert!(off < Duration::from_millis(500), "{off:?}");
         assert_eq!((of_another, started_at(key)), (None, None));
     }
