@@ -38,7 +38,10 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::filled_in;
-    use crate::metrics::exported::{EXPORTED, Exported, Kind, PREFIX};
+    use crate::metrics::{
+        ServiceFigure,
+        exported::{EXPORTED, Exported, Kind, PREFIX},
+    };
 
     #[test]
     fn the_document_shows_what_is_exported() {
@@ -92,6 +95,7 @@ mod tests {
             .iter()
             .map(Exported::name)
             .chain([format!("{PREFIX}build_info")])
+            .chain(ServiceFigure::ALL.map(|figure| figure.name().to_owned()))
             .collect();
         let dashboard = include_str!("../../../deploy/grafana/tracer.json");
         let rules = include_str!("../../../deploy/prometheus/tracer.rules.yml");
@@ -101,6 +105,22 @@ mod tests {
             for name in named {
                 assert!(exported.contains(name), "there is no metric {name}");
             }
+        }
+    }
+
+    #[test]
+    fn the_document_shows_what_the_service_says_of_itself() {
+        let document = include_str!("../../../docs/METRICS_EXPORT.md");
+        for figure in ServiceFigure::ALL {
+            let row = format!(
+                "| `{}` | {} | {} |",
+                figure.name(),
+                figure.kind().name(),
+                figure.meaning()
+            );
+            assert!(document.contains(&row), "no row {row}");
+            let is_total = figure.name().ends_with("_total");
+            assert_eq!(is_total, figure.kind() == Kind::Counter, "{row}");
         }
     }
 

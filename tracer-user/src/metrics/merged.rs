@@ -15,6 +15,7 @@ use super::{
     listening::Listening,
     parsed::{ParsedFamily, parse},
     scrape::scrape,
+    service::ServiceFigure,
     serving::{Serving, SoonText, Told},
 };
 
@@ -35,22 +36,11 @@ pub struct Source {
     pub socket: PathBuf,
 }
 
-/// A figure of the service itself.
-#[derive(Clone, Debug, PartialEq)]
-pub struct OwnFigure {
-    /// Its whole name without the prefix.
-    pub name: &'static str,
-    pub meaning: &'static str,
-    /// It only ever grows.
-    pub is_counter: bool,
-    pub value: f64,
-}
-
 /// What is served at this moment.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     pub runs: Vec<Source>,
-    pub own: Vec<OwnFigure>,
+    pub own: Vec<(ServiceFigure, f64)>,
 }
 
 /// The same, for whoever changes it and for whoever answers.
@@ -138,7 +128,10 @@ impl Told for Merged {
 }
 
 /// All families, each once, with the label `engine` on each number of a run.
-fn text_of(runs: Vec<(String, Vec<ParsedFamily>)>, own: &[OwnFigure]) -> anyhow::Result<String> {
+fn text_of(
+    runs: Vec<(String, Vec<ParsedFamily>)>,
+    own: &[(ServiceFigure, f64)],
+) -> anyhow::Result<String> {
     let mut merged: Vec<ParsedFamily> = Vec::new();
     for (engine, families) in runs {
         for mut family in families {
@@ -157,15 +150,15 @@ fn text_of(runs: Vec<(String, Vec<ParsedFamily>)>, own: &[OwnFigure]) -> anyhow:
         }
     }
     let mut all = vec![encoding::build()];
-    for figure in own {
-        let kind = if figure.is_counter {
-            Kind::Counter
-        } else {
-            Kind::Gauge
-        };
-        let name = format!("{PREFIX}{}", figure.name);
-        let samples = vec![(Vec::new(), figure.value)];
-        all.push(encoding::plain(name, figure.meaning, kind, samples));
+    for (figure, value) in own {
+        let samples = vec![(Vec::new(), *value)];
+        let name = figure.name().to_owned();
+        all.push(encoding::plain(
+            name,
+            figure.meaning(),
+            figure.kind(),
+            samples,
+        ));
     }
     for family in merged {
         let kind = if family.kind == Kind::Counter.name() {
@@ -187,7 +180,7 @@ fn text_of(runs: Vec<(String, Vec<ParsedFamily>)>, own: &[OwnFigure]) -> anyhow:
 
 #[cfg(test)]
 mod tests {
-    use super::{OwnFigure, parse, text_of};
+    use super::{ServiceFigure, parse, text_of};
 
     #[test]
     fn each_family_comes_once_and_each_number_has_its_engine() {
@@ -197,18 +190,13 @@ mod tests {
             )
         };
         let run = |engine: &str, reads| (engine.to_owned(), parse(&text(reads)).expect("valid"));
-        let own = OwnFigure {
-            name: "watch_engines",
-            meaning: "engines",
-            is_counter: false,
-            value: 2.0,
-        };
+        let own = (ServiceFigure::Engines, 2.0);
         let both = text_of(vec![run("one", 3), run("two \"2\"", 4)], &[own]).expect("written");
         let version = env!("CARGO_PKG_VERSION");
         assert_eq!(
             both,
             format!(
-                "# HELP tracer_build_info 1; the version of the tracer is the label\n# TYPE tracer_build_info gauge\ntracer_build_info{{version=\"{version}\"}} 1\n# HELP tracer_watch_engines engines\n# TYPE tracer_watch_engines gauge\ntracer_watch_engines 2\n# HELP tracer_reads_total requests\n# TYPE tracer_reads_total counter\ntracer_reads_total{{engine=\"one\",model=\"a\\\"b\"}} 3\ntracer_reads_total{{engine=\"two \\\"2\\\"\",model=\"a\\\"b\"}} 4\n"
+                "# HELP tracer_build_info 1; the version of the tracer is the label\n# TYPE tracer_build_info gauge\ntracer_build_info{{version=\"{version}\"}} 1\n# HELP tracer_watch_engines engines that are followed now\n# TYPE tracer_watch_engines gauge\ntracer_watch_engines 2\n# HELP tracer_reads_total requests\n# TYPE tracer_reads_total counter\ntracer_reads_total{{engine=\"one\",model=\"a\\\"b\"}} 3\ntracer_reads_total{{engine=\"two \\\"2\\\"\",model=\"a\\\"b\"}} 4\n"
             )
         );
     }

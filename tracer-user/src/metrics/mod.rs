@@ -18,14 +18,16 @@ mod rates;
 mod reply;
 mod scrape;
 mod server;
+mod service;
 mod serving;
 mod token;
 
 pub use address::ServeAddress;
 pub use document::filled_in;
 pub use listening::Listening;
-pub use merged::{MergedServer, OwnFigure, SharedSources, Source, Sources};
+pub use merged::{MergedServer, SharedSources, Source, Sources};
 pub use parsed::{ParsedFamily, ParsedSample, parse};
 pub use rates::{Rate, rates};
 pub use scrape::scrape;
 pub use server::Server;
+pub use service::ServiceFigure;

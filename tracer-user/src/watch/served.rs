@@ -2,7 +2,7 @@
 
 use nix::sys::resource::{UsageWho, getrusage};
 
-use crate::metrics::{OwnFigure, Source, Sources};
+use crate::metrics::{ServiceFigure, Source, Sources};
 
 use super::follow::Followed;
 
@@ -34,51 +34,21 @@ pub fn served(windows: &[Followed], counts: &Counts, serves: bool) -> Sources {
         })
         .collect();
     runs.sort_by(|one, other| one.engine.cmp(&other.engine));
-    let figure = |name, meaning, is_counter, value| OwnFigure {
-        name,
-        meaning,
-        is_counter,
-        value,
-    };
     let mut own = vec![
-        figure(
-            "watch_engines",
-            "engines that are followed now",
-            false,
-            windows.len() as f64,
-        ),
-        figure(
-            "watch_engines_not_followed",
-            "engines that have a model open and are not followed, since there are more than --engines-at-most",
-            false,
+        (ServiceFigure::Engines, windows.len() as f64),
+        (
+            ServiceFigure::EnginesNotFollowed,
             counts.not_followed as f64,
         ),
-        figure(
-            "watch_windows_total",
-            "windows that were written since the service was started",
-            true,
-            counts.windows as f64,
-        ),
-        figure(
-            "watch_windows_lost_total",
-            "windows that left no record: the disk was full, a run could not begin or was killed",
-            true,
-            counts.windows_lost as f64,
-        ),
-        figure(
-            "watch_recordings_total",
-            "recordings that were written since the service was started",
-            true,
-            counts.recordings as f64,
-        ),
+        (ServiceFigure::Windows, counts.windows as f64),
+        (ServiceFigure::WindowsLost, counts.windows_lost as f64),
+        (ServiceFigure::Recordings, counts.recordings as f64),
     ];
     if let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) {
         let seconds =
             |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
-        own.push(figure(
-            "watch_own_cpu_seconds_total",
-            "user and system time of the service itself; its windows have tracer_own_cpu_seconds_total",
-            true,
+        own.push((
+            ServiceFigure::OwnCpuSeconds,
             seconds(usage.user_time()) + seconds(usage.system_time()),
         ));
     }

@@ -132,6 +132,7 @@ mod tests {
             manual: folder.path().join("man"),
             completions: folder.path().join("completions"),
             licences: vec![file("LICENSE-MIT", "MIT\n")],
+            unit: file("tracer-watch.service", "[Service]\n"),
         };
         let architecture = Architecture::of_machine().unwrap_or(Architecture::Amd64);
         let package = pack(folder.path(), architecture, &program, &documents).expect("a package");
@@ -154,6 +155,7 @@ mod tests {
             "./usr/share/zsh/vendor-completions/_tracer",
             "./usr/share/bash-completion/completions/tracer",
             "./usr/share/doc/tracer/copyright",
+            "./usr/lib/systemd/system/tracer-watch.service",
         ] {
             assert!(listed.contains(line), "{line}: {listed}");
         }

@@ -13,6 +13,8 @@ pub struct Documents {
     pub manual: PathBuf,
     pub completions: PathBuf,
     pub licences: Vec<PathBuf>,
+    /// The service, for systemd. Nothing enables it.
+    pub unit: PathBuf,
 }
 
 impl Documents {
@@ -33,6 +35,10 @@ impl Documents {
             licences: ["LICENSE-MIT", "LICENSE-APACHE", "LICENSE-GPL2"]
                 .map(|name| ready.workspace.root.join(name))
                 .to_vec(),
+            unit: ready
+                .workspace
+                .root
+                .join("deploy/systemd/tracer-watch.service"),
         })
     }
 }

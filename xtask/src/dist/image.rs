@@ -235,6 +235,7 @@ mod tests {
             manual: folder.path().join("man"),
             completions: folder.path().join("completions"),
             licences: vec![licence],
+            unit: folder.path().join("tracer-watch.service"),
         };
         let programs = [
             (Architecture::Amd64, program.clone()),

@@ -221,6 +221,7 @@ mod tests {
             manual: folder.path().join("man"),
             completions: folder.path().join("completions"),
             licences: vec![file("LICENSE-MIT", "MIT\n")],
+            unit: file("tracer-watch.service", "[Service]\n"),
         };
         let architecture = Architecture::of_machine().expect("a known machine");
         let make = || {
@@ -247,6 +248,7 @@ mod tests {
             "/usr/share/man/man1/tracer.1.gz",
             "/usr/share/zsh/site-functions/_tracer",
             "/usr/share/doc/tracer/LICENSE-MIT",
+            "/usr/lib/systemd/system/tracer-watch.service",
         ] {
             assert!(
                 listed.lines().any(|found| found == line),

@@ -37,6 +37,8 @@ pub fn lay_out(root: &Path, program: &Path, documents: &Documents, zsh: &str) ->
         };
         put(&completion, &target, 0o644)?;
     }
+    let units = root.join("usr/lib/systemd/system");
+    put(&documents.unit, &units.join(name(&documents.unit)), 0o644)?;
     for licence in &documents.licences {
         put(
             licence,
