@@ -6,7 +6,6 @@ mod choose_process;
 mod commands;
 mod console;
 mod doctor;
-mod doctor_rights;
 mod examples;
 mod experiment;
 mod explain;

@@ -11,23 +11,20 @@ mod document;
 mod encoding;
 mod exported;
 mod listening;
-mod merged;
 mod moment;
-mod parsed;
 mod rates;
 mod reply;
-mod scrape;
 mod server;
-mod service;
 mod serving;
+mod several;
 mod token;
 
 pub use address::ServeAddress;
 pub use document::filled_in;
 pub use listening::Listening;
-pub use merged::{MergedServer, SharedSources, Source, Sources};
-pub use parsed::{ParsedFamily, ParsedSample, parse};
 pub use rates::{Rate, rates};
-pub use scrape::scrape;
 pub use server::Server;
-pub use service::ServiceFigure;
+pub use several::{
+    MergedServer, ParsedFamily, ParsedSample, ServiceFigure, SharedSources, Source, Sources, parse,
+    scrape,
+};

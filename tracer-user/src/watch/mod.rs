@@ -4,20 +4,19 @@
 //! ([`plan`], pure), and has one `tracer attach --detail counts` for each engine as a child ([`follow`]), for a window of an hour.
 //! What it knows of the past is what lies in its folder ([`folder`]): a service that was killed goes on from there.
 
-mod condition;
 mod engine;
-mod figures;
+mod failures;
 mod folder;
 mod follow;
+mod labels;
 mod options;
 mod plan;
 mod recordings;
 mod seen;
-mod sentinel;
 mod served;
 mod service;
 mod starts;
 
-pub use condition::Condition;
 pub use options::{EngineChoice, WatchOptions};
+pub use recordings::Condition;
 pub use service::watch;

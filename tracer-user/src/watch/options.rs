@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::condition::Condition;
+use super::recordings::Condition;
 
 /// Which processes are engines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

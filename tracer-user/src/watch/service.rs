@@ -1,7 +1,7 @@
 //! The service: look, decide, do, wait.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap},
     os::fd::AsFd as _,
     time::{Duration, Instant},
 };
@@ -21,13 +21,14 @@ use crate::{
 
 use super::{
     engine::{EngineKey, SeenEngine},
+    failures::Failures,
     folder::{Before, LEAST_FREE_BYTES, WatchFolder},
     follow::{Followed, Following, Outcome},
+    labels::Labels,
     options::WatchOptions,
     plan::{OpenWindow, plan},
-    recordings::{Recordings, Why},
+    recordings::{Recordings, Sentinel, Why},
     seen::look,
-    sentinel::Sentinel,
     served::{Counts, served},
     starts::{boot_id, started_at},
 };
@@ -42,10 +43,6 @@ const REST_TO_LOOK: u32 = 100;
 
 /// What a run may take to write its record once it was told to end.
 const STOP_PATIENCE: Duration = Duration::from_secs(60);
-
-/// How long an engine that could not be followed is left alone: first, and at most.
-const FIRST_PAUSE: Duration = Duration::from_secs(10);
-const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
 /// Watches until a signal; returns the status to exit with.
 ///
@@ -94,8 +91,8 @@ pub fn watch(
         windows: Vec::new(),
         recording: None,
         before: HashMap::new(),
-        failed: HashMap::new(),
-        labels: BTreeMap::new(),
+        failures: Failures::default(),
+        labels: Labels::default(),
         told: BTreeSet::new(),
         seen: Vec::new(),
     };
@@ -107,14 +104,6 @@ pub fn watch(
 
 fn say(text: &str) {
     eprintln!("tracer: {text}");
-}
-
-/// An engine that could not be followed.
-#[derive(Clone, Debug)]
-struct Failed {
-    pause: Duration,
-    not_before: Instant,
-    why: String,
 }
 
 struct Service {
@@ -129,9 +118,8 @@ struct Service {
     sentinel: Sentinel,
     /// Windows of engines that still run.
     before: HashMap<EngineKey, Option<Before>>,
-    failed: HashMap<EngineKey, Failed>,
-    /// Names of engines in the metrics.
-    labels: BTreeMap<EngineKey, String>,
+    failures: Failures,
+    labels: Labels,
     /// What was said of the present state, each once.
     told: BTreeSet<String>,
     counts: Counts,
@@ -173,8 +161,8 @@ impl Service {
             .map(|engine| engine.key)
             .chain(self.windows.iter().map(|window| window.engine))
             .collect();
-        self.labels.retain(|engine, _| exists.contains(engine));
-        self.failed.retain(|engine, _| exists.contains(engine));
+        self.labels.keep(|engine| exists.contains(&engine));
+        self.failures.keep(|engine| exists.contains(&engine));
         self.recordings.keep(|engine| exists.contains(&engine));
         // An engine that has let its model go may open another.
         self.before
@@ -184,8 +172,7 @@ impl Service {
         let open: Vec<OpenWindow> = self.windows.iter().map(open_window).collect();
         let now = Instant::now();
         let decided = plan(&self.seen, &open, self.options.engines_at_most, |engine| {
-            let failed = self.failed.get(&engine);
-            has_room && failed.is_none_or(|failed| now >= failed.not_before)
+            has_room && self.failures.may_be_tried(engine, now)
         });
         for engine in &decided.end {
             if let Some(window) = self.windows.iter_mut().find(|it| it.engine == *engine) {
@@ -213,9 +200,7 @@ impl Service {
             ));
         }
         self.counts.not_followed = decided.beyond.len() as u64;
-        for failed in self.failed.values() {
-            told.insert(failed.why.clone());
-        }
+        told.extend(self.failures.reasons().map(str::to_owned));
         for begin in decided.begin {
             self.begin(begin.engine, &begin.models)?;
         }
@@ -252,17 +237,7 @@ impl Service {
         let Some(seen) = self.seen.iter().find(|seen| seen.key == engine) else {
             return Ok(());
         };
-        let label = self
-            .labels
-            .entry(engine)
-            .or_insert_with_key(|_| String::new())
-            .clone();
-        let label = if label.is_empty() {
-            free_label(&seen.name, &self.labels)
-        } else {
-            label
-        };
-        self.labels.insert(engine, label.clone());
+        let label = self.labels.of(engine, &seen.name);
         let before = *self
             .before
             .entry(engine)
@@ -298,21 +273,9 @@ impl Service {
         Ok(())
     }
 
-    /// It is tried again later, and later each time.
     fn has_failed(&mut self, engine: EngineKey, why: &str) {
         let why = format!("{} cannot be followed: {why}", self.in_words(engine));
-        let pause = self
-            .failed
-            .get(&engine)
-            .map_or(FIRST_PAUSE, |failed| (failed.pause * 3).min(LONGEST_PAUSE));
-        self.failed.insert(
-            engine,
-            Failed {
-                pause,
-                not_before: Instant::now() + pause,
-                why,
-            },
-        );
+        self.failures.failed(engine, why, Instant::now());
     }
 
     /// Puts away what windows and a recording that have ended left. True: some have.
@@ -355,7 +318,7 @@ impl Service {
                 trouble,
             }) => {
                 self.counts.windows += 1;
-                self.failed.remove(&engine);
+                self.failures.succeeded(engine);
                 self.before.insert(engine, before);
                 say(&format!(
                     "window {number} of {label} is in {}",
@@ -490,24 +453,11 @@ fn open_window(window: &Followed) -> OpenWindow {
     }
 }
 
-/// `llama-server`, and `llama-server #2` where there is one already: the lowest number that nobody has, so that an engine that is
-/// started anew goes on with the series of before.
-fn free_label(name: &str, labels: &BTreeMap<EngineKey, String>) -> String {
-    let is_free = |label: &String| labels.values().all(|taken| taken != label);
-    let first = Some(name.to_owned()).filter(is_free);
-    first.unwrap_or_else(|| {
-        (2..)
-            .map(|number| format!("{name} #{number}"))
-            .find(is_free)
-            .unwrap_or_default()
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, time::Duration};
+    use std::time::Duration;
 
-    use super::{EngineKey, free_label, rest_after};
+    use super::rest_after;
 
     #[test]
     fn a_look_that_takes_long_is_followed_by_a_long_rest() {
@@ -515,22 +465,5 @@ mod tests {
             let shown = rest_after(Duration::from_millis(look));
             assert_eq!(shown, Duration::from_millis(rest), "after {look} ms");
         }
-    }
-
-    #[test]
-    fn an_engine_that_is_started_anew_gets_the_name_of_before() {
-        let key = |pid| EngineKey {
-            start_time_ticks: 1,
-            pid,
-        };
-        let mut labels = BTreeMap::new();
-        for (pid, label) in [(1, "x"), (2, "x #2"), (3, "x #3")] {
-            let free = free_label("x", &labels);
-            assert_eq!(free, label);
-            labels.insert(key(pid), free);
-        }
-        labels.remove(&key(2));
-        assert_eq!(free_label("x", &labels), "x #2");
-        assert_eq!(free_label("y", &labels), "y");
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     units::{bytes, parse_bytes},
 };
 
-use super::figures::Growth;
+use super::growth::Growth;
 
 /// A figure that grows faster than it should.
 #[derive(Clone, Debug, PartialEq)]
@@ -161,7 +161,7 @@ fn positive(text: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::Condition;
-    use crate::watch::figures::Growth;
+    use crate::watch::recordings::growth::Growth;
 
     fn condition(text: &str) -> Condition {
         text.parse().expect(text)

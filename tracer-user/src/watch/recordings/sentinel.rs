@@ -11,10 +11,9 @@ use crate::{
     place::inspect,
 };
 
-use super::{
-    condition::Condition,
+use super::{condition::Condition, growth::growth};
+use crate::watch::{
     engine::{EngineKey, OpenedModel},
-    figures::growth,
     follow::Followed,
 };
 

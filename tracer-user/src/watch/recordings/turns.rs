@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::engine::EngineKey;
+use crate::watch::engine::EngineKey;
 
 /// What is still to be recorded, and what was.
 #[derive(Debug)]

@@ -9,14 +9,17 @@ use std::{
 use anyhow::Context as _;
 use tokio::task::JoinSet;
 
-use super::{
+use crate::metrics::{
     encoding::{self, Encoding},
     exported::{Kind, PREFIX},
     listening::Listening,
+    serving::{Serving, SoonText, Told},
+};
+
+use super::{
     parsed::{ParsedFamily, parse},
     scrape::scrape,
     service::ServiceFigure,
-    serving::{Serving, SoonText, Told},
 };
 
 /// Runs are asked at most so often, however many scrape.

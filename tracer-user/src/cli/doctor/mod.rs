@@ -1,14 +1,17 @@
 //! `tracer doctor`: everything that the tracer needs, and a model's file system and device.
 
+mod rights;
+
 use std::path::Path;
 
-use super::doctor_rights;
 use crate::{
     place::RequestedModel,
     pressure::{CgroupVersion, memory_cgroup_version},
     probe::{Requirement, inspect_programs, requirements},
     storage::{FileExtents, Mapping, map_file},
 };
+
+pub use rights::how_to_get_them;
 
 /// Checks the machine, each program where asked for, and the model where there is one.
 #[must_use]
@@ -30,7 +33,7 @@ pub fn examine(model: Option<&Path>, programs: bool) -> Vec<Requirement> {
             format!("no --memory-max and no demo: {error}"),
         ),
     });
-    list.extend(doctor_rights::of_commands());
+    list.extend(rights::of_commands());
     if let Some(model) = model {
         list.extend(examine_model(model));
     }

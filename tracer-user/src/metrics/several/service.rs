@@ -1,6 +1,6 @@
 //! Figures of the service itself, beside those of its runs.
 
-use super::exported::Kind;
+use crate::metrics::exported::Kind;
 
 /// What the service says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl ServiceFigure {
         }
     }
 
-    pub(super) const fn kind(self) -> Kind {
+    pub(in crate::metrics) const fn kind(self) -> Kind {
         match self {
             Self::Engines | Self::EnginesNotFollowed => Kind::Gauge,
             Self::Windows | Self::WindowsLost | Self::Recordings | Self::OwnCpuSeconds => {
