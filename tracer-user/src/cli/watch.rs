@@ -10,7 +10,7 @@ use clap::Args;
 use nix::sys::signal::Signal;
 
 use crate::{
-    metrics::{Listening, ServeAddress},
+    metrics::{CollectorAddress, Listening, ServeAddress},
     process::SignalWatch,
     watch::{self, Condition, EngineChoice, WatchOptions},
 };
@@ -57,6 +57,12 @@ pub struct WatchArguments {
     /// Unix socket, unix:/run/tracer.sock. Anything but this machine's own addresses takes a token.
     #[arg(long, value_name = "ADDRESS")]
     pub serve: Option<ServeAddress>,
+    /// Send the figures of all windows to a collector of OpenTelemetry (OTLP over HTTP), such as http://127.0.0.1:4318.
+    #[arg(long, value_name = "URL")]
+    pub otlp: Option<CollectorAddress>,
+    /// How often to send them.
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = sending, requires = "otlp")]
+    pub otlp_every: Duration,
     /// A file with the secret that a scraper has to show as its bearer token. Nothing is encrypted.
     #[arg(long, value_name = "FILE", requires = "serve")]
     pub serve_token_file: Option<PathBuf>,
@@ -77,6 +83,14 @@ fn window(text: &str) -> Result<Duration, String> {
             "a window has {} or more; 1h is usual",
             humantime::format_duration(SHORTEST_WINDOW)
         ));
+    }
+    Ok(time)
+}
+
+fn sending(text: &str) -> Result<Duration, String> {
+    let time = super::size::duration(text)?;
+    if time < Duration::from_secs(1) {
+        return Err("metrics are sent once a second at most; 60s is usual".to_owned());
     }
     Ok(time)
 }
@@ -117,7 +131,10 @@ pub fn watch(arguments: WatchArguments, listening: Option<Listening>) -> anyhow:
         record_on: arguments.record_on,
         record_for: arguments.record_for,
         record_pause: arguments.record_pause,
-        serves: listening.is_some(),
+        serves: listening.is_some() || arguments.otlp.is_some(),
+        collector: arguments
+            .otlp
+            .map(|collector| (collector, arguments.otlp_every)),
     };
     watch::watch(options, listening.as_ref(), &signals)
 }

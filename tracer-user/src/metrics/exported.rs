@@ -71,7 +71,7 @@ pub struct Exported {
 }
 
 impl Exported {
-    fn unit(&self) -> Unit {
+    const fn unit(&self) -> Unit {
         match &self.of {
             Of::Run(figure, _) => figure.unit,
             Of::Model(figure, _) => figure.unit,
@@ -106,6 +106,23 @@ impl Exported {
             Kind::Gauge => "",
         };
         format!("{PREFIX}{}{unit}{total}", self.stem)
+    }
+
+    /// Its unit in the Unified Code for Units of Measure.
+    #[must_use]
+    pub const fn unit_symbol(&self) -> &'static str {
+        match self.unit() {
+            Unit::Bytes => "By",
+            Unit::BytesPerSecond => "By/s",
+            Unit::Seconds => "s",
+            Unit::Pages => "{page}",
+            Unit::PerSecond => "1/s",
+            Unit::Celsius => "Cel",
+            Unit::Kibibytes => "KiBy",
+            Unit::Microseconds => "us",
+            Unit::Sectors => "{sector}",
+            Unit::Factor | Unit::Share | Unit::Count | Unit::Mean => "1",
+        }
     }
 
     /// Member of `run.json` that has it in the end.

@@ -12,6 +12,7 @@ mod encoding;
 mod exported;
 mod listening;
 mod moment;
+mod otlp;
 mod rates;
 mod reply;
 mod server;
@@ -22,6 +23,7 @@ mod token;
 pub use address::ServeAddress;
 pub use document::filled_in;
 pub use listening::Listening;
+pub use otlp::{CollectorAddress, Push};
 pub use rates::{Rate, rates};
 pub use server::Server;
 pub use several::{

@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use crate::metrics::CollectorAddress;
+
 use super::recordings::Condition;
 
 /// Which processes are engines.
@@ -31,6 +33,8 @@ pub struct WatchOptions {
     pub record_for: Duration,
     /// Least time from the end of an engine's recording to the beginning of its next.
     pub record_pause: Duration,
+    /// Where metrics are sent to, and how often.
+    pub collector: Option<(CollectorAddress, Duration)>,
     /// Somebody looks at the figures while they are counted.
     pub serves: bool,
 }

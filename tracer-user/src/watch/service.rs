@@ -14,7 +14,7 @@ use nix::{
 };
 
 use crate::{
-    metrics::{Listening, MergedServer, SharedSources},
+    metrics::{Listening, MergedServer, Push, SharedSources},
     process::SignalWatch,
     run::require_machine,
 };
@@ -70,7 +70,14 @@ pub fn watch(
     }
     let sources = SharedSources::default();
     let _server = listening
-        .map(|listening| MergedServer::start(listening, sources.clone(), options.engines_at_most))
+        .map(|listening| MergedServer::start(listening, sources.clone()))
+        .transpose()?;
+    let _push = options
+        .collector
+        .clone()
+        .map(|(collector, every)| {
+            Push::start(collector, every, folder.host().to_owned(), sources.clone())
+        })
         .transpose()?;
     say(&format!(
         "watching; a window of {} is written to {}; SIGUSR1 records every engine, Ctrl-C ends",

@@ -7,7 +7,6 @@ use std::{
 };
 
 use anyhow::Context as _;
-use tokio::task::JoinSet;
 
 use crate::metrics::{
     encoding::{self, Encoding},
@@ -16,17 +15,10 @@ use crate::metrics::{
     serving::{Serving, SoonText, Told},
 };
 
-use super::{
-    parsed::{ParsedFamily, parse},
-    scrape::scrape,
-    service::ServiceFigure,
-};
+use super::{asked::asked, parsed::ParsedFamily, service::ServiceFigure};
 
 /// Runs are asked at most so often, however many scrape.
 const FRESH: Duration = Duration::from_secs(1);
-
-/// One that does not answer in this time is left out. While a window closes nobody answers.
-const ANSWER_WITHIN: Duration = Duration::from_millis(1500);
 
 /// The label that tells runs apart.
 pub const ENGINE_LABEL: &str = "engine";
@@ -56,7 +48,9 @@ impl SharedSources {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = sources;
     }
 
-    fn now(&self) -> Sources {
+    /// What it is now.
+    #[must_use]
+    pub fn now(&self) -> Sources {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -74,17 +68,13 @@ impl MergedServer {
     ///
     /// # Errors
     /// No descriptor or thread left.
-    pub fn start(
-        listening: &Listening,
-        sources: SharedSources,
-        at_most: usize,
-    ) -> anyhow::Result<Self> {
+    pub fn start(listening: &Listening, sources: SharedSources) -> anyhow::Result<Self> {
         let merged = Arc::new(Merged {
             sources,
             said: tokio::sync::Mutex::default(),
         });
         Ok(Self {
-            _serving: Serving::start(listening, merged, at_most.max(1))?,
+            _serving: Serving::start(listening, merged, 1)?,
         })
     }
 }
@@ -105,25 +95,10 @@ impl Told for Merged {
                 return Ok(text.clone());
             }
             let Sources { runs, own } = self.sources.now();
-            let mut asked = JoinSet::new();
-            for (place, run) in runs.into_iter().enumerate() {
-                asked.spawn_blocking(move || {
-                    let text = scrape(&run.socket, ANSWER_WITHIN);
-                    (place, run.engine, text.and_then(|text| parse(&text)))
-                });
-            }
-            let mut answers = Vec::new();
-            while let Some(answer) = asked.join_next().await {
-                // One that begins or closes has nothing to say now.
-                if let (place, engine, Ok(families)) = answer.context("a run was not asked")? {
-                    answers.push((place, engine, families));
-                }
-            }
-            answers.sort_by_key(|(place, ..)| *place);
-            let answers = answers
-                .into_iter()
-                .map(|(_, engine, families)| (engine, families));
-            let text = text_of(answers.collect(), &own)?;
+            let answers = tokio::task::spawn_blocking(move || asked(&runs))
+                .await
+                .context("the runs were not asked")?;
+            let text = text_of(answers, &own)?;
             *said = Some((Instant::now(), text.clone()));
             Ok(text)
         })
@@ -183,7 +158,8 @@ fn text_of(
 
 #[cfg(test)]
 mod tests {
-    use super::{ServiceFigure, parse, text_of};
+    use super::{ServiceFigure, text_of};
+    use crate::metrics::parse;
 
     #[test]
     fn each_family_comes_once_and_each_number_has_its_engine() {
