@@ -1,5 +1,6 @@
 //! `tracer watch`: engines that come and go, the service that is killed, a full disk, a recording when it thrashes.
 
+mod collector;
 mod condition;
 mod follow;
 mod scene;
@@ -14,7 +15,7 @@ use crate::ground::{Case, Ground, case};
 type Test = fn(&Ground) -> Result<()>;
 
 pub fn cases() -> Vec<Case> {
-    let tests: [(&str, Test); 9] = [
+    let tests: [(&str, Test); 10] = [
         ("engine_that_comes_later", follow::engine_that_comes_later),
         ("engine_restarts", follow::engine_restarts),
         ("another_model", follow::another_model),
@@ -26,6 +27,7 @@ pub fn cases() -> Vec<Case> {
         ),
         ("disk_full", survive::disk_full),
         ("condition_is_met", condition::condition_is_met),
+        ("otlp", collector::otlp),
         ("llama_cpp_and_prometheus", whole::llama_cpp_and_prometheus),
     ];
     tests

@@ -44,11 +44,15 @@ pub const DUCKDB: Environment = Environment {
 };
 
 /// Perfetto's own classes of the messages of a trace. Its other dependencies are for asking a trace processor, which is a program
-/// from elsewhere.
+/// from elsewhere. OpenTelemetry's classes of its messages take the same library.
 pub const PERFETTO: Environment = Environment {
     folder: "venv-perfetto",
-    requirements: &["perfetto==0.59.1", "protobuf==7.36.2"],
-    purpose: "the test of the trace for Perfetto",
+    requirements: &[
+        "perfetto==0.59.1",
+        "protobuf==7.36.2",
+        "opentelemetry-proto==1.45.2",
+    ],
+    purpose: "the tests of the trace for Perfetto, and of what a collector of OpenTelemetry takes",
 };
 
 /// The Python of a virtual environment; where it cannot be had, that is said.

@@ -3,9 +3,9 @@
 use std::{thread, time::Duration};
 
 use super::{
-    merged::Source,
     parsed::{ParsedFamily, parse},
     scrape::scrape,
+    sources::Source,
 };
 
 /// One that does not answer in this time is left out. While a window closes nobody answers.

@@ -1,8 +1,7 @@
 //! The metrics of several runs at once, each of which another process of the tracer serves, and the service's own.
 
 use std::{
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -15,48 +14,18 @@ use crate::metrics::{
     serving::{Serving, SoonText, Told},
 };
 
-use super::{asked::asked, parsed::ParsedFamily, service::ServiceFigure};
+use super::{
+    asked::asked,
+    parsed::ParsedFamily,
+    service::ServiceFigure,
+    sources::{SharedSources, Sources},
+};
 
 /// Runs are asked at most so often, however many scrape.
 const FRESH: Duration = Duration::from_secs(1);
 
 /// The label that tells runs apart.
 pub const ENGINE_LABEL: &str = "engine";
-
-/// A run that is served elsewhere.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Source {
-    /// Value of the label `engine`.
-    pub engine: String,
-    pub socket: PathBuf,
-}
-
-/// What is served at this moment.
-#[derive(Clone, Debug, Default)]
-pub struct Sources {
-    pub runs: Vec<Source>,
-    pub own: Vec<(ServiceFigure, f64)>,
-}
-
-/// The same, for whoever changes it and for whoever answers.
-#[derive(Clone, Debug, Default)]
-pub struct SharedSources(Arc<Mutex<Sources>>);
-
-impl SharedSources {
-    /// From now on it is these.
-    pub fn set(&self, sources: Sources) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = sources;
-    }
-
-    /// What it is now.
-    #[must_use]
-    pub fn now(&self) -> Sources {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-}
 
 /// Answers scrapes with all of them.
 pub struct MergedServer {
