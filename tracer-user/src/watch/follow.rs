@@ -22,6 +22,9 @@ use super::{
     folder::{Before, Kind, WatchFolder, end_of, read_run, shown, start_of},
 };
 
+/// What a run may take to begin, and to write its record.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// What the run says.
 const LOG_FILE: &str = "tracer.log";
 /// What its messages begin with.
@@ -52,6 +55,8 @@ pub struct Followed {
     child: OwnChild,
     folder: PathBuf,
     record: WatchedWindowRecord,
+    /// When it should have ended by itself, with its record written.
+    over_at: Instant,
     /// Why it was told to end.
     ending: Option<(&'static str, Instant)>,
 }
@@ -186,6 +191,7 @@ impl Followed {
                 .flat_map(|model| model.files.iter().copied())
                 .collect(),
             socket: None,
+            over_at: Instant::now() + following.length + PATIENCE,
             child,
             folder: made,
             record,
@@ -223,13 +229,16 @@ impl Followed {
         Ok(())
     }
 
-    /// Kills one that does not come to its end.
+    /// Ends one that is past its time, and kills one that does not come to its end.
     ///
     /// # Errors
     /// As of `kill(2)`.
-    pub fn kill_after(&self, patience: Duration) -> anyhow::Result<()> {
+    pub fn see_to_its_end(&mut self) -> anyhow::Result<()> {
         match self.ending {
-            Some((_, since)) if since.elapsed() > patience => self.child.signal(Signal::SIGKILL),
+            Some((_, since)) if since.elapsed() > PATIENCE => self.child.signal(Signal::SIGKILL),
+            None if Instant::now() > self.over_at => {
+                self.end("its time was over, and it did not end by itself", false)
+            }
             _ => Ok(()),
         }
     }

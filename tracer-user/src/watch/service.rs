@@ -41,9 +41,6 @@ const LONGEST_REST: Duration = Duration::from_secs(30);
 /// of a CPU.
 const REST_TO_LOOK: u32 = 100;
 
-/// What a run may take to write its record once it was told to end.
-const STOP_PATIENCE: Duration = Duration::from_secs(60);
-
 /// Watches until a signal; returns the status to exit with.
 ///
 /// # Errors
@@ -290,7 +287,7 @@ impl Service {
         let mut ended = Vec::new();
         let mut number = 0;
         while let Some(window) = self.windows.get_mut(number) {
-            window.kill_after(STOP_PATIENCE)?;
+            window.see_to_its_end()?;
             match window.try_wait()? {
                 Some(status) => ended.push((self.windows.swap_remove(number), status)),
                 None => number += 1,
@@ -301,7 +298,7 @@ impl Service {
             self.window_is_over(window, status);
         }
         if let Some(recording) = &mut self.recording {
-            recording.kill_after(STOP_PATIENCE)?;
+            recording.see_to_its_end()?;
             if let Some(status) = recording.try_wait()?
                 && let Some(recording) = self.recording.take()
             {
