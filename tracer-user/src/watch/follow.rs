@@ -4,6 +4,7 @@ use std::{
     collections::BTreeSet,
     ffi::OsString,
     fs::{self, File},
+    os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
     process::ExitStatus,
     time::{Duration, Instant, SystemTime},
@@ -267,8 +268,12 @@ impl Followed {
             let _ = fs::remove_file(socket);
         }
         let Some(run) = read_run(&self.folder) else {
-            let why =
-                last_words(&self.folder.join(LOG_FILE)).unwrap_or_else(|| describe_status(status));
+            // What one that was killed said last is no reason.
+            let words = match status.signal() {
+                Some(_) => None,
+                None => last_words(&self.folder.join(LOG_FILE)),
+            };
+            let why = words.unwrap_or_else(|| describe_status(status));
             fs::remove_dir_all(&self.folder)
                 .with_context(|| format!("cannot remove {}", self.folder.display()))?;
             return Ok(Outcome::Lost(why));
