@@ -34,10 +34,10 @@ use super::console::{print_ignoring_a_closed_pipe, signals, terminal_columns};
 use super::{
     arguments::{
         Arguments, AttachArguments, Command, DemoArguments, DetailLevel, DeviceArguments,
-        DoctorArguments, EngineArguments, LaunchArguments, MakeModelArguments, ModelArguments,
-        TraceArguments,
+        DoctorArguments, LaunchArguments, ModelArguments, TraceArguments,
     },
     blktrace::{audit, blktrace},
+    built_in::{EngineArguments, MakeModelArguments},
     choose_process::{Chosen, choose_process},
     doctor::{examine, how_to_get_them},
     experiment::experiment,

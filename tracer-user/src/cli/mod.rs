@@ -2,6 +2,7 @@
 
 mod arguments;
 mod blktrace;
+mod built_in;
 mod choose_process;
 mod commands;
 mod console;
