@@ -28,6 +28,8 @@ pub const LONGEST_PIECE_BYTES: usize = 64 << 10;
 
 /// How often an empty pipe is looked at where nothing else tells how late a line was read at most.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+/// And where it does: for one that was woken twice, which does not know by what.
+const LONG_LOOK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// `/proc/sys/fs/pipe-max-size` as it is by default.
 const LARGEST_PIPE_BYTES: usize = 1 << 20;
@@ -156,7 +158,7 @@ impl Drain {
     ) -> nix::Result<bool> {
         loop {
             let looked = monotonic_nanos();
-            let awake_before = awake.and_then(AwakeTime::nanos);
+            let awake_before = awake.and_then(AwakeTime::now);
             let mut pipe = [PollFd::new(self.pipe.as_fd(), PollFlags::POLLIN)];
             let was_empty = poll(&mut pipe, PollTimeout::ZERO) == Ok(0);
             if was_empty {
@@ -174,7 +176,9 @@ impl Drain {
                     PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::MAX)
                 }
                 // What woke this thread, and when at the earliest, is told by how long it was awake.
-                None if awake_before.is_some() => PollTimeout::NONE,
+                None if awake_before.is_some() => {
+                    PollTimeout::try_from(LONG_LOOK_INTERVAL).unwrap_or(PollTimeout::MAX)
+                }
                 None => PollTimeout::try_from(LOOK_INTERVAL).unwrap_or(PollTimeout::MAX),
             };
             let mut polled = [
@@ -197,11 +201,13 @@ impl Drain {
             if deadline.is_none() && last_call {
                 *deadline = Some(Instant::now() + self.linger);
             }
+            let now = monotonic_nanos();
             if pipe
                 && was_empty
                 && let Some(woken) = awake
+                    .and_then(AwakeTime::now)
                     .zip(awake_before)
-                    .and_then(|(awake, before)| awake.woken_at_earliest(before, monotonic_nanos()))
+                    .and_then(|(after, before)| after.woken_at_earliest(before, now))
             {
                 *empty_nanos = woken.max(looked);
             }
