@@ -91,31 +91,30 @@ mod tests {
 
     #[test]
     fn what_woke_a_thread_came_after_the_earliest_moment() {
-        let (reader, writer) = std::os::unix::net::UnixStream::pair().expect("a pair");
-        let waiting = std::thread::spawn(move || {
-            let awake = AwakeTime::of_this_thread().expect("this kernel counts it");
-            let before = awake.now().expect("awake");
-            let began = monotonic_nanos();
-            let mut byte = [0];
-            std::io::Read::read_exact(&mut &reader, &mut byte).expect("a byte");
-            let now = monotonic_nanos();
-            let after = awake.now().expect("awake");
-            // Where it was also preempted it says nothing.
-            let earliest = after.woken_at_earliest(before, now);
-            (began, earliest, now)
+        // Preempted on its way, a thread cannot tell: of some tries one is enough.
+        let told = (0..20).any(|_| {
+            let (reader, writer) = std::os::unix::net::UnixStream::pair().expect("a pair");
+            let waiting = std::thread::spawn(move || {
+                let awake = AwakeTime::of_this_thread().expect("this kernel counts it");
+                let before = awake.now().expect("awake");
+                let began = monotonic_nanos();
+                let mut byte = [0];
+                std::io::Read::read_exact(&mut &reader, &mut byte).expect("a byte");
+                let now = monotonic_nanos();
+                let after = awake.now().expect("awake");
+                (began, after.woken_at_earliest(before, now), now)
+            });
+            std::thread::sleep(Duration::from_millis(100));
+            let written = monotonic_nanos();
+            std::io::Write::write_all(&mut &writer, b"x").expect("written");
+            let (began, earliest, now) = waiting.join().expect("the thread");
+            let Some(earliest) = earliest else {
+                return false;
+            };
+            assert!(earliest <= written, "{earliest} {written}");
+            began < earliest && now - earliest < 50_000_000
         });
-        std::thread::sleep(Duration::from_millis(400));
-        let written = monotonic_nanos();
-        std::io::Write::write_all(&mut &writer, b"x").expect("written");
-        let (began, earliest, now) = waiting.join().expect("the thread");
-        let Some(earliest) = earliest else {
-            return;
-        };
-        assert!(earliest <= written, "{earliest} {written}");
-        assert!(
-            began < earliest && now - earliest < 300_000_000,
-            "{began} {earliest} {now}"
-        );
+        assert!(told);
     }
 
     #[test]
