@@ -20,6 +20,7 @@ use tests::{
 use crate::{
     ground::{Case, Ground, case},
     models::make_expert_model,
+    tune::sleeping_engine,
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -129,17 +130,7 @@ fn begun(ground: &Ground, disk: &LoopDisk) -> Result<(RunningProgram, std::path:
     let call = TracerCall::launch(&ground.scratch, model.path())?
         .option("--scheduler", "mq-deadline")
         .option("--nr-requests", "32");
-    let directory = call.directory().to_owned();
-    let started = directory.join("engine.stdout");
-    let running = call
-        .engine(
-            Path::new("/bin/sh"),
-            &["-c", "echo started; exec sleep 100"],
-        )
-        .start()?;
-    running.wait_until("the engine has started", LIMIT, |_| {
-        fs::read_to_string(&started).is_ok_and(|text| text.contains("started"))
-    })?;
+    let (running, directory) = sleeping_engine(call)?;
     ensure!(queue(disk)? == during(), "{:?}", queue(disk)?);
     Ok((running, directory))
 }

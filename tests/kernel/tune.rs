@@ -204,15 +204,8 @@ fn nothing_may_be_tried(ground: &Ground) -> Result<()> {
     put_back(&disk)
 }
 
-/// A run that goes on until it is told to end, with another read-ahead.
-fn begun(
-    ground: &Ground,
-    disk: &LoopDisk,
-    kb: u64,
-) -> Result<(RunningProgram, std::path::PathBuf)> {
-    let model = ModelFile::contiguous(disk, "model", 1 << 20)?;
-    let call =
-        TracerCall::launch(&ground.scratch, model.path())?.option("--read-ahead", format!("{kb}K"));
+/// The run of an engine that goes on until it is told to end, and its folder.
+pub(crate) fn sleeping_engine(call: TracerCall) -> Result<(RunningProgram, std::path::PathBuf)> {
     let directory = call.directory().to_owned();
     let started = directory.join("engine.stdout");
     let running = call
@@ -224,6 +217,19 @@ fn begun(
     running.wait_until("the engine has started", LIMIT, |_| {
         fs::read_to_string(&started).is_ok_and(|text| text.contains("started"))
     })?;
+    Ok((running, directory))
+}
+
+/// The same with another read-ahead.
+fn begun(
+    ground: &Ground,
+    disk: &LoopDisk,
+    kb: u64,
+) -> Result<(RunningProgram, std::path::PathBuf)> {
+    let model = ModelFile::contiguous(disk, "model", 1 << 20)?;
+    let call =
+        TracerCall::launch(&ground.scratch, model.path())?.option("--read-ahead", format!("{kb}K"));
+    let (running, directory) = sleeping_engine(call)?;
     let now = disk.read_ahead_kb()?;
     ensure!(
         now == kb,

@@ -16,6 +16,15 @@ pub struct EngineRun<'a> {
     pub wrapper: &'a [&'a str],
 }
 
+/// What a command follows that may lock 64 KiB of memory.
+pub const MAY_NOT_LOCK: &[&str] = &[
+    "prlimit",
+    "--memlock=65536:65536",
+    "setpriv",
+    "--bounding-set=-ipc_lock",
+    "--inh-caps=-ipc_lock",
+];
+
 impl<'a> EngineRun<'a> {
     pub fn new(arguments: &[&'a str]) -> Self {
         Self {

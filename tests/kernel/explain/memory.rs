@@ -13,7 +13,7 @@ use tests::{
 
 use super::{
     MODEL_BYTES, TIGHT_BYTES,
-    engine::EngineRun,
+    engine::{EngineRun, MAY_NOT_LOCK},
     passes,
     reading::{Reading, Said},
 };
@@ -158,13 +158,7 @@ pub fn swap(ground: &Ground) -> Result<()> {
 /// An engine that may not lock memory goes on without: nobody sees that but who looks.
 pub fn lock_without_effect(ground: &Ground) -> Result<()> {
     let mut run = EngineRun::new(&["--mlock"]);
-    run.wrapper = &[
-        "prlimit",
-        "--memlock=65536:65536",
-        "setpriv",
-        "--bounding-set=-ipc_lock",
-        "--inh-caps=-ipc_lock",
-    ];
+    run.wrapper = MAY_NOT_LOCK;
     run.explained(ground)?.comes_first("lock_without_effect")?;
     run.wrapper = &[];
     run.explained(ground)?.does_not_come("lock_without_effect")

@@ -11,7 +11,7 @@ use tests::{disk::FileSystem, plan::ReadPlan, reader::ReadMode};
 use super::{
     MODEL_BYTES, PAGE_BYTES, TIGHT_BYTES,
     device::tested,
-    engine::EngineRun,
+    engine::{EngineRun, MAY_NOT_LOCK},
     experts::generated,
     passes,
     reading::{Reading, Said},
@@ -142,13 +142,7 @@ const QUESTIONS: [Question; 10] = [
         first: Some("lock_without_effect"),
         run: |ground| {
             let mut run = EngineRun::new(&["--mlock"]);
-            run.wrapper = &[
-                "prlimit",
-                "--memlock=65536:65536",
-                "setpriv",
-                "--bounding-set=-ipc_lock",
-                "--inh-caps=-ipc_lock",
-            ];
+            run.wrapper = MAY_NOT_LOCK;
             run.explained(ground)
         },
     },
