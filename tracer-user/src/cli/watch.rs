@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use clap::Args;
+use clap::{ArgGroup, Args};
 use nix::sys::signal::Signal;
 
 use crate::{
@@ -22,10 +22,13 @@ const SHORTEST_WINDOW: Duration = Duration::from_secs(5);
 
 /// Engines to follow, and what to do with what they read.
 #[derive(Debug, Args)]
-#[command(after_help = examples::WATCH)]
+#[command(
+    after_help = examples::WATCH,
+    group = ArgGroup::new("engines").required(true).multiple(true).args(["names", "cgroups", "any_model"])
+)]
 pub struct WatchArguments {
     /// Follow engines of this name, such as llama-server, ollama, vllm. Can be given several times.
-    #[arg(long = "name", value_name = "NAME", required_unless_present_any = ["cgroups", "any_model"])]
+    #[arg(long = "name", value_name = "NAME")]
     pub names: Vec<String>,
     /// Follow what runs in this control group: a service of systemd such as llama-server.service, or the id of a container. Can be
     /// given several times.

@@ -16,7 +16,7 @@ figures! {
         "page faults that did not wait for the device",
         |run| run.process.minor_faults;
     PEAK_RSS_BYTES, "process.peak.rss_bytes", "peak resident set", Bytes, UserSpace, null: NO_SAMPLE,
-        "largest `VmRSS` of the samples (every 200 ms); the next are of the same sample",
+        "largest `VmRSS` of the samples (every 200 ms; where `attach` counts and nobody looks on, every second, and every 5 s while the engine spends no CPU time); the next are of the same sample",
         |run| run.process.peak.as_ref()?.rss_bytes;
     PEAK_ANONYMOUS_BYTES, "process.peak.anonymous_bytes", "of it anonymous", Bytes, UserSpace, null: NO_SAMPLE,
         "`RssAnon`: buffers and copies of weights",
