@@ -237,47 +237,68 @@ fn first_run(ground: &Ground) -> Result<(LoopDisk, std::path::PathBuf, TracedRun
     Ok((disk, model, run))
 }
 
-/// Bytes of the tensors of a run: all of those of which nothing came back, and what came back of small tensors that every
-/// token uses.
-fn came_back(record: &RunRecord) -> Result<(u64, u64)> {
+/// Ranges of the model that a process maps, by the kernel's list.
+fn mapped_ranges(process: i32, model: &Path) -> Result<Vec<std::ops::Range<u64>>> {
+    let number = |text: &str| u64::from_str_radix(text, 16).context("no hexadecimal number");
+    let maps = fs::read_to_string(format!("/proc/{process}/maps"))?;
+    maps.lines()
+        .filter(|line| line.ends_with(&*model.to_string_lossy()))
+        .map(|line| {
+            let mut words = line.split_whitespace();
+            let (start, end) = words
+                .next()
+                .and_then(|addresses| addresses.split_once('-'))
+                .with_context(|| line.to_owned())?;
+            let offset = number(words.nth(1).with_context(|| line.to_owned())?)?;
+            Ok(offset..offset + number(end)? - number(start)?)
+        })
+        .collect()
+}
+
+/// Bytes of the tensors that lie wholly in these ranges, and what came back of them.
+fn came_back(record: &RunRecord, ranges: &[std::ops::Range<u64>]) -> Result<(u64, u64)> {
     let tensors = record.value("tensors")?;
     let mut sums = (0, 0);
     for tensor in tensors.as_array().context("no tensors")? {
-        let again = tensor["refaults_bytes"].as_u64().context("not known")?;
-        if again == 0 {
-            sums.0 += tensor["bytes"].as_u64().context("no size")?;
-        }
-        if matches!(tensor["kind"].as_str(), Some("norm" | "router" | "output")) {
-            sums.1 += again;
+        let number = |key: &str| tensor[key].as_u64().context(key.to_owned());
+        let (start, bytes) = (number("offset_bytes")?, number("bytes")?);
+        if ranges
+            .iter()
+            .any(|range| range.start <= start && start + bytes <= range.end)
+        {
+            sums.0 += bytes;
+            sums.1 += number("refaults_bytes")?;
         }
     }
     Ok(sums)
 }
 
-/// Tensors that every token uses come back under pressure. Nothing comes back of as much as is kept in memory, which counts
+/// Tensors that every token uses come back under pressure. Nothing comes back of those that are kept in memory, which count
 /// against the engine's limit.
 fn shared_tensors_are_pinned(ground: &Ground) -> Result<()> {
     let (_disk, model, first) = first_run(ground)?;
-    let (stayed, small) = came_back(&first.record()?)?;
-    ensure!(
-        stayed < 1 << 20 && small > 1 << 20,
-        "without it {stayed} bytes stayed, and {small} of the small ones came back"
-    );
-    let run = pinned(ground, &model, "6", &first.directory, PIN_BYTES)?.run()?;
-    run.finished.succeeded().context("the run with")?;
-    let record = run.record()?;
+    let (running, directory, keeper) = pinned_and_begun(ground, &model, &first.directory, "30")?;
+    let ranges = mapped_ranges(keeper, &model)?;
+    running.ended(LIMIT)?.succeeded().context("the run with")?;
+    let record = RunRecord::load(&directory)?;
     let bytes = record.count("pressure.pinned.bytes")?;
+    let mapped: u64 = ranges.iter().map(|range| range.end - range.start).sum();
     ensure!(
-        bytes > PIN_BYTES / 2 && bytes <= PIN_BYTES && record.flag("pressure.pinned.held")?,
-        "{}",
+        bytes > PIN_BYTES / 2
+            && bytes <= PIN_BYTES
+            && bytes == mapped
+            && record.flag("pressure.pinned.held")?,
+        "{mapped} bytes are mapped: {}",
         record.value("pressure.pinned")?
     );
-    let (stayed, small) = came_back(&record)?;
-    // A piece has whole pages, of which its neighbours have a part.
+    // Whole pages are kept, of which a neighbour may have a part.
+    let (kept, without) = came_back(&first.record()?, &ranges)?;
     ensure!(
-        stayed >= bytes - bytes / 10 && small == 0,
-        "{bytes} bytes were kept: {stayed} stayed, and {small} of the small ones came back"
+        kept >= bytes - bytes / 10 && without > kept,
+        "{bytes} bytes are kept, {kept} as whole tensors, of which {without} came back without it"
     );
+    let (_, again) = came_back(&record, &ranges)?;
+    ensure!(again == 0, "{again} bytes of what was kept came back");
     let peak = record.count("pressure.cgroup.peak_bytes")?;
     let limit = record.count("pressure.cgroup.limit_bytes")?;
     ensure!(peak <= limit, "{peak} of {limit}");
@@ -288,13 +309,24 @@ fn shared_tensors_are_pinned(ground: &Ground) -> Result<()> {
     Ok(())
 }
 
+/// Bytes that a process has locked; 0 when it is gone.
+fn locked_bytes(process: i32) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let kib = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmLck:"))
+        .and_then(|text| text.split_whitespace().next());
+    Ok(kib.map_or(Ok(0), str::parse::<u64>)? << 10)
+}
+
 /// A run with pinned tensors that goes on, and the keeper's process.
 fn pinned_and_begun(
     ground: &Ground,
     model: &Path,
     from: &Path,
+    tokens: &str,
 ) -> Result<(RunningProgram, std::path::PathBuf, i32)> {
-    let call = pinned(ground, model, "2000", from, PIN_BYTES)?;
+    let call = pinned(ground, model, tokens, from, PIN_BYTES)?;
     let directory = call.directory().to_owned();
     let running = call.start()?;
     let log = directory.join("engine.stderr");
@@ -309,22 +341,17 @@ fn pinned_and_begun(
     // In the engine's group, which is the tracer's own, with the pages locked.
     let groups = fs::read_to_string(format!("/proc/{keeper}/cgroup"))?;
     ensure!(groups.contains("tracer"), "{groups}");
-    let status = fs::read_to_string(format!("/proc/{keeper}/status"))?;
-    let locked_kib: u64 = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmLck:"))
-        .and_then(|text| text.split_whitespace().next()?.parse().ok())
-        .context("no VmLck")?;
+    let locked = locked_bytes(keeper)?;
     ensure!(
-        locked_kib > 0 && locked_kib << 10 <= PIN_BYTES,
-        "{locked_kib} KiB are locked"
+        locked > 0 && locked <= PIN_BYTES,
+        "{locked} bytes are locked"
     );
     Ok((running, directory, keeper))
 }
 
 fn pinned_go_with_the_tracer(ground: &Ground) -> Result<()> {
     let (_disk, model, first) = first_run(ground)?;
-    let (running, _, keeper) = pinned_and_begun(ground, &model, &first.directory)?;
+    let (running, _, keeper) = pinned_and_begun(ground, &model, &first.directory, "2000")?;
     running.signal(Signal::SIGKILL)?;
     running.ended(LIMIT)?;
     soon("the keeper is gone", || {
@@ -338,7 +365,7 @@ fn pinned_go_with_the_tracer(ground: &Ground) -> Result<()> {
 /// The engine goes on without, and the record says that they were not held to the end.
 fn pinned_and_their_keeper_killed(ground: &Ground) -> Result<()> {
     let (_disk, model, first) = first_run(ground)?;
-    let (running, directory, keeper) = pinned_and_begun(ground, &model, &first.directory)?;
+    let (running, directory, keeper) = pinned_and_begun(ground, &model, &first.directory, "2000")?;
     kill(Pid::from_raw(keeper), Signal::SIGKILL)?;
     running.signal(Signal::SIGTERM)?;
     running.ended(LIMIT)?;
