@@ -9,10 +9,11 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use tests::{
     disk::FileSystem,
-    model_file::ModelFile,
+    model_file::{Mapping, ModelFile},
     reader::RunningProgram,
     tracer::{self, TracerCall},
 };
@@ -26,9 +27,16 @@ const LIMIT: Duration = Duration::from_secs(300);
 const TOKENS: &str = "30";
 /// Of 8 layers with 16 experts each: a quarter.
 const PINNED: usize = 32;
+/// So long that each layer has its turn several times.
+const SECONDS_TO_SEE: &str = "20s";
 
 pub fn cases() -> Vec<Case> {
-    vec![case("sizes::experts", |ground, _| experts(ground))]
+    vec![
+        case("sizes::experts", |ground, _| experts(ground)),
+        case("sizes::experts_of_an_engine_that_serves", |ground, _| {
+            experts_of_an_engine_that_serves(ground)
+        }),
+    ]
 }
 
 /// A run of the built-in engine; where a log is named it has the experts.
@@ -73,8 +81,26 @@ fn experts(ground: &Ground) -> Result<()> {
     let seen = run(ground, &model, Some("95M"), Some(&log))?;
 
     // The experts that it takes for the most used are about those of the engine's own log.
-    let pinned = sized(ground, &seen, &["--pin-experts", &PINNED.to_string()])?;
-    let uses = uses(&log)?;
+    most_used_as_logged(ground, &seen, &log)?;
+    holds_for(ground, &model, &seen, "105M")?;
+
+    // Nothing shows the experts where all of them stay in memory.
+    let roomy = run(ground, &model, None, None)?;
+    let refused = size(ground, &roomy, &[])?;
+    ensure!(
+        refused.code() == 125
+            && refused.errors.contains("--memory-max")
+            && refused.errors.contains("--show-experts"),
+        "{}: {}",
+        refused.code(),
+        refused.errors
+    );
+    Ok(())
+}
+
+fn most_used_as_logged(ground: &Ground, seen: &Path, log: &Path) -> Result<()> {
+    let pinned = sized(ground, seen, &["--pin-experts", &PINNED.to_string()])?;
+    let uses = uses(log)?;
     let listed = pinned["pinned_experts"].as_array().context("no experts")?;
     ensure!(listed.len() == PINNED, "{} experts", listed.len());
     let of = |expert: &Value| -> Option<u64> {
@@ -90,11 +116,14 @@ fn experts(ground: &Ground) -> Result<()> {
         by_tracer * 100 >= truly * 85,
         "the {PINNED} experts have {by_tracer} of {all} uses, and the most used ones {truly}: {listed:?}"
     );
+    Ok(())
+}
 
-    // A run with another limit reads what was said of it.
-    let other = run(ground, &model, Some("105M"), None)?;
+/// A run with another limit reads what was said of it.
+fn holds_for(ground: &Ground, model: &ModelFile, seen: &Path, limit: &str) -> Result<()> {
+    let other = run(ground, model, Some(limit), None)?;
     let other = other.to_string_lossy().into_owned();
-    let record = sized(ground, &seen, &["--measured", &other])?;
+    let record = sized(ground, seen, &["--measured", &other])?;
     let measured = &record["measured"][0];
     let read = measured["read_bytes"].as_f64().context("no bytes")?;
     let points = record["points"].as_array().context("no points")?;
@@ -107,17 +136,87 @@ fn experts(ground: &Ground) -> Result<()> {
         (end("least")?..=end("most")?).contains(&read),
         "{read} bytes were read: {point:#}"
     );
-
-    // Nothing shows the experts where all of them stay in memory.
-    let roomy = run(ground, &model, None, None)?;
-    let refused = size(ground, &roomy, &[])?;
-    ensure!(
-        refused.code() == 125 && refused.errors.contains("--memory-max"),
-        "{}: {}",
-        refused.code(),
-        refused.errors
-    );
     Ok(())
+}
+
+/// All experts are in memory; thrown out in turn, they show what tokens use, as the engine says itself. The engine goes on.
+fn experts_of_an_engine_that_serves(ground: &Ground) -> Result<()> {
+    let disk = ground.disk(FileSystem::Ext4)?;
+    disk.set_read_ahead_kb(128)?;
+    let model = ModelFile::existing(make_expert_model(ground, &disk)?)?;
+    let log = ground.scratch.fresh_path("experts");
+    let (path, tracer) = (
+        model.path().to_string_lossy().into_owned(),
+        tracer::binary()?,
+    );
+    let mut engine = Command::new(&tracer);
+    engine.args([
+        "engine",
+        "--tokens",
+        "1000000",
+        "--model",
+        &path,
+        "--expert-log",
+    ]);
+    let engine = RunningProgram::start(&ground.scratch, with(engine, &log))?;
+    let generates =
+        |log: &Path| fs::read_to_string(log).is_ok_and(|text| text.contains("generation"));
+    engine.wait_until("it generates", LIMIT, |_| generates(&log))?;
+    let attach = |size: &str, seconds: &str| -> Result<tests::tracer::TracedRun> {
+        TracerCall::attach(&ground.scratch, engine.process_id())?
+            .option("--show-experts", size)
+            .option("--duration", seconds)
+            .run()
+    };
+
+    let traced = attach("32M", SECONDS_TO_SEE)?;
+    traced.finished.succeeded()?;
+    ensure!(engine.is_running()?, "the engine has ended");
+    let record = traced.record()?;
+    let shown = record.value("pressure.shown_experts")?;
+    let number = |name: &str| shown[name].as_u64().context("no number");
+    // By the engine's reads, which are counted apart: all that was read again had been thrown out.
+    let (found, stayed) = (number("found_bytes")?, number("stayed_bytes")?);
+    let read = record.count("reads.issued_bytes")?;
+    ensure!(
+        number("rounds")? > 3 && found > 32 << 20 && stayed < found / 4 && read > 8 << 20,
+        "{read} bytes were read: {shown}"
+    );
+    most_used_as_logged(ground, &traced.directory, &log)?;
+    let explained = RunningProgram::start(
+        &ground.scratch,
+        with_arguments("explain", &traced.directory)?,
+    )?
+    .finish(LIMIT)?;
+    ensure!(
+        explained.succeeded()?.contains("the tracer's own doing"),
+        "{}",
+        explained.output
+    );
+
+    // Pages that a second process maps would stay.
+    let other = Mapping::of(&fs::File::open(model.path())?)?;
+    let refused = attach("32M", "3s")?;
+    ensure!(
+        refused.finished.code() == 125 && refused.finished.errors.contains("is mapped by"),
+        "{}",
+        refused.finished.errors
+    );
+    drop(other);
+    engine.signal(Signal::SIGKILL)?;
+    engine.ended(LIMIT)?;
+    holds_for(ground, &model, &traced.directory, "105M")
+}
+
+fn with(mut command: Command, argument: &Path) -> Command {
+    command.arg(argument);
+    command
+}
+
+fn with_arguments(subcommand: &str, run: &Path) -> Result<Command> {
+    let mut command = Command::new(tracer::binary()?);
+    command.arg(subcommand).arg(run);
+    Ok(command)
 }
 
 /// How often each expert of each layer was used in generation, by the engine.

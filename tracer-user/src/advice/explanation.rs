@@ -5,7 +5,8 @@ use serde::Serialize;
 use crate::schema::{DeviceTestRecord, RunRecord};
 
 use super::{
-    Answer, CAUSES, Cause, Cost, Evidence, Facts, Storage, TimeSplit, Unit, storage, time_split,
+    Answer, CAUSES, Cause, Cost, Evidence, Facts, OWN_DOING, Storage, TimeSplit, Unit, storage,
+    time_split,
 };
 
 /// What a record says, model by model.
@@ -75,9 +76,15 @@ fn of_model(facts: &Facts<'_>) -> ModelExplanation {
         not_decided: Vec::new(),
         absent: Vec::new(),
     };
+    let own_doing = facts.run.pressure.shown_experts.is_some();
     for cause in CAUSES {
         let Cause { name, title, .. } = *cause;
-        match (cause.decide)(facts) {
+        let answer = if own_doing {
+            Answer::NotDecided(OWN_DOING.to_owned())
+        } else {
+            (cause.decide)(facts)
+        };
+        match answer {
             Answer::Present(present) => explanation.causes.push(Found {
                 name,
                 title,

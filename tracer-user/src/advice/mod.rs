@@ -28,7 +28,7 @@ pub use document::{catalogue, cost};
 pub use explanation::{Absent, Explanation, Found, ModelExplanation, Undecided, explain};
 pub use facts::{Facts, Span, Unit};
 pub use pinning::{KeptPiece, PinChoice, worth_keeping};
-pub use storage::{HARDLY, Storage, storage};
+pub use storage::{HARDLY, OWN_DOING, Storage, storage};
 pub use time::{TimePart, TimeSplit, time_split};
 pub use tuning::{Next, Over, next as next_settings, setting_of, tuning};
 pub use verdict::verdict;

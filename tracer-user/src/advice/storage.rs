@@ -13,6 +13,9 @@ use super::{Facts, Unit};
 /// command differ by.
 pub const HARDLY: f64 = 0.01;
 
+/// Why a run that shows the experts says nothing else.
+pub const OWN_DOING: &str = "This run was made to see which experts tokens use (--show-experts): what was read and waited for is mostly the tracer's own doing, and says nothing of how the engine runs without. `tracer size` says what it shows.";
+
 /// Whether the engine waited for storage.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "answer", rename_all = "snake_case")]
@@ -37,6 +40,9 @@ impl Storage {
 #[must_use]
 pub fn storage(facts: &Facts<'_>) -> Storage {
     let not_decided = |sentence: String| Storage::NotDecided { sentence };
+    if facts.run.pressure.shown_experts.is_some() {
+        return not_decided(OWN_DOING.to_owned());
+    }
     let Some(span) = facts.span else {
         let level = if facts.run.detail.as_deref() == Some("counts") {
             "the level `counts` has no waits. `--detail events` shows them"

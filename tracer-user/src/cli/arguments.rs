@@ -144,8 +144,8 @@ pub struct DeviceArguments {
 /// How much a run shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum DetailLevel {
-    /// How much was read, in which order and how fast, and what the page cache did, each for the whole run.
-    /// Nothing is recorded: no phases, tokens, tensors, stalls.
+    /// How much was read, in which order and how fast, and what the page cache did; by phase, step, kind of tensor, tensor and
+    /// expert. Counted in the kernel and nothing recorded: no waits and stalls, no list of reads.
     Counts,
     /// All figures: each read, page-cache event and wait is recorded.
     Events,
@@ -372,6 +372,11 @@ pub struct AttachArguments {
     /// a report that is marked as partial.
     #[arg(long, value_name = "TIME", value_parser = super::size::duration)]
     pub duration: Option<Duration>,
+    /// See which experts each token uses although all are in memory, for `tracer size`: throws them out of the engine's memory,
+    /// layer after layer, as many as have this size at a time (1G), at least those of one layer, twice a second. The engine reads
+    /// those that it uses again and is slower meanwhile. Only where the engine alone has the model mapped. Records events.
+    #[arg(long, value_name = "SIZE", value_parser = super::size::bytes, conflicts_with_all = ["redact", "no_record", "budget"])]
+    pub show_experts: Option<u64>,
     /// How to trace.
     #[command(flatten)]
     pub trace: TraceArguments,

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 
 use crate::{
     device_bench::{DeviceTestRequest, run_device_test},
@@ -110,6 +110,7 @@ fn give_up_rights(command: &Command) -> anyhow::Result<()> {
         | Command::Engine(_)
         | Command::MakeModel(_) => Kept::FilesOnly,
         Command::Experiment(arguments) if arguments.makes_no_runs() => Kept::FilesOnly,
+        Command::Attach(arguments) if arguments.show_experts.is_some() => Kept::TracingAndPagingOut,
         Command::Launch(_) | Command::Attach(_) | Command::Demo(_) => Kept::Tracing,
         // They try rights out, or start what needs them.
         Command::Watch(_) => {
@@ -224,12 +225,24 @@ fn attach(arguments: AttachArguments, listening: Option<Listening>) -> anyhow::R
         },
     };
     let live = arguments.trace.live;
+    let shows_experts = arguments.show_experts.is_some();
+    if shows_experts && arguments.trace.detail == Some(DetailLevel::Counts) {
+        bail!("--show-experts records events: leave out `--detail counts`");
+    }
+    let usual = if shows_experts {
+        Detail::Events
+    } else {
+        Detail::Counts
+    };
+    let mut trace = trace_options(arguments.trace, "attach", usual);
+    trace.recording |= shows_experts;
     let mut options = AttachOptions {
         target,
         models: arguments.model,
         log: arguments.log,
         duration: arguments.duration,
-        trace: trace_options(arguments.trace, "attach", Detail::Counts),
+        show_experts_bytes: arguments.show_experts,
+        trace,
     };
     let signals = signals()?;
     let shown = looked_on(&mut options.trace, live, WhenLeft::Ends, listening)?;

@@ -187,7 +187,7 @@ pub fn processes_mapping(file: &File) -> io::Result<(Vec<MappingProcess>, u64)> 
 }
 
 /// Device and inode under which /proc/*/maps lists the file.
-fn identity_in_maps(file: &File) -> io::Result<((i32, i32), u64)> {
+pub(super) fn identity_in_maps(file: &File) -> io::Result<((i32, i32), u64)> {
     // SAFETY: never read through; only its line in maps is looked at. Dropped before this function returns.
     let mapping = unsafe { MmapOptions::new().len(1).map(file) }?;
     let address = mapping.as_ptr() as u64;

@@ -10,6 +10,7 @@ mod cgroup;
 mod memory;
 mod memory_course;
 mod memory_sources;
+mod page_out;
 mod pinned;
 
 pub use balloon::{
@@ -29,6 +30,7 @@ pub use memory_course::{
     SystemPoint,
 };
 pub use memory_sources::MemorySources;
+pub use page_out::{addresses_of, page_out};
 pub use pinned::{
     PIN_SUBCOMMAND, PinError, PinRange, PinRequest, Pinned, keeper_main as pin_keeper_main,
 };

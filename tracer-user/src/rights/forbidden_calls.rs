@@ -65,7 +65,7 @@ const TRACING: &[libc::c_long] = &[libc::SYS_bpf, libc::SYS_perf_event_open];
 pub fn forbid_calls(kept: Kept) -> io::Result<()> {
     let only_tracing = match kept {
         Kept::FilesOnly => TRACING,
-        Kept::Tracing => &[],
+        Kept::Tracing | Kept::TracingAndPagingOut => &[],
     };
     refuse(&[NEVER, only_tracing].concat(), libc::EPERM)?;
     refuse(NO_NETWORK, libc::EAFNOSUPPORT)

@@ -14,6 +14,8 @@ pub enum Kept {
     FilesOnly,
     /// It traces, and may still have to attach to a library, look at a new process, or start the engine as its user.
     Tracing,
+    /// The same, and it throws pages of the engine's out of memory, which takes CAP_SYS_NICE (`process_madvise(2)`).
+    TracingAndPagingOut,
 }
 
 /// What root's access to files of other users is made of.
@@ -41,7 +43,10 @@ impl Kept {
         if held.is_root() {
             kept.extend(FILES_OF_OTHERS);
         }
-        if self == Self::Tracing {
+        if self == Self::TracingAndPagingOut {
+            kept.insert(Capability::CAP_SYS_NICE);
+        }
+        if self != Self::FilesOnly {
             kept.extend(TRACING);
             kept.extend(OTHERS_PROCESSES);
             kept.insert(Capability::CAP_CHECKPOINT_RESTORE);

@@ -21,7 +21,10 @@ use super::{
     target::{self, AttachTarget, Target},
     tracing::{FinishedRun, Prepared, TraceOptions, conclude, poll_signals, require_machine},
     waiting::{Libraries, Looks, SAMPLE_INTERVAL, SERVING_INTERVAL, Wake, watch_until},
-    watch::engine::EngineWatch,
+    watch::{
+        engine::EngineWatch,
+        shown_experts::{ExpertsToShow, ShownExperts},
+    },
 };
 
 /// What to attach to, and how.
@@ -34,6 +37,8 @@ pub struct AttachOptions {
     pub log: Option<PathBuf>,
     /// How long; None: to the end of the process.
     pub duration: Option<Duration>,
+    /// Throw so many bytes of experts out of the engine's memory at a time, so that their use shows.
+    pub show_experts_bytes: Option<u64>,
     pub trace: TraceOptions,
 }
 
@@ -64,6 +69,10 @@ pub async fn run_attach(
         .transpose()?;
     let subject = Subject::open(models)?;
     let pieces = ModelPieces::of_all(&subject)?;
+    let to_show = options
+        .show_experts_bytes
+        .map(|bytes| ExpertsToShow::find(&subject, &pieces, &process, bytes))
+        .transpose()?;
     let (tables, spans) = kernel_tables(&subject, &pieces)?;
     let redact = options.trace.redact;
     let directory = RunDirectory::create(&options.trace.directory, &caller)?;
@@ -93,6 +102,7 @@ pub async fn run_attach(
         process.identity().command_name
     );
     let log = opened.log.clone();
+    let shown = to_show.map(|experts| experts.begin(&process)).transpose()?;
     let followed = log_file
         .map(|file| Followed::start(file, move |line| log.line(&line)))
         .transpose()
@@ -141,6 +151,7 @@ pub async fn run_attach(
             other => break other,
         }
     };
+    let shown = shown.and_then(ShownExperts::end);
     let faults_after = watch.faults();
     let (log, opened_nanos) = (opened.log.clone(), opened.opened_nanos());
     let has_log = followed.is_some();
@@ -148,6 +159,7 @@ pub async fn run_attach(
     drop(followed);
     let (mut record, directory, caller) = opened.finish(&mut watch, "attach", command).await?;
     record.notes.extend(notes);
+    record.pressure.shown_experts = shown;
     if has_log {
         let (said, notes) = log.engine(opened_nanos);
         record.engine = said;

@@ -53,7 +53,7 @@ pub use of_run::recording::RecordingRecord;
 pub use of_run::run::{
     BudgetMeasurement, BudgetRecord, CgroupRecord, ExitRecord, LossRecord, MemoryRecord,
     OverheadRecord, PinnedRecord, PressureRecord, ProgramOverhead, RunRecord, SCHEMA_VERSION,
-    SetQueueRecord, SetReadAheadRecord,
+    SetQueueRecord, SetReadAheadRecord, ShownExpertsRecord,
 };
 
 pub use sizing::{

@@ -4,7 +4,7 @@
 //! it. It is hidden only where all of its pages were in memory and mapped. A token uses a known number of experts in a
 //! layer, so it is known how many uses are hidden, and only experts that were wholly in memory can be theirs.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use tracer_common::record::{PageRecord, page_event};
 
@@ -55,14 +55,15 @@ pub struct ExpertWatch {
 }
 
 impl ExpertWatch {
-    /// `steps` are the tokens' begins and ends, nanoseconds since the gate opened, ascending; nothing is in memory before the
-    /// first event.
+    /// `steps` are the tokens' begins and ends, nanoseconds since the gate opened, ascending. `resident`: by file, its pages that are
+    /// in memory before the first event, ascending; those of a file that is missing there are not.
     #[must_use]
     pub fn new(
         weights: &Weights,
         file_sizes: &[u64],
         page_bytes: u64,
         steps: Vec<(i64, i64)>,
+        resident: &[Vec<Range<u64>>],
     ) -> Self {
         let page = |bytes: u64| u32::try_from(bytes / page_bytes).unwrap_or(u32::MAX);
         let page_after = |bytes: u64| u32::try_from(bytes.div_ceil(page_bytes)).unwrap_or(u32::MAX);
@@ -88,7 +89,7 @@ impl ExpertWatch {
         for of_file in &mut slices {
             of_file.sort_by_key(|slice| slice.first_page);
         }
-        Self {
+        let mut watch = Self {
             experts: weights.experts.keys().copied().collect(),
             slices,
             missing,
@@ -99,7 +100,14 @@ impl ExpertWatch {
             steps,
             at: 0,
             seen: Vec::new(),
+        };
+        for (file, ranges) in resident.iter().enumerate() {
+            for range in ranges {
+                let page = |page: u64| u32::try_from(page).unwrap_or(u32::MAX);
+                watch.moved(file, page(range.start), page(range.end), true);
+            }
         }
+        watch
     }
 
     /// Takes in an event; they come in the order of time.
@@ -351,7 +359,7 @@ impl SeenExperts {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::{collections::BTreeMap, ops::Range};
 
     use tracer_common::record::{KindByte, PageRecord, page_event};
 
@@ -367,6 +375,10 @@ mod tests {
 
     /// Four experts in one layer, each 64 pages long, one after the other.
     fn watch(steps: usize) -> ExpertWatch {
+        watch_from(steps, &[])
+    }
+
+    fn watch_from(steps: usize, resident: &[Vec<Range<u64>>]) -> ExpertWatch {
         let size = 4 * u64::from(PAGES) * PAGE;
         let experts = (0..4).map(|expert| {
             let part = Part {
@@ -382,7 +394,7 @@ mod tests {
             experts: experts.collect(),
         };
         let steps = (0..steps as i64).map(|step| (step * 100, step * 100 + 90));
-        ExpertWatch::new(&weights, &[size], PAGE, steps.collect())
+        ExpertWatch::new(&weights, &[size], PAGE, steps.collect(), resident)
     }
 
     fn event(watch: &mut ExpertWatch, time_ns: i64, event: u8, first_page: u32, pages: u32) {
@@ -434,6 +446,24 @@ mod tests {
         }
         assert_eq!(seen.certain_share(), Some(1.0));
         assert_eq!(seen.shown_share(), Some(0.75));
+    }
+
+    /// As of a process that ran before it was traced.
+    #[test]
+    fn what_was_in_memory_before_can_be_used_unseen() {
+        let pages = u64::from(PAGES);
+        let mut watch = watch_from(2, &[vec![0..pages, 3 * pages..4 * pages - 1]]);
+        event(&mut watch, 10, page_event::FAULT, 70, 1);
+        event(&mut watch, 95, page_event::EVICTION, 0, PAGES);
+        event(&mut watch, 110, page_event::FAULT, 70, 1);
+        event(&mut watch, 111, page_event::FAULT, 5, 1);
+        let seen = watch.finish(2).expect("clear");
+        // Of expert 3 a page was missing.
+        assert_eq!(
+            seen.tokens(FilledIn::Any),
+            [vec![(0, 1), (0, 0)], vec![(0, 0), (0, 1)]]
+        );
+        assert_eq!(seen.certain_share(), Some(1.0));
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub enum NotKnown {
     )]
     Incomplete,
     #[error(
-        "the model has experts, and the run {0}: which of them each token uses is seen only where they are read again. Run it once with about half of the model as memory: `--memory-max {1}`"
+        "the model has experts, and the run {0}: which of them each token uses is seen only where they are read again. Run it once with about half of the model as memory: `--memory-max {1}`; or let `tracer attach --show-experts 1G` throw experts out of an engine that serves, a part at a time"
     )]
     ExpertsUnseen(String, String),
     #[error(

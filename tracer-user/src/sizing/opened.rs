@@ -78,7 +78,8 @@ fn seen_experts(
         let start = nanoseconds(step.start_s);
         (start, start + nanoseconds(step.duration_s.unwrap_or(0.0)))
     });
-    let mut watch = ExpertWatch::new(weights, &sizes, page_bytes, steps.collect());
+    let resident = setup.resident_pages(0);
+    let mut watch = ExpertWatch::new(weights, &sizes, page_bytes, steps.collect(), &resident);
     let opened = Nanos(setup.opened_ns);
     recording.for_each(opened, |event| {
         if let RecordedEvent::Kernel(Record::Page(page)) = &event.event {

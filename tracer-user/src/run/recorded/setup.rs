@@ -1,6 +1,6 @@
 //! What was known before the first event: everything that the accumulators are made with.
 
-use std::{fs, io, path::Path};
+use std::{fs, io, ops::Range, path::Path};
 
 use serde::{Deserialize, Serialize};
 
@@ -162,6 +162,20 @@ impl RecordedSetup {
             .collect()
     }
 
+    /// By file of a model, the pages that were in memory before the first event, ascending. What could not be observed is not
+    /// among them.
+    #[must_use]
+    pub fn resident_pages(&self, model: usize) -> Vec<Vec<Range<u64>>> {
+        let files = self.models.get(model).into_iter();
+        files
+            .flat_map(|model| &model.files)
+            .map(|file| {
+                let runs = file.resident_runs.as_deref().unwrap_or_default();
+                resident(runs, file.data.size_bytes.div_ceil(self.page_bytes)).collect()
+            })
+            .collect()
+    }
+
     /// An accumulator for each model, for a window from `start` on; for a part of the files where one is named.
     ///
     /// # Errors
@@ -258,19 +272,23 @@ fn runs(bitmap: &[u64], pages: u64) -> Vec<u64> {
 
 fn bitmap(runs: &[u64], pages: u64) -> Vec<u64> {
     let mut bitmap = vec![0u64; pages.div_ceil(64) as usize];
-    let mut page = 0u64;
-    for (at, length) in runs.iter().enumerate() {
-        let end = page.saturating_add(*length).min(pages);
-        if at % 2 == 1 {
-            for own in page..end {
-                if let Some(word) = bitmap.get_mut((own / 64) as usize) {
-                    *word |= 1 << (own % 64);
-                }
-            }
+    for page in resident(runs, pages).flatten() {
+        if let Some(word) = bitmap.get_mut((page / 64) as usize) {
+            *word |= 1 << (page % 64);
         }
-        page = end;
     }
     bitmap
+}
+
+/// The pages of a file that were in memory, ascending.
+fn resident(runs: &[u64], pages: u64) -> impl Iterator<Item = Range<u64>> {
+    let mut page = 0u64;
+    let ranges = runs.iter().map(move |length| {
+        let range = page..page.saturating_add(*length).min(pages);
+        page = range.end;
+        range
+    });
+    ranges.skip(1).step_by(2)
 }
 
 #[cfg(test)]

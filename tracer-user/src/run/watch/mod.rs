@@ -11,4 +11,5 @@ pub mod probe_finder;
 pub mod residency_moments;
 pub mod residency_samples;
 pub mod samples;
+pub mod shown_experts;
 pub mod weights;

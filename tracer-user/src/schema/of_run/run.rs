@@ -128,6 +128,22 @@ pub struct PressureRecord {
     /// Parts of the model that were kept in memory for this run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pinned: Option<PinnedRecord>,
+    /// Experts that the tracer itself threw out of memory again and again, so that their use shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown_experts: Option<ShownExpertsRecord>,
+}
+
+/// What the tracer threw out of memory so that the use of experts shows: what was read of them again is its own doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShownExpertsRecord {
+    /// What was to be thrown out at a time, bytes; at least the experts of one layer.
+    pub at_a_time_bytes: u64,
+    /// How often that was done.
+    pub rounds: u64,
+    /// Bytes of experts that were in memory when their turn came, over all rounds.
+    pub found_bytes: u64,
+    /// Those of them that were in memory right afterwards: in use, locked, or mapped by another process.
+    pub stayed_bytes: u64,
 }
 
 /// A setting of a device's queue that was set for a run.
