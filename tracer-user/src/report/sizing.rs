@@ -128,6 +128,12 @@ fn sentences(record: &SizingRecord) -> Vec<String> {
             share(Some(record.weights_scale))
         ));
     }
+    if record.read_ahead_is_asked {
+        says.push(format!(
+            "All of this is if the disk's read-ahead were {}.",
+            bytes(record.read_ahead_bytes / 2)
+        ));
+    }
     if !record.pinned_experts.is_empty() {
         says.push(format!(
             "All of this is if {} experts, the most used ones, were kept in memory ({}).",

@@ -120,6 +120,10 @@ mod tests {
         let all = held(0, &caps::all().into_iter().collect::<Vec<_>>());
         assert_eq!(Kept::FilesOnly.of(&all), HashSet::from(FILES_OF_OTHERS));
         let kept = Kept::Tracing.of(&all);
+        let mut paging_out = kept.clone();
+        paging_out.insert(Capability::CAP_SYS_NICE);
+        assert_eq!(Kept::TracingAndPagingOut.of(&all), paging_out);
+        assert!(!kept.contains(&Capability::CAP_SYS_NICE));
         assert!(kept.contains(&Capability::CAP_SETUID));
         for gone in [
             Capability::CAP_SYS_MODULE,

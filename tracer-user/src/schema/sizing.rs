@@ -37,8 +37,11 @@ pub struct SizingRecord {
     pub experts_seen: Option<[u64; 2]>,
     /// Share of the experts' uses that were seen or could be no others; the rest was filled in. Null for a dense model.
     pub uses_certain: Option<f64>,
-    /// Read-ahead that was simulated, bytes.
+    /// Read-ahead that was simulated, bytes: twice the disk's setting.
     pub read_ahead_bytes: u64,
+    /// Whether that is a what-if, and not the run's.
+    #[serde(default)]
+    pub read_ahead_is_asked: bool,
     /// Bytes of a block of the simulation.
     pub block_bytes: u64,
     /// Time of a token without waits for the model and for reclaim, seconds.
@@ -94,7 +97,7 @@ pub enum SizeRegion {
     Little,
     /// Nothing is read.
     Enough,
-    /// Experts that the run did not use would have to be read.
+    /// Experts that the run did not use would have to be read, or what is read ahead at a time leaves too little room.
     NotKnown,
 }
 

@@ -188,12 +188,16 @@ fn other_files(run: &RunRecord, from: f64) -> u64 {
     of_points.min().unwrap_or(0)
 }
 
-/// What the kernel reads ahead at most. Engines that say they read in order (POSIX_FADV_SEQUENTIAL, as llama.cpp does) get
-/// twice the device's setting.
+/// What the kernel reads ahead at most with this setting of a device. Engines that say they read in order
+/// (POSIX_FADV_SEQUENTIAL, as llama.cpp does) get twice as much.
+pub const fn advised_read_ahead(setting_bytes: u64) -> u64 {
+    2 * setting_bytes
+}
+
 fn read_ahead(run: &RunRecord) -> u64 {
     let most = run.devices.iter().max_by_key(|device| device.read_bytes);
     let kilobytes = most.and_then(|device| device.read_ahead_kb).unwrap_or(128);
-    2 * kilobytes * 1024
+    advised_read_ahead(kilobytes * 1024)
 }
 
 fn mean(steps: &[&TokenRecord], of: impl Fn(&TokenRecord) -> Option<f64>) -> Option<f64> {

@@ -16,7 +16,10 @@ use crate::{
     units,
 };
 
-use super::{Facts, NotKnown, SeenExperts, Weights, experts::FilledIn, sizes, weights::Expert};
+use super::{
+    Facts, NotKnown, SeenExperts, Weights, experts::FilledIn, facts::advised_read_ahead, sizes,
+    weights::Expert,
+};
 
 /// How exactly the memory that is left for the weights is known: the kernel's own share, and pages that wait in each CPU's lists.
 const MEMORY_UNSURE: f64 = 0.015;
@@ -30,6 +33,9 @@ const RECLAIM_PAGES: u64 = 32;
 /// How much more than the two lists' figure was read where they keep nearly nothing, since what was read ahead was gone before its
 /// use: so many times what their read-ahead reads in vain, and at most so large a part of the figure (`docs/ADVICE.md`).
 const IN_VAIN: (f64, f64) = (1.5, 0.16);
+/// Windows of read-ahead that must have room in the cache. With fewer, what is read ahead drives itself out, and how much of it is read
+/// in vain depends on what no simulation here knows.
+const FEWEST_WINDOWS: f64 = 6.0;
 /// What is read for a token is little up to this share of what it needs.
 const LITTLE: f64 = 0.1;
 /// What a simulation counts of a step, below which it is nothing.
@@ -46,6 +52,8 @@ pub struct Asked {
     pub pinned_experts: usize,
     /// What if the weights had this share of their bytes (another quantisation)?
     pub weights_scale: Option<f64>,
+    /// What if the disk's read-ahead were so large, bytes?
+    pub read_ahead_bytes: Option<u64>,
 }
 
 /// The curve of a run. `experts` is what was seen of them, of a model that has some.
@@ -84,15 +92,20 @@ pub fn predict(
     let scaled = |bytes: u64| (bytes as f64 * scale).round() as u64;
     let pinned = most_used(&tokens, asked.pinned_experts);
     let pinned_bytes = scaled(weights.bytes_of(&pinned));
-    let mut simulated = Simulated::new(facts, weights, orders(&[]), WhatIf::default());
+    let as_it_was = WhatIf::of(facts);
+    let mut simulated = Simulated::new(facts, weights, orders(&[]), as_it_was);
     let stretched = facts
         .measured
         .and_then(|measured| simulated.stretch(measured));
-    if !pinned.is_empty() || asked.weights_scale.is_some() {
+    let read_ahead_bytes = asked
+        .read_ahead_bytes
+        .map_or(facts.read_ahead_bytes, advised_read_ahead);
+    if !pinned.is_empty() || asked.weights_scale.is_some() || asked.read_ahead_bytes.is_some() {
         let stretched = simulated.stretched;
         let what_if = WhatIf {
             scale,
             pinned_bytes,
+            read_ahead_bytes,
         };
         simulated = Simulated::new(facts, weights, orders(&pinned), what_if);
         simulated.stretched = stretched;
@@ -126,7 +139,8 @@ pub fn predict(
             .map_or(0, |order| order.steps.len() as u64),
         experts_seen: experts.map(SeenExperts::seen),
         uses_certain: experts.and_then(SeenExperts::certain_share),
-        read_ahead_bytes: facts.read_ahead_bytes,
+        read_ahead_bytes,
+        read_ahead_is_asked: asked.read_ahead_bytes.is_some(),
         block_bytes: weights.blocks.block_bytes,
         // With other weights computing takes another time.
         computing_s: facts.computing_s.filter(|_| asked.weights_scale.is_none()),
@@ -169,11 +183,21 @@ pub fn predict(
     let collapsed = record
         .points
         .iter()
-        .take_while(|point| matches!(point.region, SizeRegion::TooSmall | SizeRegion::Collapsed));
-    record.collapsed_bytes = collapsed
-        .filter(|point| point.region == SizeRegion::Collapsed)
-        .last()
-        .map(|point| point.memory_bytes);
+        .skip_while(|point| matches!(point.region, SizeRegion::TooSmall | SizeRegion::NotKnown))
+        .take_while(|point| point.region == SizeRegion::Collapsed);
+    record.collapsed_bytes = collapsed.last().map(|point| point.memory_bytes);
+    let windows = FEWEST_WINDOWS * record.read_ahead_bytes as f64;
+    let with_room = record.beside_bytes + record.pinned_bytes + windows as u64;
+    let without_room = |point: &SizePointRecord| {
+        point.region == SizeRegion::NotKnown && point.memory_bytes < with_room
+    };
+    if record.points.iter().any(without_room) {
+        record.notes.push(format!(
+            "Below {} what is read is not known: up to {} are read ahead at a time, which leave too little room for anything else. A smaller read-ahead helps there (`--read-ahead 128K` asks what it would bring).",
+            units::bytes(with_room),
+            units::bytes(record.read_ahead_bytes)
+        ));
+    }
     Ok(record)
 }
 
@@ -227,13 +251,17 @@ struct WhatIf {
     scale: f64,
     /// Bytes that are kept in memory whatever happens.
     pinned_bytes: u64,
+    /// What is read ahead at most.
+    read_ahead_bytes: u64,
 }
 
-impl Default for WhatIf {
-    fn default() -> Self {
+impl WhatIf {
+    /// As it was in the run.
+    const fn of(facts: &Facts<'_>) -> Self {
         Self {
             scale: 1.0,
             pinned_bytes: 0,
+            read_ahead_bytes: facts.read_ahead_bytes,
         }
     }
 }
@@ -277,9 +305,9 @@ impl<'a> Simulated<'a> {
             flat,
             // A fault reads a window around itself, half of it before (`do_sync_mmap_readahead`). Where a scan follows, up to one
             // more is read ahead of it; how much of that depends on where its mark lies.
-            read_around: [facts.read_ahead_bytes / 2, facts.read_ahead_bytes].map(|after| {
+            read_around: [what_if.read_ahead_bytes / 2, what_if.read_ahead_bytes].map(|after| {
                 ReadAround {
-                    before: ahead(facts.read_ahead_bytes / 2),
+                    before: ahead(what_if.read_ahead_bytes / 2),
                     after: ahead(after),
                 }
             }),
@@ -361,7 +389,7 @@ impl<'a> Simulated<'a> {
         let beside = self.facts.beside_bytes + self.what_if.pinned_bytes;
         let cache = memory_bytes.checked_sub(beside)?;
         // What is read with one fault has to have room.
-        let least = self.facts.read_ahead_bytes.min(self.facts.need_bytes / 8);
+        let least = self.what_if.read_ahead_bytes.min(self.facts.need_bytes / 8);
         (cache > least).then_some(cache as f64)
     }
 
@@ -395,9 +423,12 @@ impl<'a> Simulated<'a> {
         band.least *= self.stretched[0];
         band.most *= self.stretched[1];
         let nothing = NOTHING * self.weights.blocks.block_bytes as f64;
+        let no_room = cache_bytes < FEWEST_WINDOWS * self.what_if.read_ahead_bytes as f64;
         let unseen = record.experts_seen.is_some_and(|[seen, all]| seen < all);
         let region = if fits {
             SizeRegion::Enough
+        } else if no_room {
+            SizeRegion::NotKnown
         } else if band.most <= nothing {
             if unseen {
                 SizeRegion::NotKnown

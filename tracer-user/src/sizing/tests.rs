@@ -292,3 +292,52 @@ fn experts_that_are_all_used_are_used_by_every_token() {
     model.model.experts = Some(ExpertsRecord { count: 2, used: 1 });
     assert_eq!(Weights::of(&model, 4096).expert_bytes(), 7 * LAYER_BYTES);
 }
+
+fn with_read_ahead(kilobytes: u64) -> RunRecord {
+    let mut run = run();
+    run.devices = vec![DeviceRecord {
+        read_ahead_kb: Some(kilobytes),
+        ..DeviceRecord::default()
+    }];
+    run
+}
+
+#[test]
+fn another_read_ahead_is_predicted_as_of_a_run_that_had_it() {
+    let of_run = sized(&with_read_ahead(512), &asked(&[20, 28, 34]));
+    let what_if = Asked {
+        read_ahead_bytes: Some(512 << 10),
+        ..asked(&[20, 28, 34])
+    };
+    let record = sized(&with_read_ahead(64), &what_if);
+    assert_eq!(record.points, of_run.points);
+    assert!(record.read_ahead_is_asked && !of_run.read_ahead_is_asked);
+    let as_it_was = sized(&with_read_ahead(64), &asked(&[20, 28, 34]));
+    assert_ne!(record.points, as_it_was.points);
+}
+
+#[test]
+fn where_read_ahead_has_no_room_nothing_is_said() {
+    let record = sized(&with_read_ahead(2048), &asked(&[12, 20, 34]));
+    // 4 MiB beside the weights, and six windows of 4 MiB each.
+    for (memory, region) in [(12, SizeRegion::NotKnown), (20, SizeRegion::NotKnown)] {
+        let point = at(&record, memory * MIB);
+        assert_eq!((point.region, point.read_bytes), (region, None));
+    }
+    assert!(at(&record, 34 * MIB).read_bytes.is_some());
+    assert!(
+        record
+            .notes
+            .iter()
+            .any(|note| note.contains("--read-ahead")),
+        "{:?}",
+        record.notes
+    );
+    let small = sized(&with_read_ahead(128), &asked(&[12, 20, 34]));
+    assert!(
+        small
+            .notes
+            .iter()
+            .all(|note| !note.contains("--read-ahead"))
+    );
+}

@@ -21,7 +21,8 @@ use crate::cli::{
 #[command(after_help = examples::SIZE)]
 pub struct SizeArguments {
     /// The folder of a run, with its run.json. Of a model with experts it must have had too little memory, since which experts are
-    /// used shows only where they are read again: `tracer launch --memory-max` about half of the model.
+    /// used shows only where they are read again: `tracer launch --memory-max` about half of the model, or `tracer attach
+    /// --show-experts`.
     run: PathBuf,
     /// Show these amounts of memory only: what the engine and its page cache may have together.
     #[arg(long, value_name = "SIZE,…", value_delimiter = ',', value_parser = size::bytes)]
@@ -39,6 +40,9 @@ pub struct SizeArguments {
     /// What if the weights had this share of their bytes, 0.5 say, as with another quantisation?
     #[arg(long, value_name = "SHARE", value_parser = scale)]
     weights_scale: Option<f64>,
+    /// What if the disk's read-ahead (read_ahead_kb) were so large, 128K say?
+    #[arg(long, value_name = "SIZE", value_parser = size::bytes_or_off)]
+    read_ahead: Option<u64>,
     /// Print it as JSON.
     #[arg(long)]
     json: bool,
@@ -60,6 +64,7 @@ pub(in crate::cli) fn how_much(arguments: &SizeArguments) -> anyhow::Result<i32>
         measured: sizing::measured(&arguments.measured, &run)?,
         pinned_experts: arguments.pin_experts,
         weights_scale: arguments.weights_scale,
+        read_ahead_bytes: arguments.read_ahead,
     };
     let record = sizing::size(&arguments.run, &run, device.as_ref(), &asked)?;
     if let Some(path) = &arguments.page {
