@@ -227,6 +227,7 @@ fn exactly_what_is_used(ground: &Ground, disk: &LoopDisk, threads: u64) -> Resul
     let run = Run::trace(ground, disk, threads)?;
     run.check_steps()?;
     check_bytes_by_step(&run)?;
+    check_bytes_by_phase(&run)?;
     let rows = rows(&run.record, &run.pieces)?;
     let load = run.load_bytes()?;
     let picked = picked(&run.steps);
@@ -304,6 +305,51 @@ fn check_bytes_by_step(run: &Run) -> Result<()> {
         ensure!(
             !step.logits || (1.0..1.05).contains(&factor),
             "step {number}: need factor {factor}"
+        );
+    }
+    Ok(())
+}
+
+/// Each phase has read of each layer and expert what its steps use of them, in whole pages.
+fn check_bytes_by_phase(run: &Run) -> Result<()> {
+    let phases = run.record.value("phases")?;
+    let phases = phases.as_array().context("no phases")?;
+    for name in ["prompt", "generation"] {
+        let (mut layers, mut experts) = (BTreeMap::new(), BTreeMap::new());
+        for step in run.steps.iter().filter(|step| step.phase == name) {
+            let pages = run.used_pages(step)?;
+            for piece in &run.pieces {
+                let Some(layer) = piece.layer() else { continue };
+                let bytes = piece.bytes_in(&pages);
+                *layers.entry(u64::from(layer)).or_insert(0) += bytes;
+                if let Some(expert) = piece.expert {
+                    *experts
+                        .entry((u64::from(layer), u64::from(expert)))
+                        .or_insert(0) += bytes;
+                }
+            }
+        }
+        experts.retain(|_, bytes| *bytes > 0);
+        let phase = phases
+            .iter()
+            .find(|phase| phase["phase"] == name)
+            .with_context(|| format!("no phase {name}"))?;
+        let number = |row: &serde_json::Value, member: &str| {
+            row[member].as_u64().with_context(|| member.to_owned())
+        };
+        let rows = |member: &str| phase[member].as_array().with_context(|| member.to_owned());
+        let mut by_layer = BTreeMap::new();
+        for row in rows("layers")? {
+            by_layer.insert(number(row, "layer")?, number(row, "read_bytes")?);
+        }
+        let mut by_expert = BTreeMap::new();
+        for row in rows("experts")? {
+            let key = (number(row, "layer")?, number(row, "expert")?);
+            by_expert.insert(key, number(row, "read_bytes")?);
+        }
+        ensure!(
+            by_layer == layers && by_expert == experts,
+            "{name}: by the tracer {by_layer:?} {by_expert:?}, and used were {layers:?} {experts:?}"
         );
     }
     Ok(())

@@ -32,8 +32,8 @@ pub use inspection::{
     InspectedExtent, InspectedFile, InspectedGroup, InspectedPiece, ModelInspection,
 };
 pub use of_model::attribution::{
-    CallCount, DeviceShareRecord, KindBytes, MarksRecord, PhaseRecord, ShareClass, TensorRecord,
-    TokenRecord, WaitRecord,
+    CallCount, DeviceShareRecord, ExpertBytes, KindBytes, LayerBytes, MarksRecord, PhaseRecord,
+    ShareClass, TensorRecord, TokenRecord, WaitRecord,
 };
 pub use of_model::identity::{ExpertsRecord, ModelFileRecord, ModelIdentity};
 pub use of_model::model::{CacheRecord, ModelRecord};

@@ -10,8 +10,8 @@ use tracer_common::{
 use crate::{
     place::ModelPieces,
     schema::{
-        CallCount, DeviceShareRecord, KindBytes, MarksRecord, ModelRecord, PhaseRecord, ShareClass,
-        TensorRecord, TokenRecord, WaitRecord,
+        CallCount, DeviceShareRecord, ExpertBytes, KindBytes, LayerBytes, MarksRecord, ModelRecord,
+        PhaseRecord, ShareClass, TensorRecord, TokenRecord, WaitRecord,
     },
     stats::{
         Nanos,
@@ -217,6 +217,11 @@ fn phase_record(
     let unique_bytes = of_events(|reads: &PhaseReadFigures| reads.unique_bytes);
     let read_bytes = count(|reads| reads.total_bytes);
     let arrived_bytes = count(|reads| reads.arrived_bytes);
+    // In counts a piece of each kind stands for all of it.
+    let by_piece = || {
+        let pieces = span.pieces.as_ref();
+        pieces.filter(|_| around.has_sectors && around.told.events)
+    };
     PhaseRecord {
         phase: phase.name().to_owned(),
         start_s: around.seconds(span.start_ns),
@@ -250,7 +255,42 @@ fn phase_record(
             .as_ref()
             .filter(|_| around.has_sectors && around.told.kinds)
             .map(|pieces| by_kind(pieces, around.pieces)),
+        layers: by_piece().map(|pieces| by_layer(pieces, around.pieces)),
+        experts: by_piece().map(|pieces| by_expert(pieces, around.pieces)),
     }
+}
+
+fn by_layer(pieces: &BTreeMap<u32, u64>, model: &ModelPieces) -> Vec<LayerBytes> {
+    let mut layers: BTreeMap<u32, LayerBytes> = BTreeMap::new();
+    for (number, piece) in (0u32..).zip(&model.pieces) {
+        let tensor = piece.tensor(model.outline.as_ref());
+        if let Some(layer) = tensor.and_then(|tensor| tensor.layer) {
+            let sum = layers.entry(layer).or_default();
+            sum.layer = layer;
+            sum.bytes += piece.bytes;
+            sum.read_bytes += pieces.get(&number).copied().unwrap_or(0);
+        }
+    }
+    layers.into_values().collect()
+}
+
+fn by_expert(pieces: &BTreeMap<u32, u64>, model: &ModelPieces) -> Vec<ExpertBytes> {
+    let mut experts: BTreeMap<(u32, u32), ExpertBytes> = BTreeMap::new();
+    for (number, piece) in (0u32..).zip(&model.pieces) {
+        let tensor = piece.tensor(model.outline.as_ref());
+        if let (Some(layer), Some(expert)) =
+            (tensor.and_then(|tensor| tensor.layer), piece.expert())
+        {
+            let sum = experts.entry((layer, expert)).or_default();
+            (sum.layer, sum.expert) = (layer, expert);
+            sum.bytes += piece.bytes;
+            sum.read_bytes += pieces.get(&number).copied().unwrap_or(0);
+        }
+    }
+    experts
+        .into_values()
+        .filter(|expert| expert.read_bytes > 0)
+        .collect()
 }
 
 fn by_kind(pieces: &BTreeMap<u32, u64>, model: &ModelPieces) -> Vec<KindBytes> {

@@ -54,6 +54,12 @@ pub struct PhaseRecord {
     pub waits: WaitRecord,
     /// Bytes read by kind of tensor, the largest first.
     pub kinds: Option<Vec<KindBytes>>,
+    /// Bytes read by layer, ascending. Null at the level `counts`, and in a phase of more steps than are kept by tensor.
+    #[serde(default)]
+    pub layers: Option<Vec<LayerBytes>>,
+    /// Bytes read of experts, ascending, without those of which nothing was read. Null as `layers`; empty for a model without.
+    #[serde(default)]
+    pub experts: Option<Vec<ExpertBytes>>,
 }
 
 /// Waits, seconds. Null where they were not observed: by the programs that were there, which the figures of `stats`, in
@@ -79,6 +85,27 @@ pub struct WaitRecord {
     pub reclaim_threads_s: Option<f64>,
     /// Locks in page faults on the model, summed over threads.
     pub lock_threads_s: Option<f64>,
+}
+
+/// Bytes read of a layer's tensors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerBytes {
+    /// Counted from 0.
+    pub layer: u32,
+    pub bytes: u64,
+    /// Bytes read.
+    pub read_bytes: u64,
+}
+
+/// Bytes read of one expert's slices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExpertBytes {
+    pub layer: u32,
+    /// Number in its layer, counted from 0.
+    pub expert: u32,
+    pub bytes: u64,
+    /// Bytes read.
+    pub read_bytes: u64,
 }
 
 /// Bytes read of a kind of tensor.
