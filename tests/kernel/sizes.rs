@@ -177,7 +177,7 @@ fn experts_of_an_engine_that_serves(ground: &Ground) -> Result<()> {
     let number = |name: &str| shown[name].as_u64().context("no number");
     // By the engine's reads, which are counted apart: all that was read again had been thrown out.
     let (found, stayed) = (number("found_bytes")?, number("stayed_bytes")?);
-    let read = record.count("reads.issued_bytes")?;
+    let read = record.count("reads.total_bytes")?;
     ensure!(
         number("rounds")? > 3 && found > 32 << 20 && stayed < found / 4 && read > 8 << 20,
         "{read} bytes were read: {shown}"
