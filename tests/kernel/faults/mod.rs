@@ -41,7 +41,7 @@ struct Scene<'a> {
 type Fault = fn(&Scene<'_>) -> Result<()>;
 
 /// Each with the number of its repetitions.
-const FAULTS: [(&str, u32, Fault); 16] = [
+const FAULTS: [(&str, u32, Fault); 17] = [
     ("engine_killed", 5, engine::killed),
     ("engine_out_of_memory", 3, engine::out_of_memory),
     ("engine_forks", 3, engine::forks),
@@ -55,6 +55,7 @@ const FAULTS: [(&str, u32, Fault); 16] = [
     ("model_truncated", 3, model::truncated),
     ("model_unmounted", 3, model::unmounted),
     ("disk_fails", 3, model::disk_fails),
+    ("disk_goes", 3, model::disk_goes),
     ("processor_offline_and_online", 2, machine::processor),
     ("clock_set_back", 2, machine::clock_set_back),
     ("ten_tracers_at_once", 1, several::ten_at_once),

@@ -1,7 +1,7 @@
 //! The model's file and its disk, changed or failing under the tracer. (Another file in the model's place:
 //! `which_model::replaced_during_the_run`.)
 
-use std::{fs, process::Command, thread, time::Duration};
+use std::{fs, os::fd::AsRawFd as _, path::Path, process::Command, thread, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use nix::mount::{MntFlags, umount2};
@@ -148,4 +148,65 @@ pub(super) fn disk_fails(scene: &Scene<'_>) -> Result<()> {
         "{failed} reads of {failed_bytes} bytes failed, and {unique} arrived"
     );
     check_no_violation(&record)
+}
+
+/// It is taken away in the midst: its size becomes one sector, as the kernel makes that of a disk that is pulled out zero
+/// (`blk_mark_disk_dead`). What is asked for then never gets to the disk, and is in no figure.
+pub(super) fn disk_goes(scene: &Scene<'_>) -> Result<()> {
+    let mut engine = shell(scene)?;
+    let (tracer, directory) = tracing(scene.attach(engine.process_id())?)?;
+    let half = MODEL_BYTES / 2;
+    let before = scene.disk.statistics()?;
+    does(
+        &mut engine,
+        &format!(
+            r#"dd if="$1" of=/dev/null bs=4096 count={} iflag=direct status=none"#,
+            half / 4096
+        ),
+    )?;
+    let node = scene.disk.node();
+    limit_size(&node, 512).context("make the disk small")?;
+    let rest = does(
+        &mut engine,
+        &format!(
+            r#"dd if="$1" of=/dev/null bs=4096 skip={} iflag=direct status=none 2>&1 || echo refused"#,
+            half / 4096
+        ),
+    );
+    let after = scene.disk.statistics()?;
+    // The file system is left in peace.
+    limit_size(&node, 0).context("give the disk its size back")?;
+    rest?;
+    let said = engine.output_so_far();
+    ensure!(said.contains("refused"), "the engine could read on: {said}");
+    engine.finish(LIMIT)?.succeeded()?;
+    let record = record(tracer.ended(LIMIT)?, &directory)?;
+    let (unique, bytes) = (
+        record.count("reads.unique_bytes")?,
+        record.count("devices.0.read_bytes")?,
+    );
+    ensure!(
+        unique == half && bytes == sectors_between(&before, &after) * 512,
+        "{unique} bytes of the model arrived, and {bytes} were read from the disk, {} by its own counter",
+        sectors_between(&before, &after) * 512
+    );
+    check_no_violation(&record)
+}
+
+/// Has a loop device show no more than so many bytes of its image; 0: all of them.
+fn limit_size(node: &Path, bytes: u64) -> Result<()> {
+    // linux/loop.h; `struct loop_info64` is 232 bytes, its fifth number the limit.
+    const LOOP_SET_STATUS64: libc::c_ulong = 0x4c04;
+    const LOOP_GET_STATUS64: libc::c_ulong = 0x4c05;
+    let device = fs::File::open(node).with_context(|| format!("open {}", node.display()))?;
+    let mut status = [0_u64; 29];
+    let call = |request: libc::c_ulong, status: &mut [u64; 29]| {
+        // SAFETY: the buffer is as large as the struct that both calls take.
+        let result = unsafe { libc::ioctl(device.as_raw_fd(), request as _, status.as_mut_ptr()) };
+        nix::errno::Errno::result(result)
+    };
+    call(LOOP_GET_STATUS64, &mut status)?;
+    status[4] = bytes;
+    call(LOOP_SET_STATUS64, &mut status)?;
+    Ok(())
 }

@@ -50,6 +50,9 @@ pub fn cases() -> Vec<Case> {
         case("plain_user::steps", |ground, _| {
             undisturbed(ground, steps::steps)
         }),
+        case("plain_user::steps_of_a_later_program", |ground, _| {
+            undisturbed(ground, steps::steps_of_a_later_program)
+        }),
         case("plain_user::without_a_user_database", |ground, _| {
             undisturbed(ground, bare_root::without_a_user_database)
         }),
@@ -297,13 +300,35 @@ fn attach(ground: &Ground, place: &Place) -> Result<()> {
     tracer.wait_until("it traces", LIMIT, |tracer| {
         tracer.errors_so_far().contains("tracing process")
     })?;
-    check_rights(tracer.process_id(), TRACING, Some(true))?;
+    if steps::has_links()? {
+        // The tracer itself has none any more; a process that reads nothing has those for probes.
+        check_rights(tracer.process_id(), 0, Some(true))?;
+        let prober = prober_of(tracer.process_id())?;
+        check_rights(prober, TRACING, Some(true))?;
+        let open = descriptors(prober)?;
+        ensure!(
+            // What every process has, the socket, and two programs.
+            open.len() == 6,
+            "the process that probes has descriptors {open:?}"
+        );
+    } else {
+        check_rights(tracer.process_id(), TRACING, Some(true))?;
+    }
     reader.send_line("go")?;
     let read = reader.finish(LIMIT)?;
     tracer.finish(LIMIT)?.succeeded()?;
     let after = place.disk.statistics()?;
     let record = RunRecord::load(&place.folder.path.join("run"))?;
     place.check(&record, read.succeeded()?, sectors_between(&before, &after))
+}
+
+/// The process that probes functions for a tracer.
+fn prober_of(tracer: u32) -> Result<u32> {
+    let name = |process: &u32| fs::read_to_string(format!("/proc/{process}/comm"));
+    children(tracer)
+        .into_iter()
+        .find(|child| name(child).is_ok_and(|name| name.trim() == "tracer-prober"))
+        .context("the tracer has no process that probes")
 }
 
 /// Whoever reads what others wrote has no rights that it could be misused for: the record never comes here, so that the

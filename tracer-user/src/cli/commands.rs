@@ -17,7 +17,7 @@ use crate::{
     output::RUNS_FOLDER,
     place::inspect,
     pressure,
-    probe::{Detail, Requirement, SessionOptions, kernel_release},
+    probe::{Apart, Detail, Requirement, SessionOptions, kernel_release},
     process::UserLines,
     report,
     rights::{Kept, forbid_calls, forgo_new_privileges, reduce_this_thread},
@@ -60,10 +60,10 @@ const WRONG_COMMAND_LINE: i32 = 2;
 pub fn execute(arguments: Arguments) -> anyhow::Result<i32> {
     // Without its rights it may not open a socket.
     let listening = listening(&arguments.command)?;
-    give_up_rights(&arguments.command)?;
+    let apart = give_up_rights(&arguments.command)?;
     match arguments.command {
         Command::Launch(arguments) => launch(arguments, listening),
-        Command::Attach(arguments) => attach(arguments, listening),
+        Command::Attach(arguments) => attach(arguments, listening, apart),
         Command::Watch(arguments) => watch(arguments, listening),
         Command::Model(arguments) => model(&arguments),
         Command::Blktrace(arguments) => blktrace(&arguments),
@@ -91,8 +91,8 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<i32> {
 }
 
 /// Before anything of others is read, and before there is another thread: capabilities belong to a thread, and each new one
-/// begins with those of the thread that starts it.
-fn give_up_rights(command: &Command) -> anyhow::Result<()> {
+/// begins with those of the thread that starts it. Returns who has those that loading takes, where this process has not.
+fn give_up_rights(command: &Command) -> anyhow::Result<Option<Apart>> {
     let kept = match command {
         Command::Model(_)
         | Command::Blktrace(_)
@@ -115,22 +115,33 @@ fn give_up_rights(command: &Command) -> anyhow::Result<()> {
         // They try rights out, or start what needs them.
         Command::Watch(_) => {
             // What it starts is the tracer itself, which gives up what it does not need.
-            return forgo_new_privileges().context("cannot give up new privileges");
+            forgo_new_privileges().context("cannot give up new privileges")?;
+            return Ok(None);
         }
         Command::Experiment(_)
         | Command::Doctor(_)
         | Command::Tune(_)
         | Command::SettingsKeeper
         | Command::WeightsKeeper
-        | Command::BalloonHelper { .. } => return Ok(()),
+        | Command::BalloonHelper { .. } => return Ok(None),
     };
+    if let Command::Attach(arguments) = command {
+        forgo_new_privileges().context("cannot give up new privileges")?;
+        // Both take rights of their own to the end: a budget has the programs timed, the other throws pages out.
+        if arguments.trace.budget.is_none()
+            && arguments.show_experts.is_none()
+            && let Some(apart) = Apart::begin().context("cannot give up rights")?
+        {
+            return Ok(Some(apart));
+        }
+    }
     reduce_this_thread(kept).context("cannot give up rights")?;
     // `attach` starts nothing; what `launch` starts must be able to do what it could without the tracer.
     if kept == Kept::FilesOnly || matches!(command, Command::Attach(_)) {
         forgo_new_privileges().context("cannot give up new privileges")?;
         forbid_calls(kept).context("cannot give up system calls")?;
     }
-    Ok(())
+    Ok(None)
 }
 
 /// The socket for metrics, where they are asked for.
@@ -214,7 +225,11 @@ impl Drop for Shown {
     }
 }
 
-fn attach(arguments: AttachArguments, listening: Option<Listening>) -> anyhow::Result<i32> {
+fn attach(
+    arguments: AttachArguments,
+    listening: Option<Listening>,
+    apart: Option<Apart>,
+) -> anyhow::Result<i32> {
     let target = match (arguments.pid, arguments.name, arguments.container) {
         (Some(pid), _, _) => AttachTarget::Pid(pid),
         (_, Some(name), _) => AttachTarget::Name(name),
@@ -246,7 +261,7 @@ fn attach(arguments: AttachArguments, listening: Option<Listening>) -> anyhow::R
     };
     let signals = signals()?;
     let shown = looked_on(&mut options.trace, live, WhenLeft::Ends, listening)?;
-    let run = runtime()?.block_on(run_attach(options, signals));
+    let run = runtime()?.block_on(run_attach(options, signals, apart));
     drop(shown);
     show(run?)
 }

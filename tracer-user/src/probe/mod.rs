@@ -3,6 +3,7 @@
 //! The only room that names aya. It hands out plain values of `tracer-common` and never interprets them.
 
 mod aggregates;
+mod apart;
 mod attach;
 mod cost;
 mod engine_probes;
@@ -23,6 +24,7 @@ mod tracepoint_format;
 mod types;
 
 pub use aggregates::{Aggregates, CountsSoFar, FileAggregates, ModelAggregates, ReadCounts};
+pub use apart::{Apart, Prober};
 pub use cost::ProgramTiming;
 pub use inspection::programs as inspect_programs;
 pub use losses::{ProgramRun, RunTimeStatistics};

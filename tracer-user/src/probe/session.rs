@@ -15,6 +15,7 @@ use tracer_common::{counters::LostRecords, page::FileKey, program::Program, reco
 use super::{
     Detail, KernelTypes, SessionOptions,
     aggregates::{self, Aggregates, CountsSoFar, FileAggregates, Sizes},
+    apart::Prober,
     attach::{Attached, attach},
     object::{self, Loaded},
     preflight::{self, ProbeRoad},
@@ -55,11 +56,16 @@ pub struct Session {
 }
 
 impl Session {
-    /// Loads and attaches every program that this kernel has a tracepoint for. The gate is closed.
+    /// Loads and attaches every program that this kernel has a tracepoint for. The gate is closed. Functions of the engine are
+    /// probed by the prober, where there is one, and else by this process, which has to keep the rights for it.
     ///
     /// # Errors
-    /// A kernel without a required type, tracepoint or right; a table that is too large.
-    pub fn start(tables: FilterTables, options: SessionOptions) -> anyhow::Result<Self> {
+    /// A kernel without a required type, tracepoint or right; a table that is too large; a prober that has ended.
+    pub fn start(
+        tables: FilterTables,
+        options: SessionOptions,
+        prober: Option<Prober>,
+    ) -> anyhow::Result<Self> {
         if let Some(fault) = tables.fault() {
             bail!(fault);
         }
@@ -90,10 +96,14 @@ impl Session {
             sizes,
         } = object::load(&btf, &types, &tables, options, cpus)?;
         let has_probes = types.has_helper("get_attach_cookie");
-        let road = has_probes.then(preflight::probe_road).transpose();
+        let road = match &prober {
+            // It has tried.
+            Some(_) => Ok(has_probes.then_some(ProbeRoad::Link)),
+            None => has_probes.then(preflight::probe_road).transpose(),
+        };
         // Before anybody takes a map out.
         let linked = match road {
-            Ok(Some(ProbeRoad::Link)) => Some(LinkedProbes::load(&ebpf)?),
+            Ok(Some(ProbeRoad::Link)) => Some(LinkedProbes::load(&ebpf, prober)?),
             _ => None,
         };
         let logger = options

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, io};
 
-use seccompiler::{BackendError, BpfProgram, SeccompAction, SeccompFilter};
+use seccompiler::{
+    BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition,
+    SeccompFilter, SeccompRule,
+};
 
 use super::Kept;
 
@@ -54,6 +57,24 @@ const NO_NETWORK: &[libc::c_long] = &[libc::SYS_socket];
 /// What only tracing makes.
 const TRACING: &[libc::c_long] = &[libc::SYS_bpf, libc::SYS_perf_event_open];
 
+/// The events of perf, by which programs are attached too.
+const PERF: &[libc::c_long] = &[libc::SYS_perf_event_open];
+
+/// Commands of `bpf(2)` (`enum bpf_cmd` in include/uapi/linux/bpf.h) on maps that are there, and what a program says of itself.
+const MAPS_AND_INFORMATION: &[u64] = &[
+    1,  // BPF_MAP_LOOKUP_ELEM
+    2,  // BPF_MAP_UPDATE_ELEM
+    3,  // BPF_MAP_DELETE_ELEM
+    4,  // BPF_MAP_GET_NEXT_KEY
+    15, // BPF_OBJ_GET_INFO_BY_FD
+    24, // BPF_MAP_LOOKUP_BATCH
+];
+
+/// The command that puts a loaded program on a place.
+const LINKS: &[u64] = &[
+    28, // BPF_LINK_CREATE
+];
+
 /// From now on the calling thread, and those that it starts, get EPERM for what they need not. For good, and with
 /// `PR_SET_NO_NEW_PRIVS`: not for a process that starts a user's command, which would inherit it.
 ///
@@ -63,15 +84,33 @@ const TRACING: &[libc::c_long] = &[libc::SYS_bpf, libc::SYS_perf_event_open];
 /// # Errors
 /// As of `seccomp(2)`. A kernel without filters is none: there nothing is forbidden.
 pub fn forbid_calls(kept: Kept) -> io::Result<()> {
-    let only_tracing = match kept {
-        Kept::FilesOnly => TRACING,
-        Kept::Tracing | Kept::TracingAndPagingOut => &[],
+    let (only_tracing, commands) = match kept {
+        Kept::FilesOnly => (TRACING, None),
+        Kept::Tracing | Kept::TracingAndPagingOut => (&[][..], None),
+        Kept::Looking => (PERF, Some(MAPS_AND_INFORMATION)),
+        Kept::Probing => (PERF, Some(LINKS)),
     };
-    refuse(&[NEVER, only_tracing].concat(), libc::EPERM)?;
-    refuse(NO_NETWORK, libc::EAFNOSUPPORT)
+    let always = |calls: &[libc::c_long]| calls.iter().map(|call| (*call, Vec::new())).collect();
+    refuse(always(&[NEVER, only_tracing].concat()), libc::EPERM)?;
+    if let Some(commands) = commands {
+        let other = other_command(commands).map_err(io::Error::other)?;
+        refuse([(libc::SYS_bpf, vec![other])].into(), libc::EPERM)?;
+    }
+    refuse(always(NO_NETWORK), libc::EAFNOSUPPORT)
 }
 
-fn refuse(calls: &[libc::c_long], error: libc::c_int) -> io::Result<()> {
+/// Matches where the first argument, as the kernel reads it, is none of these.
+fn other_command(commands: &[u64]) -> Result<SeccompRule, BackendError> {
+    let conditions = commands.iter().map(|command| {
+        SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, *command)
+    });
+    SeccompRule::new(conditions.collect::<Result<_, _>>()?)
+}
+
+/// System calls, each with the conditions on its arguments; without conditions one matches whatever they are.
+type Calls = BTreeMap<libc::c_long, Vec<SeccompRule>>;
+
+fn refuse(calls: Calls, error: libc::c_int) -> io::Result<()> {
     let filter = filter(calls, error).map_err(io::Error::other)?;
     match seccompiler::apply_filter(&filter) {
         Ok(()) => Ok(()),
@@ -86,11 +125,9 @@ fn refuse(calls: &[libc::c_long], error: libc::c_int) -> io::Result<()> {
     }
 }
 
-fn filter(calls: &[libc::c_long], error: libc::c_int) -> Result<BpfProgram, BackendError> {
-    // Without conditions a call matches whatever its arguments are.
-    let rules: BTreeMap<i64, Vec<_>> = calls.iter().map(|call| (*call, Vec::new())).collect();
+fn filter(calls: Calls, error: libc::c_int) -> Result<BpfProgram, BackendError> {
     SeccompFilter::new(
-        rules,
+        calls,
         SeccompAction::Allow,
         SeccompAction::Errno(error.unsigned_abs()),
         std::env::consts::ARCH.try_into()?,
@@ -146,5 +183,40 @@ mod tests {
         {
             assert_eq!(tracing[2], Some(libc::EINVAL));
         }
+    }
+
+    /// What `bpf(2)` answers to these commands, with attributes of no length.
+    fn answers_to_commands(kept: Kept, commands: &'static [u64]) -> Vec<Option<i32>> {
+        thread::spawn(move || {
+            forbid_calls(kept).expect("a kernel with filters");
+            let answer = |command: &u64| {
+                // SAFETY: as above.
+                let result =
+                    unsafe { libc::syscall(libc::SYS_bpf, *command, std::ptr::null::<u8>(), 0) };
+                (result < 0).then(|| io::Error::last_os_error().raw_os_error())?
+            };
+            commands.iter().map(answer).collect()
+        })
+        .join()
+        .expect("no panic")
+    }
+
+    #[test]
+    fn who_looks_may_not_load_and_who_probes_may_not_either() {
+        if !caps::has_cap(None, caps::CapSet::Effective, caps::Capability::CAP_BPF).unwrap_or(false)
+        {
+            return;
+        }
+        // Looking a map up, making one, loading, attaching, making a link; the upper half of the argument counts for nothing.
+        const COMMANDS: &[u64] = &[1, 0, 5, 8, 28, 1 << 32 | 5];
+        let (refused, passed) = (Some(libc::EPERM), Some(libc::EINVAL));
+        assert_eq!(
+            answers_to_commands(Kept::Looking, COMMANDS),
+            [passed, refused, refused, refused, refused, refused]
+        );
+        assert_eq!(
+            answers_to_commands(Kept::Probing, COMMANDS),
+            [refused, refused, refused, refused, passed, refused]
+        );
     }
 }

@@ -16,6 +16,10 @@ pub enum Kept {
     Tracing,
     /// The same, and it throws pages of the engine's out of memory, which takes CAP_SYS_NICE (`process_madvise(2)`).
     TracingAndPagingOut,
+    /// Others load and attach for it: it reads what their programs count, and looks at the engine's processes.
+    Looking,
+    /// It probes functions for another process, and does nothing else.
+    Probing,
 }
 
 /// What root's access to files of other users is made of.
@@ -40,21 +44,30 @@ impl Kept {
     #[must_use]
     pub fn of(self, held: &Held) -> CapsHashSet {
         let mut kept: CapsHashSet = HashSet::new();
-        if held.is_root() {
+        let traces = matches!(self, Self::Tracing | Self::TracingAndPagingOut);
+        if held.is_root() && self != Self::Probing {
             kept.extend(FILES_OF_OTHERS);
         }
         if self == Self::TracingAndPagingOut {
             kept.insert(Capability::CAP_SYS_NICE);
         }
-        if self != Self::FilesOnly {
+        if traces || self == Self::Probing {
             kept.extend(TRACING);
+        }
+        if traces || self == Self::Looking {
             kept.extend(OTHERS_PROCESSES);
             kept.insert(Capability::CAP_CHECKPOINT_RESTORE);
+        }
+        if traces {
             // Asked for at a probe of a function, also of a library that the engine loads late.
             kept.insert(Capability::CAP_SYS_ADMIN);
             if held.is_root() {
                 kept.extend(ENGINE_OF_ANOTHER);
             }
+        }
+        if self == Self::Looking && held.is_root() {
+            // Pages of probed functions are locked in memory.
+            kept.insert(Capability::CAP_IPC_LOCK);
         }
         kept.intersection(&held.effective).copied().collect()
     }
@@ -113,6 +126,19 @@ mod tests {
         );
         assert_eq!(Kept::FilesOnly.of(&held), HashSet::new());
         assert_eq!(Kept::Tracing.of(&held), HashSet::from(TRACING));
+        assert_eq!(Kept::Probing.of(&held), HashSet::from(TRACING));
+        assert_eq!(Kept::Looking.of(&held), HashSet::new());
+    }
+
+    #[test]
+    fn of_root_too_one_loads_and_another_looks() {
+        let all = held(0, &caps::all().into_iter().collect::<Vec<_>>());
+        assert_eq!(Kept::Probing.of(&all), HashSet::from(TRACING));
+        let looks = Kept::Looking.of(&all);
+        for capability in TRACING.into_iter().chain([Capability::CAP_SYS_ADMIN]) {
+            assert!(!looks.contains(&capability), "{capability}");
+        }
+        assert!(looks.contains(&Capability::CAP_SYS_PTRACE));
     }
 
     #[test]

@@ -3,12 +3,12 @@
 use std::{fs::File, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
-use tokio::time;
+use tokio::{runtime::Handle, time};
 
 use crate::{
     output::RunDirectory,
     place::{ModelPieces, Subject},
-    probe::{Detail, Session},
+    probe::{Apart, Detail, FilterTables, Session, SessionOptions},
     process::{Caller, Followed, ObservedProcess, SignalWatch},
     schema::ExitRecord,
 };
@@ -42,15 +42,20 @@ pub struct AttachOptions {
     pub trace: TraceOptions,
 }
 
-/// Traces a running process for a time, to its end, or until a signal.
+/// Traces a running process for a time, to its end, or until a signal. Where this process has given its rights up, `apart` has
+/// those that loading takes.
 ///
 /// # Errors
 /// Whatever keeps the tracing from starting; nothing has been touched then.
 pub async fn run_attach(
     options: AttachOptions,
     signals: SignalWatch,
+    apart: Option<Apart>,
 ) -> anyhow::Result<FinishedRun> {
-    require_machine()?;
+    match &apart {
+        Some(apart) => apart.with_rights(require_machine)??,
+        None => require_machine()?,
+    }
     let caller = Caller::of_this_process()?;
     let Target {
         process,
@@ -76,7 +81,7 @@ pub async fn run_attach(
     let (tables, spans) = kernel_tables(&subject, &pieces)?;
     let redact = options.trace.redact;
     let directory = RunDirectory::create(&options.trace.directory, &caller)?;
-    let mut session = Session::start(tables, options.trace.session)?;
+    let mut session = start_session(tables, options.trace.session, apart)?;
     for process_id in family.members().unwrap_or_default() {
         session.add_engine_process(u32::try_from(process_id)?)?;
     }
@@ -214,6 +219,22 @@ pub async fn run_attach(
         record = redacted(&record)?;
     }
     Ok(conclude(record, directory, &caller, 0))
+}
+
+fn start_session(
+    tables: FilterTables,
+    options: SessionOptions,
+    apart: Option<Apart>,
+) -> anyhow::Result<Session> {
+    let Some(apart) = apart else {
+        return Session::start(tables, options, None);
+    };
+    let runtime = Handle::current();
+    apart.load(move |prober| {
+        // The session waits for its ring buffer there.
+        let _inside = runtime.enter();
+        Session::start(tables, options, Some(prober))
+    })?
 }
 
 /// Models that the process has not open now, in words: the wrong one may have been named.

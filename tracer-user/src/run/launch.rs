@@ -90,7 +90,7 @@ pub async fn run_launch(
     let redact = options.trace.redact;
     let directory = RunDirectory::create(&options.trace.directory, &caller)?;
     let conditions = Conditions::apply(&options.conditions, &mut subject)?;
-    let mut session = Session::start(session_tables, options.trace.session)?;
+    let mut session = Session::start(session_tables, options.trace.session, None)?;
     session.begin_to_start_engine()?;
     let mut opened = Prepared {
         caller,

@@ -14,11 +14,11 @@ use crate::setup::Ready;
 const SEPARATOR: &str = "\u{1f}";
 
 /// Has a build of cargo's name sources by what they are of, not by where they lie. Flags that the environment has for the
-/// compiler are left out: they would make another program.
+/// compiler are left out: they would make another program. Those of `further` are added.
 ///
 /// # Errors
 /// The compiler does not say where it lies.
-pub fn name_no_folder(command: &mut Command, ready: &Ready) -> Result<()> {
+pub fn name_no_folder(command: &mut Command, ready: &Ready, further: &[&str]) -> Result<()> {
     let places = [
         (ready.workspace.root.clone(), "/tracer"),
         (cargo_home()?, "/cargo"),
@@ -26,14 +26,14 @@ pub fn name_no_folder(command: &mut Command, ready: &Ready) -> Result<()> {
     ];
     command
         .env_remove("RUSTFLAGS")
-        .env("CARGO_ENCODED_RUSTFLAGS", flags(&places)?)
+        .env("CARGO_ENCODED_RUSTFLAGS", flags(&places, further)?)
         // What asks for the time of a build gets the same one.
         .env("SOURCE_DATE_EPOCH", "0");
     Ok(())
 }
 
-fn flags(places: &[(PathBuf, &str)]) -> Result<String> {
-    let flags = places
+fn flags(places: &[(PathBuf, &str)], further: &[&str]) -> Result<String> {
+    let mut flags = places
         .iter()
         .map(|(place, name)| {
             let place = place.to_str().with_context(|| {
@@ -45,6 +45,7 @@ fn flags(places: &[(PathBuf, &str)]) -> Result<String> {
             Ok(format!("--remap-path-prefix={place}={name}"))
         })
         .collect::<Result<Vec<_>>>()?;
+    flags.extend(further.iter().map(|flag| (*flag).to_owned()));
     Ok(flags.join(SEPARATOR))
 }
 
@@ -105,8 +106,8 @@ mod tests {
             (PathBuf::from("/root/.cargo"), "/cargo"),
         ];
         assert_eq!(
-            flags(&places).expect("flags"),
-            "--remap-path-prefix=/my work/tracer=/tracer\u{1f}--remap-path-prefix=/root/.cargo=/cargo"
+            flags(&places, &["-Clink-arg=-x"]).expect("flags"),
+            "--remap-path-prefix=/my work/tracer=/tracer\u{1f}--remap-path-prefix=/root/.cargo=/cargo\u{1f}-Clink-arg=-x"
         );
     }
 

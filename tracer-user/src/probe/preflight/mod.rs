@@ -13,7 +13,7 @@ use crate::rights::Held;
 
 pub use requirement::{Requirement, RequirementState};
 pub use rights::measuring_run_time;
-pub(super) use rights::{ProbeRoad, probe_road};
+pub(super) use rights::{ProbeRoad, probe_by_link, probe_road};
 
 use super::{
     KernelTypes, TypesError,

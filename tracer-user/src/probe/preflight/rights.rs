@@ -94,18 +94,23 @@ pub(in crate::probe) fn probe_road() -> Result<ProbeRoad, String> {
     let Some(why) = event_refused() else {
         return Ok(ProbeRoad::Event);
     };
-    let linked = || -> anyhow::Result<()> {
-        let offset_bytes = own_offset_bytes()?;
-        let _kept = keep_in_memory(Path::new("/proc/self/exe"), offset_bytes)?;
-        Ok(try_out(offset_bytes)?)
-    };
-    match linked() {
+    match probe_by_link() {
         Ok(()) => Ok(ProbeRoad::Link),
         Err(error) => {
             log::debug!("no probe by a link: {error:#}");
             Err(why)
         }
     }
+}
+
+/// Whether functions may be probed by links: found out by doing it.
+///
+/// # Errors
+/// What the kernel says.
+pub(in crate::probe) fn probe_by_link() -> anyhow::Result<()> {
+    let offset_bytes = own_offset_bytes()?;
+    let _kept = keep_in_memory(Path::new("/proc/self/exe"), offset_bytes)?;
+    Ok(try_out(offset_bytes)?)
 }
 
 /// Why functions of an engine may not be probed by an event of perf; None where they may.

@@ -8,11 +8,11 @@
 
 use std::{
     collections::HashSet,
-    ffi::{CStr, CString},
+    ffi::CString,
+    fs::File,
     io,
-    mem::size_of,
     os::{
-        fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd, RawFd},
+        fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd},
         unix::ffi::OsStrExt as _,
     },
     path::Path,
@@ -20,30 +20,34 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 use aya::{Ebpf, maps::Map};
-use aya_obj::{
-    Object,
-    generated::{bpf_attach_type, bpf_attr, bpf_cmd, bpf_insn, bpf_prog_type},
-};
+use aya_obj::Object;
 use tracer_common::{mark::cookie, program::Program};
 
-use super::{super::object::OBJECT, place::ProbePoint};
+use super::{
+    super::{
+        apart::{Prober, Request},
+        object::OBJECT,
+    },
+    link_call::{Place, link, load_program},
+    place::ProbePoint,
+};
 
-/// `BPF_F_UPROBE_MULTI_RETURN` (include/uapi/linux/bpf.h).
-const ON_RETURN: u32 = 1;
 const BOTH: [Program; 2] = [Program::MarkEntry, Program::MarkReturn];
 
 /// The two programs for such links, and the links.
 pub struct LinkedProbes {
     programs: Vec<(Program, OwnedFd)>,
     links: Vec<OwnedFd>,
+    /// Who makes the links, where it is not this process.
+    prober: Option<Prober>,
 }
 
 impl LinkedProbes {
-    /// Has the kernel verify the programs, which use the maps of `ebpf`.
+    /// Has the kernel verify the programs, which use the maps of `ebpf`. With a prober that one puts them on their places.
     ///
     /// # Errors
-    /// The kernel refuses one of them.
-    pub fn load(ebpf: &Ebpf) -> anyhow::Result<Self> {
+    /// The kernel refuses one of them; the prober has ended.
+    pub fn load(ebpf: &Ebpf, prober: Option<Prober>) -> anyhow::Result<Self> {
         let mut object = Object::parse(OBJECT).context("the eBPF object cannot be read")?;
         let sections: HashSet<usize> = object
             .functions
@@ -74,10 +78,14 @@ impl LinkedProbes {
                     .with_context(|| format!("the kernel refused program {name}"))?;
                 Ok((program, loaded))
             })
-            .collect::<anyhow::Result<_>>()?;
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        if let (Some(prober), [(_, entry), (_, returns)]) = (&prober, programs.as_slice()) {
+            prober.use_programs(entry, returns)?;
+        }
         Ok(Self {
             programs,
             links: Vec::new(),
+            prober,
         })
     }
 
@@ -86,6 +94,16 @@ impl LinkedProbes {
     /// # Errors
     /// The kernel refuses it.
     pub fn probe(&mut self, file: &Path, point: ProbePoint) -> io::Result<()> {
+        let cookie = cookie::of(point.symbol, point.action);
+        if let Some(prober) = &self.prober {
+            let request = Request {
+                offset_bytes: point.file_offset_bytes,
+                cookie,
+                returns: point.returns,
+            };
+            self.links.push(prober.probe(&File::open(file)?, request)?);
+            return Ok(());
+        }
         let wanted = if point.returns {
             Program::MarkReturn
         } else {
@@ -101,41 +119,13 @@ impl LinkedProbes {
             &Place {
                 file: &CString::new(file.as_os_str().as_bytes())?,
                 offset_bytes: point.file_offset_bytes,
-                cookie: cookie::of(point.symbol, point.action),
+                cookie,
                 returns: point.returns,
                 process_id: 0,
             },
         )?);
         Ok(())
     }
-}
-
-/// Whether such probes may be made here: found out by making one on a place of this program, for this process.
-///
-/// # Errors
-/// What the kernel says.
-pub fn try_out(own_offset_bytes: u64) -> io::Result<()> {
-    // r0 = 0; exit
-    let mut nothing: [bpf_insn; 2] = [bpf_insn {
-        code: 0xb7,
-        _bitfield_align_1: [],
-        _bitfield_1: bpf_insn::new_bitfield_1(0, 0),
-        off: 0,
-        imm: 0,
-    }; 2];
-    nothing[1].code = 0x95;
-    let program = load_program(&nothing, c"GPL")?;
-    link(
-        &program,
-        &Place {
-            file: c"/proc/self/exe",
-            offset_bytes: own_offset_bytes,
-            cookie: 0,
-            returns: false,
-            process_id: std::process::id(),
-        },
-    )
-    .map(drop)
 }
 
 fn descriptor_of(ebpf: &Ebpf, name: &str) -> anyhow::Result<RawFd> {
@@ -154,66 +144,4 @@ fn descriptor_of(ebpf: &Ebpf, name: &str) -> anyhow::Result<RawFd> {
         _ => return Err(anyhow!("the map {name} is of a kind that no program has")),
     };
     Ok(data.fd().as_fd().as_raw_fd())
-}
-
-fn load_program(instructions: &[bpf_insn], license: &CStr) -> io::Result<OwnedFd> {
-    // SAFETY: a union of plain numbers, for which zero is a value.
-    let mut attributes: bpf_attr = unsafe { std::mem::zeroed() };
-    // SAFETY: the member that this command takes.
-    let load = unsafe { &mut attributes.__bindgen_anon_3 };
-    load.prog_type = bpf_prog_type::BPF_PROG_TYPE_KPROBE as u32;
-    load.expected_attach_type = bpf_attach_type::BPF_TRACE_UPROBE_MULTI as u32;
-    load.insns = instructions.as_ptr() as u64;
-    load.insn_cnt = u32::try_from(instructions.len()).map_err(io::Error::other)?;
-    load.license = license.as_ptr() as u64;
-    // SAFETY: instructions and licence outlive the call.
-    unsafe { call(bpf_cmd::BPF_PROG_LOAD, &attributes) }
-}
-
-/// A place of a file.
-struct Place<'a> {
-    file: &'a CStr,
-    offset_bytes: u64,
-    cookie: u64,
-    returns: bool,
-    /// 0: every process.
-    process_id: u32,
-}
-
-fn link(program: &OwnedFd, place: &Place<'_>) -> io::Result<OwnedFd> {
-    // SAFETY: a union of plain numbers, for which zero is a value.
-    let mut attributes: bpf_attr = unsafe { std::mem::zeroed() };
-    // SAFETY: the member that this command takes.
-    let create = unsafe { &mut attributes.link_create };
-    create.__bindgen_anon_1.prog_fd = program.as_raw_fd().cast_unsigned();
-    create.attach_type = bpf_attach_type::BPF_TRACE_UPROBE_MULTI as u32;
-    // SAFETY: the member that this kind of link takes.
-    let probes = unsafe { &mut create.__bindgen_anon_3.uprobe_multi };
-    probes.path = place.file.as_ptr() as u64;
-    probes.offsets = std::ptr::from_ref(&place.offset_bytes) as u64;
-    probes.cookies = std::ptr::from_ref(&place.cookie) as u64;
-    probes.cnt = 1;
-    probes.flags = if place.returns { ON_RETURN } else { 0 };
-    probes.pid = place.process_id;
-    // SAFETY: path, offset and cookie outlive the call.
-    unsafe { call(bpf_cmd::BPF_LINK_CREATE, &attributes) }
-}
-
-/// # Safety
-/// What the attributes point to must be there.
-unsafe fn call(command: bpf_cmd, attributes: &bpf_attr) -> io::Result<OwnedFd> {
-    // SAFETY: the attributes are as large as is said, and the caller answers for what they point to.
-    let descriptor = unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            command as libc::c_long,
-            std::ptr::from_ref(attributes),
-            size_of::<bpf_attr>(),
-        )
-    };
-    match RawFd::try_from(descriptor) {
-        // SAFETY: the kernel made it for us; it is closed with a program that is started (both commands set O_CLOEXEC).
-        Ok(descriptor) if descriptor >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(descriptor) }),
-        _ => Err(io::Error::last_os_error()),
-    }
 }
