@@ -22,6 +22,7 @@ mod device;
 mod device_counter;
 mod device_share;
 mod early_programs;
+mod engine_metrics;
 mod experiment;
 mod experts;
 mod explain;
@@ -102,6 +103,7 @@ fn main() -> ExitCode {
         lifecycle::cases(),
         faults::cases(),
         live::cases(),
+        engine_metrics::cases(),
         metrics::cases(),
         fleet::cases(),
         watch::cases(),

@@ -15,7 +15,7 @@ use crate::ground::{Case, Ground, case};
 type Test = fn(&Ground) -> Result<()>;
 
 pub fn cases() -> Vec<Case> {
-    let tests: [(&str, Test); 10] = [
+    let tests: [(&str, Test); 11] = [
         ("engine_that_comes_later", follow::engine_that_comes_later),
         ("engine_restarts", follow::engine_restarts),
         ("another_model", follow::another_model),
@@ -28,6 +28,7 @@ pub fn cases() -> Vec<Case> {
         ("disk_full", survive::disk_full),
         ("condition_is_met", condition::condition_is_met),
         ("otlp", collector::otlp),
+        ("otlp_of_a_run", collector::otlp_of_a_run),
         ("llama_cpp_and_prometheus", whole::llama_cpp_and_prometheus),
     ];
     tests

@@ -23,10 +23,7 @@ mod token;
 pub use address::ServeAddress;
 pub use document::filled_in;
 pub use listening::Listening;
-pub use otlp::{CollectorAddress, Push};
+pub use otlp::{CollectorAddress, Push, SaidNow};
 pub use rates::{Rate, rates};
 pub use server::Server;
-pub use several::{
-    MergedServer, ParsedFamily, ParsedSample, ServiceFigure, SharedSources, Source, Sources, parse,
-    scrape,
-};
+pub use several::{MergedServer, ServiceFigure, SharedSources, Source, Sources, scrape};

@@ -23,8 +23,6 @@ const NEVER: &[libc::c_long] = &[
     libc::SYS_chroot,
     libc::SYS_setns,
     libc::SYS_unshare,
-    libc::SYS_connect,
-    libc::SYS_bind,
     libc::SYS_listen,
     libc::SYS_io_uring_setup,
     libc::SYS_userfaultfd,
@@ -47,6 +45,9 @@ const NEVER: &[libc::c_long] = &[
     libc::SYS_quotactl,
 ];
 
+/// What reaches others. Who looks a name up binds a socket, to which the answer comes.
+const CONNECTING: &[libc::c_long] = &[libc::SYS_connect, libc::SYS_bind];
+
 /// Answered as by a kernel without networks: a C library that looks a user up asks a local service first, and takes anything
 /// else for a failure.
 const NO_NETWORK: &[libc::c_long] = &[libc::SYS_socket];
@@ -63,12 +64,16 @@ const TRACING: &[libc::c_long] = &[libc::SYS_bpf, libc::SYS_perf_event_open];
 /// # Errors
 /// As of `seccomp(2)`. A kernel without filters is none: there nothing is forbidden.
 pub fn forbid_calls(kept: Kept) -> io::Result<()> {
-    let only_tracing = match kept {
-        Kept::FilesOnly => TRACING,
-        Kept::Tracing | Kept::TracingAndPagingOut => &[],
+    let (refused, no_network) = match kept {
+        Kept::FilesOnly => ([NEVER, CONNECTING, TRACING].concat(), NO_NETWORK),
+        Kept::Tracing | Kept::TracingAndPagingOut => ([NEVER, CONNECTING].concat(), NO_NETWORK),
+        Kept::Connecting => ([NEVER, TRACING].concat(), [].as_slice()),
     };
-    refuse(&[NEVER, only_tracing].concat(), libc::EPERM)?;
-    refuse(NO_NETWORK, libc::EAFNOSUPPORT)
+    refuse(&refused, libc::EPERM)?;
+    if no_network.is_empty() {
+        return Ok(());
+    }
+    refuse(no_network, libc::EAFNOSUPPORT)
 }
 
 fn refuse(calls: &[libc::c_long], error: libc::c_int) -> io::Result<()> {

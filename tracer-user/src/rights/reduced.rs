@@ -16,6 +16,8 @@ pub enum Kept {
     Tracing,
     /// The same, and it throws pages of the engine's out of memory, which takes CAP_SYS_NICE (`process_madvise(2)`).
     TracingAndPagingOut,
+    /// It connects to an address that it was told of, and does nothing else.
+    Connecting,
 }
 
 /// What root's access to files of other users is made of.
@@ -40,13 +42,13 @@ impl Kept {
     #[must_use]
     pub fn of(self, held: &Held) -> CapsHashSet {
         let mut kept: CapsHashSet = HashSet::new();
-        if held.is_root() {
+        if held.is_root() && self != Self::Connecting {
             kept.extend(FILES_OF_OTHERS);
         }
         if self == Self::TracingAndPagingOut {
             kept.insert(Capability::CAP_SYS_NICE);
         }
-        if self != Self::FilesOnly {
+        if !matches!(self, Self::FilesOnly | Self::Connecting) {
             kept.extend(TRACING);
             kept.extend(OTHERS_PROCESSES);
             kept.insert(Capability::CAP_CHECKPOINT_RESTORE);
@@ -113,6 +115,12 @@ mod tests {
         );
         assert_eq!(Kept::FilesOnly.of(&held), HashSet::new());
         assert_eq!(Kept::Tracing.of(&held), HashSet::from(TRACING));
+    }
+
+    #[test]
+    fn who_connects_keeps_nothing() {
+        let all = held(0, &caps::all().into_iter().collect::<Vec<_>>());
+        assert_eq!(Kept::Connecting.of(&all), HashSet::new());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use tokio::time;
 
 use crate::{
     output::RunDirectory,
+    outward::Outward,
     place::{ModelPieces, Subject},
     probe::{Detail, Session},
     process::{Caller, Followed, ObservedProcess, SignalWatch},
@@ -15,6 +16,7 @@ use crate::{
 
 use super::{
     assemble::add_dead_pages,
+    engine_metrics::{EngineMetrics, Whose, add_engine_metrics, whose},
     kernel_tables::kernel_tables,
     onlooker::Ask,
     redaction::redacted,
@@ -49,6 +51,7 @@ pub struct AttachOptions {
 pub async fn run_attach(
     options: AttachOptions,
     signals: SignalWatch,
+    engine_metrics: Option<Outward>,
 ) -> anyhow::Result<FinishedRun> {
     require_machine()?;
     let caller = Caller::of_this_process()?;
@@ -95,6 +98,9 @@ pub async fn run_attach(
         from_start: false,
     }
     .open()?;
+    let engine_metrics = engine_metrics
+        .map(|outward| EngineMetrics::start(outward, opened.opened_nanos()))
+        .transpose()?;
 
     eprintln!(
         "tracer: tracing process {} ({}); Ctrl-C ends it",
@@ -127,6 +133,9 @@ pub async fn run_attach(
     for model in not_open(&watch, &opened.subject) {
         eprintln!("tracer: {model}");
     }
+    let mut answers_are = engine_metrics
+        .as_ref()
+        .map(|metrics| whose(metrics.url(), &watch.process_ids));
     opened.finder.look_at_processes(&watch.process_ids);
     opened.finder.settled().await;
     let deadline = options
@@ -152,6 +161,18 @@ pub async fn run_attach(
         }
     };
     let shown = shown.and_then(ShownExperts::end);
+    let mut engine_said = None;
+    if let Some(metrics) = engine_metrics {
+        let (url, runs) = (metrics.url().clone(), !matches!(wake, Wake::Ended));
+        if runs {
+            match whose(&url, &watch.process_ids) {
+                Whose::Unknown => {}
+                told => answers_are = Some(told),
+            }
+        }
+        let answers = tokio::task::spawn_blocking(move || metrics.finish(runs)).await?;
+        engine_said = Some((url, answers));
+    }
     let faults_after = watch.faults();
     let (log, opened_nanos) = (opened.log.clone(), opened.opened_nanos());
     let has_log = followed.is_some();
@@ -164,6 +185,18 @@ pub async fn run_attach(
         let (said, notes) = log.engine(opened_nanos);
         record.engine = said;
         record.notes.extend(notes);
+    }
+    if let Some((url, answers)) = engine_said {
+        let other = (answers_are == Some(Whose::Others)).then(|| {
+            "another process than the engine listens at that address: its tokens are not this engine's"
+        });
+        if answers_are == Some(Whose::Unknown) {
+            record.notes.push(
+                "whether the tokens of --engine-metrics are this engine's could not be told: who counts them is on another machine or in a network of its own"
+                    .to_owned(),
+            );
+        }
+        add_engine_metrics(&mut record, url.to_string(), &answers, other);
     }
     add_dead_pages(&mut record);
     record.notes.push(

@@ -1,4 +1,4 @@
-//! Figures of the service for a collector of OpenTelemetry: OTLP over HTTP, pushed.
+//! Figures of a run, or of the service, for a collector of OpenTelemetry: OTLP over HTTP, pushed.
 
 mod address;
 mod message;
@@ -7,3 +7,4 @@ mod request;
 
 pub use address::CollectorAddress;
 pub use push::Push;
+pub use request::SaidNow;

@@ -5,9 +5,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use crate::exposition::{ParsedFamily, ParsedSample};
 use crate::metrics::{
     exported::{EXPORTED, Exported, Kind, PREFIX},
-    several::{ParsedFamily, ParsedSample, ServiceFigure},
+    several::ServiceFigure,
 };
 
 use super::message::{
@@ -18,19 +19,29 @@ use super::message::{
 /// The time of a run's figures, by which the start of its counters is known.
 const RUN_SECONDS: &str = "tracer_run_seconds";
 
+/// What is said of a moment.
+#[derive(Clone, Debug, Default)]
+pub struct SaidNow {
+    /// What each run says, by its engine where there are several.
+    pub runs: Vec<(Option<String>, Vec<ParsedFamily>)>,
+    /// What the service says of itself.
+    pub own: Vec<(ServiceFigure, f64)>,
+}
+
 /// Puts requests together, one after the other.
 #[derive(Debug)]
 pub struct Requests {
-    host: String,
+    /// Left out where there is none.
+    host: Option<String>,
     /// When the service was started.
     since: SystemTime,
     /// Of each engine, when its window began, and how long that was at the last look.
-    windows: HashMap<String, (SystemTime, f64)>,
+    windows: HashMap<Option<String>, (SystemTime, f64)>,
 }
 
 impl Requests {
     #[must_use]
-    pub fn new(host: String, since: SystemTime) -> Self {
+    pub fn new(host: Option<String>, since: SystemTime) -> Self {
         Self {
             host,
             since,
@@ -40,14 +51,9 @@ impl Requests {
 
     /// The request of this moment.
     #[must_use]
-    pub fn request(
-        &mut self,
-        runs: &[(String, Vec<ParsedFamily>)],
-        own: &[(ServiceFigure, f64)],
-        now: SystemTime,
-    ) -> ExportMetricsServiceRequest {
+    pub fn request(&mut self, said: &SaidNow, now: SystemTime) -> ExportMetricsServiceRequest {
         let mut metrics: Vec<Metric> = Vec::new();
-        for (figure, value) in own {
+        for (figure, value) in &said.own {
             let point = point(Vec::new(), *value, figure.kind(), self.since, now);
             let unit = match figure {
                 ServiceFigure::OwnCpuSeconds => "s",
@@ -57,11 +63,11 @@ impl Requests {
             let name = name.trim_end_matches("_seconds").replacen('_', ".", 2);
             metrics.push(metric(&name, figure.meaning(), unit, figure.kind(), point));
         }
-        for (engine, families) in runs {
+        for (engine, families) in &said.runs {
             let Some(seconds) = run_seconds(families) else {
                 continue;
             };
-            let start = self.start(engine, seconds, now);
+            let start = self.start(engine.as_ref(), seconds, now);
             for family in families {
                 let exported = EXPORTED.iter().find(|it| it.name() == family.name);
                 let Some(exported) = exported else {
@@ -69,7 +75,7 @@ impl Requests {
                 };
                 let name = name(exported);
                 let points = family.samples.iter().map(|sample| {
-                    let attributes = attributes(engine, sample);
+                    let attributes = attributes(engine.as_deref(), sample);
                     point(attributes, sample.value, exported.kind, start, now)
                 });
                 for point in points {
@@ -85,15 +91,20 @@ impl Requests {
             }
         }
         self.windows
-            .retain(|engine, _| runs.iter().any(|(own, _)| own == engine));
+            .retain(|engine, _| said.runs.iter().any(|(own, _)| own == engine));
         ExportMetricsServiceRequest {
             resource_metrics: vec![ResourceMetrics {
                 resource: Some(Resource {
-                    attributes: vec![
-                        KeyValue::of("service.name", "tracer"),
-                        KeyValue::of("service.version", env!("CARGO_PKG_VERSION")),
-                        KeyValue::of("host.name", &self.host),
-                    ],
+                    attributes: [
+                        Some(KeyValue::of("service.name", "tracer")),
+                        Some(KeyValue::of("service.version", env!("CARGO_PKG_VERSION"))),
+                        self.host
+                            .as_ref()
+                            .map(|host| KeyValue::of("host.name", host)),
+                    ]
+                    .into_iter()
+                    .flatten()
+                    .collect(),
                 }),
                 scope_metrics: vec![ScopeMetrics {
                     scope: Some(InstrumentationScope {
@@ -107,14 +118,14 @@ impl Requests {
     }
 
     /// When an engine's window began: the same time for all of it, though each look would compute another.
-    fn start(&mut self, engine: &str, seconds: f64, now: SystemTime) -> SystemTime {
+    fn start(&mut self, engine: Option<&String>, seconds: f64, now: SystemTime) -> SystemTime {
         let begun = Duration::try_from_secs_f64(seconds)
             .ok()
             .and_then(|length| now.checked_sub(length))
             .unwrap_or(now);
         let window = self
             .windows
-            .entry(engine.to_owned())
+            .entry(engine.cloned())
             .or_insert((begun, seconds));
         if seconds < window.1 {
             window.0 = begun;
@@ -142,8 +153,9 @@ fn name(exported: &Exported) -> String {
     }
 }
 
-fn attributes(engine: &str, sample: &ParsedSample) -> Vec<KeyValue> {
-    let mut attributes = vec![KeyValue::of("tracer.engine", engine)];
+fn attributes(engine: Option<&str>, sample: &ParsedSample) -> Vec<KeyValue> {
+    let engine = engine.map(|engine| KeyValue::of("tracer.engine", engine));
+    let mut attributes = Vec::from_iter(engine);
     for (label, value) in &sample.labels {
         let key = match label.as_str() {
             // OpenTelemetry's conventions for generative AI have no storage; the model is theirs.
@@ -216,7 +228,10 @@ mod tests {
     };
 
     use super::{Data, EXPORTED, Requests, name};
-    use crate::metrics::{ServiceFigure, parse};
+    use crate::{
+        exposition::parse,
+        metrics::{SaidNow, ServiceFigure},
+    };
 
     #[test]
     fn names_are_each_another() {
@@ -230,16 +245,19 @@ mod tests {
     #[test]
     fn a_counter_has_one_start_in_a_window_and_another_in_the_next() {
         let begin = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
-        let mut requests = Requests::new("h".to_owned(), begin);
+        let mut requests = Requests::new(Some("h".to_owned()), begin);
         let mut starts = Vec::new();
         // The third look is of the next window; the clock of a look is never exact.
         for (at, seconds) in [(10.0, 9.0), (20.0, 19.1), (30.0, 2.0), (40.0, 12.05)] {
             let text = format!(
                 "# TYPE tracer_run_seconds gauge\ntracer_run_seconds {seconds}\n# TYPE tracer_reads_total counter\ntracer_reads_total{{model=\"m\"}} 0\n"
             );
-            let runs = [("e".to_owned(), parse(&text).expect("valid"))];
+            let said = SaidNow {
+                runs: vec![(Some("e".to_owned()), parse(&text).expect("valid"))],
+                own: vec![(ServiceFigure::Windows, 3.0)],
+            };
             let now = begin + Duration::from_secs_f64(at);
-            let request = requests.request(&runs, &[(ServiceFigure::Windows, 3.0)], now);
+            let request = requests.request(&said, now);
             let metrics = &request.resource_metrics[0].scope_metrics[0].metrics;
             let names: Vec<&str> = metrics.iter().map(|metric| metric.name.as_str()).collect();
             assert_eq!(

@@ -2,11 +2,9 @@
 
 use std::{thread, time::Duration};
 
-use super::{
-    parsed::{ParsedFamily, parse},
-    scrape::scrape,
-    sources::Source,
-};
+use crate::exposition::{ParsedFamily, parse};
+
+use super::{scrape::scrape, sources::Source};
 
 /// One that does not answer in this time is left out. While a window closes nobody answers.
 const ANSWER_WITHIN: Duration = Duration::from_millis(1500);

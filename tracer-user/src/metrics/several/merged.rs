@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::Context as _;
 
+use crate::exposition::ParsedFamily;
 use crate::metrics::{
     encoding::{self, Encoding},
     exported::{Kind, PREFIX},
@@ -16,7 +17,6 @@ use crate::metrics::{
 
 use super::{
     asked::asked,
-    parsed::ParsedFamily,
     service::ServiceFigure,
     sources::{SharedSources, Sources},
 };
@@ -128,7 +128,7 @@ fn text_of(
 #[cfg(test)]
 mod tests {
     use super::{ServiceFigure, text_of};
-    use crate::metrics::parse;
+    use crate::exposition::parse;
 
     #[test]
     fn each_family_comes_once_and_each_number_has_its_engine() {

@@ -2,14 +2,11 @@
 
 mod asked;
 mod merged;
-mod parsed;
 mod scrape;
 mod service;
 mod sources;
 
-pub(super) use asked::asked;
 pub use merged::MergedServer;
-pub use parsed::{ParsedFamily, ParsedSample, parse};
 pub use scrape::scrape;
 pub use service::ServiceFigure;
 pub use sources::{SharedSources, Source, Sources};

@@ -1,4 +1,4 @@
-//! The text format of Prometheus → numbers: what another process of the tracer exports.
+//! The text format of Prometheus → numbers: what another program serves.
 
 use std::collections::HashMap;
 
