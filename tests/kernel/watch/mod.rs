@@ -15,7 +15,7 @@ use crate::ground::{Case, Ground, case};
 type Test = fn(&Ground) -> Result<()>;
 
 pub fn cases() -> Vec<Case> {
-    let tests: [(&str, Test); 11] = [
+    let tests: [(&str, Test); 12] = [
         ("engine_that_comes_later", follow::engine_that_comes_later),
         ("engine_restarts", follow::engine_restarts),
         ("another_model", follow::another_model),
@@ -26,6 +26,7 @@ pub fn cases() -> Vec<Case> {
             survive::killed_and_started_again,
         ),
         ("disk_full", survive::disk_full),
+        ("window_that_hangs", survive::window_that_hangs),
         ("condition_is_met", condition::condition_is_met),
         ("otlp", collector::otlp),
         ("otlp_of_a_run", collector::otlp_of_a_run),

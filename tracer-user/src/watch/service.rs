@@ -443,6 +443,10 @@ impl Service {
             // They have been told already; a second signal changes nothing.
             while signals.next().context("cannot read signals")?.is_some() {}
         }
+        let reasons = self.failures.reasons();
+        for lost in reasons.filter(|reason| !self.told.contains(*reason)) {
+            say(lost);
+        }
         Ok(())
     }
 }

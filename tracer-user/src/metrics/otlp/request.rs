@@ -5,14 +5,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use crate::exposition::{ParsedFamily, ParsedSample};
+use crate::exposition::{ParsedFamily, ParsedHistogram};
 use crate::metrics::{
     exported::{EXPORTED, Exported, Kind, PREFIX},
     several::ServiceFigure,
 };
 
 use super::message::{
-    CUMULATIVE, Data, ExportMetricsServiceRequest, Gauge, InstrumentationScope, KeyValue, Metric,
+    CUMULATIVE, Data, ExportMetricsServiceRequest, Gauge, Histogram, HistogramDataPoint, InstrumentationScope, KeyValue, Metric,
     NumberDataPoint, Resource, ResourceMetrics, ScopeMetrics, Sum,
 };
 
@@ -74,8 +74,16 @@ impl Requests {
                     continue;
                 };
                 let name = name(exported);
+                if exported.kind == Kind::Histogram {
+                    let points = family.histograms().into_iter().map(|histogram| {
+                        let attributes = attributes(engine.as_deref(), &histogram.labels);
+                        histogram_point(attributes, &histogram, start, now)
+                    });
+                    add_histograms(&mut metrics, exported, &name, points.collect());
+                    continue;
+                }
                 let points = family.samples.iter().map(|sample| {
-                    let attributes = attributes(engine.as_deref(), sample);
+                    let attributes = attributes(engine.as_deref(), &sample.labels);
                     point(attributes, sample.value, exported.kind, start, now)
                 });
                 for point in points {
@@ -153,10 +161,10 @@ fn name(exported: &Exported) -> String {
     }
 }
 
-fn attributes(engine: Option<&str>, sample: &ParsedSample) -> Vec<KeyValue> {
+fn attributes(engine: Option<&str>, labels: &[(String, String)]) -> Vec<KeyValue> {
     let engine = engine.map(|engine| KeyValue::of("tracer.engine", engine));
     let mut attributes = Vec::from_iter(engine);
-    for (label, value) in &sample.labels {
+    for (label, value) in labels {
         let key = match label.as_str() {
             // OpenTelemetry's conventions for generative AI have no storage; the model is theirs.
             "model" => "gen_ai.request.model",
@@ -179,7 +187,7 @@ fn point(
     NumberDataPoint {
         start_time_unix_nano: match kind {
             Kind::Counter => nanos(start),
-            Kind::Gauge => 0,
+            Kind::Gauge | Kind::Histogram => 0,
         },
         time_unix_nano: nanos(now),
         as_double: Some(value),
@@ -207,7 +215,7 @@ fn metric(name: &str, meaning: &str, unit: &str, kind: Kind, point: NumberDataPo
                 aggregation_temporality: CUMULATIVE,
                 is_monotonic: true,
             }),
-            Kind::Gauge => Data::Gauge(Gauge { data_points }),
+            Kind::Gauge | Kind::Histogram => Data::Gauge(Gauge { data_points }),
         }),
     }
 }
@@ -216,7 +224,53 @@ fn add(metric: &mut Metric, point: NumberDataPoint) {
     match &mut metric.data {
         Some(Data::Sum(sum)) => sum.data_points.push(point),
         Some(Data::Gauge(gauge)) => gauge.data_points.push(point),
-        None => {}
+        Some(Data::Histogram(_)) | None => {}
+    }
+}
+
+fn histogram_point(
+    attributes: Vec<KeyValue>,
+    histogram: &ParsedHistogram,
+    start: SystemTime,
+    now: SystemTime,
+) -> HistogramDataPoint {
+    let mut below = 0;
+    let ends = histogram.at_most.iter().map(|(_, count)| *count);
+    let bucket_counts = ends.chain([histogram.all]).map(|count| {
+        let own = count.saturating_sub(below);
+        below = count;
+        own
+    });
+    HistogramDataPoint {
+        start_time_unix_nano: nanos(start),
+        time_unix_nano: nanos(now),
+        count: histogram.all,
+        bucket_counts: bucket_counts.collect(),
+        explicit_bounds: histogram.at_most.iter().map(|(limit, _)| *limit).collect(),
+        attributes,
+    }
+}
+
+/// To the metric that there is, or in one of their own.
+fn add_histograms(
+    metrics: &mut Vec<Metric>,
+    exported: &Exported,
+    name: &str,
+    mut points: Vec<HistogramDataPoint>,
+) {
+    let known = metrics.iter_mut().find(|metric| metric.name == name);
+    if let Some(Data::Histogram(known)) = known.and_then(|metric| metric.data.as_mut()) {
+        known.data_points.append(&mut points);
+    } else if !points.is_empty() {
+        metrics.push(Metric {
+            name: name.to_owned(),
+            description: exported.meaning(),
+            unit: exported.unit_symbol().to_owned(),
+            data: Some(Data::Histogram(Histogram {
+                data_points: points,
+                aggregation_temporality: CUMULATIVE,
+            })),
+        });
     }
 }
 
@@ -272,5 +326,33 @@ mod tests {
             starts.push(point.start_time_unix_nano / 1_000_000_000);
         }
         assert_eq!(starts, [1001, 1001, 1028, 1028]);
+    }
+
+    #[test]
+    fn a_histogram_has_its_buckets_alone_and_no_sum() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
+        let text = "# TYPE tracer_run_seconds gauge\ntracer_run_seconds 100\n# TYPE tracer_read_latency_seconds histogram\ntracer_read_latency_seconds_bucket{model=\"m\",le=\"0.5\"} 2\ntracer_read_latency_seconds_bucket{model=\"m\",le=\"1\"} 5\ntracer_read_latency_seconds_bucket{model=\"m\",le=\"+Inf\"} 9\ntracer_read_latency_seconds_sum{model=\"m\"} NaN\ntracer_read_latency_seconds_count{model=\"m\"} 9\n";
+        let run = |engine: &str| (Some(engine.to_owned()), parse(text).expect("valid"));
+        let said = SaidNow {
+            runs: vec![run("one"), run("two")],
+            own: Vec::new(),
+        };
+        let request = Requests::new(None, now).request(&said, now);
+        let metrics = &request.resource_metrics[0].scope_metrics[0].metrics;
+        let [_, latency] = metrics.as_slice() else {
+            panic!("{metrics:?}")
+        };
+        let Some(Data::Histogram(histogram)) = &latency.data else {
+            panic!("{latency:?}")
+        };
+        assert_eq!(
+            (latency.name.as_str(), latency.unit.as_str()),
+            ("tracer.read_latency", "s")
+        );
+        assert_eq!(histogram.data_points.len(), 2);
+        let point = &histogram.data_points[0];
+        assert_eq!((point.count, &point.bucket_counts), (9, &vec![2, 3, 4]));
+        assert_eq!(point.explicit_bounds, [0.5, 1.0]);
+        assert_eq!(point.start_time_unix_nano, 900_000_000_000);
     }
 }
