@@ -26,19 +26,27 @@ const HOSTS: u64 = 1000;
 /// Runs the first argument's statements in the folder; the last one's rows as JSON objects.
 const SCRIPT: &str = "import duckdb, json, os, sys\n\
     os.chdir(sys.argv[1])\n\
+    duckdb.sql('set enable_progress_bar = false')\n\
     for sql in sys.argv[2:-1]: duckdb.sql(sql)\n\
     answer = duckdb.sql(sys.argv[-1])\n\
     rows = [dict(zip(answer.columns, row)) for row in answer.fetchall()]\n\
     print(json.dumps(rows, default=float))";
 
 pub fn cases() -> Vec<Case> {
-    vec![
+    let mut cases = vec![
         case("fleet::queries", |ground, _| queries(ground)),
         case("fleet::growth", |ground, _| growth(ground)),
         case("fleet::what_tune_brought", |ground, _| {
             what_tune_brought(ground)
         }),
-    ]
+    ];
+    // Its set-up is large: only where it was asked for (`cargo xtask test --spark spark::`).
+    cases.extend(env::var_os("TRACER_TESTS_SPARK_PYTHON").map(|python| {
+        case("spark::the_same_figures", move |ground, _| {
+            spark(ground, &python)
+        })
+    }));
+    cases
 }
 
 /// Every block of SQL in the document, in its order.
@@ -194,6 +202,7 @@ fn spark(ground: &Ground, python: &OsStr) -> Result<()> {
 /// The seconds that each of the statements after the second argument takes, as JSON; that one is the view.
 const TIMES: &str = "import duckdb, json, os, sys, time\n\
     os.chdir(sys.argv[1])\n\
+    duckdb.sql('set enable_progress_bar = false')\n\
     duckdb.sql(sys.argv[2])\n\
     def took(sql):\n\
     \x20   begun = time.monotonic()\n\

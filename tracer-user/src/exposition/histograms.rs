@@ -67,17 +67,17 @@ mod tests {
 
     #[test]
     fn a_histogram_comes_together_and_what_only_ends_like_one_does_not() {
-        let text = "# TYPE h histogram\nh_bucket{model=\"a\",le=\"0.5\"} 1\nh_bucket{model=\"a\",le=\"1e3\"} 2\nh_bucket{model=\"a\",le=\"+Inf\"} 3\nh_sum{model=\"a\"} NaN\nh_count{model=\"a\"} 3\nh_bucket{model=\"b\",le=\"0.5\"} 9\n# TYPE other_count counter\nother_count 4\n";
+        let text = "# TYPE h histogram\nh_bucket{model=\"a\",le=\"0.5\"} 1\nh_bucket{model=\"a\",le=\"1e3\"} 2\nh_bucket{model=\"a\",le=\"+Inf\"} 3\nh_sum{model=\"a\"} NaN\nh_count{model=\"a\"} 3\nh_bucket{model=\"b\",le=\"0.5\"} 9\n# TYPE other gauge\nother 1\n# TYPE other_count counter\nother_count 4\n";
         let families = parse(text).expect("valid");
         let names: Vec<&str> = families.iter().map(|family| family.name.as_str()).collect();
-        assert_eq!(names, ["h", "other_count"]);
+        assert_eq!(names, ["h", "other", "other_count"]);
         let expected = ParsedHistogram {
             labels: vec![("model".to_owned(), "a".to_owned())],
             at_most: vec![(0.5, 1), (1000.0, 2)],
             all: 3,
         };
         assert_eq!(families[0].histograms(), [expected]);
-        assert_eq!(families[1].histograms(), []);
-        assert_eq!(families[1].samples[0].value, 4.0);
+        assert_eq!(families[2].histograms(), []);
+        assert_eq!(families[2].samples[0].value, 4.0);
     }
 }

@@ -40,7 +40,7 @@ mod tests {
     use super::filled_in;
     use crate::metrics::{
         ServiceFigure,
-        exported::{EXPORTED, Exported, Kind, PREFIX},
+        exported::{EXPORTED, Kind, PREFIX},
     };
 
     #[test]

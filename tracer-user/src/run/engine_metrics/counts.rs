@@ -128,6 +128,8 @@ mod tests {
         assert_eq!(engine_counts(&text("2")).expect("known"), counts(Some(248)));
         let without = text("2").replace("n_tokens_max", "other");
         assert_eq!(engine_counts(&without).expect("known"), counts(None));
+        let idle = text("0").replace("n_tokens_max", "other");
+        assert_eq!(engine_counts(&idle).expect("known"), counts(Some(0)));
     }
 
     #[test]
