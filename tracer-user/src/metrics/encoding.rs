@@ -154,7 +154,8 @@ pub fn histograms(name: String, help: &str, samples: Vec<HistogramSample>) -> Me
     let mut family = plain(name, help, Kind::Histogram, Vec::new());
     let metrics = samples.into_iter().map(|sample| {
         let labels = sample.labels.into_iter();
-        let mut metric = Metric::from_label(labels.map(|(name, value)| label(&name, value)).collect());
+        let mut metric =
+            Metric::from_label(labels.map(|(name, value)| label(&name, value)).collect());
         let mut histogram = Histogram::default();
         histogram.set_sample_count(sample.all);
         histogram.set_sample_sum(f64::NAN);
@@ -184,7 +185,9 @@ fn latencies(
             let at_most = counts.at_most.iter();
             Some(HistogramSample {
                 labels: vec![("model".to_owned(), name.clone())],
-                at_most: at_most.map(|(nanos, count)| (seconds(*nanos), *count)).collect(),
+                at_most: at_most
+                    .map(|(nanos, count)| (seconds(*nanos), *count))
+                    .collect(),
                 all: counts.all,
             })
         })

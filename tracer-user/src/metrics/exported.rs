@@ -3,7 +3,9 @@
 use tracer_common::gap::GapClass;
 
 use crate::{
-    figures::{Figure, Road, Unit, engine, gaps, losses, model, pages, phase, reads, speed, tensor},
+    figures::{
+        Figure, Road, Unit, engine, gaps, losses, model, pages, phase, reads, speed, tensor,
+    },
     run::onlooker::{
         ModelBegun, ModelFiguresSoFar, PagesSoFar, PartBytes, ReadsSoFar, WaitSeconds,
     },

@@ -23,7 +23,9 @@ mod token;
 pub use address::ServeAddress;
 pub use document::filled_in;
 pub use listening::Listening;
-pub use otlp::{CollectorAddress, Push, SaidNow};
+pub use otlp::{CollectorAddress, Push};
 pub use rates::{Rate, rates};
 pub use server::Server;
-pub use several::{MergedServer, ServiceFigure, SharedSources, Source, Sources, scrape};
+pub use several::{
+    MergedServer, SaidNow, ServiceFigure, SharedSources, Source, Sources, said, scrape,
+};

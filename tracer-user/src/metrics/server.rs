@@ -14,8 +14,8 @@ use super::{
     encoding::Encoding,
     listening::Listening,
     moment::{Moment, names},
-    otlp::SaidNow,
     serving::{Serving, SoonText, Told},
+    several::SaidNow,
 };
 
 /// The run is asked for its figures at most so often, however many scrape.

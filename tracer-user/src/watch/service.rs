@@ -14,7 +14,7 @@ use nix::{
 };
 
 use crate::{
-    metrics::{Listening, MergedServer, Push, SharedSources},
+    metrics::{Listening, MergedServer, Push, SharedSources, said},
     outward::Outward,
     process::SignalWatch,
     run::require_machine,
@@ -74,7 +74,7 @@ pub fn watch(
     let _push = collector
         .map(|(collector, every)| {
             let (host, sources) = (folder.host().to_owned(), sources.clone());
-            Push::start(collector, every, Some(host), move || sources.said())
+            Push::start(collector, every, Some(host), move || said(&sources))
         })
         .transpose()?;
     say(&format!(

@@ -7,4 +7,3 @@ mod request;
 
 pub use address::CollectorAddress;
 pub use push::Push;
-pub use request::SaidNow;

@@ -8,9 +8,9 @@ use std::{
 
 use prost::Message as _;
 
-use crate::outward::Outward;
+use crate::{metrics::several::SaidNow, outward::Outward};
 
-use super::request::{Requests, SaidNow};
+use super::request::Requests;
 
 /// Sends until it is dropped.
 pub struct Push {

@@ -8,25 +8,17 @@ use std::{
 use crate::exposition::{ParsedFamily, ParsedHistogram};
 use crate::metrics::{
     exported::{EXPORTED, Exported, Kind, PREFIX},
-    several::ServiceFigure,
+    several::{SaidNow, ServiceFigure},
 };
 
 use super::message::{
-    CUMULATIVE, Data, ExportMetricsServiceRequest, Gauge, Histogram, HistogramDataPoint, InstrumentationScope, KeyValue, Metric,
-    NumberDataPoint, Resource, ResourceMetrics, ScopeMetrics, Sum,
+    CUMULATIVE, Data, ExportMetricsServiceRequest, Gauge, Histogram, HistogramDataPoint,
+    InstrumentationScope, KeyValue, Metric, NumberDataPoint, Resource, ResourceMetrics,
+    ScopeMetrics, Sum,
 };
 
 /// The time of a run's figures, by which the start of its counters is known.
 const RUN_SECONDS: &str = "tracer_run_seconds";
-
-/// What is said of a moment.
-#[derive(Clone, Debug, Default)]
-pub struct SaidNow {
-    /// What each run says, by its engine where there are several.
-    pub runs: Vec<(Option<String>, Vec<ParsedFamily>)>,
-    /// What the service says of itself.
-    pub own: Vec<(ServiceFigure, f64)>,
-}
 
 /// Puts requests together, one after the other.
 #[derive(Debug)]

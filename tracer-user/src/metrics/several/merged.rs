@@ -146,11 +146,23 @@ mod tests {
         let of = |engine: &str| {
             text.lines()
                 .skip(2)
-                .map(|line| format!("{}\n", line.replace("{model", &format!("{{engine=\"{engine}\",model"))))
+                .map(|line| {
+                    format!(
+                        "{}\n",
+                        line.replace("{model", &format!("{{engine=\"{engine}\",model"))
+                    )
+                })
                 .collect::<String>()
         };
-        let head: String = text.lines().take(2).map(|line| format!("{line}\n")).collect();
-        assert!(both.ends_with(&format!("{head}{}{}", of("a"), of("b"))), "{both}");
+        let head: String = text
+            .lines()
+            .take(2)
+            .map(|line| format!("{line}\n"))
+            .collect();
+        assert!(
+            both.ends_with(&format!("{head}{}{}", of("a"), of("b"))),
+            "{both}"
+        );
     }
 
     use super::{ServiceFigure, text_of};

@@ -2,11 +2,14 @@
 
 mod asked;
 mod merged;
+mod said;
 mod scrape;
 mod service;
 mod sources;
 
+pub use asked::said;
 pub use merged::MergedServer;
+pub use said::SaidNow;
 pub use scrape::scrape;
 pub use service::ServiceFigure;
 pub use sources::{SharedSources, Source, Sources};

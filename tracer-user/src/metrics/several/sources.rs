@@ -5,9 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use crate::metrics::SaidNow;
-
-use super::{asked::asked, service::ServiceFigure};
+use super::service::ServiceFigure;
 
 /// A run that is served elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,17 +30,6 @@ impl SharedSources {
     /// From now on it is these.
     pub fn set(&self, sources: Sources) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = sources;
-    }
-
-    /// What all of them say now: each run is asked.
-    #[must_use]
-    pub fn said(&self) -> SaidNow {
-        let Sources { runs, own } = self.now();
-        let runs = asked(&runs).into_iter();
-        SaidNow {
-            runs: runs.map(|(engine, said)| (Some(engine), said)).collect(),
-            own,
-        }
     }
 
     /// What it is now.
