@@ -3,7 +3,8 @@
 //!
 //! `TRACER_BINARY` names the tracer (default: `release/tracer` in the target folder), `TRACER_TESTS_DIRECTORY`
 //! where images go (default: `tests` in the target folder), `TRACER_TESTS_PYTHON` a Python with xllamacpp,
-//! `TRACER_TESTS_DUCKDB_PYTHON` one with DuckDB, `TRACER_TESTS_PERFETTO_PYTHON` one with Perfetto's and OpenTelemetry's classes, `TRACER_TESTS_PYTORCH_PYTHON` one with PyTorch.
+//! `TRACER_TESTS_DUCKDB_PYTHON` one with DuckDB, `TRACER_TESTS_PERFETTO_PYTHON` one with Perfetto's and OpenTelemetry's classes, `TRACER_TESTS_PYTORCH_PYTHON` one with PyTorch,
+//! `TRACER_TESTS_SPARK_PYTHON` one with Spark.
 //! With `TRACER_TESTS_STRICT=1` a test that cannot run here is a failure. `TRACER_TESTS_RESULTS` names a file that
 //! gets a line for each test ([`tests::case_result`]), `TRACER_TESTS_ONLY` has beginnings of tests' names, with
 //! commas between them: no other test runs. `TRACER_TESTS_EMULATED=1` says that the machine is emulated in software,
@@ -22,6 +23,7 @@ mod device;
 mod device_counter;
 mod device_share;
 mod early_programs;
+mod engine_metrics;
 mod experiment;
 mod experts;
 mod explain;
@@ -102,6 +104,7 @@ fn main() -> ExitCode {
         lifecycle::cases(),
         faults::cases(),
         live::cases(),
+        engine_metrics::cases(),
         metrics::cases(),
         fleet::cases(),
         watch::cases(),

@@ -38,11 +38,12 @@ const TIGHT_BYTES: u64 = 20 << 20;
 const MANY_READS: usize = 200_000;
 
 /// What is exported of a model, with the member of the record that has it in the end.
-const OF_MODEL: [(&str, &str); 13] = [
+const OF_MODEL: [(&str, &str); 14] = [
     ("tracer_model_size_bytes", "model.size_bytes"),
     ("tracer_reads_total", "reads.count"),
     ("tracer_read_bytes_total", "reads.total_bytes"),
     ("tracer_read_completed_bytes_total", "reads.completed_bytes"),
+    ("tracer_read_latency_seconds_count", "latency_us.count"),
     ("tracer_sequential_gaps_total", "gaps.sequential.count"),
     ("tracer_small_gaps_total", "gaps.small.count"),
     ("tracer_medium_gaps_total", "gaps.medium.count"),

@@ -14,6 +14,7 @@ params.n_ctx = 256
 params.cpuparams.n_threads = int(sys.argv[3])
 params.cpuparams_batch.n_threads = int(sys.argv[3])
 params.warmup = False
+params.endpoint_metrics = True
 server = xlc.Server(params)
 while True:
     time.sleep(3600)

@@ -1,17 +1,24 @@
 //! Metrics that are sent to a collector, decoded with OpenTelemetry's own classes.
 
-use std::{env, net::TcpStream, process::Command};
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    net::TcpStream,
+    process::Command,
+};
 
 use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use tests::{environment::unavailable, reader::RunningProgram};
+use tests::{
+    environment::unavailable, reader::RunningProgram, run_record::RunRecord, tracer::TracerCall,
+};
 
 use super::scene::{Engine, LIMIT, MODEL_BYTES, NAME, Service, disk, model};
 use crate::{ground::Ground, metrics::free_port};
 
-/// Sent each second; what came at last is what was read. A collector that is not there is said once.
-pub fn otlp(ground: &Ground) -> Result<()> {
+/// A Python with OpenTelemetry's classes.
+fn python() -> Result<OsString> {
     let python = env::var_os("TRACER_TESTS_PERFETTO_PYTHON").ok_or_else(|| {
         unavailable("TRACER_TESTS_PERFETTO_PYTHON names no Python with OpenTelemetry's classes")
     })?;
@@ -23,6 +30,64 @@ pub fn otlp(ground: &Ground) -> Result<()> {
             "that Python has no opentelemetry-proto (`cargo xtask test` installs it)",
         ));
     }
+    Ok(python)
+}
+
+fn collector(ground: &Ground, python: &OsStr, port: u16) -> Result<RunningProgram> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/programs/otlp_collector.py");
+    let mut command = Command::new(python);
+    command.arg(script).arg(port.to_string());
+    let collector = RunningProgram::start(&ground.scratch, command)?;
+    collector.wait_until("it listens", LIMIT, |_| {
+        TcpStream::connect(("127.0.0.1", port)).is_ok()
+    })?;
+    Ok(collector)
+}
+
+/// A run that is attached to has given up its right to connect, and sends all the same; what it sends at last is its record.
+pub fn otlp_of_a_run(ground: &Ground) -> Result<()> {
+    let python = python()?;
+    let port = free_port()?;
+    let disk = disk(ground)?;
+    let model = model(&disk, "model.gguf")?;
+    let collector = collector(ground, &python, port)?;
+    let mut engine = Engine::start(ground)?;
+    engine.open(&model)?;
+    let call = TracerCall::attach(&ground.scratch, engine.process_id())?
+        .option("--otlp", format!("http://127.0.0.1:{port}"))
+        .option("--otlp-every", "1h");
+    let folder = call.directory().to_owned();
+    let tracer = call.start()?;
+    tracer.wait_until("it traces", LIMIT, |tracer| {
+        tracer.errors_so_far().contains("tracing process")
+    })?;
+    engine.read(&model)?;
+    tracer.signal(Signal::SIGINT)?;
+    tracer.finish(LIMIT)?.succeeded()?;
+    engine.end()?;
+    let record = RunRecord::load(&folder)?;
+    let output = collector.output_so_far();
+    ensure!(output.lines().count() == 1, "{output}");
+    let request = last(&output)?;
+    for (metric, member) in [("tracer.read", "total_bytes"), ("tracer.reads", "count")] {
+        let point = points(&request, metric, "sum")?;
+        ensure!(
+            point["asDouble"] == json!(record.number(&format!("reads.{member}"))?),
+            "{point}"
+        );
+        let attributes =
+            json!([{"key": "gen_ai.request.model", "value": {"stringValue": "model.gguf"}}]);
+        ensure!(point["attributes"] == attributes, "{point}");
+    }
+    ensure!(record.count("reads.total_bytes")? == MODEL_BYTES, "not all");
+    collector.signal(Signal::SIGTERM)?;
+    collector.ended(LIMIT)?;
+    Ok(())
+}
+
+/// Sent each second; what came at last is what was read. A collector that is not there is said once.
+pub fn otlp(ground: &Ground) -> Result<()> {
+    let python = python()?;
     let port = free_port()?;
     let address = format!("http://127.0.0.1:{port}");
     let disk = disk(ground)?;
@@ -31,13 +96,7 @@ pub fn otlp(ground: &Ground) -> Result<()> {
     let options = ["--otlp", &address, "--otlp-every", "1s"];
     let service = Service::start(ground, &folder, &options)?;
     service.said("metrics are not taken by", 1)?;
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/programs/otlp_collector.py");
-    let mut command = Command::new(&python);
-    command.arg(script).arg(port.to_string());
-    let collector = RunningProgram::start(&ground.scratch, command)?;
-    collector.wait_until("it listens", LIMIT, |_| {
-        TcpStream::connect(("127.0.0.1", port)).is_ok()
-    })?;
+    let collector = collector(ground, &python, port)?;
     service.said("takes metrics again", 1)?;
     let mut engine = Engine::start(ground)?;
     engine.open(&model)?;

@@ -1,15 +1,25 @@
 //! The service is killed, its disk is full.
 
-use std::fs;
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Result, ensure};
-use nix::sys::signal::Signal;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use tests::disk::Mount;
 
 use super::scene::{
     Engine, LIMIT, MODEL_BYTES, Service, check_read, disk, folders, model, windows,
 };
-use crate::ground::Ground;
+use crate::{ground::Ground, processes::children};
+
+/// What a window may take to come to its end.
+const HANGS: Duration = Duration::from_secs(60);
 
 /// What was counted before is kept, nothing is counted twice, and the engine goes on with its next window.
 pub fn killed_and_started_again(ground: &Ground) -> Result<()> {
@@ -100,4 +110,37 @@ pub fn disk_full(ground: &Ground) -> Result<()> {
         "{errors}"
     );
     Ok(())
+}
+
+/// A window that does not come to its end is killed, what it had counted is lost and said, and nothing of it is left.
+pub fn window_that_hangs(ground: &Ground) -> Result<()> {
+    let disk = disk(ground)?;
+    let model = model(&disk, "model.gguf")?;
+    let folder = ground.scratch.fresh_path("watch");
+    let service = Service::start(ground, &folder, &[])?;
+    let mut engine = Engine::start(ground)?;
+    engine.open(&model)?;
+    service.counting(1)?;
+    engine.read(&model)?;
+    let windows_of = children(service.program.process_id());
+    let [window] = windows_of[..] else {
+        anyhow::bail!("{windows_of:?} are its children");
+    };
+    kill(Pid::from_raw(i32::try_from(window)?), Signal::SIGSTOP)?;
+    let begun = Instant::now();
+    service.program.signal(Signal::SIGTERM)?;
+    let finished = service.program.finish(HANGS + LIMIT)?;
+    finished.succeeded()?;
+    let took = begun.elapsed();
+    ensure!(
+        took >= HANGS && finished.errors.contains("cannot be followed"),
+        "after {took:?}: {}",
+        finished.errors
+    );
+    for beginning in ["run=", ".run="] {
+        let left = folders(&folder, beginning);
+        ensure!(left.is_empty(), "{left:?} are left");
+    }
+    ensure!(!Path::new(&format!("/proc/{window}")).exists(), "it runs");
+    engine.end()
 }

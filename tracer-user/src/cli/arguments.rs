@@ -9,7 +9,8 @@ use std::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    metrics::ServeAddress,
+    metrics::{CollectorAddress, ServeAddress},
+    outward::HttpUrl,
     pressure::{BalloonSize, MemoryLimits},
     probe::Detail,
     process::{PhaseLine, RateLine},
@@ -102,6 +103,12 @@ pub enum Command {
     /// Keep a part of a model in memory; started by `launch --pin`.
     #[command(hide = true, name = "weights-keeper")]
     WeightsKeeper,
+    /// Ask an address; started by `--otlp` and `--engine-metrics`.
+    #[command(hide = true, name = "outward-helper")]
+    OutwardHelper {
+        /// The address.
+        url: HttpUrl,
+    },
     /// Lock memory away; started by `launch --lock`.
     #[command(hide = true, name = "balloon-helper")]
     BalloonHelper {
@@ -217,6 +224,12 @@ pub struct TraceArguments {
     /// can read it.
     #[arg(long, value_name = "FILE", requires = "serve")]
     pub serve_token_file: Option<PathBuf>,
+    /// Send the figures to a collector of OpenTelemetry (OTLP over HTTP) while the run goes on, such as http://127.0.0.1:4318.
+    #[arg(long, value_name = "URL")]
+    pub otlp: Option<CollectorAddress>,
+    /// How often to send them; once more at the end.
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = super::network::sending, requires = "otlp")]
+    pub otlp_every: Duration,
     /// Leave paths, the command line and the host's name out of the record, and keep none of the engine's output: for a record
     /// that is shown to others.
     #[arg(long)]
@@ -368,6 +381,10 @@ pub struct AttachArguments {
     /// The engine's log, a file or a pipe: rates and phases are taken from what is written to it from now on.
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,
+    /// Ask the engine's server for its own count of tokens, at this address: http://127.0.0.1:8080/metrics of llama-server
+    /// --metrics, or of vLLM. The record then has bytes read for a token.
+    #[arg(long, value_name = "URL", value_parser = super::network::engine_metrics)]
+    pub engine_metrics: Option<HttpUrl>,
     /// Stop after this time, such as 30s or 5m [default: at the end of the process]. Ctrl-C stops earlier, with
     /// a report that is marked as partial.
     #[arg(long, value_name = "TIME", value_parser = super::size::duration)]

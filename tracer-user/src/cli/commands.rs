@@ -13,8 +13,9 @@ use crate::{
     device_bench::{DeviceTestRequest, run_device_test},
     engine::{self, EngineOptions, LoadMode, RandomModelShape},
     live::{Screen, WhenLeft},
-    metrics::{Listening, Server},
+    metrics::{Listening, Push, Server},
     output::RUNS_FOLDER,
+    outward,
     place::inspect,
     pressure,
     probe::{Apart, Detail, Requirement, SessionOptions, kernel_release},
@@ -44,6 +45,7 @@ use super::{
     explain::explain,
     finished::{compare, export, how_much, live, open, validate},
     mark::mark,
+    network::Network,
     plot::plot,
     tune::tune,
     watch::watch,
@@ -59,12 +61,12 @@ const WRONG_COMMAND_LINE: i32 = 2;
 /// What kept the command from running.
 pub fn execute(arguments: Arguments) -> anyhow::Result<i32> {
     // Without its rights it may not open a socket.
-    let listening = listening(&arguments.command)?;
+    let network = Network::open(&arguments.command)?;
     let apart = give_up_rights(&arguments.command)?;
     match arguments.command {
-        Command::Launch(arguments) => launch(arguments, listening),
-        Command::Attach(arguments) => attach(arguments, listening, apart),
-        Command::Watch(arguments) => watch(arguments, listening),
+        Command::Launch(arguments) => launch(arguments, network),
+        Command::Attach(arguments) => attach(arguments, network, apart),
+        Command::Watch(arguments) => watch(arguments, network),
         Command::Model(arguments) => model(&arguments),
         Command::Blktrace(arguments) => blktrace(&arguments),
         Command::Audit(arguments) => audit(&arguments),
@@ -79,12 +81,13 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<i32> {
         Command::Explain(arguments) => explain(&arguments),
         Command::Size(arguments) => how_much(&arguments),
         Command::Mark(arguments) => mark(arguments),
-        Command::Demo(arguments) => demo(arguments, listening),
+        Command::Demo(arguments) => demo(arguments, network),
         Command::Experiment(arguments) => experiment(arguments),
         Command::Tune(arguments) => tune(arguments),
         Command::Engine(arguments) => engine(arguments),
         Command::MakeModel(arguments) => make_model(&arguments),
         Command::WeightsKeeper => Ok(pressure::pin_keeper_main()),
+        Command::OutwardHelper { url } => outward::helper_main(&url),
         Command::SettingsKeeper => Ok(setting::keeper_main()),
         Command::BalloonHelper { bytes } => pressure::helper_main(bytes),
     }
@@ -122,6 +125,7 @@ fn give_up_rights(command: &Command) -> anyhow::Result<Option<Apart>> {
         | Command::Doctor(_)
         | Command::Tune(_)
         | Command::SettingsKeeper
+        | Command::OutwardHelper { .. }
         | Command::WeightsKeeper
         | Command::BalloonHelper { .. } => return Ok(None),
     };
@@ -144,28 +148,8 @@ fn give_up_rights(command: &Command) -> anyhow::Result<Option<Apart>> {
     Ok(None)
 }
 
-/// The socket for metrics, where they are asked for.
-fn listening(command: &Command) -> anyhow::Result<Option<Listening>> {
-    let serving = match command {
-        Command::Launch(arguments) => arguments.trace.serving(),
-        Command::Attach(arguments) => arguments.trace.serving(),
-        Command::Demo(arguments) => arguments.trace.serving(),
-        Command::Watch(arguments) => arguments.serving(),
-        _ => return Ok(None),
-    };
-    let (Some(address), token_file) = serving else {
-        return Ok(None);
-    };
-    let listening = Listening::open(address, token_file)?;
-    eprintln!("tracer: metrics at {}", listening.address());
-    if !address.is_local() {
-        eprintln!("tracer: other machines can reach them; nothing is encrypted, the token neither");
-    }
-    Ok(Some(listening))
-}
-
-fn launch(arguments: LaunchArguments, listening: Option<Listening>) -> anyhow::Result<i32> {
-    let live = arguments.trace.live;
+fn launch(arguments: LaunchArguments, network: Network) -> anyhow::Result<i32> {
+    let (live, otlp_every) = (arguments.trace.live, arguments.trace.otlp_every);
     let mut options = LaunchOptions {
         models: arguments.model,
         command: arguments.command,
@@ -174,7 +158,13 @@ fn launch(arguments: LaunchArguments, listening: Option<Listening>) -> anyhow::R
         trace: recorded_by_itself(arguments.trace),
     };
     let signals = signals()?;
-    let shown = looked_on(&mut options.trace, live, WhenLeft::GoesOn, listening)?;
+    let shown = looked_on(
+        &mut options.trace,
+        live,
+        WhenLeft::GoesOn,
+        network,
+        otlp_every,
+    )?;
     let run = runtime()?.block_on(run_launch(options, signals));
     drop(shown);
     show(run?)
@@ -185,14 +175,25 @@ fn looked_on(
     trace: &mut TraceOptions,
     live: bool,
     when_left: WhenLeft,
-    listening: Option<Listening>,
+    network: Network,
+    otlp_every: Duration,
 ) -> anyhow::Result<Shown> {
     let screen = live.then(|| Screen::new(when_left)).transpose();
     let screen = screen.context("cannot show a live screen")?.map(Arc::new);
-    let server = listening
-        .as_ref()
-        .map(|listening| Server::start(listening, trace.redact));
+    let Network {
+        listening,
+        collector,
+        ..
+    } = network;
+    let is_asked = listening.is_some() || collector.is_some();
+    let server = is_asked.then(|| Server::start(listening.as_ref(), trace.redact));
     let server = server.transpose()?.map(Arc::new);
+    let push = collector.zip(server.as_ref()).map(|(collector, server)| {
+        let host = nix::unistd::gethostname().unwrap_or_default();
+        let host = (!trace.redact).then(|| host.to_string_lossy().into_owned());
+        Push::start(collector, otlp_every, host, server.telling()?)
+    });
+    let push = push.transpose()?;
     let mut onlookers: Vec<Arc<dyn Onlook>> = Vec::new();
     onlookers.extend(screen.clone().map(|screen| screen as Arc<dyn Onlook>));
     onlookers.extend(server.clone().map(|server| server as Arc<dyn Onlook>));
@@ -201,6 +202,7 @@ fn looked_on(
     }
     Ok(Shown {
         screen,
+        push,
         server,
         _listening: listening,
     })
@@ -209,6 +211,8 @@ fn looked_on(
 /// Who looks on, finished when the run is over, whoever else still holds them.
 struct Shown {
     screen: Option<Arc<Screen>>,
+    /// Sends the last figures when it is dropped.
+    push: Option<Push>,
     server: Option<Arc<Server>>,
     /// A socket's file goes with it.
     _listening: Option<Listening>,
@@ -219,6 +223,7 @@ impl Drop for Shown {
         if let Some(screen) = &self.screen {
             screen.finish();
         }
+        drop(self.push.take());
         if let Some(server) = &self.server {
             server.finish();
         }
@@ -227,7 +232,7 @@ impl Drop for Shown {
 
 fn attach(
     arguments: AttachArguments,
-    listening: Option<Listening>,
+    mut network: Network,
     apart: Option<Apart>,
 ) -> anyhow::Result<i32> {
     let target = match (arguments.pid, arguments.name, arguments.container) {
@@ -239,7 +244,7 @@ fn attach(
             Chosen::OnlyListed => return Ok(WRONG_COMMAND_LINE),
         },
     };
-    let live = arguments.trace.live;
+    let (live, otlp_every) = (arguments.trace.live, arguments.trace.otlp_every);
     let shows_experts = arguments.show_experts.is_some();
     if shows_experts && arguments.trace.detail == Some(DetailLevel::Counts) {
         bail!("--show-experts records events: leave out `--detail counts`");
@@ -260,18 +265,25 @@ fn attach(
         trace,
     };
     let signals = signals()?;
-    let shown = looked_on(&mut options.trace, live, WhenLeft::Ends, listening)?;
-    let run = runtime()?.block_on(run_attach(options, signals, apart));
+    let engine_metrics = network.engine_metrics.take();
+    let shown = looked_on(
+        &mut options.trace,
+        live,
+        WhenLeft::Ends,
+        network,
+        otlp_every,
+    )?;
+    let run = runtime()?.block_on(run_attach(options, signals, apart, engine_metrics));
     drop(shown);
     show(run?)
 }
 
-fn demo(arguments: DemoArguments, listening: Option<Listening>) -> anyhow::Result<i32> {
+fn demo(arguments: DemoArguments, network: Network) -> anyhow::Result<i32> {
     let mut trace = arguments.trace;
     if trace.out.is_none() {
         trace.out = Some(arguments.directory.join(default_directory("demo")));
     }
-    let live = trace.live;
+    let (live, otlp_every) = (trace.live, trace.otlp_every);
     let mut options = DemoOptions {
         directory: arguments.directory,
         model_size_bytes: arguments.model_size,
@@ -281,7 +293,13 @@ fn demo(arguments: DemoArguments, listening: Option<Listening>) -> anyhow::Resul
         trace: trace_options(trace, "demo", Detail::Events),
     };
     let signals = signals()?;
-    let shown = looked_on(&mut options.trace, live, WhenLeft::GoesOn, listening)?;
+    let shown = looked_on(
+        &mut options.trace,
+        live,
+        WhenLeft::GoesOn,
+        network,
+        otlp_every,
+    )?;
     let run = runtime()?.block_on(run_demo(options, signals));
     drop(shown);
     show(run?)

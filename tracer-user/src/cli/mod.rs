@@ -12,6 +12,7 @@ mod experiment;
 mod explain;
 mod finished;
 mod mark;
+mod network;
 mod plot;
 mod size;
 mod tune;

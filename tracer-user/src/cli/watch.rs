@@ -10,12 +10,13 @@ use clap::{ArgGroup, Args};
 use nix::sys::signal::Signal;
 
 use crate::{
-    metrics::{CollectorAddress, Listening, ServeAddress},
+    metrics::{CollectorAddress, ServeAddress},
+    outward::HttpUrl,
     process::SignalWatch,
     watch::{self, Condition, EngineChoice, WatchOptions},
 };
 
-use super::examples;
+use super::{examples, network::Network};
 
 /// Shorter windows would be mostly beginnings and ends.
 const SHORTEST_WINDOW: Duration = Duration::from_secs(5);
@@ -64,8 +65,12 @@ pub struct WatchArguments {
     #[arg(long, value_name = "URL")]
     pub otlp: Option<CollectorAddress>,
     /// How often to send them.
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = sending, requires = "otlp")]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = super::network::sending, requires = "otlp")]
     pub otlp_every: Duration,
+    /// Ask the engine's server for its own count of tokens, at this address: http://127.0.0.1:8080/metrics of llama-server
+    /// --metrics, or of vLLM. Each window then has bytes read for a token. Only the window of the engine that listens there.
+    #[arg(long, value_name = "URL", value_parser = super::network::engine_metrics)]
+    pub engine_metrics: Option<HttpUrl>,
     /// A file with the secret that a scraper has to show as its bearer token. Nothing is encrypted.
     #[arg(long, value_name = "FILE", requires = "serve")]
     pub serve_token_file: Option<PathBuf>,
@@ -90,14 +95,6 @@ fn window(text: &str) -> Result<Duration, String> {
     Ok(time)
 }
 
-fn sending(text: &str) -> Result<Duration, String> {
-    let time = super::size::duration(text)?;
-    if time < Duration::from_secs(1) {
-        return Err("metrics are sent once a second at most; 60s is usual".to_owned());
-    }
-    Ok(time)
-}
-
 /// One part of a group's path: what is looked for in each process's.
 fn cgroup(text: &str) -> Result<String, String> {
     match text.trim_matches('/') {
@@ -114,7 +111,7 @@ fn cgroup(text: &str) -> Result<String, String> {
 ///
 /// # Errors
 /// What keeps it from watching.
-pub fn watch(arguments: WatchArguments, listening: Option<Listening>) -> anyhow::Result<i32> {
+pub fn watch(arguments: WatchArguments, network: Network) -> anyhow::Result<i32> {
     let signals = [
         Signal::SIGINT,
         Signal::SIGTERM,
@@ -134,12 +131,12 @@ pub fn watch(arguments: WatchArguments, listening: Option<Listening>) -> anyhow:
         record_on: arguments.record_on,
         record_for: arguments.record_for,
         record_pause: arguments.record_pause,
-        serves: listening.is_some() || arguments.otlp.is_some(),
-        collector: arguments
-            .otlp
-            .map(|collector| (collector, arguments.otlp_every)),
+        serves: network.listening.is_some() || network.collector.is_some(),
+        engine_metrics: arguments.engine_metrics,
     };
-    watch::watch(options, listening.as_ref(), &signals)
+    let every = arguments.otlp_every;
+    let collector = network.collector.map(|collector| (collector, every));
+    watch::watch(options, network.listening.as_ref(), collector, &signals)
 }
 
 #[cfg(test)]

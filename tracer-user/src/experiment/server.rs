@@ -18,7 +18,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use ureq::Agent;
 
-use crate::process::ObservedProcess;
+use crate::process::{Listeners, ObservedProcess};
 
 /// How often a server that loads is asked whether it is ready: seldom enough to be no load.
 const HEALTH_INTERVAL: Duration = Duration::from_millis(100);
@@ -211,35 +211,13 @@ fn ask(
 
 /// The process of the run that listens on this port.
 fn listener(port: u16, launch: &ObservedProcess) -> Result<ObservedProcess, String> {
-    let sockets = || -> procfs::ProcResult<Vec<u64>> {
-        let mut entries = procfs::net::tcp()?;
-        // A machine without IPv6 has no such file.
-        entries.extend(procfs::net::tcp6().unwrap_or_default());
-        Ok(entries
-            .iter()
-            .filter(|entry| {
-                entry.state == procfs::net::TcpState::Listen && entry.local_address.port() == port
-            })
-            .map(|entry| entry.inode)
-            .collect())
-    };
-    let sockets = sockets().map_err(|error| format!("cannot read /proc/net/tcp: {error}"))?;
-    let has_socket = |process: i32| {
-        procfs::process::Process::new(process)
-            .and_then(|process| process.fd())
-            .is_ok_and(|mut descriptors| {
-                descriptors.any(|descriptor| {
-                    descriptor.is_ok_and(|descriptor| {
-                        matches!(descriptor.target, procfs::process::FDTarget::Socket(inode) if sockets.contains(&inode))
-                    })
-                })
-            })
-    };
+    let listeners =
+        Listeners::on(port).map_err(|error| format!("cannot read /proc/net/tcp: {error}"))?;
     launch
         .descendants()
         .map_err(|error| format!("cannot list the processes of the run: {error}"))?
         .into_iter()
-        .find(|process| has_socket(*process))
+        .find(|process| listeners.has(*process))
         .ok_or_else(|| {
             format!(
                 "what listens on port {port} was not started by this run: does the command pass {{port}} on?"

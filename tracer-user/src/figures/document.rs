@@ -47,6 +47,10 @@ pub static GROUPS: &[Group] = &[
         rows: || rows(engine::ENGINE),
     },
     Group {
+        name: "engine metrics",
+        rows: || rows(engine::ENGINE_METRICS),
+    },
+    Group {
         name: "model",
         rows: || rows(model::MODEL),
     },

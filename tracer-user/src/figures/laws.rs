@@ -101,6 +101,7 @@ fn compare<R: Scope>(
 const OF_RUN: &[&[&Figure<RunRecord>]] = &[
     engine::TIME,
     engine::ENGINE,
+    engine::ENGINE_METRICS,
     memory::PRESSURE,
     memory::MEMORY,
     memory::MACHINE,

@@ -203,6 +203,9 @@ pub static RUN_DETAILS: &[(&str, &[&Figure<RunRecord>])] = &[
     ),
 ];
 
+/// What the engine's own metrics say, where they were asked for.
+pub static ENGINE_METRICS: &[&Figure<RunRecord>] = engine::ENGINE_METRICS;
+
 /// What an old trace says of a model's reads; each group under its title.
 pub static TRACE: &[(&str, &[&Figure<ModelRecord>])] = &[
     (

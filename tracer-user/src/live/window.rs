@@ -273,6 +273,7 @@ mod tests {
                 faults: None,
             },
             resident_bytes: None,
+            latencies: None,
             waits: Some(WaitSeconds {
                 since_s: 0.0,
                 until_s: bytes as f64 / 1000.0,

@@ -26,7 +26,7 @@ fn start(secret: Option<&str>) -> (Server, SocketAddr) {
     let ServeAddress::Network(address) = *listening.address() else {
         panic!("it is of the network");
     };
-    let server = Server::start(&listening, false).expect("it starts");
+    let server = Server::start(Some(&listening), false).expect("it starts");
     (server, address)
 }
 

@@ -4,11 +4,13 @@ use std::collections::HashMap;
 
 use prometheus::{
     Encoder as _, TextEncoder,
-    proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType},
+    proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType},
 };
 
+use crate::{run::onlooker::ModelFiguresSoFar, stats::formulas::seconds};
+
 use super::{
-    exported::{EXPORTED, Exported, Kind, Of, PREFIX},
+    exported::{EXPORTED, Exported, Kind, LatencyCounts, Of, PREFIX},
     moment::Moment,
 };
 
@@ -38,6 +40,10 @@ impl Encoding {
         let mut families = vec![build()];
         if let Some(moment) = moment {
             for (number, exported) in EXPORTED.iter().enumerate() {
+                if let Of::Latencies(_, now) = &exported.of {
+                    families.extend(latencies(exported, *now, moment));
+                    continue;
+                }
                 let mut samples = samples(exported, moment);
                 if exported.kind == Kind::Counter {
                     for sample in &mut samples {
@@ -89,6 +95,7 @@ const fn metric_type(kind: Kind) -> MetricType {
     match kind {
         Kind::Counter => MetricType::COUNTER,
         Kind::Gauge => MetricType::GAUGE,
+        Kind::Histogram => MetricType::HISTOGRAM,
     }
 }
 
@@ -108,6 +115,8 @@ fn samples(exported: &Exported, moment: &Moment<'_>) -> Vec<Sample> {
         Of::Model(_, now) => models()
             .filter_map(|((begun, name), model)| sample(vec![name.clone()], now(begun, model)))
             .collect(),
+        // Not one number each.
+        Of::Latencies(..) => Vec::new(),
         Of::AllPhases(_, now) => models()
             .filter_map(|((begun, name), model)| sample(vec![name.clone()], now(begun, model)))
             .collect(),
@@ -130,6 +139,60 @@ fn samples(exported: &Exported, moment: &Moment<'_>) -> Vec<Sample> {
             })
             .collect(),
     }
+}
+
+/// One histogram, of which `_sum` is not known.
+pub struct HistogramSample {
+    pub labels: Vec<(String, String)>,
+    /// Upper limits in base units, and how many lie at or below.
+    pub at_most: Vec<(f64, u64)>,
+    pub all: u64,
+}
+
+/// A family of histograms.
+pub fn histograms(name: String, help: &str, samples: Vec<HistogramSample>) -> MetricFamily {
+    let mut family = plain(name, help, Kind::Histogram, Vec::new());
+    let metrics = samples.into_iter().map(|sample| {
+        let labels = sample.labels.into_iter();
+        let mut metric =
+            Metric::from_label(labels.map(|(name, value)| label(&name, value)).collect());
+        let mut histogram = Histogram::default();
+        histogram.set_sample_count(sample.all);
+        histogram.set_sample_sum(f64::NAN);
+        let buckets = sample.at_most.into_iter().map(|(limit, count)| {
+            let mut bucket = Bucket::default();
+            bucket.set_upper_bound(limit);
+            bucket.set_cumulative_count(count);
+            bucket
+        });
+        histogram.set_bucket(buckets.collect());
+        metric.set_histogram(histogram);
+        metric
+    });
+    family.set_metric(metrics.collect());
+    family
+}
+
+fn latencies(
+    exported: &Exported,
+    now: fn(&ModelFiguresSoFar) -> Option<LatencyCounts>,
+    moment: &Moment<'_>,
+) -> Option<MetricFamily> {
+    let models = moment.names.iter().zip(&moment.so_far.models);
+    let samples: Vec<_> = models
+        .filter_map(|(name, model)| {
+            let counts = now(model)?;
+            let at_most = counts.at_most.iter();
+            Some(HistogramSample {
+                labels: vec![("model".to_owned(), name.clone())],
+                at_most: at_most
+                    .map(|(nanos, count)| (seconds(*nanos), *count))
+                    .collect(),
+                all: counts.all,
+            })
+        })
+        .collect();
+    (!samples.is_empty()).then(|| histograms(exported.name(), &exported.meaning(), samples))
 }
 
 fn family(exported: &Exported, samples: Vec<Sample>) -> MetricFamily {
@@ -160,7 +223,7 @@ fn metric(kind: Kind, labels: Vec<LabelPair>, value: f64) -> Metric {
             counter.set_value(value);
             metric.set_counter(counter);
         }
-        Kind::Gauge => {
+        Kind::Gauge | Kind::Histogram => {
             let mut gauge = Gauge::default();
             gauge.set_value(value);
             metric.set_gauge(gauge);

@@ -3,12 +3,14 @@
 use tracer_common::gap::GapClass;
 
 use crate::{
-    figures::{Figure, Unit, engine, gaps, losses, model, pages, phase, reads, tensor},
+    figures::{
+        Figure, Road, Unit, engine, gaps, losses, model, pages, phase, reads, speed, tensor,
+    },
     run::onlooker::{
         ModelBegun, ModelFiguresSoFar, PagesSoFar, PartBytes, ReadsSoFar, WaitSeconds,
     },
     schema::{ModelRecord, PhaseRecord, RunRecord, TensorRecord},
-    stats::phases::so_far::PhaseSoFar,
+    stats::{phases::so_far::PhaseSoFar, reads::latency::cumulative},
 };
 
 use super::moment::Moment;
@@ -23,6 +25,8 @@ pub enum Kind {
     Counter,
     /// May go up and down.
     Gauge,
+    /// Counts by an upper limit, of which each holds those of the ones before: only ever grow.
+    Histogram,
 }
 
 impl Kind {
@@ -32,6 +36,7 @@ impl Kind {
         match self {
             Self::Counter => "counter",
             Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
         }
     }
 }
@@ -42,6 +47,11 @@ pub enum Of {
     Model(
         &'static Figure<ModelRecord>,
         fn(&ModelBegun, &ModelFiguresSoFar) -> Option<f64>,
+    ),
+    /// How often it took how long: what is counted, and the counts, by nanoseconds that it took at most, and all of them.
+    Latencies(
+        &'static Figure<ModelRecord>,
+        fn(&ModelFiguresSoFar) -> Option<LatencyCounts>,
     ),
     /// A figure of phases, for all of them together.
     AllPhases(
@@ -60,6 +70,14 @@ pub enum Of {
     ),
 }
 
+/// Counts by how long it took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LatencyCounts {
+    /// Nanoseconds, and how many took at most that; growing.
+    pub at_most: Vec<(u64, u64)>,
+    pub all: u64,
+}
+
 /// A figure that is exported.
 pub struct Exported {
     /// Between the prefix and the unit.
@@ -75,6 +93,7 @@ impl Exported {
         match &self.of {
             Of::Run(figure, _) => figure.unit,
             Of::Model(figure, _) => figure.unit,
+            Of::Latencies(..) => Unit::Seconds,
             Of::Phase(figure, _) | Of::AllPhases(figure, _) => figure.unit,
             Of::Class(figure, _) => figure.unit,
         }
@@ -103,7 +122,7 @@ impl Exported {
         };
         let total = match self.kind {
             Kind::Counter => "_total",
-            Kind::Gauge => "",
+            Kind::Gauge | Kind::Histogram => "",
         };
         format!("{PREFIX}{}{unit}{total}", self.stem)
     }
@@ -131,6 +150,7 @@ impl Exported {
         match &self.of {
             Of::Run(figure, _) => figure.member.to_owned(),
             Of::Model(figure, _) => figure.member.to_owned(),
+            Of::Latencies(figure, _) => format!("{}, in parts", figure.member),
             Of::AllPhases(figure, _) => format!("phases[].{}, summed", figure.member),
             Of::Phase(figure, _) => format!("phases[].{}", figure.member),
             Of::Class(figure, _) => format!("tensors[].{}, summed by kind", figure.member),
@@ -142,7 +162,7 @@ impl Exported {
     pub const fn labels(&self) -> &'static [&'static str] {
         match self.of {
             Of::Run(..) => &[],
-            Of::Model(..) | Of::AllPhases(..) => &["model"],
+            Of::Model(..) | Of::AllPhases(..) | Of::Latencies(..) => &["model"],
             Of::Phase(..) => &["model", "phase"],
             Of::Class(..) => &["model", "class"],
         }
@@ -153,7 +173,7 @@ impl Exported {
     pub fn meaning(&self) -> String {
         let meaning = match &self.of {
             Of::Run(figure, _) => figure.meaning,
-            Of::Model(figure, _) => figure.meaning,
+            Of::Model(figure, _) | Of::Latencies(figure, _) => figure.meaning,
             Of::Phase(figure, _) | Of::AllPhases(figure, _) => figure.meaning,
             Of::Class(figure, _) => figure.meaning,
         };
@@ -168,7 +188,7 @@ impl Exported {
     pub const fn absent(&self) -> &'static str {
         match &self.of {
             Of::Run(figure, _) => figure.null,
-            Of::Model(figure, _) => figure.null,
+            Of::Model(figure, _) | Of::Latencies(figure, _) => figure.null,
             Of::Phase(figure, _) | Of::AllPhases(figure, _) => figure.null,
             Of::Class(figure, _) => figure.null,
         }
@@ -180,6 +200,7 @@ impl Exported {
         match &self.of {
             Of::Run(figure, _) => figure.road.letter(),
             Of::Model(figure, _) => figure.road.letter(),
+            Of::Latencies(..) => Road::Kernel.letter(),
             Of::Phase(figure, _) | Of::AllPhases(figure, _) => figure.road.letter(),
             Of::Class(figure, _) => figure.road.letter(),
         }
@@ -299,6 +320,18 @@ pub static EXPORTED: &[Exported] = &[
         Of::Model(&reads::REREAD_FACTOR, |_, model| {
             model.reads.as_ref()?.reread_factor
         }),
+    ),
+    with(
+        "read_latency",
+        Kind::Histogram,
+        Of::Latencies(&speed::LATENCY_COUNT, |model| {
+            let buckets = model.latencies.as_ref()?;
+            Some(LatencyCounts {
+                at_most: cumulative(buckets),
+                all: buckets.iter().sum(),
+            })
+        }),
+        "By the time between the two, up to a second ago. `le` is the last nanosecond before a power of two. The sum of times is not known: `_sum` is NaN",
     ),
     counter(
         "sequential_gaps",

@@ -27,6 +27,5 @@ pub use otlp::{CollectorAddress, Push};
 pub use rates::{Rate, rates};
 pub use server::Server;
 pub use several::{
-    MergedServer, ParsedFamily, ParsedSample, ServiceFigure, SharedSources, Source, Sources, parse,
-    scrape,
+    MergedServer, SaidNow, ServiceFigure, SharedSources, Source, Sources, said, scrape,
 };

@@ -1,11 +1,13 @@
 //! The figures of one run, to whoever scrapes.
 
 use std::{
+    io,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
+use crate::exposition::parse;
 use crate::run::onlooker::{EngineNow, Onlook, RunBegun, RunHandle, RunSoFar};
 
 use super::{
@@ -13,6 +15,7 @@ use super::{
     listening::Listening,
     moment::{Moment, names},
     serving::{Serving, SoonText, Told},
+    several::SaidNow,
 };
 
 /// The run is asked for its figures at most so often, however many scrape.
@@ -24,7 +27,7 @@ const ANSWER_WITHIN: Duration = Duration::from_millis(500);
 /// Answers scrapes while a run goes on. What the run does never waits for a client.
 pub struct Server {
     state: Arc<State>,
-    serving: Serving,
+    serving: Option<Serving>,
 }
 
 struct State {
@@ -55,24 +58,46 @@ struct Said {
 }
 
 impl Server {
-    /// Begins to answer on a socket, with a thread of its own.
+    /// Begins to answer on a socket, where there is one, with a thread of its own.
     ///
     /// # Errors
     /// No descriptor or thread left.
-    pub fn start(listening: &Listening, redact: bool) -> anyhow::Result<Self> {
+    pub fn start(listening: Option<&Listening>, redact: bool) -> anyhow::Result<Self> {
         let state = Arc::new(State {
             redact,
             run: Mutex::default(),
             said: tokio::sync::Mutex::default(),
         });
         let told: Arc<dyn Told> = Arc::clone(&state) as _;
-        let serving = Serving::start(listening, told, 1)?;
+        let serving = listening
+            .map(|listening| Serving::start(listening, told, 1))
+            .transpose()?;
         Ok(Self { state, serving })
     }
 
     /// No answers any more, and every connection closed, when this returns.
     pub fn finish(&self) {
-        self.serving.finish();
+        if let Some(serving) = &self.serving {
+            serving.finish();
+        }
+    }
+
+    /// What says the figures of each moment to somebody else, from a thread of his.
+    ///
+    /// # Errors
+    /// No descriptor left.
+    pub fn telling(&self) -> io::Result<impl FnMut() -> SaidNow + Send + use<>> {
+        let state = Arc::clone(&self.state);
+        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+        Ok(move || {
+            let text = runtime.block_on(state.of_now());
+            let families = text.and_then(|text| parse(&text));
+            SaidNow {
+                // A run that has not begun says nothing.
+                runs: families.map(|said| (None, said)).into_iter().collect(),
+                own: Vec::new(),
+            }
+        })
     }
 }
 

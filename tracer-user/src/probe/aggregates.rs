@@ -204,6 +204,15 @@ fn reads_counted(ebpf: &Ebpf, model: usize) -> anyhow::Result<ReadCounts> {
     })
 }
 
+/// Reads of each model by latency bucket (`tracer_common::latency`), as they are now.
+///
+/// # Errors
+/// The map cannot be read.
+pub fn latencies(ebpf: &Ebpf, sizes: &Sizes<'_>) -> anyhow::Result<Vec<Vec<u64>>> {
+    let words = per_cpu_words(ebpf, "LATENCIES", sizes.models * LATENCY_BUCKETS)?;
+    Ok(words.chunks(LATENCY_BUCKETS).map(<[u64]>::to_vec).collect())
+}
+
 /// What was counted of each model.
 fn models_counted(
     ebpf: &Ebpf,
@@ -211,7 +220,7 @@ fn models_counted(
     unseen_at_end: &[RequestSlot],
 ) -> anyhow::Result<Vec<ModelAggregates>> {
     let unique = unique_bytes(ebpf, sizes, unseen_at_end)?;
-    let latencies = per_cpu_words(ebpf, "LATENCIES", sizes.models * LATENCY_BUCKETS)?;
+    let mut latencies = latencies(ebpf, sizes)?.into_iter();
     let last_ends = array::<u64>(ebpf, "LAST_ENDS")?;
     let mut models = Vec::with_capacity(sizes.models);
     for model in 0..sizes.models {
@@ -220,7 +229,6 @@ fn models_counted(
             completes,
             requeues,
         } = reads_counted(ebpf, model)?;
-        let first_bucket = model * LATENCY_BUCKETS;
         let mut ends = Vec::with_capacity(sizes.devices);
         for device in 0..sizes.devices {
             let end = last_ends
@@ -232,10 +240,7 @@ fn models_counted(
             issues,
             completes,
             requeues,
-            latency_buckets: latencies
-                .get(first_bucket..first_bucket + LATENCY_BUCKETS)
-                .map(<[u64]>::to_vec)
-                .unwrap_or_default(),
+            latency_buckets: latencies.next().unwrap_or_default(),
             unique_bytes: unique.get(model).copied().unwrap_or_default(),
             last_ends: ends,
         });

@@ -421,6 +421,14 @@ impl Session {
         Ok(counts)
     }
 
+    /// Reads of each model by latency bucket (`tracer_common::latency`) by now.
+    ///
+    /// # Errors
+    /// The map cannot be read.
+    pub fn latencies_so_far(&self) -> anyhow::Result<Vec<Vec<u64>>> {
+        self.sized(&[], aggregates::latencies)
+    }
+
     /// Slices of time that could not begin by now; none where counts are not kept so.
     #[must_use]
     pub fn undivided_slices(&self) -> u64 {

@@ -14,6 +14,7 @@ mod help_text;
 mod in_use;
 mod launch;
 mod libraries;
+mod listening;
 mod mappings;
 mod memory;
 mod observed;
@@ -50,6 +51,7 @@ pub use launch::{LINGER, LaunchError, LaunchRequest, LaunchedProcess, OnLine, la
 pub use libraries::{
     ExecutableFile, MappedFile, SymbolError, executable_mappings, exported_symbols, mapped_pages,
 };
+pub use listening::Listeners;
 pub use mappings::{Mapping, MappingName, MappingRow, MappingTable, MemoryUse, NameRow};
 pub use memory::{MemorySample, PeakMemory, memory_rollup};
 pub use observed::{

@@ -26,8 +26,6 @@ const NEVER: &[libc::c_long] = &[
     libc::SYS_chroot,
     libc::SYS_setns,
     libc::SYS_unshare,
-    libc::SYS_connect,
-    libc::SYS_bind,
     libc::SYS_listen,
     libc::SYS_io_uring_setup,
     libc::SYS_userfaultfd,
@@ -49,6 +47,9 @@ const NEVER: &[libc::c_long] = &[
     libc::SYS_acct,
     libc::SYS_quotactl,
 ];
+
+/// What reaches others. Who looks a name up binds a socket, to which the answer comes.
+const CONNECTING: &[libc::c_long] = &[libc::SYS_connect, libc::SYS_bind];
 
 /// Answered as by a kernel without networks: a C library that looks a user up asks a local service first, and takes anything
 /// else for a failure.
@@ -84,17 +85,24 @@ const LINKS: &[u64] = &[
 /// # Errors
 /// As of `seccomp(2)`. A kernel without filters is none: there nothing is forbidden.
 pub fn forbid_calls(kept: Kept) -> io::Result<()> {
-    let (only_tracing, commands) = match kept {
-        Kept::FilesOnly => (TRACING, None),
-        Kept::Tracing | Kept::TracingAndPagingOut => (&[][..], None),
-        Kept::Looking => (PERF, Some(MAPS_AND_INFORMATION)),
-        Kept::Probing => (PERF, Some(LINKS)),
+    let (refused, commands) = match kept {
+        Kept::FilesOnly => ([NEVER, CONNECTING, TRACING].concat(), None),
+        Kept::Tracing | Kept::TracingAndPagingOut => ([NEVER, CONNECTING].concat(), None),
+        Kept::Looking => (
+            [NEVER, CONNECTING, PERF].concat(),
+            Some(MAPS_AND_INFORMATION),
+        ),
+        Kept::Probing => ([NEVER, CONNECTING, PERF].concat(), Some(LINKS)),
+        Kept::Connecting => ([NEVER, TRACING].concat(), None),
     };
     let always = |calls: &[libc::c_long]| calls.iter().map(|call| (*call, Vec::new())).collect();
-    refuse(always(&[NEVER, only_tracing].concat()), libc::EPERM)?;
+    refuse(always(&refused), libc::EPERM)?;
     if let Some(commands) = commands {
         let other = other_command(commands).map_err(io::Error::other)?;
         refuse([(libc::SYS_bpf, vec![other])].into(), libc::EPERM)?;
+    }
+    if kept == Kept::Connecting {
+        return Ok(());
     }
     refuse(always(NO_NETWORK), libc::EAFNOSUPPORT)
 }

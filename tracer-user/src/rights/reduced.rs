@@ -20,6 +20,8 @@ pub enum Kept {
     Looking,
     /// It probes functions for another process, and does nothing else.
     Probing,
+    /// It connects to an address that it was told of, and does nothing else.
+    Connecting,
 }
 
 /// What root's access to files of other users is made of.
@@ -45,7 +47,7 @@ impl Kept {
     pub fn of(self, held: &Held) -> CapsHashSet {
         let mut kept: CapsHashSet = HashSet::new();
         let traces = matches!(self, Self::Tracing | Self::TracingAndPagingOut);
-        if held.is_root() && self != Self::Probing {
+        if held.is_root() && !matches!(self, Self::Probing | Self::Connecting) {
             kept.extend(FILES_OF_OTHERS);
         }
         if self == Self::TracingAndPagingOut {
@@ -139,6 +141,12 @@ mod tests {
             assert!(!looks.contains(&capability), "{capability}");
         }
         assert!(looks.contains(&Capability::CAP_SYS_PTRACE));
+    }
+
+    #[test]
+    fn who_connects_keeps_nothing() {
+        let all = held(0, &caps::all().into_iter().collect::<Vec<_>>());
+        assert_eq!(Kept::Connecting.of(&all), HashSet::new());
     }
 
     #[test]

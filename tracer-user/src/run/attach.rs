@@ -7,6 +7,7 @@ use tokio::{runtime::Handle, time};
 
 use crate::{
     output::RunDirectory,
+    outward::Outward,
     place::{ModelPieces, Subject},
     probe::{Apart, Detail, FilterTables, Session, SessionOptions},
     process::{Caller, Followed, ObservedProcess, SignalWatch},
@@ -15,6 +16,7 @@ use crate::{
 
 use super::{
     assemble::add_dead_pages,
+    engine_metrics::{EngineMetrics, Whose, add_engine_metrics, whose},
     kernel_tables::kernel_tables,
     onlooker::Ask,
     redaction::redacted,
@@ -51,6 +53,7 @@ pub async fn run_attach(
     options: AttachOptions,
     signals: SignalWatch,
     apart: Option<Apart>,
+    engine_metrics: Option<Outward>,
 ) -> anyhow::Result<FinishedRun> {
     match &apart {
         Some(apart) => apart.with_rights(require_machine)??,
@@ -100,6 +103,9 @@ pub async fn run_attach(
         from_start: false,
     }
     .open()?;
+    let engine_metrics = engine_metrics
+        .map(|outward| EngineMetrics::start(outward, opened.opened_nanos()))
+        .transpose()?;
 
     eprintln!(
         "tracer: tracing process {} ({}); Ctrl-C ends it",
@@ -132,6 +138,9 @@ pub async fn run_attach(
     for model in not_open(&watch, &opened.subject) {
         eprintln!("tracer: {model}");
     }
+    let mut answers_are = engine_metrics
+        .as_ref()
+        .map(|metrics| whose(metrics.url(), &watch.process_ids));
     opened.finder.look_at_processes(&watch.process_ids);
     opened.finder.settled().await;
     let deadline = options
@@ -157,6 +166,18 @@ pub async fn run_attach(
         }
     };
     let shown = shown.and_then(ShownExperts::end);
+    let mut engine_said = None;
+    if let Some(metrics) = engine_metrics {
+        let (url, runs) = (metrics.url().clone(), !matches!(wake, Wake::Ended));
+        if runs {
+            match whose(&url, &watch.process_ids) {
+                Whose::Unknown => {}
+                told => answers_are = Some(told),
+            }
+        }
+        let answers = tokio::task::spawn_blocking(move || metrics.finish(runs)).await?;
+        engine_said = Some((url, answers));
+    }
     let faults_after = watch.faults();
     let (log, opened_nanos) = (opened.log.clone(), opened.opened_nanos());
     let has_log = followed.is_some();
@@ -169,6 +190,18 @@ pub async fn run_attach(
         let (said, notes) = log.engine(opened_nanos);
         record.engine = said;
         record.notes.extend(notes);
+    }
+    if let Some((url, answers)) = engine_said {
+        let other = (answers_are == Some(Whose::Others)).then(|| {
+            "another process than the engine listens at that address: its tokens are not this engine's"
+        });
+        if answers_are == Some(Whose::Unknown) {
+            record.notes.push(
+                "whether the tokens of --engine-metrics are this engine's could not be told: who counts them is on another machine or in a network of its own"
+                    .to_owned(),
+            );
+        }
+        add_engine_metrics(&mut record, url.to_string(), &answers, other);
     }
     add_dead_pages(&mut record);
     record.notes.push(

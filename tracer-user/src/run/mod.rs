@@ -5,6 +5,7 @@ mod attach;
 mod checks;
 mod conditions;
 mod demo;
+mod engine_metrics;
 mod file_keys;
 mod give_mark;
 mod kernel_tables;

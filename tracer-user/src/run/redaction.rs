@@ -60,6 +60,12 @@ pub fn redacted(record: &RunRecord) -> anyhow::Result<RunRecord> {
     let mut redacted: RunRecord =
         serde_json::from_value(value).context("cannot read the record that was written")?;
     redacted.command = vec!["(left out)".to_owned()];
+    if let Some(metrics) = &mut redacted.engine_metrics {
+        let url = metrics.url.take().unwrap_or_default();
+        if let Some(reason) = metrics.reason.as_mut().filter(|_| !url.is_empty()) {
+            *reason = reason.replace(&url, "(address)");
+        }
+    }
     redacted.notes.push(
         "paths, the command line and the host's name were left out of the record (--redact)"
             .to_owned(),

@@ -44,6 +44,7 @@ pub use of_run::course::{
 };
 pub use of_run::device::{DeviceRecord, TimeRecord};
 pub use of_run::engine::{EngineRecord, IntervalsRecord, RequestRecord};
+pub use of_run::engine_metrics::EngineMetricsRecord;
 pub use of_run::machine::MachineRecord;
 pub use of_run::process::{
     MappingRecord, MappingsRecord, PeakMemoryRecord, ProcessRecord, RollupRecord,

@@ -86,4 +86,20 @@ mod tests {
         failures.succeeded(engine);
         assert!(failures.may_be_tried(engine, start));
     }
+
+    #[test]
+    fn one_that_is_gone_is_forgotten_and_the_others_are_not() {
+        let key = |pid| EngineKey {
+            start_time_ticks: 1,
+            pid,
+        };
+        let now = Instant::now();
+        let mut failures = Failures::default();
+        for pid in [1, 2] {
+            failures.failed(key(pid), format!("why {pid}"), now);
+        }
+        failures.keep(|engine| engine == key(2));
+        assert_eq!(failures.reasons().collect::<Vec<_>>(), ["why 2"]);
+        assert!(failures.may_be_tried(key(1), now) && !failures.may_be_tried(key(2), now));
+    }
 }

@@ -14,6 +14,7 @@ use anyhow::Context as _;
 use nix::sys::signal::Signal;
 
 use crate::{
+    outward::HttpUrl,
     process::{OwnChild, describe_status},
     schema::{WATCH_SCHEMA_VERSION, WatchedEngineRecord, WatchedWindowRecord},
 };
@@ -86,6 +87,7 @@ impl Followed {
         following: &Following<'_>,
         number: u64,
         serves: bool,
+        engine_metrics: Option<&HttpUrl>,
     ) -> anyhow::Result<Self> {
         let mut arguments: Vec<OsString> =
             ["--detail", "counts", "--no-read-list", "--ring-buffer"]
@@ -97,6 +99,9 @@ impl Followed {
             let mut address = OsString::from("unix:");
             address.push(socket);
             arguments.extend(["--serve".into(), address]);
+        }
+        if let Some(url) = engine_metrics {
+            arguments.extend(["--engine-metrics".into(), url.to_string().into()]);
         }
         let mut begun = Self::start(folder, Kind::Window, following, &arguments, |record| {
             record.window = Some(number);

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use crate::metrics::CollectorAddress;
+use crate::outward::HttpUrl;
 
 use super::recordings::Condition;
 
@@ -33,8 +33,8 @@ pub struct WatchOptions {
     pub record_for: Duration,
     /// Least time from the end of an engine's recording to the beginning of its next.
     pub record_pause: Duration,
-    /// Where metrics are sent to, and how often.
-    pub collector: Option<(CollectorAddress, Duration)>,
+    /// Where the engine serves its own metrics.
+    pub engine_metrics: Option<HttpUrl>,
     /// Somebody looks at the figures while they are counted.
     pub serves: bool,
 }

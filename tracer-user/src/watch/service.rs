@@ -14,7 +14,8 @@ use nix::{
 };
 
 use crate::{
-    metrics::{Listening, MergedServer, Push, SharedSources},
+    metrics::{Listening, MergedServer, Push, SharedSources, said},
+    outward::Outward,
     process::SignalWatch,
     run::require_machine,
 };
@@ -41,13 +42,14 @@ const LONGEST_REST: Duration = Duration::from_secs(30);
 /// of a CPU.
 const REST_TO_LOOK: u32 = 100;
 
-/// Watches until a signal; returns the status to exit with.
+/// Watches until a signal, and sends metrics to a collector each time after a while; returns the status to exit with.
 ///
 /// # Errors
 /// The machine cannot trace, the folder cannot be used, `/proc` cannot be read.
 pub fn watch(
     options: WatchOptions,
     listening: Option<&Listening>,
+    collector: Option<(Outward, Duration)>,
     signals: &SignalWatch,
 ) -> anyhow::Result<i32> {
     require_machine()?;
@@ -69,11 +71,10 @@ pub fn watch(
     let _server = listening
         .map(|listening| MergedServer::start(listening, sources.clone()))
         .transpose()?;
-    let _push = options
-        .collector
-        .clone()
+    let _push = collector
         .map(|(collector, every)| {
-            Push::start(collector, every, folder.host().to_owned(), sources.clone())
+            let (host, sources) = (folder.host().to_owned(), sources.clone());
+            Push::start(collector, every, Some(host), move || said(&sources))
         })
         .transpose()?;
     say(&format!(
@@ -258,7 +259,8 @@ impl Service {
             length: self.options.every,
         };
         let serves = self.options.serves || !self.options.record_on.is_empty();
-        match Followed::window(&self.folder, &following, number, serves) {
+        let engine_metrics = self.options.engine_metrics.as_ref();
+        match Followed::window(&self.folder, &following, number, serves, engine_metrics) {
             Ok(window) => {
                 let names: Vec<&str> = following
                     .models
@@ -440,6 +442,10 @@ impl Service {
             self.wait(signals, Instant::now() + LOOK_EVERY)?;
             // They have been told already; a second signal changes nothing.
             while signals.next().context("cannot read signals")?.is_some() {}
+        }
+        let reasons = self.failures.reasons();
+        for lost in reasons.filter(|reason| !self.told.contains(*reason)) {
+            say(lost);
         }
         Ok(())
     }

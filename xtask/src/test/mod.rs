@@ -21,7 +21,7 @@ use crate::{
     run::build_tracer,
     setup::{self, Ready},
     supervise,
-    tools::{programs_of_tests, python, pytorch},
+    tools::{programs_of_tests, python, pytorch, spark},
     vm::{self, StaticBuild},
 };
 
@@ -34,6 +34,9 @@ pub struct Options {
     /// Test on the kernel what guests run too: tracer and tests built without shared libraries.
     #[arg(long = "static")]
     pub without_shared_libraries: bool,
+    /// Fetch Spark and Java, 0.7 GB, and run the test that takes them too: spark::.
+    #[arg(long)]
+    pub spark: bool,
     /// Run only tests whose names contain this.
     pub filter: Option<OsString>,
     /// Arguments for the test programs, such as --exact or --skip NAME.
@@ -60,6 +63,7 @@ pub fn test(options: &Options) -> Result<()> {
         duckdb: python::find(&ready, &python::DUCKDB),
         perfetto: python::find(&ready, &python::PERFETTO),
         pytorch: pytorch::find(&ready),
+        spark: options.spark.then(|| spark::find(&ready)).flatten(),
     };
     // The build of the tests comes first: where it fails, the unit tests would too.
     let (tracer, kernel_tests) = if options.without_shared_libraries {
@@ -98,6 +102,8 @@ struct Pythons {
     perfetto: Option<PathBuf>,
     /// With PyTorch.
     pytorch: Option<PathBuf>,
+    /// With Spark, where it was asked for.
+    spark: Option<PathBuf>,
 }
 
 /// The unit and documentation tests of everything but `tests`, then those of `tests` itself: its target
@@ -247,6 +253,7 @@ fn variables(
         ("TRACER_TESTS_DUCKDB_PYTHON", pythons.duckdb),
         ("TRACER_TESTS_PERFETTO_PYTHON", pythons.perfetto),
         ("TRACER_TESTS_PYTORCH_PYTHON", pythons.pytorch),
+        ("TRACER_TESTS_SPARK_PYTHON", pythons.spark),
     ] {
         variables.extend(python.map(|python| (name, python.into())));
     }
@@ -279,12 +286,14 @@ mod tests {
             duckdb: Some("/d/python".into()),
             perfetto: Some("/p/python".into()),
             pytorch: Some("/t/pytorch/python".into()),
+            spark: Some("/t/java/python".into()),
         };
         let more = [
             "TRACER_TESTS_PYTHON=/v/python",
             "TRACER_TESTS_DUCKDB_PYTHON=/d/python",
             "TRACER_TESTS_PERFETTO_PYTHON=/p/python",
             "TRACER_TESTS_PYTORCH_PYTHON=/t/pytorch/python",
+            "TRACER_TESTS_SPARK_PYTHON=/t/java/python",
             "TRACER_TESTS_STRICT=1",
         ];
         assert_eq!(names(pythons, true), [&always[..], &more].concat());

@@ -6,4 +6,5 @@ pub mod linker;
 pub mod programs_of_tests;
 pub mod python;
 pub mod pytorch;
+pub mod spark;
 mod starter;

@@ -22,6 +22,8 @@ pub struct Environment {
     /// The packages at their pinned versions, with all that they need of each other.
     requirements: &'static [&'static str],
     purpose: &'static str,
+    /// How pip gets them: packages that are built, or their sources.
+    source: &'static str,
 }
 
 impl fmt::Display for Environment {
@@ -34,6 +36,7 @@ pub const ENGINE: Environment = Environment {
     folder: "venv-xllamacpp",
     requirements: &["xllamacpp==2026.10.11549"],
     purpose: "the real engine's test",
+    source: "--only-binary=:all:",
 };
 
 /// DuckDB, which reads what the tracer records.
@@ -41,6 +44,7 @@ pub const DUCKDB: Environment = Environment {
     folder: "venv-duckdb",
     requirements: &["duckdb==2.0.0"],
     purpose: "the test of the list of reads",
+    source: "--only-binary=:all:",
 };
 
 /// Perfetto's own classes of the messages of a trace. Its other dependencies are for asking a trace processor, which is a program
@@ -53,6 +57,15 @@ pub const PERFETTO: Environment = Environment {
         "opentelemetry-proto==1.45.2",
     ],
     purpose: "the tests of the trace for Perfetto, and of what a collector of OpenTelemetry takes",
+    source: "--only-binary=:all:",
+};
+
+/// Spark, which has no built package: its source is Java's programs, packed.
+pub const SPARK: Environment = Environment {
+    folder: "venv-spark",
+    requirements: &["pyspark==4.3.0", "py4j==0.10.9.9"],
+    purpose: "the test of Spark",
+    source: "--prefer-binary",
 };
 
 /// The Python of a virtual environment; where it cannot be had, that is said.
@@ -71,6 +84,7 @@ fn ensure(workspace: &Workspace, wanted: &Environment) -> Result<PathBuf> {
         folder,
         requirements,
         purpose,
+        source,
     } = wanted;
     let wanted_stamp = requirements.join("\n");
     let environment = workspace.tools().join(folder);
@@ -104,7 +118,7 @@ fn ensure(workspace: &Workspace, wanted: &Environment) -> Result<PathBuf> {
                 "--no-input",
             ])
             // Building llama.cpp, or a database, is not what a test run should do.
-            .args(["--only-binary=:all:", "--no-deps"])
+            .args([*source, "--no-deps"])
             .args(*requirements),
     )?;
     // Last: what has a stamp is whole.

@@ -5,6 +5,9 @@ use crate::{figures::definition::figures, schema::RunRecord};
 const NO_OFFLOAD: &str = "the log has no such line; `attach` without a log";
 const NO_BUFFERS: &str =
     "the log names no buffer of weights, or those of several models; `attach` without a log";
+const NOT_ASKED: &str = "without `--engine-metrics`; `engine_metrics.reason` says why otherwise";
+const NO_EDGES: &str = "as `generated_tokens`; requests were in progress at the edge, and what they have generated is not known";
+const NOT_SURE: &str = "as `generated_tokens`; the counters are of less than 95 % of the window, or what was generated lies further apart than 10 % (`_at_least`, `_at_most`)";
 const NOT_PRINTED: &str = "nothing known was printed; `attach`";
 
 figures! {
@@ -77,4 +80,40 @@ figures! {
     INTERVALS, "engine.intervals.count", "intervals", Count, Engine, null: "as `intervals.tokens_per_s`",
         "intervals in which tokens were generated",
         |run| run.engine.intervals.as_ref()?.count;
+}
+
+figures! {
+    /// What the engine's own metrics count, in the order of `run.json`.
+    ENGINE_METRICS of RunRecord;
+
+    METRICS_FROM_S, "engine_metrics.from_s", "engine's metrics from", Seconds, Engine, null: NOT_ASKED,
+        "arrival of the first answer − opening of the gate",
+        |run| run.engine_metrics.as_ref()?.from_s;
+    METRICS_UNTIL_S, "engine_metrics.until_s", "engine's metrics until", Seconds, Engine, null: NOT_ASKED,
+        "arrival of the last one − opening of the gate",
+        |run| run.engine_metrics.as_ref()?.until_s;
+    METRICS_GENERATED_TOKENS, "engine_metrics.generated_tokens", "tokens generated, engine's count", Count, Engine, null: NOT_ASKED,
+        "what the engine's counter of generated tokens grew by between the two: `llamacpp:tokens_predicted_total`, `vllm:generation_tokens_total`. llama.cpp counts a request's tokens when it ends",
+        |run| run.engine_metrics.as_ref()?.generated_tokens;
+    METRICS_GENERATED_AT_LEAST, "engine_metrics.generated_tokens_at_least", "tokens generated, at least", Count, Engine, null: NO_EDGES,
+        "the same − the most that can have been generated before: requests in progress at the first answer × the longest sequence by then (`llamacpp:requests_processing`, `llamacpp:n_tokens_max`)",
+        |run| run.engine_metrics.as_ref()?.generated_tokens_at_least;
+    METRICS_GENERATED_AT_MOST, "engine_metrics.generated_tokens_at_most", "tokens generated, at most", Count, Engine, null: NO_EDGES,
+        "the same + the most that requests in progress at the last answer can have generated",
+        |run| run.engine_metrics.as_ref()?.generated_tokens_at_most;
+    METRICS_PROMPT_TOKENS, "engine_metrics.prompt_tokens", "prompt tokens, engine's count", Count, Engine, null: NOT_ASKED,
+        "what the engine's counter of prompt tokens grew by: `llamacpp:prompt_tokens_total`, without those that a cache had; `vllm:prompt_tokens_total`",
+        |run| run.engine_metrics.as_ref()?.prompt_tokens;
+    METRICS_DECODE_CALLS, "engine_metrics.decode_calls", "decode calls, engine's count", Count, Engine, null: "as `generated_tokens`; vLLM",
+        "what `llamacpp:n_decode_total` grew by",
+        |run| run.engine_metrics.as_ref()?.decode_calls;
+    METRICS_BYTES_PER_CALL, "engine_metrics.read_bytes_per_decode_call", "read a decode call, engine's count", Bytes, Engine, null: "as `decode_calls`; there was none; the counters are of less than 95 % of the window; a model without sectors",
+        "bytes read of all models in the window / `decode_calls`: prompts and loading are in it",
+        |run| run.engine_metrics.as_ref()?.read_bytes_per_decode_call;
+    METRICS_BYTES_PER_TOKEN, "engine_metrics.read_bytes_per_generated_token", "read a token, engine's count", Bytes, Engine, null: NOT_SURE,
+        "bytes read of all models in the window / `generated_tokens`: prompts and loading are in it",
+        |run| run.engine_metrics.as_ref()?.read_bytes_per_generated_token;
+    METRICS_STALL_PER_MILLION, "engine_metrics.stall_s_per_million_generated_tokens", "stall a million tokens, engine's count", Seconds, Engine, null: "as `read_bytes_per_generated_token`; waits are not known (`--detail counts`); several models, whose stalls may overlap",
+        "stall of all phases / `generated_tokens` × 1,000,000",
+        |run| run.engine_metrics.as_ref()?.stall_s_per_million_generated_tokens;
 }

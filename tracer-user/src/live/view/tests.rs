@@ -67,6 +67,7 @@ fn thrashing(at_s: f64, events: bool) -> ModelFiguresSoFar {
             faults: Some(steps * 100),
         },
         resident_bytes: Some(700 << 20),
+        latencies: None,
         waits: events.then_some(WaitSeconds {
             since_s: 0.0,
             until_s: at_s,

@@ -2,44 +2,41 @@
 
 use std::{fmt, str::FromStr};
 
+use crate::outward::{HttpUrl, UrlError};
+
 /// The whole URL that metrics are sent to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CollectorAddress(String);
+pub struct CollectorAddress(HttpUrl);
 
 /// Where metrics go below a collector's base address, by the specification.
 const PATH: &str = "/v1/metrics";
+
+impl CollectorAddress {
+    #[must_use]
+    pub const fn url(&self) -> &HttpUrl {
+        &self.0
+    }
+}
 
 impl FromStr for CollectorAddress {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let example = "write it as http://127.0.0.1:4318";
-        if text.starts_with("https://") {
-            return Err(format!(
-                "{text:?}: the tracer speaks no TLS; send to a collector on this machine, which hands on with TLS ({example})"
-            ));
-        }
-        let Some(rest) = text.strip_prefix("http://") else {
-            return Err(format!("{text:?} is no address of a collector: {example}"));
-        };
-        let (host, path) = match rest.split_once('/') {
-            Some((host, path)) => (host, path.trim_end_matches('/')),
-            None => (rest, ""),
-        };
-        if host.is_empty() || host.contains(char::is_whitespace) {
-            return Err(format!("{text:?} names no host: {example}"));
-        }
-        Ok(Self(if path.is_empty() {
-            format!("http://{host}{PATH}")
-        } else {
-            format!("http://{host}/{path}")
-        }))
+        let url: HttpUrl = text.parse().map_err(|error| match error {
+            UrlError::Tls => format!(
+                "{text:?}: {error}; send to a collector on this machine, which hands on with TLS (write it as http://127.0.0.1:4318)"
+            ),
+            UrlError::Scheme | UrlError::Host => format!(
+                "{text:?} is no address of a collector: {error}; write it as http://127.0.0.1:4318"
+            ),
+        })?;
+        Ok(Self(url.or_path(PATH)))
     }
 }
 
 impl fmt::Display for CollectorAddress {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
+        self.0.fmt(formatter)
     }
 }
 

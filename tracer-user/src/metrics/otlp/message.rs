@@ -52,7 +52,7 @@ pub struct Metric {
     /// In the Unified Code for Units of Measure.
     #[prost(string, tag = "3")]
     pub unit: String,
-    #[prost(oneof = "Data", tags = "5, 7")]
+    #[prost(oneof = "Data", tags = "5, 7, 9")]
     pub data: Option<Data>,
 }
 
@@ -62,6 +62,8 @@ pub enum Data {
     Gauge(Gauge),
     #[prost(message, tag = "7")]
     Sum(Sum),
+    #[prost(message, tag = "9")]
+    Histogram(Histogram),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -83,6 +85,34 @@ pub struct Sum {
 
 /// `AGGREGATION_TEMPORALITY_CUMULATIVE`: each number is since its start.
 pub const CUMULATIVE: i32 = 2;
+
+#[derive(Clone, PartialEq, Message)]
+pub struct Histogram {
+    #[prost(message, repeated, tag = "1")]
+    pub data_points: Vec<HistogramDataPoint>,
+    /// [`CUMULATIVE`].
+    #[prost(int32, tag = "2")]
+    pub aggregation_temporality: i32,
+}
+
+/// Without a sum, which may be left out.
+#[derive(Clone, PartialEq, Message)]
+pub struct HistogramDataPoint {
+    #[prost(fixed64, tag = "2")]
+    pub start_time_unix_nano: u64,
+    #[prost(fixed64, tag = "3")]
+    pub time_unix_nano: u64,
+    #[prost(fixed64, tag = "4")]
+    pub count: u64,
+    /// Of each alone, the last one above all limits: one more than there are limits.
+    #[prost(fixed64, repeated, tag = "6")]
+    pub bucket_counts: Vec<u64>,
+    /// Upper limits.
+    #[prost(double, repeated, tag = "7")]
+    pub explicit_bounds: Vec<f64>,
+    #[prost(message, repeated, tag = "9")]
+    pub attributes: Vec<KeyValue>,
+}
 
 #[derive(Clone, PartialEq, Message)]
 pub struct NumberDataPoint {

@@ -1,4 +1,4 @@
-//! Figures of the service for a collector of OpenTelemetry: OTLP over HTTP, pushed.
+//! Figures of a run, or of the service, for a collector of OpenTelemetry: OTLP over HTTP, pushed.
 
 mod address;
 mod message;

@@ -6,15 +6,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use anyhow::{Context as _, bail};
 use prost::Message as _;
 
-use crate::metrics::several::{SharedSources, asked};
+use crate::{metrics::several::SaidNow, outward::Outward};
 
-use super::{address::CollectorAddress, request::Requests};
-
-/// A collector that takes longer is not there.
-const PATIENCE: Duration = Duration::from_secs(10);
+use super::request::Requests;
 
 /// Sends until it is dropped.
 pub struct Push {
@@ -23,40 +19,40 @@ pub struct Push {
 }
 
 impl Push {
-    /// Begins to send what the sources say, each time after `every`.
+    /// Begins to send what is said of each moment, each time after `every`.
     ///
     /// # Errors
     /// No thread can be made.
     pub fn start(
-        collector: CollectorAddress,
+        mut collector: Outward,
         every: Duration,
-        host: String,
-        sources: SharedSources,
+        host: Option<String>,
+        mut now: impl FnMut() -> SaidNow + Send + 'static,
     ) -> anyhow::Result<Self> {
         let (stop, stopped) = channel();
-        let agent: ureq::Agent = ureq::Agent::config_builder()
-            .timeout_global(Some(PATIENCE))
-            .http_status_as_error(false)
-            .build()
-            .into();
         let thread = thread::Builder::new()
             .name("otlp".to_owned())
             .spawn(move || {
                 let mut requests = Requests::new(host, SystemTime::now());
                 let mut fails = false;
-                while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
-                    let now = sources.now();
-                    let runs = asked(&now.runs);
-                    let request = requests.request(&runs, &now.own, SystemTime::now());
-                    match send(&agent, &collector, &request.encode_to_vec()) {
+                let mut goes_on = true;
+                while goes_on {
+                    goes_on = stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout);
+                    let said = now();
+                    // The last figures of a run are sent too; a collector that is not there is not waited for again.
+                    if !goes_on && (fails || said.runs.is_empty()) {
+                        break;
+                    }
+                    let request = requests.request(&said, SystemTime::now());
+                    match collector.post_protobuf(&request.encode_to_vec()) {
                         Ok(()) if fails => {
-                            eprintln!("tracer: {collector} takes metrics again");
+                            eprintln!("tracer: {} takes metrics again", collector.url());
                             fails = false;
                         }
                         Ok(()) => {}
                         Err(error) => {
                             if !fails {
-                                eprintln!("tracer: metrics are not taken by {collector}: {error:#}; it is tried again and again");
+                                eprintln!("tracer: metrics are not taken by {}: {error:#}; it is tried again and again", collector.url());
                             }
                             fails = true;
                         }
@@ -78,16 +74,4 @@ impl Drop for Push {
             let _ = thread.join();
         }
     }
-}
-
-fn send(agent: &ureq::Agent, collector: &CollectorAddress, body: &[u8]) -> anyhow::Result<()> {
-    let answer = agent
-        .post(collector.to_string())
-        .header("Content-Type", "application/x-protobuf")
-        .send(body)
-        .context("no answer")?;
-    if !answer.status().is_success() {
-        bail!("the answer is {}", answer.status());
-    }
-    Ok(())
 }

@@ -5,14 +5,16 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use crate::exposition::{ParsedFamily, ParsedHistogram};
 use crate::metrics::{
     exported::{EXPORTED, Exported, Kind, PREFIX},
-    several::{ParsedFamily, ParsedSample, ServiceFigure},
+    several::{SaidNow, ServiceFigure},
 };
 
 use super::message::{
-    CUMULATIVE, Data, ExportMetricsServiceRequest, Gauge, InstrumentationScope, KeyValue, Metric,
-    NumberDataPoint, Resource, ResourceMetrics, ScopeMetrics, Sum,
+    CUMULATIVE, Data, ExportMetricsServiceRequest, Gauge, Histogram, HistogramDataPoint,
+    InstrumentationScope, KeyValue, Metric, NumberDataPoint, Resource, ResourceMetrics,
+    ScopeMetrics, Sum,
 };
 
 /// The time of a run's figures, by which the start of its counters is known.
@@ -21,16 +23,17 @@ const RUN_SECONDS: &str = "tracer_run_seconds";
 /// Puts requests together, one after the other.
 #[derive(Debug)]
 pub struct Requests {
-    host: String,
+    /// Left out where there is none.
+    host: Option<String>,
     /// When the service was started.
     since: SystemTime,
     /// Of each engine, when its window began, and how long that was at the last look.
-    windows: HashMap<String, (SystemTime, f64)>,
+    windows: HashMap<Option<String>, (SystemTime, f64)>,
 }
 
 impl Requests {
     #[must_use]
-    pub fn new(host: String, since: SystemTime) -> Self {
+    pub fn new(host: Option<String>, since: SystemTime) -> Self {
         Self {
             host,
             since,
@@ -40,14 +43,9 @@ impl Requests {
 
     /// The request of this moment.
     #[must_use]
-    pub fn request(
-        &mut self,
-        runs: &[(String, Vec<ParsedFamily>)],
-        own: &[(ServiceFigure, f64)],
-        now: SystemTime,
-    ) -> ExportMetricsServiceRequest {
+    pub fn request(&mut self, said: &SaidNow, now: SystemTime) -> ExportMetricsServiceRequest {
         let mut metrics: Vec<Metric> = Vec::new();
-        for (figure, value) in own {
+        for (figure, value) in &said.own {
             let point = point(Vec::new(), *value, figure.kind(), self.since, now);
             let unit = match figure {
                 ServiceFigure::OwnCpuSeconds => "s",
@@ -57,19 +55,27 @@ impl Requests {
             let name = name.trim_end_matches("_seconds").replacen('_', ".", 2);
             metrics.push(metric(&name, figure.meaning(), unit, figure.kind(), point));
         }
-        for (engine, families) in runs {
+        for (engine, families) in &said.runs {
             let Some(seconds) = run_seconds(families) else {
                 continue;
             };
-            let start = self.start(engine, seconds, now);
+            let start = self.start(engine.as_ref(), seconds, now);
             for family in families {
                 let exported = EXPORTED.iter().find(|it| it.name() == family.name);
                 let Some(exported) = exported else {
                     continue;
                 };
                 let name = name(exported);
+                if exported.kind == Kind::Histogram {
+                    let points = family.histograms().into_iter().map(|histogram| {
+                        let attributes = attributes(engine.as_deref(), &histogram.labels);
+                        histogram_point(attributes, &histogram, start, now)
+                    });
+                    add_histograms(&mut metrics, exported, &name, points.collect());
+                    continue;
+                }
                 let points = family.samples.iter().map(|sample| {
-                    let attributes = attributes(engine, sample);
+                    let attributes = attributes(engine.as_deref(), &sample.labels);
                     point(attributes, sample.value, exported.kind, start, now)
                 });
                 for point in points {
@@ -85,15 +91,20 @@ impl Requests {
             }
         }
         self.windows
-            .retain(|engine, _| runs.iter().any(|(own, _)| own == engine));
+            .retain(|engine, _| said.runs.iter().any(|(own, _)| own == engine));
         ExportMetricsServiceRequest {
             resource_metrics: vec![ResourceMetrics {
                 resource: Some(Resource {
-                    attributes: vec![
-                        KeyValue::of("service.name", "tracer"),
-                        KeyValue::of("service.version", env!("CARGO_PKG_VERSION")),
-                        KeyValue::of("host.name", &self.host),
-                    ],
+                    attributes: [
+                        Some(KeyValue::of("service.name", "tracer")),
+                        Some(KeyValue::of("service.version", env!("CARGO_PKG_VERSION"))),
+                        self.host
+                            .as_ref()
+                            .map(|host| KeyValue::of("host.name", host)),
+                    ]
+                    .into_iter()
+                    .flatten()
+                    .collect(),
                 }),
                 scope_metrics: vec![ScopeMetrics {
                     scope: Some(InstrumentationScope {
@@ -107,14 +118,14 @@ impl Requests {
     }
 
     /// When an engine's window began: the same time for all of it, though each look would compute another.
-    fn start(&mut self, engine: &str, seconds: f64, now: SystemTime) -> SystemTime {
+    fn start(&mut self, engine: Option<&String>, seconds: f64, now: SystemTime) -> SystemTime {
         let begun = Duration::try_from_secs_f64(seconds)
             .ok()
             .and_then(|length| now.checked_sub(length))
             .unwrap_or(now);
         let window = self
             .windows
-            .entry(engine.to_owned())
+            .entry(engine.cloned())
             .or_insert((begun, seconds));
         if seconds < window.1 {
             window.0 = begun;
@@ -142,9 +153,10 @@ fn name(exported: &Exported) -> String {
     }
 }
 
-fn attributes(engine: &str, sample: &ParsedSample) -> Vec<KeyValue> {
-    let mut attributes = vec![KeyValue::of("tracer.engine", engine)];
-    for (label, value) in &sample.labels {
+fn attributes(engine: Option<&str>, labels: &[(String, String)]) -> Vec<KeyValue> {
+    let engine = engine.map(|engine| KeyValue::of("tracer.engine", engine));
+    let mut attributes = Vec::from_iter(engine);
+    for (label, value) in labels {
         let key = match label.as_str() {
             // OpenTelemetry's conventions for generative AI have no storage; the model is theirs.
             "model" => "gen_ai.request.model",
@@ -167,7 +179,7 @@ fn point(
     NumberDataPoint {
         start_time_unix_nano: match kind {
             Kind::Counter => nanos(start),
-            Kind::Gauge => 0,
+            Kind::Gauge | Kind::Histogram => 0,
         },
         time_unix_nano: nanos(now),
         as_double: Some(value),
@@ -195,7 +207,7 @@ fn metric(name: &str, meaning: &str, unit: &str, kind: Kind, point: NumberDataPo
                 aggregation_temporality: CUMULATIVE,
                 is_monotonic: true,
             }),
-            Kind::Gauge => Data::Gauge(Gauge { data_points }),
+            Kind::Gauge | Kind::Histogram => Data::Gauge(Gauge { data_points }),
         }),
     }
 }
@@ -204,7 +216,53 @@ fn add(metric: &mut Metric, point: NumberDataPoint) {
     match &mut metric.data {
         Some(Data::Sum(sum)) => sum.data_points.push(point),
         Some(Data::Gauge(gauge)) => gauge.data_points.push(point),
-        None => {}
+        Some(Data::Histogram(_)) | None => {}
+    }
+}
+
+fn histogram_point(
+    attributes: Vec<KeyValue>,
+    histogram: &ParsedHistogram,
+    start: SystemTime,
+    now: SystemTime,
+) -> HistogramDataPoint {
+    let mut below = 0;
+    let ends = histogram.at_most.iter().map(|(_, count)| *count);
+    let bucket_counts = ends.chain([histogram.all]).map(|count| {
+        let own = count.saturating_sub(below);
+        below = count;
+        own
+    });
+    HistogramDataPoint {
+        start_time_unix_nano: nanos(start),
+        time_unix_nano: nanos(now),
+        count: histogram.all,
+        bucket_counts: bucket_counts.collect(),
+        explicit_bounds: histogram.at_most.iter().map(|(limit, _)| *limit).collect(),
+        attributes,
+    }
+}
+
+/// To the metric that there is, or in one of their own.
+fn add_histograms(
+    metrics: &mut Vec<Metric>,
+    exported: &Exported,
+    name: &str,
+    mut points: Vec<HistogramDataPoint>,
+) {
+    let known = metrics.iter_mut().find(|metric| metric.name == name);
+    if let Some(Data::Histogram(known)) = known.and_then(|metric| metric.data.as_mut()) {
+        known.data_points.append(&mut points);
+    } else if !points.is_empty() {
+        metrics.push(Metric {
+            name: name.to_owned(),
+            description: exported.meaning(),
+            unit: exported.unit_symbol().to_owned(),
+            data: Some(Data::Histogram(Histogram {
+                data_points: points,
+                aggregation_temporality: CUMULATIVE,
+            })),
+        });
     }
 }
 
@@ -216,7 +274,10 @@ mod tests {
     };
 
     use super::{Data, EXPORTED, Requests, name};
-    use crate::metrics::{ServiceFigure, parse};
+    use crate::{
+        exposition::parse,
+        metrics::{SaidNow, ServiceFigure},
+    };
 
     #[test]
     fn names_are_each_another() {
@@ -230,16 +291,19 @@ mod tests {
     #[test]
     fn a_counter_has_one_start_in_a_window_and_another_in_the_next() {
         let begin = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
-        let mut requests = Requests::new("h".to_owned(), begin);
+        let mut requests = Requests::new(Some("h".to_owned()), begin);
         let mut starts = Vec::new();
         // The third look is of the next window; the clock of a look is never exact.
         for (at, seconds) in [(10.0, 9.0), (20.0, 19.1), (30.0, 2.0), (40.0, 12.05)] {
             let text = format!(
                 "# TYPE tracer_run_seconds gauge\ntracer_run_seconds {seconds}\n# TYPE tracer_reads_total counter\ntracer_reads_total{{model=\"m\"}} 0\n"
             );
-            let runs = [("e".to_owned(), parse(&text).expect("valid"))];
+            let said = SaidNow {
+                runs: vec![(Some("e".to_owned()), parse(&text).expect("valid"))],
+                own: vec![(ServiceFigure::Windows, 3.0)],
+            };
             let now = begin + Duration::from_secs_f64(at);
-            let request = requests.request(&runs, &[(ServiceFigure::Windows, 3.0)], now);
+            let request = requests.request(&said, now);
             let metrics = &request.resource_metrics[0].scope_metrics[0].metrics;
             let names: Vec<&str> = metrics.iter().map(|metric| metric.name.as_str()).collect();
             assert_eq!(
@@ -254,5 +318,33 @@ mod tests {
             starts.push(point.start_time_unix_nano / 1_000_000_000);
         }
         assert_eq!(starts, [1001, 1001, 1028, 1028]);
+    }
+
+    #[test]
+    fn a_histogram_has_its_buckets_alone_and_no_sum() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
+        let text = "# TYPE tracer_run_seconds gauge\ntracer_run_seconds 100\n# TYPE tracer_read_latency_seconds histogram\ntracer_read_latency_seconds_bucket{model=\"m\",le=\"0.5\"} 2\ntracer_read_latency_seconds_bucket{model=\"m\",le=\"1\"} 5\ntracer_read_latency_seconds_bucket{model=\"m\",le=\"+Inf\"} 9\ntracer_read_latency_seconds_sum{model=\"m\"} NaN\ntracer_read_latency_seconds_count{model=\"m\"} 9\n";
+        let run = |engine: &str| (Some(engine.to_owned()), parse(text).expect("valid"));
+        let said = SaidNow {
+            runs: vec![run("one"), run("two")],
+            own: Vec::new(),
+        };
+        let request = Requests::new(None, now).request(&said, now);
+        let metrics = &request.resource_metrics[0].scope_metrics[0].metrics;
+        let [_, latency] = metrics.as_slice() else {
+            panic!("{metrics:?}")
+        };
+        let Some(Data::Histogram(histogram)) = &latency.data else {
+            panic!("{latency:?}")
+        };
+        assert_eq!(
+            (latency.name.as_str(), latency.unit.as_str()),
+            ("tracer.read_latency", "s")
+        );
+        assert_eq!(histogram.data_points.len(), 2);
+        let point = &histogram.data_points[0];
+        assert_eq!((point.count, &point.bucket_counts), (9, &vec![2, 3, 4]));
+        assert_eq!(point.explicit_bounds, [0.5, 1.0]);
+        assert_eq!(point.start_time_unix_nano, 900_000_000_000);
     }
 }

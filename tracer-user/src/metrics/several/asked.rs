@@ -2,10 +2,12 @@
 
 use std::{thread, time::Duration};
 
+use crate::exposition::{ParsedFamily, parse};
+
 use super::{
-    parsed::{ParsedFamily, parse},
+    said::SaidNow,
     scrape::scrape,
-    sources::Source,
+    sources::{SharedSources, Source, Sources},
 };
 
 /// One that does not answer in this time is left out. While a window closes nobody answers.
@@ -29,4 +31,15 @@ pub fn asked(runs: &[Source]) -> Vec<(String, Vec<ParsedFamily>)> {
             .filter_map(|asked| asked.join().ok().flatten())
             .collect()
     })
+}
+
+/// What all of them say now, and the service.
+#[must_use]
+pub fn said(sources: &SharedSources) -> SaidNow {
+    let Sources { runs, own } = sources.now();
+    let runs = asked(&runs).into_iter();
+    SaidNow {
+        runs: runs.map(|(engine, said)| (Some(engine), said)).collect(),
+        own,
+    }
 }

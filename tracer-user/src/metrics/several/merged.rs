@@ -7,8 +7,9 @@ use std::{
 
 use anyhow::Context as _;
 
+use crate::exposition::ParsedFamily;
 use crate::metrics::{
-    encoding::{self, Encoding},
+    encoding::{self, Encoding, HistogramSample},
     exported::{Kind, PREFIX},
     listening::Listening,
     serving::{Serving, SoonText, Told},
@@ -16,7 +17,6 @@ use crate::metrics::{
 
 use super::{
     asked::asked,
-    parsed::ParsedFamily,
     service::ServiceFigure,
     sources::{SharedSources, Sources},
 };
@@ -108,6 +108,17 @@ fn text_of(
         ));
     }
     for family in merged {
+        if family.kind == Kind::Histogram.name() {
+            let samples = family.histograms().into_iter();
+            let samples = samples.map(|histogram| HistogramSample {
+                labels: histogram.labels,
+                at_most: histogram.at_most,
+                all: histogram.all,
+            });
+            let samples = samples.collect();
+            all.push(encoding::histograms(family.name, &family.help, samples));
+            continue;
+        }
         let kind = if family.kind == Kind::Counter.name() {
             Kind::Counter
         } else {
@@ -127,8 +138,35 @@ fn text_of(
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn histograms_of_two_engines_stand_in_one_family() {
+        let text = "# HELP tracer_read_latency_seconds how long\n# TYPE tracer_read_latency_seconds histogram\ntracer_read_latency_seconds_bucket{model=\"m\",le=\"0.000008191\"} 2\ntracer_read_latency_seconds_bucket{model=\"m\",le=\"+Inf\"} 9\ntracer_read_latency_seconds_sum{model=\"m\"} NaN\ntracer_read_latency_seconds_count{model=\"m\"} 9\n";
+        let run = |engine: &str| (engine.to_owned(), parse(text).expect("valid"));
+        let both = text_of(vec![run("a"), run("b")], &[]).expect("written");
+        let of = |engine: &str| {
+            text.lines()
+                .skip(2)
+                .map(|line| {
+                    format!(
+                        "{}\n",
+                        line.replace("{model", &format!("{{engine=\"{engine}\",model"))
+                    )
+                })
+                .collect::<String>()
+        };
+        let head: String = text
+            .lines()
+            .take(2)
+            .map(|line| format!("{line}\n"))
+            .collect();
+        assert!(
+            both.ends_with(&format!("{head}{}{}", of("a"), of("b"))),
+            "{both}"
+        );
+    }
+
     use super::{ServiceFigure, text_of};
-    use crate::metrics::parse;
+    use crate::exposition::parse;
 
     #[test]
     fn each_family_comes_once_and_each_number_has_its_engine() {

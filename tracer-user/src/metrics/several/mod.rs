@@ -2,14 +2,14 @@
 
 mod asked;
 mod merged;
-mod parsed;
+mod said;
 mod scrape;
 mod service;
 mod sources;
 
-pub(super) use asked::asked;
+pub use asked::said;
 pub use merged::MergedServer;
-pub use parsed::{ParsedFamily, ParsedSample, parse};
+pub use said::SaidNow;
 pub use scrape::scrape;
 pub use service::ServiceFigure;
 pub use sources::{SharedSources, Source, Sources};

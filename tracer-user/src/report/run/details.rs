@@ -15,7 +15,7 @@ use crate::{
     schema::{ModelRecord, RunRecord},
 };
 
-use super::{experts, machine, names::titled, phases, pieces, requests, steps};
+use super::{engine_metrics, experts, machine, names::titled, phases, pieces, requests, steps};
 
 pub(super) fn write(document: &mut Document, record: &RunRecord) {
     document.heading(2, "Details");
@@ -30,6 +30,7 @@ pub(super) fn write(document: &mut Document, record: &RunRecord) {
         document.heading(3, *title);
         document.table(figure_table::below(record, figures));
     }
+    engine_metrics::write(document, record);
     requests::write(document, record);
     machine::write(document, record);
     document.heading(3, "Self-checks");

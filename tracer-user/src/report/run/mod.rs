@@ -3,6 +3,7 @@
 
 mod charts;
 mod details;
+mod engine_metrics;
 mod experts;
 mod machine;
 mod names;

@@ -30,6 +30,9 @@ const PATIENCE: u64 = 200;
 /// How often it is looked whether something was lost, nanoseconds.
 const LOSSES_INTERVAL_NS: u64 = 1_000_000_000;
 
+/// How often the histogram of latencies is read, nanoseconds: it is many small maps' worth.
+const LATENCIES_INTERVAL_NS: u64 = 1_000_000_000;
+
 /// Puts the figures of a run together as often as they are asked for.
 pub struct Collector {
     started: Nanos,
@@ -38,6 +41,7 @@ pub struct Collector {
     models: Vec<CollectedModel>,
     losses: LossesSoFar,
     losses_due: Due,
+    latencies_due: Due,
     parts_due: Due,
 }
 
@@ -65,6 +69,7 @@ struct CollectedModel {
     pieces: usize,
     parts: Arc<PartsSoFar>,
     waits: Option<WaitSeconds>,
+    latencies: Option<Arc<Vec<u64>>>,
 }
 
 impl Collector {
@@ -94,11 +99,13 @@ impl Collector {
                         pieces: pieces.pieces.len(),
                         parts: Arc::default(),
                         waits: None,
+                        latencies: None,
                     }
                 })
                 .collect(),
             losses: LossesSoFar::default(),
             losses_due: Due::default(),
+            latencies_due: Due::default(),
             parts_due: Due::default(),
         }
     }
@@ -135,6 +142,13 @@ impl Collector {
         if last || self.losses_due.is(now) {
             self.look_for_losses(session)?;
             self.losses_due = Due(Nanos(now.0.saturating_add(LOSSES_INTERVAL_NS)));
+        }
+        // Where the kernel side counts no models, it times no reads.
+        if !counts.models.is_empty() && (last || self.latencies_due.is(now)) {
+            for (model, latencies) in self.models.iter_mut().zip(session.latencies_so_far()?) {
+                model.latencies = Some(Arc::new(latencies));
+            }
+            self.latencies_due = Due(Nanos(now.0.saturating_add(LATENCIES_INTERVAL_NS)));
         }
         if last || self.parts_due.is(now) {
             let begun = Nanos(monotonic_nanos());
@@ -237,6 +251,7 @@ impl CollectedModel {
             resident_bytes: resident_pages
                 .map(|pages| pages.saturating_mul(self.begun.page_bytes).min(size)),
             waits: self.waits,
+            latencies: self.latencies.clone().filter(|_| self.begun.has_sectors),
             parts: Arc::clone(&self.parts),
         }
     }

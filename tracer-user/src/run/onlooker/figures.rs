@@ -80,6 +80,8 @@ pub struct ModelFiguresSoFar {
     pub resident_bytes: Option<u64>,
     /// None where waits are not observed.
     pub waits: Option<WaitSeconds>,
+    /// Reads by latency bucket (`tracer_common::latency`), up to a second ago; None where the kernel side does not count them.
+    pub latencies: Option<Arc<Vec<u64>>>,
     /// What takes a while to add up, and may be some frames old.
     pub parts: Arc<PartsSoFar>,
 }

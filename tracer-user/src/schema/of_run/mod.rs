@@ -3,6 +3,7 @@
 pub mod course;
 pub mod device;
 pub mod engine;
+pub mod engine_metrics;
 pub mod machine;
 pub mod process;
 pub mod read_list;

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::schema::{
-    Check, DeviceRecord, DeviceShareRecord, EngineRecord, GivenMarkRecord, MachineRecord,
-    MemoryPointRecord, ModelRecord, ProcessRecord, ReadListRecord, RecordingRecord,
+    Check, DeviceRecord, DeviceShareRecord, EngineMetricsRecord, EngineRecord, GivenMarkRecord,
+    MachineRecord, MemoryPointRecord, ModelRecord, ProcessRecord, ReadListRecord, RecordingRecord,
     ResidencyPointRecord, TimeRecord,
 };
 
@@ -42,6 +42,9 @@ pub struct RunRecord {
     pub time: TimeRecord,
     /// What the engine said of itself.
     pub engine: EngineRecord,
+    /// What the engine's own metrics say of the window. Null where it was not asked.
+    #[serde(default)]
+    pub engine_metrics: Option<EngineMetricsRecord>,
     /// Phases that were given from outside; null where none was.
     #[serde(default)]
     pub given_marks: Option<Vec<GivenMarkRecord>>,

@@ -125,6 +125,19 @@ pub fn of_buckets(buckets: &[u64]) -> LatencyFigures {
     }
 }
 
+/// How many reads took at most so many nanoseconds, for the last nanosecond before each power of two from 2^13 (8 µs) to 2^33
+/// (8.6 s): counts by the kernel side's buckets, added up. All of them together are the sum of `buckets`.
+#[must_use]
+pub fn cumulative(buckets: &[u64]) -> Vec<(u64, u64)> {
+    (13..=33)
+        .map(|power| {
+            let end = 1 << power;
+            let within = buckets.get(..latency_bucket(end)).unwrap_or(buckets);
+            (end - 1, within.iter().sum())
+        })
+        .collect()
+}
+
 fn microseconds(nanos: u64) -> f64 {
     nanos as f64 / 1e3
 }
@@ -147,7 +160,7 @@ pub struct LatencyFigures {
 
 #[cfg(test)]
 mod tests {
-    use super::{Latencies, LatencyFigures, of_buckets};
+    use super::{Latencies, LatencyFigures, cumulative, of_buckets};
     use proptest::prelude::*;
 
     fn counted(nanos: &[u64]) -> Latencies {
@@ -157,6 +170,18 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn added_up_they_are_the_reads_that_took_at_most_so_long(
+            nanos in proptest::collection::vec(prop_oneof![1_u64..1 << 14, 1_u64..1 << 40, (1_u32..36).prop_map(|power| 1 << power), (1_u32..36).prop_map(|power| (1 << power) - 1)], 0..200),
+        ) {
+            let found = cumulative(counted(&nanos).buckets());
+            prop_assert_eq!(found.len(), 21);
+            for (at_most, reads) in found {
+                let expected = nanos.iter().filter(|nanos| **nanos <= at_most).count() as u64;
+                prop_assert_eq!(reads, expected, "at most {}", at_most);
+            }
+        }
+
         #[test]
         fn a_quantile_of_buckets_is_at_most_an_eighth_too_long(
             nanos in proptest::collection::vec(8_u64..1 << 40, 1..200),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::metrics::ParsedFamily;
+use crate::exposition::ParsedFamily;
 
 const RUN_SECONDS: &str = "tracer_run_seconds";
 const PHASE_READ: &str = "tracer_phase_read_bytes";
@@ -103,7 +103,7 @@ fn sum(family: &ParsedFamily, model: &str, phase: Option<&str>) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::growth;
-    use crate::metrics::parse;
+    use crate::exposition::parse;
 
     fn at(seconds: f64, reads: u64, phases: &[(&str, u64, u64)]) -> String {
         let mut text = format!(

@@ -7,7 +7,8 @@ use std::{
 };
 
 use crate::{
-    metrics::{ParsedFamily, parse, scrape},
+    exposition::{ParsedFamily, parse},
+    metrics::scrape,
     place::inspect,
 };
 

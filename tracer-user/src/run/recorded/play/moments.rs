@@ -205,6 +205,7 @@ impl PlayedModel {
                     .min(self.begun.size_bytes)
             }),
             waits: self.waits,
+            latencies: None,
             parts: Arc::clone(&self.parts),
         }
     }

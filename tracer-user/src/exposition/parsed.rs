@@ -1,4 +1,4 @@
-//! The text format of Prometheus → numbers: what another process of the tracer exports.
+//! The text format of Prometheus → numbers: what another program serves.
 
 use std::collections::HashMap;
 
@@ -20,6 +20,30 @@ pub struct ParsedSample {
     /// Names and values, in their order.
     pub labels: Vec<(String, String)>,
     pub value: f64,
+    pub part: Part,
+}
+
+/// What of its metric a number is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Part {
+    /// All of it.
+    #[default]
+    Value,
+    /// Of a histogram, how many lie at or below the label `le`.
+    Bucket,
+    /// The sum of what a histogram counts.
+    Sum,
+    /// How many it counts.
+    Count,
+}
+
+impl Part {
+    /// What a name of a histogram's numbers ends with.
+    const ENDS: [(&'static str, Self); 3] = [
+        ("_bucket", Self::Bucket),
+        ("_sum", Self::Sum),
+        ("_count", Self::Count),
+    ];
 }
 
 impl ParsedSample {
@@ -31,7 +55,7 @@ impl ParsedSample {
     }
 }
 
-/// Reads counters and gauges, in the order of the text.
+/// Reads counters, gauges and histograms, in the order of the text.
 ///
 /// # Errors
 /// A line that is none of the format, with its number.
@@ -79,10 +103,22 @@ impl Families {
         let value = value
             .parse()
             .with_context(|| format!("{value:?} is no number"))?;
-        self.named(name)?
-            .samples
-            .push(ParsedSample { labels, value });
+        let (name, part) = self.of_histogram(name).unwrap_or((name, Part::Value));
+        self.named(name)?.samples.push(ParsedSample {
+            labels,
+            value,
+            part,
+        });
         Ok(())
+    }
+
+    /// The histogram's name, where it is one of its numbers.
+    fn of_histogram<'a>(&self, name: &'a str) -> Option<(&'a str, Part)> {
+        Part::ENDS.iter().find_map(|(end, part)| {
+            let base = name.strip_suffix(end)?;
+            let family = self.list.get(*self.places.get(base)?)?;
+            (family.kind == "histogram").then_some((base, *part))
+        })
     }
 
     fn named(&mut self, name: &str) -> anyhow::Result<&mut ParsedFamily> {
@@ -143,7 +179,7 @@ fn unescaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{ParsedSample, parse};
+    use super::{ParsedSample, Part, parse};
 
     #[test]
     fn labels_with_every_escape_and_values_come_out() {
@@ -158,6 +194,7 @@ mod tests {
         let first = ParsedSample {
             labels: vec![label("model", "x\"y\\z\n}"), label("phase", "a,b")],
             value: 12.0,
+            part: Part::Value,
         };
         assert_eq!(a.samples[0], first);
         assert_eq!(a.samples[0].label("phase"), Some("a,b"));
