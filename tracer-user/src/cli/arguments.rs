@@ -228,7 +228,7 @@ pub struct TraceArguments {
     #[arg(long, value_name = "URL")]
     pub otlp: Option<CollectorAddress>,
     /// How often to send them; once more at the end.
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = super::network::sending, requires = "otlp")]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = super::size::sending, requires = "otlp")]
     pub otlp_every: Duration,
     /// Leave paths, the command line and the host's name out of the record, and keep none of the engine's output: for a record
     /// that is shown to others.
@@ -383,7 +383,7 @@ pub struct AttachArguments {
     pub log: Option<PathBuf>,
     /// Ask the engine's server for its own count of tokens, at this address: http://127.0.0.1:8080/metrics of llama-server
     /// --metrics, or of vLLM. The record then has bytes read for a token.
-    #[arg(long, value_name = "URL", value_parser = super::network::engine_metrics)]
+    #[arg(long, value_name = "URL", value_parser = HttpUrl::of_engine_metrics)]
     pub engine_metrics: Option<HttpUrl>,
     /// Stop after this time, such as 30s or 5m [default: at the end of the process]. Ctrl-C stops earlier, with
     /// a report that is marked as partial.

@@ -61,7 +61,7 @@ const WRONG_COMMAND_LINE: i32 = 2;
 /// What kept the command from running.
 pub fn execute(arguments: Arguments) -> anyhow::Result<i32> {
     // Without its rights it may not open a socket.
-    let network = Network::open(&arguments.command)?;
+    let network = network(&arguments.command)?;
     let apart = give_up_rights(&arguments.command)?;
     match arguments.command {
         Command::Launch(arguments) => launch(arguments, network),
@@ -91,6 +91,22 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<i32> {
         Command::SettingsKeeper => Ok(setting::keeper_main()),
         Command::BalloonHelper { bytes } => pressure::helper_main(bytes),
     }
+}
+
+/// What reaches others, or is reached by them, where it is asked for.
+fn network(command: &Command) -> anyhow::Result<Network> {
+    let (serving, collector) = match command {
+        Command::Launch(arguments) => (arguments.trace.serving(), &arguments.trace.otlp),
+        Command::Attach(arguments) => (arguments.trace.serving(), &arguments.trace.otlp),
+        Command::Demo(arguments) => (arguments.trace.serving(), &arguments.trace.otlp),
+        Command::Watch(arguments) => (arguments.serving(), &arguments.otlp),
+        _ => return Ok(Network::default()),
+    };
+    let engine_metrics = match command {
+        Command::Attach(arguments) => arguments.engine_metrics.as_ref(),
+        _ => None,
+    };
+    Network::open(serving, collector.as_ref(), engine_metrics)
 }
 
 /// Before anything of others is read, and before there is another thread: capabilities belong to a thread, and each new one

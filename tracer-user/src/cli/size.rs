@@ -1,5 +1,7 @@
 //! Sizes and times on the command line.
 
+use std::time::Duration;
+
 pub use crate::units::{
     parse_bytes as bytes, parse_bytes_or_off as bytes_or_off, parse_duration as duration,
 };
@@ -15,6 +17,15 @@ pub fn ring_buffer(text: &str) -> Result<u32, String> {
                 "{text:?} is no size of a ring buffer: a power of two from 4K to 1G, such as 16M"
             )
         })
+}
+
+/// How often metrics are sent: a time that is not too short.
+pub fn sending(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    if time < Duration::from_secs(1) {
+        return Err("metrics are sent once a second at most; 60s is usual".to_owned());
+    }
+    Ok(time)
 }
 
 /// A share in percent, above 0 and at most 100: `1%`, or without the sign. Returns the percents.

@@ -65,11 +65,11 @@ pub struct WatchArguments {
     #[arg(long, value_name = "URL")]
     pub otlp: Option<CollectorAddress>,
     /// How often to send them.
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = super::network::sending, requires = "otlp")]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = super::size::sending, requires = "otlp")]
     pub otlp_every: Duration,
     /// Ask the engine's server for its own count of tokens, at this address: http://127.0.0.1:8080/metrics of llama-server
     /// --metrics, or of vLLM. Each window then has bytes read for a token. Only the window of the engine that listens there.
-    #[arg(long, value_name = "URL", value_parser = super::network::engine_metrics)]
+    #[arg(long, value_name = "URL", value_parser = HttpUrl::of_engine_metrics)]
     pub engine_metrics: Option<HttpUrl>,
     /// A file with the secret that a scraper has to show as its bearer token. Nothing is encrypted.
     #[arg(long, value_name = "FILE", requires = "serve")]

@@ -47,6 +47,19 @@ impl HttpUrl {
     }
 }
 
+impl HttpUrl {
+    /// Where an engine serves its metrics: at the usual path, unless there is one.
+    ///
+    /// # Errors
+    /// It is no address, in words.
+    pub fn of_engine_metrics(text: &str) -> Result<Self, String> {
+        let url: Self = text
+            .parse()
+            .map_err(|error| format!("{error}; write it as http://127.0.0.1:8080/metrics"))?;
+        Ok(url.or_path("/metrics"))
+    }
+}
+
 impl FromStr for HttpUrl {
     type Err = UrlError;
 
@@ -112,5 +125,13 @@ mod tests {
         ] {
             assert_eq!(wrong.parse::<HttpUrl>(), Err(why));
         }
+    }
+
+    #[test]
+    fn an_engine_has_its_metrics_at_the_usual_path() {
+        let url = HttpUrl::of_engine_metrics("http://127.0.0.1:8080").expect("an address");
+        assert_eq!(url.to_string(), "http://127.0.0.1:8080/metrics");
+        let why = HttpUrl::of_engine_metrics("127.0.0.1:8080").expect_err("no scheme");
+        assert!(why.contains("http://127.0.0.1:8080/metrics"), "{why}");
     }
 }

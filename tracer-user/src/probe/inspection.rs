@@ -15,9 +15,9 @@ use super::{
     aggregates::Plain,
     attach::{self, Hook},
     object::OBJECT,
+    object::raise_memlock_limit,
     probes,
     programs::traced_event,
-    session::raise_memlock_limit,
 };
 
 /// A program, what it would sit on, and what the kernel must have for it.

@@ -182,3 +182,10 @@ pub(super) fn load(
         sizes,
     })
 }
+
+/// Before Linux 5.11 maps count against the limit of locked memory. Where it cannot be raised, loading
+/// fails with the kernel's own error.
+pub(super) fn raise_memlock_limit() {
+    use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
+    let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
+}

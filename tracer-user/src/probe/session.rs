@@ -69,7 +69,7 @@ impl Session {
         if let Some(fault) = tables.fault() {
             bail!(fault);
         }
-        raise_memlock_limit();
+        object::raise_memlock_limit();
         let types = KernelTypes::of_running_kernel()?;
         let counts_models = types.counts_models() && !options.early_programs;
         let mut options = options;
@@ -496,11 +496,4 @@ fn map_data<'a>(ebpf: &'a Ebpf, name: &str) -> anyhow::Result<&'a MapData> {
         Some(Map::Array(data)) => Ok(data),
         _ => bail!("the eBPF object has no array {name}"),
     }
-}
-
-/// Before Linux 5.11 maps count against the limit of locked memory. Where it cannot be raised, loading
-/// fails with the kernel's own error.
-pub(super) fn raise_memlock_limit() {
-    use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
-    let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
 }

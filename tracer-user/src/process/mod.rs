@@ -14,7 +14,6 @@ mod help_text;
 mod in_use;
 mod launch;
 mod libraries;
-mod listening;
 mod mappings;
 mod memory;
 mod observed;
@@ -42,6 +41,7 @@ pub use engine_output::user_lines::{PhaseLine, RateLine, UserLines};
 pub use exit::{EngineExit, ExitKind};
 pub use family::{Family, ProcessStarts};
 pub use help_text::help_text;
+pub use in_use::Listeners;
 pub use in_use::{
     FileInUse, LargeFiles, ModelHolder, OpenModel, OpenModelFile, OpenModels, RefusedFile,
     RefusedReason, all_processes, files_in_use, holders_among, processes_named,
@@ -51,7 +51,7 @@ pub use launch::{LINGER, LaunchError, LaunchRequest, LaunchedProcess, OnLine, la
 pub use libraries::{
     ExecutableFile, MappedFile, SymbolError, executable_mappings, exported_symbols, mapped_pages,
 };
-pub use listening::Listeners;
+
 pub use mappings::{Mapping, MappingName, MappingRow, MappingTable, MemoryUse, NameRow};
 pub use memory::{MemorySample, PeakMemory, memory_rollup};
 pub use observed::{

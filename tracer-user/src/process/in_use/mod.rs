@@ -3,6 +3,7 @@
 mod files;
 mod holders;
 mod large_files;
+mod listening;
 mod open_models;
 
 pub use files::{FileInUse, files_in_use};
@@ -11,4 +12,5 @@ pub use holders::{
     with_descendants,
 };
 pub use large_files::LargeFiles;
+pub use listening::Listeners;
 pub use open_models::{OpenModel, OpenModelFile, OpenModels, RefusedFile, RefusedReason};
