@@ -244,7 +244,7 @@ fn growth(ground: &Ground) -> Result<()> {
         let cells: Vec<String> = times.iter().map(|time| format!("{time:.2} s")).collect();
         let row = format!(
             "| {hosts} | {} MiB | {} |\n",
-            record_bytes * hosts >> 20,
+            (record_bytes * hosts) >> 20,
             cells.join(" | ")
         );
         eprint!("{row}");
