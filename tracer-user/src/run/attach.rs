@@ -192,9 +192,9 @@ pub async fn run_attach(
         record.notes.extend(notes);
     }
     if let Some((url, answers)) = engine_said {
-        let other = (answers_are == Some(Whose::Others)).then(|| {
-            "another process than the engine listens at that address: its tokens are not this engine's"
-        });
+        let other = (answers_are == Some(Whose::Others)).then_some(
+        "another process than the engine listens at that address: its tokens are not this engine's",
+    );
         if answers_are == Some(Whose::Unknown) {
             record.notes.push(
                 "whether the tokens of --engine-metrics are this engine's could not be told: who counts them is on another machine or in a network of its own"
