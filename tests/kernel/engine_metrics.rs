@@ -18,12 +18,13 @@ use tests::{
     reader::RunningProgram,
     run_record::RunRecord,
     surroundings::Surroundings,
-    tracer::{self, TracerCall},
+    tracer::TracerCall,
 };
 
 use crate::{
     ground::{Case, Ground, case, check_no_violation},
     metrics::{free_port, get},
+    models::make_model,
     processes::children,
     real_engine::python,
 };
@@ -52,14 +53,7 @@ fn llama_server(ground: &Ground) -> Result<()> {
     let python = python()?;
     let disk = LoopDisk::new(&ground.scratch, FileSystem::Ext4, DISK_BYTES)?;
     disk.set_read_ahead_kb(128)?;
-    let model = disk.mount_point().join("model.gguf");
-    let mut make = Command::new(tracer::binary()?);
-    make.arg("make-model")
-        .arg(&model)
-        .args(["--size", MODEL_SIZE]);
-    RunningProgram::start(&ground.scratch, make)?
-        .finish(LIMIT)?
-        .succeeded()?;
+    let model = make_model(ground, &disk, "model.gguf", MODEL_SIZE, &[])?;
     disk.remount()?;
     let port = free_port()?;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/programs/llama_server.py");

@@ -6,11 +6,8 @@ use std::{fs, path::Path, process::Command};
 use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
 use tests::{
-    disk::LoopDisk,
-    environment::MemoryGroup,
-    reader::RunningProgram,
-    run_record::RunRecord,
-    tracer::{self, TracerCall},
+    disk::LoopDisk, environment::MemoryGroup, reader::RunningProgram, run_record::RunRecord,
+    tracer::TracerCall,
 };
 
 use super::{
@@ -21,6 +18,7 @@ use super::{
 use crate::{
     ground::{Ground, check_no_violation},
     metrics::{fires, free_port, get, promtool, start_prometheus},
+    models::make_model,
     real_engine::python,
 };
 
@@ -35,14 +33,7 @@ pub fn llama_cpp_and_prometheus(ground: &Ground) -> Result<()> {
     let python = python()?;
     let disk = LoopDisk::new(&ground.scratch, FILE_SYSTEM, DISK_BYTES)?;
     disk.set_read_ahead_kb(128)?;
-    let model = disk.mount_point().join("model.gguf");
-    let mut make = Command::new(tracer::binary()?);
-    make.arg("make-model")
-        .arg(&model)
-        .args(["--size", MODEL_SIZE]);
-    RunningProgram::start(&ground.scratch, make)?
-        .finish(LIMIT)?
-        .succeeded()?;
+    let model = make_model(ground, &disk, "model.gguf", MODEL_SIZE, &[])?;
     disk.remount()?;
     let (port, own_port) = (free_port()?, free_port()?);
     let prometheus = ground.scratch.fresh_directory("prometheus")?;

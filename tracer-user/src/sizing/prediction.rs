@@ -183,9 +183,11 @@ pub fn predict(
     let collapsed = record
         .points
         .iter()
-        .skip_while(|point| matches!(point.region, SizeRegion::TooSmall | SizeRegion::NotKnown))
-        .take_while(|point| point.region == SizeRegion::Collapsed);
-    record.collapsed_bytes = collapsed.last().map(|point| point.memory_bytes);
+        .take_while(|point| matches!(point.region, SizeRegion::TooSmall | SizeRegion::Collapsed));
+    record.collapsed_bytes = collapsed
+        .filter(|point| point.region == SizeRegion::Collapsed)
+        .last()
+        .map(|point| point.memory_bytes);
     let windows = FEWEST_WINDOWS * record.read_ahead_bytes as f64;
     let with_room = record.beside_bytes + record.pinned_bytes + windows as u64;
     let without_room = |point: &SizePointRecord| {
@@ -222,6 +224,11 @@ fn notes(facts: &Facts<'_>, weights: &Weights) -> Vec<String> {
             units::bytes(dense),
             units::bytes(facts.need_bytes)
         ));
+    }
+    if facts.run.pressure.shown_experts.is_some() {
+        notes.push(
+            "The experts were seen by throwing them out in turn: the fewer of their uses are certain, the rougher is which of them are used most, and no other run was held against such a curve.".to_owned(),
+        );
     }
     if !facts.beside_of_cgroup {
         notes.push("The run had no limit of its own, so what the kernel needs for the engine is not in the memory beside the weights: it is a few MiB more.".to_owned());
